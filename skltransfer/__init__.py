@@ -1,0 +1,36 @@
+"""Transfer learning that behaves like the rest of scikit-learn.
+
+Names are loaded when they are used: ``import skltransfer`` loads neither Keras nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "FineTunedClassifier": "_fine_tuning",
+    "PretrainedFeatureExtractor": "_feature_extractor",
+    "images_from_folder": "inputs.folders",
+    "register_backbone": "backbones._registry",
+}
+
+__all__ = sorted(_HOMES)
+
+if TYPE_CHECKING:
+    from skltransfer._feature_extractor import PretrainedFeatureExtractor as PretrainedFeatureExtractor
+    from skltransfer.backbones._registry import register_backbone as register_backbone
+    from skltransfer.inputs.folders import images_from_folder as images_from_folder
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

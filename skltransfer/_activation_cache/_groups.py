@@ -1,0 +1,151 @@
+"""One group of rows: which are stored, and where, as this process knows it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading
+import zlib
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from ._segments import KEY_END, Segment, growing_segment, segment_names
+
+_BORN = "born"
+
+
+class Group:
+    """All segments of a group, as this process knows them."""
+
+    def __init__(self, folder: str, segment_bytes: int) -> None:
+        self.folder = folder
+        self._segment_bytes = segment_bytes
+        self._salt = zlib.crc32(os.path.basename(folder).encode())
+        self._segments: dict[str, Segment] = {}
+        self._places: dict[bytes, tuple[Segment, int, int]] = {}
+        self._lock = threading.RLock()
+
+    def stored(self, keys: Sequence[bytes]) -> np.ndarray:
+        """Which keys are stored, also by other processes."""
+        with self._lock:
+            if not self._knows_all(keys):
+                self._refresh()
+            return np.array([key + KEY_END in self._places for key in keys], bool)
+
+    def read(self, keys: Sequence[bytes], out: np.ndarray) -> np.ndarray:
+        """Fill rows of `out` that are stored; return which."""
+        found = np.zeros(len(keys), bool)
+        rows = _as_bytes(out)
+        with self._lock:
+            if not self._knows_all(keys):
+                self._refresh()
+            wanted = self._by_segment(keys, layout_of(out))
+        for segment, places in wanted.items():
+            self._read_segment(segment, places, keys, rows, found)
+        return found
+
+    def append(self, keys: Sequence[bytes], rows: np.ndarray) -> None:
+        """Store rows, of which none is stored yet.
+
+        Raises
+        ------
+        OSError
+            The disk is full, the folder read-only, and the like.
+        """
+        self.born()
+        row_bytes = max(1, rows[:1].nbytes)
+        step = max(1, self._segment_bytes // row_bytes)
+        for start in range(0, len(keys), step):
+            some = slice(start, start + step)
+            checksums = [
+                zlib.crc32(row, zlib.crc32(key, self._salt))
+                for key, row in zip(keys[some], _as_bytes(rows[some]), strict=True)
+            ]
+            segment = growing_segment(self.folder, layout_of(rows), self._segment_bytes)
+            segment.append(keys[some], checksums, rows[some])
+
+    def born(self) -> float:
+        """When the group was first put to use, in seconds since the epoch; makes its folder."""
+        path = os.path.join(self.folder, _BORN)
+        try:
+            os.makedirs(self.folder, exist_ok=True)
+        except FileExistsError as error:
+            if os.path.lexists(self.folder) and not os.path.isdir(self.folder):
+                raise
+            # It was there, and has been cleared since, maybe made again.
+            raise FileNotFoundError(self.folder) from error
+        with contextlib.suppress(FileExistsError), open(path, "xb"):
+            pass
+        return os.stat(path).st_mtime
+
+    def _knows_all(self, keys: Sequence[bytes]) -> bool:
+        return all(key + KEY_END in self._places for key in keys)
+
+    def _refresh(self) -> None:
+        """Take in what any process has added or removed."""
+        names = segment_names(self.folder)
+        self._forget({self._segments.pop(name) for name in self._segments.keys() - names})
+        # By age: a row that was put again, since it was damaged, is found where it is whole.
+        for name in sorted(names):
+            if name not in self._segments:
+                self._segments[name] = Segment(os.path.join(self.folder, name))
+            self._learn(self._segments[name])
+
+    def _learn(self, segment: Segment) -> None:
+        entries = segment.news()
+        for key, offset, checksum, _ in entries[entries["offset"] < 1 << 62].tolist():
+            self._places[key] = (segment, offset, checksum)
+
+    def _forget(self, segments: set[Segment]) -> None:
+        if segments:
+            kept = self._places.items()
+            self._places = {key: place for key, place in kept if place[0] not in segments}
+
+    def _by_segment(self, keys: Sequence[bytes], layout: str) -> dict[Segment, list[tuple]]:
+        """Sort what is asked for by the file it is in; rows of another shape are dropped."""
+        wanted = defaultdict(list)
+        for position, key in enumerate(keys):
+            place = self._places.get(key + KEY_END)
+            if place is None:
+                continue
+            if place[0].layout == layout:
+                wanted[place[0]].append((position, place[1], place[2]))
+            else:
+                del self._places[key + KEY_END]
+        return wanted
+
+    def _read_segment(self, segment: Segment, places, keys, rows, found) -> None:
+        """Read rows of one segment and forget those that are not what they should be."""
+        try:
+            with open(segment.rows_path, "rb", buffering=0) as file:
+                for position, offset, checksum in places:
+                    row = rows[position]
+                    file.seek(offset)
+                    found[position] = (
+                        file.readinto(row) == row.nbytes
+                        and zlib.crc32(row, zlib.crc32(keys[position], self._salt)) == checksum
+                    )
+        except FileNotFoundError:
+            segment.remove()
+        except OSError:
+            pass  # a passing trouble, such as too many open files: absent for now
+        else:
+            segment.touch()
+        with self._lock:
+            for position, _, _ in places:
+                if not found[position]:
+                    self._places.pop(keys[position] + KEY_END, None)
+
+
+def layout_of(rows: np.ndarray) -> str:
+    """Name dtype and shape of a row in a way that suits file names, such as ``f4-7-7-320``."""
+    dtype = rows.dtype.str.lstrip("<|").replace(">", "big")
+    return "-".join([dtype, *map(str, rows.shape[1:])])
+
+
+def _as_bytes(rows: np.ndarray) -> np.ndarray:
+    """View contiguous rows as bytes."""
+    return rows.reshape(len(rows), math.prod(rows.shape[1:])).view(np.uint8)

@@ -1,0 +1,159 @@
+"""Files of rows: segments of rows, each beside an index that names its rows.
+
+A segment is two files that only grow. ``*.rows`` holds rows one after another. ``*.index`` holds
+one entry of 64 bytes for each: key, offset in the rows file and checksum, written after the row.
+All processes append to the same segment: an append is one step for the kernel (``O_APPEND``).
+Where it is not (network file systems, Windows), and when a writer is killed, rows may be damaged
+or lost, which their checksums show; nobody is handed a wrong one.
+
+Files are opened for each call. So there is nothing to inherit over a fork, nothing to run out of,
+and no obstacle to deleting a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+_ENTRY = np.dtype([("key", "S40"), ("offset", "<u8"), ("checksum", "<u4"), ("unused", "V12")])
+"""64 bytes divide the pages in which a kernel writes, so that a torn index stays aligned."""
+
+ENTRY_BYTES = _ENTRY.itemsize
+LONGEST_KEY = 32
+
+KEY_END = b"\1"
+"""Follows each key: NumPy strips zeros from the end of byte strings."""
+
+_ROWS, _INDEX = ".rows", ".index"
+
+_TOUCH_SECONDS = 0.1
+"""How stale the time of last use may be. Telling it at each read would cost more than the read."""
+
+
+class Segment:
+    """Paths of one pair of files, and how far its index was read."""
+
+    def __init__(self, index_path: str) -> None:
+        self.index_path = index_path
+        self.rows_path = index_path.removesuffix(_INDEX) + _ROWS
+        self.layout = os.path.basename(index_path).split(".")[1]
+        self._entries_read = 0
+        self._touched = 0.0
+
+    def news(self) -> np.ndarray:
+        """Return the index entries that were added since the last call."""
+        start = self._entries_read * ENTRY_BYTES
+        try:
+            if os.stat(self.index_path).st_size < start + ENTRY_BYTES:
+                return np.empty(0, _ENTRY)
+            with open(self.index_path, "rb", buffering=0) as file:
+                file.seek(start)
+                data = file.read()
+        except OSError:
+            return np.empty(0, _ENTRY)
+        entries = np.frombuffer(data, _ENTRY, count=len(data) // ENTRY_BYTES)
+        self._entries_read += len(entries)
+        return entries
+
+    def touch(self) -> None:
+        """Note that the segment is in use."""
+        now = time.time()
+        if now - self._touched > _TOUCH_SECONDS:
+            self._touched = now
+            with contextlib.suppress(OSError):
+                os.utime(self.index_path)
+
+    def append(self, keys: Sequence[bytes], checksums: Sequence[int], rows: np.ndarray) -> None:
+        """Write rows, then the entries that name them."""
+        entries = np.zeros(len(keys), _ENTRY)
+        entries["key"] = [key + KEY_END for key in keys]
+        entries["checksum"] = checksums
+        entries["offset"] = _append_rows(self.rows_path, rows)
+        _append_entries(self.index_path, entries)
+
+    def remove(self) -> None:
+        """Delete both files; the index first, so that no reader looks for rows that are gone."""
+        for path in (self.index_path, self.rows_path):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+
+def segment_names(folder: str, layout: str = "") -> set[str]:
+    """Return the names of a group's segments, if so asked only those of one layout."""
+    ending = f".{layout}{_INDEX}" if layout else _INDEX
+    try:
+        return {name for name in os.listdir(folder) if name.endswith(ending)}
+    except OSError:
+        return set()
+
+
+def growing_segment(folder: str, layout: str, segment_bytes: int) -> Segment:
+    """Return the segment that takes the next rows: the newest one, until it is full."""
+    names = segment_names(folder, layout)
+    if names:
+        newest = Segment(os.path.join(folder, max(names)))
+        with contextlib.suppress(OSError):
+            if os.path.getsize(newest.rows_path) < segment_bytes:
+                return newest
+    name = f"{time.time_ns():016x}{secrets.token_hex(4)}.{layout}{_INDEX}"
+    return Segment(os.path.join(folder, name))
+
+
+class Kept(NamedTuple):
+    """One segment on the disk."""
+
+    last_used: float
+    n_bytes: int
+    index_path: str
+
+
+def segments_under(folder: str) -> Iterator[Kept]:
+    """Find the segments of all groups; also rows whose writer died before it named them."""
+    for path in _rows_paths(folder):
+        index_path = path.removesuffix(_ROWS) + _INDEX
+        with contextlib.suppress(OSError):
+            rows = os.stat(path)
+            try:
+                index = os.stat(index_path)
+            except OSError:
+                yield Kept(rows.st_mtime, rows.st_size, index_path)
+            else:
+                yield Kept(index.st_mtime, rows.st_size + index.st_size, index_path)
+
+
+def count_entries(folder: str) -> int:
+    """Return the number of rows that are named under a folder of groups."""
+    return sum(
+        os.path.getsize(kept.index_path) // ENTRY_BYTES
+        for kept in segments_under(folder)
+        if os.path.exists(kept.index_path)
+    )
+
+
+def _rows_paths(folder: str) -> Iterator[str]:
+    with contextlib.suppress(OSError), os.scandir(folder) as groups:
+        for group in groups:
+            with contextlib.suppress(OSError), os.scandir(group.path) as files:
+                yield from [file.path for file in files if file.name.endswith(_ROWS)]
+
+
+def _append_rows(path: str, rows: np.ndarray) -> np.ndarray:
+    """Append rows to a file; return the offset of each."""
+    row_bytes = rows[:1].nbytes
+    with open(path, "ab", buffering=0) as file:
+        if file.write(rows) != rows.nbytes:
+            raise OSError(f"only a part of {rows.nbytes} bytes could be written to {path}")
+        start = file.tell() - rows.nbytes
+    return start + row_bytes * np.arange(len(rows))
+
+
+def _append_entries(path: str, entries: np.ndarray) -> None:
+    """Append entries to an index, on the grid of entries even if somebody cut it off."""
+    with open(path, "ab", buffering=0) as file:
+        file.write(bytes(-file.tell() % ENTRY_BYTES) + entries.tobytes())

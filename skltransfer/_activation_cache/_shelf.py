@@ -1,0 +1,127 @@
+"""A folder of groups under one budget. Trouble with the disk ends here, in one warning."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import threading
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from ._admission import Admission
+from ._groups import Group
+from ._segments import count_entries, segments_under
+
+_LARGEST_SEGMENT = 64 << 20
+_SEGMENTS = 32
+"""A budget is shared by at least so many segments, for segments are what gives way."""
+
+
+class CacheWarning(UserWarning):
+    """The activation cache cannot keep rows; results are right, but take longer."""
+
+
+class Shelf:
+    """Rows of many groups.
+
+    Parameters
+    ----------
+    folder : str
+        Where its files are; made when the first row is put.
+    budget : int
+        Bytes it may take.
+    """
+
+    def __init__(self, folder: str, budget: int) -> None:
+        self.folder = folder
+        self.budget = budget
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew in this process, knowing nothing of what is on the disk."""
+        self._groups: dict[bytes, Group] = {}
+        self._admission = Admission(self.folder, self.budget)
+        self._lock = threading.Lock()
+        self._gave_up = False
+
+    def stored(self, group: bytes, keys: Sequence[bytes]) -> np.ndarray:
+        """Which keys are stored."""
+        return self._group(group).stored(keys)
+
+    def read(self, group: bytes, keys: Sequence[bytes], out: np.ndarray) -> np.ndarray:
+        """Fill rows of `out` that are stored; return which."""
+        return self._group(group).read(keys, out)
+
+    def put(self, group: bytes, keys: Sequence[bytes], rows: np.ndarray) -> None:
+        """Store rows that are new and admitted, until the disk refuses."""
+        if self._gave_up:
+            return
+        with self._lock:
+            try:
+                self._put(self._group(group), keys, np.ascontiguousarray(rows))
+            except FileNotFoundError:
+                pass  # another process is clearing the cache just now
+            except OSError as error:
+                self._give_up(error)
+
+    @property
+    def n_refused(self) -> int:
+        """Number of rows that did not fit."""
+        return self._admission.n_refused
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on the disk."""
+        return bytes_under(self.folder)
+
+    @property
+    def n_entries(self) -> int:
+        """Number of rows on the disk."""
+        return count_entries(self.folder)
+
+    def clear(self) -> None:
+        """Delete all rows."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.forget()
+
+    def _group(self, group: bytes) -> Group:
+        known = self._groups.get(group)
+        if known is None:
+            name = hashlib.blake2b(group, digest_size=16).hexdigest()
+            segment_bytes = min(_LARGEST_SEGMENT, self.budget // _SEGMENTS)
+            fresh = Group(os.path.join(self.folder, name), segment_bytes)
+            known = self._groups.setdefault(group, fresh)
+        return known
+
+    def _put(self, group: Group, keys: Sequence[bytes], rows: np.ndarray) -> None:
+        first: dict[bytes, int] = {}
+        for position, key in enumerate(keys):
+            first.setdefault(key, position)
+        known = group.stored(list(first))
+        new = [key for key, there in zip(first, known, strict=True) if not there]
+        admitted = self._admission.admit(group, new, rows[:1].nbytes)
+        chosen = [key for key, room in zip(new, admitted, strict=True) if room]
+        if not chosen:
+            return
+        if len(chosen) < len(rows):
+            rows = rows[[first[key] for key in chosen]]
+        group.append(chosen, rows)
+
+    def _give_up(self, error: OSError) -> None:
+        self._gave_up = True
+        warnings.warn(
+            f"The activation cache in {self.folder} takes no more rows: {error}. Results are not "
+            "affected, but rows that are not in it are computed each time. Make room or grant "
+            "write access and call clear_cache(), choose another directory as cache, or silence "
+            "this with cache=None.",
+            CacheWarning,
+            stacklevel=2,
+        )
+
+
+def bytes_under(folder: str) -> int:
+    """Return the bytes that all groups under a folder take."""
+    return sum(segment.n_bytes for segment in segments_under(folder))

@@ -1,0 +1,160 @@
+"""How X is read: decided in fit, stored, and repeated in every later call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils.validation import _check_feature_names, validate_data
+
+from skltransfer._warnings import warn_user
+from skltransfer.inputs import (
+    PixelRule,
+    check_pixel_range,
+    check_scale,
+    decide_pixel_range,
+    looks_like_images,
+    read_images,
+)
+from skltransfer.inputs.rows import RowLayout, RowSource, looks_flattened
+
+_SIDE_OF_ROWS_GROWS_TO = (32, 64, 96, 128)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The fitted rule from X to pictures.
+
+    Attributes
+    ----------
+    rule : PixelRule
+        Size, resizing and value range of pictures.
+    layout : RowLayout or None
+        How rows of plain numbers become pictures; None for images.
+    image_shape : tuple of int or None
+        How rows of a 2-D X are read as images.
+    """
+
+    rule: PixelRule
+    layout: RowLayout | None
+    image_shape: tuple[int, ...] | None
+
+    def source(self, estimator, X):
+        """X as a source of pictures, checked against what fit saw."""
+        _refuse_what_hides(X)
+        if self.layout is not None:
+            _refuse_images(estimator, X)
+            return RowSource(_numeric_rows(estimator, X, reset=False), self.layout)
+        if not looks_like_images(X) and self.image_shape is None:
+            raise ValueError(
+                f"X holds rows of numbers, but this {type(estimator).__name__} was fitted on "
+                "images. Pass images (an array of shape (n, h, w, c), paths, ...), or set "
+                "image_shape=(h, w, c) and fit again."
+            )
+        images = _images(estimator, X, self.image_shape, reset=False)
+        check_scale(images.range_summary(), self.rule.pixel_range)
+        return images
+
+
+def fit_reading(
+    estimator,
+    X,
+    native_size: tuple[int, int],
+    accepts: Callable,
+    weights: np.ndarray | None = None,
+) -> Reading:
+    """Decide how X is read, and set `n_features_in_` and `feature_names_in_`.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gives `image_shape`, `pixel_range`, `input_size` and `resize`.
+    X : array-like
+        Training data.
+    native_size : tuple of int
+        (height, width) the backbone was trained at.
+    accepts : callable
+        Whether the backbone can be built for pictures of (height, width).
+    weights : ndarray of shape (n,), default=None
+        Weights of the rows, for the moments of plain numbers.
+    """
+    if estimator.pixel_range is not None:
+        check_pixel_range(estimator.pixel_range)
+    _refuse_what_hides(X)
+    if estimator.image_shape is None and not looks_like_images(X):
+        return _fit_rows(estimator, X, native_size, accepts, weights)
+    images = _images(estimator, X, estimator.image_shape, reset=True)
+    pixel_range = decide_pixel_range(images.range_summary(), estimator.pixel_range)
+    if estimator.on_error == "raise":
+        images.check_paths()
+    size = tuple(estimator.input_size or native_size)
+    return Reading(PixelRule(size, estimator.resize, pixel_range), None, estimator.image_shape)
+
+
+def _images(estimator, X, image_shape, *, reset: bool):
+    if image_shape is not None and not looks_like_images(X):
+        X = _numeric_rows(estimator, X, reset=reset, convert=False)
+        return read_images(X, image_shape=tuple(image_shape))
+    images = read_images(X)
+    _check_feature_names(estimator, X, reset=reset)
+    if reset:
+        estimator.n_features_in_ = images.n_features
+    return images
+
+
+def _numeric_rows(estimator, X, *, reset: bool, convert: bool = True) -> np.ndarray:
+    """Finite rows of numbers, judged by scikit-learn; of their own dtype unless converted."""
+    return validate_data(estimator, X, reset=reset, dtype=np.float64 if convert else "numeric")
+
+
+def _fit_rows(estimator, X, native_size, accepts: Callable, weights) -> Reading:
+    rows = _numeric_rows(estimator, X, reset=True)
+    if looks_flattened(rows):
+        warn_user(
+            f"X has {rows.shape[1]} columns of whole numbers, as flattened images have. They are "
+            "read as plain numbers, not as pictures; if they are pictures, set "
+            "image_shape=(height, width) or (height, width, channels)."
+        )
+    layout = RowLayout.of(rows, weights)
+    size = estimator.input_size or _smallest_size(layout, native_size, accepts)
+    return Reading(PixelRule(tuple(size), "stretch", None), layout, None)
+
+
+def _smallest_size(layout: RowLayout, native_size, accepts: Callable) -> tuple[int, int]:
+    """The smallest square that holds the row and that the backbone can be built for."""
+    side = layout.picture_side(min(native_size))
+    for candidate in (side, *(s for s in _SIDE_OF_ROWS_GROWS_TO if s > side)):
+        if accepts((candidate, candidate)):
+            return candidate, candidate
+    return native_size
+
+
+def _refuse_what_hides(X) -> None:
+    """Refuse an X of no rows, masked values, and pictures in one of several columns."""
+    if isinstance(X, (list, tuple)) and not X:
+        raise ValueError(
+            "Found array with 0 sample(s): X is an empty list, while a minimum of 1 picture or row "
+            "is required."
+        )
+    if np.ma.is_masked(X):
+        raise ValueError(
+            f"X is a masked array with {np.ma.count_masked(X)} masked values, whose mask would be "
+            "ignored. Fill them, as in X.filled(0), or leave their rows out."
+        )
+    columns = list(getattr(X, "columns", ()))
+    pictures = [name for name in columns if looks_like_images(X[name])] if columns[1:] else []
+    if pictures:
+        raise ValueError(
+            f"X has {len(columns)} columns, and column {pictures[0]!r} holds pictures. Pass that "
+            f"column alone, as in X[[{pictures[0]!r}]], or through a ColumnTransformer."
+        )
+
+
+def _refuse_images(estimator, X) -> None:
+    if looks_like_images(X):
+        raise ValueError(
+            f"X holds images, but this {type(estimator).__name__} was fitted on rows of "
+            f"{estimator.n_features_in_} numbers. Fit it on images, or set image_shape=(h, w, c) "
+            "and fit it again on the rows, which then are read as images."
+        )

@@ -1,0 +1,68 @@
+"""Rows of a dataclass that read as a table, in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import field, fields
+from typing import Any
+
+
+def column(header: str, show: Callable[[Any], str] = str, *, right: bool = True) -> Any:
+    """Field of a dataclass that a `Table` shows.
+
+    Parameters
+    ----------
+    header : str
+        What stands above the column.
+    show : callable, default=str
+        From a value to its text.
+    right : bool, default=True
+        Whether texts are flush right, as numbers are.
+    """
+    return field(metadata={"header": header, "show": show, "right": right})
+
+
+class Table(tuple):
+    """An immutable sequence of rows, each an instance of one dataclass."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Aligned text, the header first."""
+        if not self:
+            return "(no rows)"
+        lines = [self._headers(), *map(_texts, self)]
+        widths = [max(map(len, texts)) for texts in zip(*lines, strict=True)]
+        return "\n".join(self._aligned(line, widths) for line in lines)
+
+    def _repr_html_(self) -> str:
+        """Return the same as an HTML table, which notebooks show."""
+        head = "".join(f"<th>{html.escape(text)}</th>" for text in self._headers())
+        body = "".join(self._html_row(row) for row in self)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _columns(self) -> list[dict[str, Any]]:
+        return [dict(column.metadata) for column in fields(self[0])] if self else []
+
+    def _headers(self) -> list[str]:
+        return [column["header"] for column in self._columns()]
+
+    def _aligned(self, texts: list[str], widths: list[int]) -> str:
+        cells = [
+            text.rjust(width) if column["right"] else text.ljust(width)
+            for text, width, column in zip(texts, widths, self._columns(), strict=True)
+        ]
+        return "  ".join(cells).rstrip()
+
+    def _html_row(self, row) -> str:
+        cells = [
+            f'<td style="text-align: {"right" if column["right"] else "left"}">'
+            f"{html.escape(text)}</td>"
+            for text, column in zip(_texts(row), self._columns(), strict=True)
+        ]
+        return f"<tr>{''.join(cells)}</tr>"
+
+
+def _texts(row) -> list[str]:
+    return [column.metadata["show"](getattr(row, column.name)) for column in fields(row)]

@@ -1,0 +1,50 @@
+"""Warnings of the package, and where in the user's code they point."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping
+
+_NOT_THE_USER = {"skltransfer", "sklearn", "joblib"}
+
+
+class UnreadableImagesWarning(UserWarning):
+    """Some pictures could not be read, and ``on_error="nan"`` said to go on.
+
+    Attributes
+    ----------
+    rows : list of int
+        Their positions in X.
+    """
+
+    def __init__(self, message: str, rows: list[int]):
+        super().__init__(message)
+        self.rows = rows
+
+    def __reduce__(self):
+        """Rebuild with both arguments, so that the warning travels between processes."""
+        return type(self), (str(self), self.rows)
+
+
+def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the user's code that called scikit-learn or this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _package(frame) in _NOT_THE_USER:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def warn_unreadable(failures: Mapping[int, Exception], n_rows: int) -> None:
+    """Warn once for a call, naming the first of the rows that could not be read."""
+    rows = sorted(failures)
+    message = (
+        f"{len(rows)} of {n_rows} pictures could not be read and count as missing; the first: "
+        f"{failures[rows[0]]} The attribute .rows of this warning lists all of them; "
+        "on_error='raise' stops at the first."
+    )
+    warn_user(UnreadableImagesWarning(message, rows))
+
+
+def _package(frame) -> str:
+    return frame.f_globals.get("__name__", "").partition(".")[0]

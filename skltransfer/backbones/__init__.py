@@ -1,0 +1,1 @@
+"""What was pretrained: the bundled network, those of Keras, and the user's own."""

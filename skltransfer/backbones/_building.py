@@ -1,0 +1,82 @@
+"""From a spec to a live Keras model, and its preprocessing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skltransfer.backbones import _keras_applications as applications
+from skltransfer.backbones._efficientnet_lite import build_efficientnet_lite0
+from skltransfer.backbones._spec import BackboneSpec
+from skltransfer.backbones._user_models import build_from_config
+
+
+def build_model(spec: BackboneSpec, input_size: tuple[int, int]):
+    """Build the network of `spec` with its weights.
+
+    Returns
+    -------
+    keras.Model
+        At `input_size` where the architecture is built for one; a user's model as it is.
+
+    Raises
+    ------
+    ValueError
+        When the network cannot be built for pictures of `input_size`.
+    """
+    try:
+        with applications.seeded_python_random(0):
+            model = _build(spec.architecture, (*input_size, 3))
+    except ValueError as error:
+        raise ValueError(
+            f"backbone={spec.name!r} cannot be built for input_size={tuple(input_size)}: {error}"
+        ) from error
+    model.set_weights(spec.weights)
+    model.trainable = True
+    return model
+
+
+def random_arrays(spec: BackboneSpec, seed: int) -> list[np.ndarray]:
+    """Weights as the architecture's initializers draw them from `seed`."""
+    with applications.seeded_python_random(seed):
+        return _build(spec.architecture, (*spec.input_size, 3)).get_weights()
+
+
+def preprocessing_function(spec: BackboneSpec):
+    """Function from float32 tensors (n, h, w, 3) of values 0 to 255 to the network's input."""
+    how = spec.preprocessing
+    function = _KINDS[how["kind"]](how)
+    if how.get("channels") == 1:
+        return lambda pixels: function(_grey(pixels))
+    return function
+
+
+def _build(architecture: dict, input_shape: tuple[int, int, int]):
+    if architecture["kind"] == "bundled":
+        return build_efficientnet_lite0(input_shape)
+    if architecture["kind"] == "keras.applications":
+        return applications.build(architecture["name"], input_shape)
+    return build_from_config(architecture["config"])
+
+
+def _scale(how: dict):
+    return lambda pixels: pixels * how["scale"] + how["offset"]
+
+
+def _mode(how: dict):
+    from keras.applications.imagenet_utils import preprocess_input
+
+    return lambda pixels: preprocess_input(pixels, data_format="channels_last", mode=how["mode"])
+
+
+def _of_application(how: dict):
+    function = applications.preprocess(how["name"])
+    return lambda pixels: function(pixels, data_format="channels_last")
+
+
+def _grey(pixels):
+    import keras
+
+    return keras.ops.mean(pixels, axis=-1, keepdims=True)
+
+
+_KINDS = {"scale": _scale, "mode": _mode, "keras.applications": _of_application}

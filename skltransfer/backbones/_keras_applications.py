@@ -1,0 +1,149 @@
+"""The networks of `keras.applications`, by the names of their constructors.
+
+Everything is read from Keras: which constructors there are, their preprocessing and the end of
+their features. Native sizes and numbers of parameters are in ``keras_applications.json``, which
+``_measure_keras_applications.py`` writes, since to ask Keras means to build each network.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import random
+import re
+import threading
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from skltransfer.backbones._spec import BackboneSpec, read_only
+
+FACTS_FILE = Path(__file__).with_name("keras_applications.json")
+
+# Layer names that tell the stages of the architectures' papers; other networks are cut at the
+# halvings of the picture. MobileNets number their blocks through, so the first block of each group
+# (the rows of their papers' tables) is named. ResNetV2 normalises and activates the output of its
+# first convolution before the first block splits into two paths, as its paper tells.
+_STAGE_PATTERNS = {
+    "EfficientNet": r"^block(\d+)[a-z]+_",
+    "MobileNetV2": r"^(expanded_conv|block_(?:1|3|6|10|13|16))_",
+    "MobileNetV3Large": r"^(expanded_conv(?:_(?:1|3|6|10|12))?)_[a-z]",
+    "MobileNetV3Small": r"^(expanded_conv(?:_(?:1|3|6|8))?)_[a-z]",
+    "ResNet": r"^conv(\d)_block(?!1_preact)",
+    "DenseNet": r"^conv(\d)_block|^pool(\d)_",
+    "VGG": r"^block(\d)_",
+    "ConvNeXt": r"_stage_(\d)_block",
+}
+_RANDOM_LOCK = threading.Lock()
+
+
+def constructors() -> dict[str, object]:
+    """Every constructor of an image network in `keras.applications`, by name."""
+    import keras
+
+    return {
+        name: found
+        for name, found in sorted(vars(keras.applications).items())
+        if inspect.isfunction(found) and "include_top" in inspect.signature(found).parameters
+    }
+
+
+@lru_cache(maxsize=1)
+def facts() -> dict[str, dict]:
+    """Native size and number of parameters of each network, as measured from Keras."""
+    return json.loads(FACTS_FILE.read_text(encoding="utf-8"))
+
+
+def native_size(name: str) -> tuple[int, int]:
+    """Height and width that the network was trained at."""
+    known = facts().get(name)
+    if known is not None:
+        return tuple(known["input_size"])
+    with seeded_python_random(0):
+        whole = constructors()[name](weights=None, include_top=True)
+    return tuple(whole.inputs[0].shape[1:3])
+
+
+def build(name: str, input_shape: tuple[int, int, int], *, weights=None, seed: int = 0):
+    """Build a network without its top at `input_shape`."""
+    with seeded_python_random(seed):
+        return constructors()[name](include_top=False, weights=weights, input_shape=input_shape)
+
+
+def preprocess(name: str):
+    """Keras' own preprocessing of pixels from 0 to 255 for the network."""
+    return inspect.getmodule(constructors()[name]).preprocess_input
+
+
+def make_spec(name: str, weights, seed: int) -> BackboneSpec:
+    """Describe a network of Keras with downloaded, random or loaded weights."""
+    from skltransfer.backbones._weights_files import read_weights_file
+
+    size = native_size(name)
+    if weights == "imagenet":
+        arrays = _download(name, size)
+    elif weights is None:
+        arrays = build(name, (*size, 3), seed=seed).get_weights()
+    else:
+        arrays = read_weights_file(weights, *_layouts(name, size), name=name)
+    return BackboneSpec(
+        name=name,
+        architecture={"kind": "keras.applications", "name": name},
+        preprocessing={"kind": "keras.applications", "name": name},
+        input_size=size,
+        weights=read_only(arrays),
+        stage_pattern=stage_pattern(name),
+    )
+
+
+def stage_pattern(name: str) -> str | None:
+    """Pattern of the layer names that tell the stages of network `name`, if they do."""
+    return next((p for family, p in _STAGE_PATTERNS.items() if name.startswith(family)), None)
+
+
+def _layouts(name: str, size: tuple[int, int]):
+    """Builders of the network without and with its top: weights files hold either."""
+    return (
+        lambda: build(name, (*size, 3)),
+        lambda: constructors()[name](include_top=True, weights=None),
+    )
+
+
+@lru_cache(maxsize=2)
+def _download(name: str, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    try:
+        return tuple(build(name, (*size, 3), weights="imagenet").get_weights())
+    except Exception as error:
+        url = re.search(r"https?://\S+?(?=:? |$)", str(error))
+        if url is None:
+            raise
+        raise ValueError(_offline_message(name, url.group().rstrip(":"))) from error
+
+
+def _offline_message(name: str, url: str) -> str:
+    import keras
+
+    folder = Path(keras.config.keras_home() if hasattr(keras.config, "keras_home") else "~/.keras")
+    return (
+        f"backbone={name!r} with weights='imagenet' needs a file that could not be fetched: {url}. "
+        f"Download it on a machine with network access and either put it into "
+        f"{str(folder / 'models')!r} or pass its path as weights=. weights=None gives random "
+        "weights. backbone='efficientnet_lite0' is part of skltransfer and needs no network."
+    )
+
+
+@contextmanager
+def seeded_python_random(seed: int):
+    """Give Keras' initializers a fixed seed and Python's generator its state back.
+
+    An initializer without a seed draws one from Python's global generator when it is made.
+    """
+    with _RANDOM_LOCK:
+        state = random.getstate()
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(state)

@@ -1,0 +1,50 @@
+"""How pixels are read: the settings that decoded images depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import __version__ as pillow_version
+from PIL import features
+
+DECODING_VERSION: int = 1
+"""Raised whenever the same input would give other pixels; part of every cache key."""
+
+BLACK_TO_WHITE = (0.0, 255.0)
+"""The range of grey levels that everything is brought to."""
+
+
+@dataclass(frozen=True)
+class PixelRule:
+    """How any source becomes the pixels that a backbone sees.
+
+    Parameters
+    ----------
+    size : tuple of two int
+        Height and width of the result.
+    resize : {"stretch", "crop", "pad"}, default="stretch"
+        What happens when the aspect ratios differ, see
+        :func:`skltransfer.inputs.resize`.
+    pixel_range : tuple of two float or None, default=None
+        The values that mean black and white in numeric arrays. None stands for 0 and 255.
+        Files, encoded bytes and PIL images carry their own range.
+    """
+
+    size: tuple[int, int]
+    resize: str = "stretch"
+    pixel_range: tuple[float, float] | None = None
+
+
+def decoder_fingerprint() -> str:
+    """Name the decoding rule and the libraries that decide the bits of a decoded file.
+
+    Returns
+    -------
+    str
+        Differs wherever decoded files may differ; for the keys of caches shared by
+        environments.
+    """
+    decoding = {"jpg", "libjpeg_turbo", "zlib", "libtiff", "webp", "avif"}
+    present = sorted(decoding.intersection(features.get_supported()))
+    versions = [f"{codec} {features.version(codec)}" for codec in present]
+    return "; ".join([f"rule {DECODING_VERSION}", f"pillow {pillow_version}", *versions])

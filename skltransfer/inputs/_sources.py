@@ -1,0 +1,462 @@
+"""X as a sequence of pictures, whatever holds them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from . import arrays
+from ._digests import FileDigests, digest_array, digest_encoded, digest_pil_pixels
+from ._errors import describe_source, read_error, shorten
+from ._rule import PixelRule
+from .images import decode, missing_file, missing_value, raw_pixels
+
+_PATHS = (str, os.PathLike)
+_ENCODED = (bytes, bytearray, memoryview)
+_BLOCK = 64
+"""Rows of a large array looked at together."""
+
+_file_digests = FileDigests()
+
+
+class ImageSource:
+    """Rows of pictures, read when asked for.
+
+    Made by :func:`read_images`. Reading is safe from several threads.
+
+    Attributes
+    ----------
+    kind : {"array", "items"}
+        One numeric array, or separate paths, bytes, PIL images and arrays.
+    n_features : int
+        Numbers in a row of an array; 1 for separate items.
+    """
+
+    kind: str
+    n_features: int
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._rows)
+
+    def load(self, i: int, rule: PixelRule) -> np.ndarray:
+        """Read one picture.
+
+        Parameters
+        ----------
+        i : int
+            Position in this source.
+        rule : PixelRule
+            Size wanted, and the range of values in arrays.
+
+        Returns
+        -------
+        ndarray of shape (h, w, 3), dtype float32
+            RGB in 0 to 255, C-contiguous.
+
+        Raises
+        ------
+        ImageReadError
+            When a path, bytes or a PIL image cannot be read. Its ``row`` is the row of the X
+            given to :func:`read_images`.
+        """
+        return decode(self._item(i), rule, int(self._rows[i]))
+
+    def load_block(self, indices: Sequence[int], rule: PixelRule, out: np.ndarray) -> None:
+        """Read several pictures, as `load` does each.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Positions in this source.
+        rule : PixelRule
+            Size wanted, and the range of values in arrays.
+        out : ndarray of shape (len(indices) or more, h, w, 3), dtype float32
+            Where to write; further rows are left alone.
+        """
+        for position, i in enumerate(indices):
+            out[position] = self.load(i, rule)
+
+    def digest(self, i: int) -> bytes:
+        """Return 32 bytes by which equal content of one kind is known.
+
+        Parameters
+        ----------
+        i : int
+            Position in this source.
+
+        Returns
+        -------
+        bytes
+            Of the encoded bytes, of a file as in memory; or of dtype, shape and values.
+
+        Raises
+        ------
+        ImageReadError
+            When a path or a PIL image cannot be read.
+        """
+        raise NotImplementedError
+
+    def describe(self, i: int) -> str:
+        """Name a row for messages, such as ``row 3 ('cats/7.jpg')``."""
+        return f"row {self._rows[i]} ({describe_source(self._item(i))})"
+
+    def range_summary(self) -> tuple[arrays.ValueRange, ...]:
+        """Return the smallest and largest numbers, for `decide_pixel_range` and `check_scale`.
+
+        Returns
+        -------
+        tuple of ValueRange
+            One for each family of dtypes; empty where there are no arrays.
+
+        Raises
+        ------
+        ValueError
+            When a row holds NaN or infinity.
+        """
+        return arrays.merge_ranges(self._ranges())
+
+    def check_paths(self) -> None:
+        """Look whether all files are there, before any is read.
+
+        Raises
+        ------
+        ImageReadError
+            For the first that is missing; it tells how many are.
+        """
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> ImageSource:
+        """Return a source of some rows, which keep their numbers in messages.
+
+        Parameters
+        ----------
+        indices : sequence of int or ndarray of int or bool
+            Positions in this source.
+
+        Returns
+        -------
+        ImageSource
+            No pixels are copied.
+        """
+        chosen = object.__new__(type(self))
+        chosen.__dict__ = {**self.__dict__, "_rows": self._rows_at(indices)}
+        return chosen
+
+    def _rows_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the row numbers at some positions."""
+        indices = np.asarray(indices)
+        return self._rows[indices if indices.size else []]
+
+    def _item(self, i: int) -> Any:
+        raise NotImplementedError
+
+    def _ranges(self) -> Iterator[arrays.ValueRange]:
+        raise NotImplementedError
+
+
+class _ArrayImages(ImageSource):
+    """All pictures in one numeric array of shape (n, h, w) or (n, h, w, c)."""
+
+    kind = "array"
+
+    def __init__(self, pictures: np.ndarray) -> None:
+        super().__init__(np.arange(len(pictures)))
+        self._pictures = pictures
+        self.n_features = math.prod(pictures.shape[1:])
+
+    def load_block(self, indices: Sequence[int], rule: PixelRule, out: np.ndarray) -> None:
+        if not self._is_ready(rule):
+            return super().load_block(indices, rule, out)
+        block = self._pictures[self._rows_at(indices)]
+        block = block if block.ndim == 4 else block[..., np.newaxis]
+        target = out[: len(block)]
+        arrays.scale_pixels(np.broadcast_to(block, target.shape), rule.pixel_range, target)
+
+    def digest(self, i: int) -> bytes:
+        return digest_array(self._item(i))
+
+    def _is_ready(self, rule: PixelRule) -> bool:
+        """Say whether pictures only need to be scaled."""
+        shape = self._pictures.shape
+        return shape[1:3] == tuple(rule.size) and shape[3:] in ((), (1,), (3,))
+
+    def _item(self, i: int) -> np.ndarray:
+        return self._pictures[self._rows[i]]
+
+    def _ranges(self) -> Iterator[arrays.ValueRange]:
+        for start in range(0, len(self), _BLOCK):
+            rows = self._rows[start : start + _BLOCK]
+            block = self._pictures[rows]
+            seen = arrays.value_range(block)
+            if not _is_finite(seen):
+                _refuse_non_finite(block, rows)
+            yield seen
+
+
+class _ItemImages(ImageSource):
+    """Pictures one by one: paths, encoded bytes, PIL images and arrays."""
+
+    kind = "items"
+    n_features = 1
+
+    def __init__(self, items: list) -> None:
+        super().__init__(np.arange(len(items)))
+        self._items = items
+
+    def digest(self, i: int) -> bytes:
+        item, row = self._item(i), int(self._rows[i])
+        if isinstance(item, _PATHS):
+            return _file_digests.digest(item, row)
+        if isinstance(item, _ENCODED):
+            return digest_encoded(item)
+        if isinstance(item, Image.Image):
+            return digest_pil_pixels(raw_pixels(item, row))
+        if item is None:
+            raise missing_value(row)
+        return digest_array(item)
+
+    def check_paths(self) -> None:
+        paths = (i for i in range(len(self)) if isinstance(self._item(i), (*_PATHS, type(None))))
+        faults = [(i, fault) for i in paths if (fault := missing_file(self._item(i)))]
+        if faults:
+            i, reason = faults[0]
+            count = f" Of {len(self)} rows, {len(faults)} have no file." if faults[1:] else ""
+            raise read_error(int(self._rows[i]), self._item(i), reason + count)
+
+    def _item(self, i: int) -> Any:
+        return self._items[self._rows[i]]
+
+    def _ranges(self) -> Iterator[arrays.ValueRange]:
+        for row in self._rows:
+            item = self._items[row]
+            if isinstance(item, np.ndarray):
+                seen = arrays.value_range(item)
+                if not _is_finite(seen):
+                    _refuse_non_finite(item[np.newaxis], [row])
+                yield seen
+
+
+def looks_like_images(X: Any) -> bool:
+    """Say whether X speaks for itself as pictures, without an ``image_shape``.
+
+    Parameters
+    ----------
+    X : object
+        What the user handed over.
+
+    Returns
+    -------
+    bool
+        True for arrays of three or more dimensions, and for lists, 1-D object or string
+        arrays, Series and one-column frames that hold a path, encoded bytes, a PIL image or an
+        array of two or more dimensions. Also for a single path, bytes or PIL image, so that
+        :func:`read_images` can say that a list is wanted. False for rows of numbers and
+        anything else.
+    """
+    if isinstance(X, (*_PATHS, *_ENCODED, Image.Image)):
+        return True
+    if _n_dimensions(X) >= 3:
+        return True
+    column = _as_column(X)
+    return column is not None and any(_is_image_like(item) for item in column)
+
+
+def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSource:
+    """Take X as a sequence of pictures. Nothing is read or copied yet.
+
+    Parameters
+    ----------
+    X : array-like
+        - Numeric array of shape (n, h, w, c) with c of 1 (grey), 2 (grey, alpha), 3 (RGB) or
+          4 (RGB, alpha), or (n, h, w), which is always grey, however small w is.
+        - List, 1-D object or string array, Series or one-column frame of paths, encoded bytes,
+          PIL images and arrays, also mixed.
+        - Rows of numbers of shape (n, n_features), when `image_shape` is given.
+    image_shape : (h, w) or (h, w, c), default=None
+        How to read rows of numbers; otherwise without effect.
+
+    Returns
+    -------
+    ImageSource
+        The pictures.
+
+    Raises
+    ------
+    TypeError
+        When X or one of its items is of no kind above.
+    ValueError
+        When X is empty, or a shape is not that of pictures, or `image_shape` does not fit.
+    """
+    if isinstance(X, (*_PATHS, *_ENCODED, Image.Image)):
+        raise TypeError(
+            f"X is {describe_source(X)}, one single picture. Hand over a list: [X]. For a folder "
+            "of class folders, see images_from_folder."
+        )
+    if _n_dimensions(X) >= 3:
+        return _ArrayImages(_checked_pictures(_as_numbers(X)))
+    column = _as_column(X)
+    if column is not None and any(_is_image_like(item) for item in column):
+        return _ItemImages([_checked_item(item, row) for row, item in enumerate(column)])
+    if image_shape is not None:
+        return _ArrayImages(_rows_as_pictures(_as_numbers(X), image_shape))
+    _refuse_empty(X)
+    raise TypeError(
+        f"X ({describe_source(X)}) holds no pictures. Hand over an array of shape (n, h, w, c) or "
+        "(n, h, w), a list of paths, bytes, PIL images or arrays, or rows of numbers together "
+        "with image_shape=(h, w) or (h, w, c)."
+    )
+
+
+# What X is ---------------------------------------------------------------------------------
+
+
+def _n_dimensions(X: Any) -> int:
+    """Return the number of dimensions of array-likes and nested lists; 0 for anything else."""
+    if hasattr(X, "__array__") and hasattr(X, "shape"):
+        return len(X.shape)
+    if isinstance(X, (list, tuple)) and X and isinstance(X[0], (list, tuple)):
+        return 1 + max(1, _n_dimensions(X[0]))
+    return 1 if isinstance(X, (list, tuple)) else 0
+
+
+def _as_column(X: Any) -> list | None:
+    """Return the items of a list, 1-D array, Series or one-column frame that may be pictures."""
+    if isinstance(X, (list, tuple)):
+        return list(X)
+    shape = getattr(X, "shape", ())
+    if len(shape) == 2 and shape[1] == 1 and hasattr(X, "columns"):
+        return _as_column(X[X.columns[0]])
+    if len(shape) == 2 and shape[1] == 1 and _may_hold_objects(X):
+        return list(X[:, 0])
+    return list(X) if len(shape) == 1 and _may_hold_objects(X) else None
+
+
+def _may_hold_objects(X: Any) -> bool:
+    """Say whether the dtype, of NumPy, pandas or polars, is none of plain numbers."""
+    return getattr(getattr(X, "dtype", None), "kind", "O") not in "biufc"
+
+
+def _is_image_like(item: Any) -> bool:
+    """Say whether an item alone shows that X holds pictures."""
+    if isinstance(item, (*_PATHS, *_ENCODED, Image.Image)):
+        return True
+    return hasattr(item, "__array__") and len(getattr(item, "shape", ())) >= 2
+
+
+def _is_missing(item: Any) -> bool:
+    """Say whether an item is None, NaN, pandas' NA or NaT."""
+    if item is None or type(item).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(item, float) and math.isnan(item)
+
+
+# Checks ------------------------------------------------------------------------------------
+
+
+def _as_numbers(X: Any) -> np.ndarray:
+    """Return a numeric array; object arrays of equal pictures become one."""
+    try:
+        array = np.asarray(X)
+        array = np.asarray(array.tolist()) if array.dtype == object else array
+    except ValueError as error:
+        raise ValueError(f"X is nested, but its parts differ in length: {error}") from error
+    arrays.check_numeric(array.dtype, "X")
+    return array
+
+
+def _checked_pictures(array: np.ndarray) -> np.ndarray:
+    """Return the array if it is a batch of pictures."""
+    _refuse_empty(array)
+    if array.ndim not in (3, 4):
+        raise ValueError(
+            f"X has shape {array.shape}, but pictures are (n, h, w, channels) or (n, h, w)."
+        )
+    arrays.check_picture_shape(array.shape[1:], f"X has shape {array.shape}: every row")
+    return array
+
+
+def _checked_item(item: Any, row: int) -> Any:
+    """Return an item that can be read later; arrays are looked at now."""
+    if _is_missing(item):
+        return None
+    if isinstance(item, (*_PATHS, *_ENCODED, Image.Image)):
+        return item
+    if hasattr(item, "__array__") or isinstance(item, (list, tuple)):
+        array = np.asarray(item)
+        arrays.as_picture(array, row)
+        return array
+    raise TypeError(
+        f"row {row} of X is {describe_source(item)}: {shorten(repr(item))}. Allowed are paths, "
+        "encoded bytes, PIL images and arrays of shape (h, w) or (h, w, channels)."
+    )
+
+
+def _rows_as_pictures(array: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
+    """View rows of numbers as pictures of one shape."""
+    shape = _checked_image_shape(image_shape)
+    if array.ndim != 2:
+        raise ValueError(f"image_shape is for 2-D rows of numbers, but X has shape {array.shape}.")
+    _refuse_empty(array)
+    height, width, channels = shape
+    if array.shape[1] != math.prod(shape):
+        factors = "x".join(str(int(side)) for side in image_shape)
+        raise ValueError(
+            f"X has {array.shape[1]} columns, but image_shape={tuple(image_shape)} needs "
+            f"{factors} = {math.prod(shape)}.{_other_channels(array.shape[1], height, width)}"
+        )
+    return array.reshape(len(array), height, width, channels)
+
+
+def _checked_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return (h, w, c), or say what is wrong with `image_shape`."""
+    whole = isinstance(image_shape, (tuple, list)) and all(
+        isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side > 0
+        for side in image_shape
+    )
+    if not whole or len(image_shape) not in (2, 3) or (*image_shape, 1)[2] > 4:
+        raise ValueError(
+            f"image_shape={image_shape!r} is not allowed: give (h, w) or (h, w, channels) in "
+            "positive integers, with 1 to 4 channels."
+        )
+    height, width, channels = (int(side) for side in (*image_shape, 1)[:3])
+    return height, width, channels
+
+
+def _other_channels(columns: int, height: int, width: int) -> str:
+    """Propose the number of channels that would fit the width of rows."""
+    channels, rest = divmod(columns, height * width)
+    if rest or not 1 <= channels <= 4:
+        return ""
+    return f" Did you mean image_shape=({height}, {width}, {channels})?"
+
+
+def _refuse_empty(X: Any) -> None:
+    if hasattr(X, "__len__") and len(X) == 0:
+        shape = getattr(X, "shape", (0,))
+        raise ValueError(
+            f"Found array with 0 sample(s) (shape={tuple(shape)}) while a minimum of 1 is "
+            "required: X holds no pictures."
+        )
+
+
+def _is_finite(seen: arrays.ValueRange) -> bool:
+    return math.isfinite(seen.low) and math.isfinite(seen.high)
+
+
+def _refuse_non_finite(block: np.ndarray, rows: Sequence[int]) -> None:
+    """Raise for the first row of a block that holds NaN or infinity."""
+    finite = np.isfinite(block).reshape(len(block), -1)
+    first = int(np.argmin(finite.all(axis=1)))
+    what = "NaN" if np.isnan(block[first]).any() else "infinity"
+    raise ValueError(
+        f"Input X contains {what}: {np.sum(~finite[first])} values of row {rows[first]}. Replace "
+        "these values, or leave the row out."
+    )

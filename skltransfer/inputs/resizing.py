@@ -1,0 +1,148 @@
+"""The one definition of resizing: antialiased bilinear, in float32, unrounded.
+
+The filter is the triangle of Pillow, which ``keras.ops.image.resize`` with
+``antialias=True`` shares. Pillow's mode ``F`` sums in double precision, releases the GIL and
+uses no threads of its own, so that the bits depend on the image alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+
+class Placement(NamedTuple):
+    """Which part of the source fills which part of the target.
+
+    Attributes
+    ----------
+    box : tuple of four float
+        Left, top, right and bottom of the used part, in source pixels.
+    offset : tuple of two int
+        Top and left of the filled part of the target.
+    inner : tuple of two int
+        Height and width of the filled part of the target.
+    """
+
+    box: tuple[float, float, float, float]
+    offset: tuple[int, int]
+    inner: tuple[int, int]
+
+
+def resize(image: np.ndarray, size: tuple[int, int], how: str = "stretch") -> np.ndarray:
+    """Resize one picture.
+
+    Parameters
+    ----------
+    image : ndarray of shape (h, w, 3) or (h, w, 1), dtype uint8 or float32
+        Grey is repeated to three channels.
+    size : tuple of two int
+        Height and width wanted.
+    how : {"stretch", "crop", "pad"}, default="stretch"
+        ``"stretch"`` ignores the aspect ratio. ``"crop"`` uses the largest central box of the
+        wanted aspect ratio, with its exact, fractional edges. ``"pad"`` fits the whole picture
+        in the middle and fills the rest with black (0); its height and width are rounded to
+        whole pixels, and an odd pixel of padding goes to the bottom or right.
+
+    Returns
+    -------
+    ndarray of shape (size[0], size[1], 3), dtype float32
+        C-contiguous. `image` itself where it already is that.
+    """
+    if image.shape[:2] == tuple(size):
+        return _as_float_rgb(image)
+    box, (top, left), (height, width) = place(image.shape[:2], size, how)
+    resized = np.zeros((*size, 3), np.float32)
+    target = resized[top : top + height, left : left + width]
+    for channel, band in enumerate(_bands(image)):
+        target[..., channel] = band.resize((width, height), Image.Resampling.BILINEAR, box)
+    if image.shape[2] == 1:
+        target[..., 1:] = target[..., :1]
+    return resized
+
+
+def place(source: tuple[int, int], size: tuple[int, int], how: str) -> Placement:
+    """Say which box of a source of one size goes where in a target of another.
+
+    Parameters
+    ----------
+    source, size : tuple of two int
+        Height and width of the source and of the target.
+    how : {"stretch", "crop", "pad"}
+        As in :func:`resize`.
+
+    Returns
+    -------
+    Placement
+        The used part of the source and the filled part of the target.
+
+    Raises
+    ------
+    ValueError
+        When `how` is none of the three.
+    """
+    whole = (0.0, 0.0, float(source[1]), float(source[0]))
+    if how == "crop":
+        return Placement(_central_box(source, size), (0, 0), tuple(size))
+    if how == "pad":
+        height, width = inner = _fitted_size(source, size)
+        return Placement(whole, ((size[0] - height) // 2, (size[1] - width) // 2), inner)
+    if how != "stretch":
+        raise ValueError(f"resize={how!r} is not one of 'stretch', 'crop' and 'pad'.")
+    return Placement(whole, (0, 0), tuple(size))
+
+
+def draft_size(source: tuple[int, int], size: tuple[int, int], how: str) -> tuple[int, int]:
+    """Size to ask of a JPEG decoder, which can decode at 1/2, 1/4 and 1/8.
+
+    Pillow's draft mode takes the smallest of these fractions that is not below this size in
+    either direction, so that a file at least twice as large as needed both ways is decoded
+    reduced, and no pixel is made up.
+
+    Parameters
+    ----------
+    source, size : tuple of two int
+        Height and width of the file and of the target.
+    how : {"stretch", "crop", "pad"}
+        As in :func:`resize`.
+
+    Returns
+    -------
+    tuple of two int
+        Height and width.
+    """
+    return place(source, size, how).inner
+
+
+def _central_box(source: tuple[int, int], size: tuple[int, int]) -> tuple[float, ...]:
+    """Return the largest central box of the source with the aspect ratio of the target."""
+    (source_height, source_width), (height, width) = source, size
+    if source_height * width <= source_width * height:
+        kept = source_height * width / height
+        return ((source_width - kept) / 2, 0.0, (source_width + kept) / 2, float(source_height))
+    kept = source_width * height / width
+    return (0.0, (source_height - kept) / 2, float(source_width), (source_height + kept) / 2)
+
+
+def _fitted_size(source: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest size within the target that keeps the aspect ratio of the source."""
+    (source_height, source_width), (height, width) = source, size
+    if source_height * width <= source_width * height:
+        return max(1, round(source_height * width / source_width)), width
+    return height, max(1, round(source_width * height / source_height))
+
+
+def _bands(image: np.ndarray) -> Iterator[Image.Image]:
+    """Yield the channels as Pillow images of mode F, one at a time for the sake of memory."""
+    for channel in range(image.shape[2]):
+        band = Image.fromarray(image[..., channel])
+        yield band if band.mode == "F" else band.convert("F")
+
+
+def _as_float_rgb(image: np.ndarray) -> np.ndarray:
+    """Return float32 with three channels, unchanged where nothing is to be done."""
+    rgb = image if image.shape[2] == 3 else np.repeat(image, 3, axis=2)
+    return np.ascontiguousarray(rgb, np.float32)

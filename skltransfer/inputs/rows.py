@@ -1,0 +1,121 @@
+"""Rows of plain numbers laid out as small pictures, for backbones that only know pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+_SMALLEST_SIDE = 64  # at 32 pixels the bundled net tells little apart
+_SIDE_STEP = 32
+_CENTRE = 127.5
+_GREY_LEVELS_PER_DEVIATION = 51.0  # 2.5 standard deviations reach the ends of 0 to 255
+_LARGEST_DEVIATION = 1e3
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """How a row of numbers becomes a picture; decided in fit.
+
+    Attributes
+    ----------
+    mean, scale : ndarray of shape (n_features,)
+        Moments of the columns; a constant column has scale 1.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray, weights: np.ndarray | None = None) -> RowLayout:
+        """Weighted moments of float64 `rows`.
+
+        Equal rows are merged and all put in order first, so that neither the order of rows nor
+        repetition in place of weights changes a bit.
+        """
+        weights = np.ones(len(rows)) if weights is None else weights
+        distinct, group = np.unique(rows, axis=0, return_inverse=True)
+        share = np.bincount(group.ravel(), weights)[:, None]
+        share = share / share.sum()
+        mean = (distinct * share).sum(axis=0)
+        scale = np.sqrt(((distinct - mean) ** 2 * share).sum(axis=0))
+        constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+        return cls(mean, np.where(constant, 1.0, scale))
+
+    @property
+    def grid(self) -> int:
+        """Side of the near-square into which the columns are written line by line."""
+        return math.isqrt(max(len(self.mean) - 1, 0)) + 1
+
+    def picture_side(self, native_side: int) -> int:
+        """Side of the picture in pixels: small, since there is nothing to enlarge."""
+        fitting = max(_SMALLEST_SIDE, math.ceil(self.grid / _SIDE_STEP) * _SIDE_STEP)
+        return min(fitting, max(native_side, _SMALLEST_SIDE))
+
+    def pictures(self, rows: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Grey float32 pictures (n, h, w, 3); standardised zero is the middle of 0 to 255."""
+        from skltransfer.inputs.resizing import resize
+
+        deviations = np.clip((rows - self.mean) / self.scale, -_LARGEST_DEVIATION, None)
+        levels = _GREY_LEVELS_PER_DEVIATION * np.minimum(deviations, _LARGEST_DEVIATION)
+        grid = np.zeros((len(rows), self.grid * self.grid), np.float32)
+        grid[:, : rows.shape[1]] = levels
+        grid = grid.reshape(-1, self.grid, self.grid)
+        if self.grid > min(size):
+            shrunk = [resize(np.repeat(g[..., None], 3, -1), size, "stretch") for g in grid]
+            return np.stack(shrunk) + np.float32(_CENTRE)
+        return _enlarged(grid, size) + np.float32(_CENTRE)
+
+
+class RowSource:
+    """Rows of numbers with the interface of an image source.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, n_features)
+        Finite float64 numbers.
+    layout : RowLayout
+        Decided in fit.
+    """
+
+    def __init__(self, rows: np.ndarray, layout: RowLayout):
+        self.rows = rows
+        self.layout = layout
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def load_block(self, indices, rule, out: np.ndarray) -> None:
+        """Write the pictures of rows `indices` into `out`."""
+        out[:] = self.layout.pictures(self.rows[indices], rule.size)
+
+    def take(self, indices) -> RowSource:
+        """A source of some rows."""
+        return RowSource(self.rows[indices], self.layout)
+
+    def digest(self, index: int) -> bytes:
+        """Content of a row and of the layout it is shown in."""
+        digest = hashlib.sha256(self.layout.mean.tobytes() + self.layout.scale.tobytes())
+        digest.update(np.ascontiguousarray(self.rows[index]).tobytes())
+        return digest.digest()
+
+
+def looks_flattened(rows: np.ndarray) -> bool:
+    """Whether integer rows have the width of square grey or colour pictures of 7 pixels or more."""
+    width = rows.shape[1]
+    square = any(
+        width % channels == 0 and math.isqrt(width // channels) ** 2 == width // channels
+        for channels in (1, 3)
+    )
+    return width >= 49 and square and bool(np.all(rows == np.rint(rows)))
+
+
+def _enlarged(grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Repeat each cell as often as fits, from the top left corner on."""
+    factor = min(size) // grid.shape[1]
+    cells = np.repeat(np.repeat(grid, factor, axis=1), factor, axis=2)
+    pictures = np.zeros((len(grid), *size, 3), np.float32)
+    pictures[:, : cells.shape[1], : cells.shape[2]] = cells[..., None]
+    return pictures

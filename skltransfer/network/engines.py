@@ -1,0 +1,137 @@
+"""Who computes the frozen part: rows of numbers in, rows of numbers out.
+
+Every part runs on blocks of one fixed number of rows, the last one filled up, so that neither
+the number of rows nor their order changes a bit of the result.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skltransfer.network._tensorflow_graphs import compile_function, kernels
+from skltransfer.network.execution import run_steps
+from skltransfer.network.graph import Graph
+from skltransfer.network.runtime import Network
+
+@dataclass(frozen=True)
+class FrozenPart:
+    """A compiled, frozen piece of a network.
+
+    Attributes
+    ----------
+    run : callable
+        From a float32 block (`block_rows`, *`input_shape`) to one (`block_rows`, *`output_shape`).
+    input_shape, output_shape : tuple of int
+        Shapes of one row.
+    block_rows : int
+        Rows of a block.
+    """
+
+    run: Callable[[np.ndarray], np.ndarray]
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    block_rows: int
+
+    def __call__(self, block: np.ndarray, n_rows: int) -> np.ndarray:
+        """Compute a block of which the first `n_rows` rows are real."""
+        return self.run(block)[:n_rows]
+
+
+def cut_part(network: Network, cut: int | None) -> FrozenPart:
+    """From pixels to the activations at step `cut`; pixels as they are where nothing is frozen."""
+    if cut is None:
+        shape = (*network.input_size, 3)
+        return FrozenPart(lambda block: block, shape, shape, block_rows())
+    if cut == len(network.features.steps) - 1:
+        return feature_part(network, (), "avg")
+    return network.part(("cut", cut), lambda: _compile_cut(network, cut))
+
+
+def _compile_cut(network: Network, cut: int) -> FrozenPart:
+    def compute(pixels):
+        return run_steps(network.features, None, [cut], network.preprocess(pixels))[0]
+
+    return compile_part(compute, (*network.input_size, 3))
+
+
+def outputs_of(network: Network, layers: tuple[str, ...]) -> tuple[Graph, list[int]]:
+    """The graph and the steps in it that make the outputs of `layers`.
+
+    Raises
+    ------
+    ValueError
+        When the network has no layer of a name; the message tells similar names.
+    """
+    if not layers:
+        return network.features, [len(network.features.steps) - 1]
+    for name in layers:
+        if name not in network.graph.position:
+            raise ValueError(_unknown_layer(name, network))
+    return network.graph, [network.graph.position[name] for name in layers]
+
+
+def _unknown_layer(name: str, network: Network) -> str:
+    close = difflib.get_close_matches(name, network.graph.position, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    stages = ", ".join(repr(stage.layer) for stage in network.stages)
+    return (
+        f"layer={name!r} is no layer of backbone={network.spec.name!r}.{hint} Its stages end at "
+        f"{stages}; freeze_points() shows them."
+    )
+
+
+def feature_part(network: Network, layers: tuple[str, ...], pooling: str) -> FrozenPart:
+    """From pixels to the pooled outputs of `layers`, side by side (none: the features' end)."""
+    key = ("features", layers, pooling)
+    return network.part(key, lambda: _compile_features(network, layers, pooling))
+
+
+def engine_facts(engine: str) -> dict[str, Any]:
+    """What the bits of a frozen part's output depend on beside the network and its input."""
+    import keras
+    import tensorflow as tf
+
+    return {
+        "engine": engine,
+        "backend": keras.backend.backend(),
+        "versions": [keras.__version__, tf.__version__],
+        "kernels": kernels(),
+        "block_rows": block_rows(),
+    }
+
+
+def _compile_features(network: Network, layers: tuple[str, ...], pooling: str) -> FrozenPart:
+    from skltransfer.network.pooling import pooled
+
+    graph, stops = outputs_of(network, layers)
+
+    def compute(pixels):
+        return pooled(run_steps(graph, None, stops, network.preprocess(pixels)), pooling)
+
+    return compile_part(compute, (*network.input_size, 3))
+
+
+def compile_part(compute: Callable, input_shape: tuple[int, ...]) -> FrozenPart:
+    """Compile a function of one float32 tensor of rows of `input_shape`."""
+    n_rows = block_rows()
+    function = compile_function(compute, [(n_rows, *input_shape)])
+    return FrozenPart(
+        lambda block: function(block)[0].numpy(),
+        tuple(input_shape),
+        function.shapes[0][1:],
+        n_rows,
+    )
+
+
+def block_rows() -> int:
+    """Rows that run together.
+
+    On CPU few, so that one row is not dear and tensors stay small. Without oneDNN one, since the
+    bits of a row depend on its position there.
+    """
+    return {"gpu": 64, "onednn": 4, "eigen": 1}[kernels()]

@@ -1,0 +1,166 @@
+"""Run steps of a graph on tensors, with weights that are handed in.
+
+Frozen BatchNorm is folded into the convolution before it, as ``kernel * scale`` and a bias: the
+same function and the same gradients, without two passes over the feature map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from skltransfer.network.graph import Graph, Step
+from skltransfer.network.kernels import add_bias, batch_normalised
+
+
+def run_steps(
+    graph: Graph,
+    start: int | None,
+    stops: list[int],
+    x,
+    values: Mapping[int, Any] | None = None,
+    *,
+    moments: dict[int, tuple] | None = None,
+) -> list:
+    """Compute the outputs of the steps `stops` from the output of step `start`.
+
+    Parameters
+    ----------
+    graph : Graph
+        The network.
+    start : int or None
+        Step whose output `x` is; None: `x` is the network's input.
+    stops : list of int
+        Steps whose outputs are wanted, none of them before `start`.
+    x : tensor
+        Batch of rows.
+    values : mapping of int to tensor, default=None
+        Values of variables by the variables' ``id``; others keep their own.
+    moments : dict, default=None
+        None: BatchNorm uses its statistics, as at prediction. A dict: BatchNorm uses the moments
+        of the batch, which are put into the dict as (mean, variance) under the step.
+    """
+    import keras
+
+    source = graph.input if start is None else graph.steps[start].output
+    tensors = {id(source): x}
+    needed = needed_steps(graph, start, tuple(stops))
+    folds = _folds_within(graph, needed, stops) if moments is None else {}
+    mapping = [(v, values[id(v)]) for v in graph.variables if values and id(v) in values]
+    with keras.StatelessScope(state_mapping=mapping):
+        for index in needed:
+            _run_step(graph, index, tensors, folds, moments)
+    return [tensors[id(graph.steps[stop].output)] for stop in stops]
+
+
+def needed_steps(graph: Graph, start: int | None, stops: tuple[int, ...]) -> list[int]:
+    """Steps between `start` and `stops`, in order; those of other branches are left out."""
+    made_by = {id(tensor): i for i, step in enumerate(graph.steps) for tensor in step.outputs}
+    needed, waiting = set(), list(stops)
+    while waiting:
+        index = waiting.pop()
+        if index in needed or index == start:
+            continue
+        needed.add(index)
+        waiting.extend(made_by[id(t)] for t in graph.steps[index].inputs if id(t) in made_by)
+    return sorted(needed)
+
+
+def folded_normalisations(graph: Graph) -> dict[int, int]:
+    """Steps of BatchNorm that are folded, with the step of the convolution before each."""
+    found = {}
+    for index, step in enumerate(graph.steps[:-1]):
+        readers = graph.consumers[index]
+        if _is_plain_convolution(step) and len(readers) == 1:
+            after = graph.steps[readers[0]]
+            if is_batch_norm(after):
+                found[readers[0]] = index
+    return found
+
+
+def _folds_within(graph: Graph, needed: list[int], stops: list[int]) -> dict[int, int]:
+    available = set(needed) - set(stops)
+    folds = folded_normalisations(graph)
+    return {norm: conv for norm, conv in folds.items() if norm in needed and conv in available}
+
+
+def _run_step(graph: Graph, index: int, tensors: dict, folds: dict[int, int], moments) -> None:
+    step = graph.steps[index]
+    if index in folds.values():
+        return  # runs together with its BatchNorm
+    if index in folds:
+        convolution = graph.steps[folds[index]]
+        result = _folded(convolution, step, tensors[id(convolution.inputs[0])])
+    elif moments is not None and is_batch_norm(step):
+        result = _by_batch(step, tensors, moments, index)
+    else:
+        result = _called(step, tensors)
+    tensors.update(zip(map(id, step.outputs), result, strict=True))
+
+
+def is_batch_norm(step: Step) -> bool:
+    """Whether the step is BatchNorm over the last axis."""
+    name = type(step.operation).__name__
+    return name == "BatchNormalization" and step.operation.axis in (-1, len(step.shape))
+
+
+def _by_batch(step: Step, tensors: dict, moments: dict, index: int) -> list:
+    from keras import ops
+
+    norm, x = step.operation, tensors[id(step.inputs[0])]
+    gamma = ops.ones(x.shape[-1:]) if norm.gamma is None else norm.gamma
+    beta = ops.zeros(x.shape[-1:]) if norm.beta is None else norm.beta
+    result, mean, variance = batch_normalised(
+        x, ops.convert_to_tensor(gamma), ops.convert_to_tensor(beta), norm.epsilon
+    )
+    moments[index] = (mean, variance)
+    return [result]
+
+
+def _called(step: Step, tensors: dict) -> list:
+    import keras
+
+    arguments, options = step.node.arguments.fill_in(tensors)
+    if getattr(step.operation, "_call_has_training_arg", False):
+        options["training"] = False
+    return keras.tree.flatten(step.operation(*arguments, **options))
+
+
+def _folded(convolution: Step, normalisation: Step, x) -> list:
+    """Convolution and frozen BatchNorm as one convolution with a bias."""
+    from keras import ops
+
+    layer, norm = convolution.operation, normalisation.operation
+    scale = ops.rsqrt(norm.moving_variance + norm.epsilon)
+    if norm.gamma is not None:
+        scale = scale * norm.gamma
+    bias = -norm.moving_mean * scale
+    if norm.beta is not None:
+        bias = bias + norm.beta
+    if layer.use_bias:
+        bias = bias + layer.bias * scale
+    options = {
+        "strides": layer.strides,
+        "padding": layer.padding,
+        "dilation_rate": layer.dilation_rate,
+        "data_format": layer.data_format,
+    }
+    kernel = ops.convert_to_tensor(layer.kernel)
+    if type(layer).__name__ == "DepthwiseConv2D":
+        kernel = kernel * ops.reshape(scale, kernel.shape[2:])
+        output = ops.depthwise_conv(x, kernel, **options)
+    else:
+        output = ops.conv(x, kernel * scale, **options)
+    return [add_bias(output, bias)]
+
+
+def _is_plain_convolution(step: Step) -> bool:
+    layer = step.operation
+    return (
+        type(layer).__name__ in ("Conv2D", "DepthwiseConv2D")
+        and layer.data_format == "channels_last"
+        and getattr(layer, "groups", 1) == 1
+        and getattr(layer.activation, "__name__", None) == "linear"
+        and layer.padding in ("same", "valid")
+    )
+

@@ -1,0 +1,252 @@
+"""The training loop: epochs of AdamW over activations, with a warm-up and a cosine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from skltransfer.network.training import Program
+
+_WARM_UP = 0.1
+_BETA_1, _BETA_2 = 0.9, 0.999
+
+
+@dataclass
+class TrainingState:
+    """All that changes during training.
+
+    Attributes
+    ----------
+    theta : ndarray or tensor of shape (n_weights,)
+        Weights that learn: the suffix, then the head.
+    fixed : ndarray of shape (n_fixed,)
+        BatchNorm's statistics and other variables above the cut.
+    standardizer : ndarray of shape (2, n_features)
+        Mean and scale of the pooled features.
+    first, second : ndarray or tensor of shape (n_weights,)
+        AdamW's moments.
+    n_steps : int
+        Steps done.
+    """
+
+    theta: np.ndarray
+    fixed: np.ndarray
+    standardizer: np.ndarray
+    first: np.ndarray | None = None
+    second: np.ndarray | None = None
+    n_steps: int = 0
+
+    def __post_init__(self):
+        if self.first is None:
+            self.first = np.zeros_like(self.theta)
+            self.second = np.zeros_like(self.theta)
+
+    def as_arrays(self) -> TrainingState:
+        """The same without tensors."""
+        arrays = (np.asarray(a) for a in (self.theta, self.first, self.second))
+        theta, first, second = arrays
+        return TrainingState(theta, self.fixed, self.standardizer, first, second, self.n_steps)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate by step: a linear warm-up over a tenth of the steps, then a cosine to zero.
+
+    The cosine is that of Loshchilov and Hutter, "SGDR" (2017), without restarts.
+    """
+
+    peak: float
+    n_steps: int
+    kind: str = "cosine"
+
+    def __call__(self, step: int) -> float:
+        """Learning rate of `step`, counted from 0."""
+        if self.kind == "constant":
+            return self.peak
+        warm = max(1, round(_WARM_UP * self.n_steps))
+        if step < warm:
+            return self.peak * (step + 1) / (warm + 1)
+        return self.peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.n_steps - warm)))
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is trained on.
+
+    Attributes
+    ----------
+    rows : callable
+        From (positions, epoch) to their activations at the cut.
+    targets : ndarray of float32, shape (n, n_classes)
+        Probabilities that each row should get.
+    weights : ndarray of float32, shape (n,)
+        Weights of the rows; the loss divides by their mean.
+    """
+
+    rows: Callable[[np.ndarray, int], np.ndarray]
+    targets: np.ndarray
+    weights: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """Settings of the training loop.
+
+    Attributes
+    ----------
+    batch_size : int
+        Rows of a step; less when there are fewer rows.
+    rates, decays : ndarray of float32, shape (n_weights,)
+        Factor on the learning rate, and weight decay, of each weight.
+    dropout : float
+        Probability that an input of a layer of the head is dropped.
+    seed : int
+        Decides the order of rows and the dropout.
+    """
+
+    batch_size: int
+    rates: np.ndarray
+    decays: np.ndarray
+    dropout: float
+    seed: int
+
+
+def steps_per_epoch(n_rows: int, batch_size: int) -> int:
+    """Number of steps in which every row is seen once."""
+    return math.ceil(n_rows / min(batch_size, n_rows))
+
+
+def run_epoch(
+    program: Program,
+    state: TrainingState,
+    examples: Examples,
+    how: Optimisation,
+    schedule: Schedule,
+    epoch: int,
+    advance: Callable[[int], None] = lambda n_rows: None,
+) -> float:
+    """Train on every row once; `state` is changed.
+
+    Returns
+    -------
+    float
+        Mean weighted cross-entropy of the rows, each before the step that it took part in.
+    """
+    rng = np.random.default_rng([how.seed, epoch])
+    step = program.step(min(how.batch_size, len(examples)))
+    mean_weight = examples.weights.mean()
+    losses = []
+    for positions, real in _batches(len(examples), how.batch_size, rng):
+        weights = (examples.weights[positions] / mean_weight).astype(np.float32) * real
+        masks = _dropout_masks(program.head, len(positions), how.dropout, rng)
+        state.theta, state.first, state.second, loss = step(
+            state.theta,
+            state.first,
+            state.second,
+            how.rates,
+            how.decays,
+            _hyper(schedule(state.n_steps), state.n_steps + 1),
+            state.fixed,
+            state.standardizer,
+            examples.rows(positions, epoch),
+            examples.targets[positions],
+            weights,
+            *masks,
+        )
+        state.n_steps += 1
+        losses.append(float(loss) * len(positions))
+        advance(int(real.sum()))
+    return math.fsum(losses) / len(examples)
+
+
+def _batches(n: int, size: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Positions of each batch, and 1 where they count.
+
+    All batches have one size: the last is filled up with real rows that do not count, so that
+    BatchNorm never sees padding.
+    """
+    order = rng.permutation(n)
+    size = min(size, n)
+    for start in range(0, n, size):
+        chosen = order[start : start + size]
+        filled = np.concatenate([chosen, order[: size - len(chosen)]])
+        yield filled, (np.arange(size) < len(chosen)).astype(np.float32)
+
+
+def _dropout_masks(head, rows: int, rate: float, rng: np.random.Generator) -> list[np.ndarray]:
+    if rate == 0:
+        return []
+    keep = 1.0 - rate
+    widths = [shape[0] for shape in head.shapes[::2]]
+    return [(rng.random((rows, w), dtype=np.float32) < keep) / np.float32(keep) for w in widths]
+
+
+def _hyper(rate: float, step: int) -> np.ndarray:
+    """Learning rate, and the corrections of AdamW's moments at `step`, counted from 1."""
+    return np.array([rate, 1 / (1 - _BETA_1**step), 1 / (1 - _BETA_2**step)], np.float32)
+
+
+def logits_of(program: Program, state: TrainingState, activations: np.ndarray, rows: int = 4):
+    """Logits and pooled features of `activations`, in blocks of one size.
+
+    Returns
+    -------
+    logits : ndarray of float32, shape (n, n_classes)
+    features : ndarray of float32, shape (n, n_features)
+    """
+    forward = program.forward(rows)
+    blocks = []
+    for start in range(0, len(activations), rows):
+        part = activations[start : start + rows]
+        padded = np.zeros((rows, *part.shape[1:]), np.float32)
+        padded[: len(part)] = part
+        results = forward(state.theta, state.fixed, state.standardizer, padded)
+        blocks.append([np.asarray(result)[: len(part)] for result in results])
+    logits, features = (np.concatenate(found) for found in zip(*blocks, strict=True))
+    return logits, features
+
+
+def features_of(
+    program: Program, state: TrainingState, rows: Callable, n_rows: int
+) -> np.ndarray:
+    """Pooled features of all rows as they are at first, a few at a time."""
+    blocks = [
+        logits_of(program, state, rows(np.arange(start, min(start + 64, n_rows)), 0))[1]
+        for start in range(0, n_rows, 64)
+    ]
+    return np.concatenate(blocks)
+
+
+def estimate_statistics(
+    program: Program, state: TrainingState, examples: Examples, batch_size: int, seed: int
+) -> np.ndarray:
+    """Set BatchNorm's statistics above the cut to the training rows' own.
+
+    Means over batches of the batches' moments (Li et al., "Revisiting Batch Normalization For
+    Practical Domain Adaptation", 2017; Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021).
+
+    Returns
+    -------
+    ndarray of float32, shape (n, n_features)
+        Pooled features of the rows as their batches were normalised.
+    """
+    moments = program.moments(min(batch_size, len(examples)))
+    rng = np.random.default_rng([seed, 2**31])
+    features = np.empty((len(examples), program.head.n_features), np.float32)
+    sums, total = None, 0.0
+    for positions, real in _batches(len(examples), batch_size, rng):
+        found = moments(state.theta, state.fixed, examples.rows(positions, 0))
+        counted = real == 1
+        features[positions[counted]] = np.asarray(found[0])[counted]
+        share = float(real.sum())
+        batch = [np.asarray(moment, np.float64) * share for moment in found[1:]]
+        sums = batch if sums is None else [a + b for a, b in zip(sums, batch, strict=True)]
+        total += share
+    state.fixed = program.with_statistics(state.fixed, [s / total for s in sums or []])
+    return features

@@ -1,0 +1,201 @@
+"""Stages of a network, and what `freeze_depth` means.
+
+Stages are the pieces between chosen cuts: the groups of the architecture's paper where its layer
+names tell them (`stage_pattern`), else the stretches between two halvings of the picture.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from itertools import pairwise
+from numbers import Integral, Real
+
+from skltransfer.network.cuts import is_sum, is_trainable, kind_of, possible_cuts
+from skltransfer.network.graph import Graph, Step
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A piece of the backbone that is frozen or trained as a whole.
+
+    Attributes
+    ----------
+    index : int
+        Position from the input, from 0.
+    layer : str
+        Name of its last layer; freezing up to it freezes stages 0 to `index`.
+    stop : int
+        Position of that layer among the graph's steps.
+    """
+
+    index: int
+    layer: str
+    stop: int
+
+
+def find_stages(graph: Graph, stage_pattern: str | None = None) -> tuple[Stage, ...]:
+    """Partition `graph` into stages that each own trainable weights.
+
+    Parameters
+    ----------
+    graph : Graph
+        The backbone up to the end of its features.
+    stage_pattern : str, default=None
+        Regular expression with one group that reads a stage's label from a layer's name.
+    """
+    labels = _labels_by_name(graph, stage_pattern) if stage_pattern else _labels_by_side(graph)
+    ends = _owning_weights(graph, [*_ends(graph, _starts(labels)), len(graph.steps) - 1])
+    return tuple(Stage(i, graph.steps[stop].name, stop) for i, stop in enumerate(ends))
+
+
+def resolve_freeze_depth(depth, graph: Graph, stages: tuple[Stage, ...]) -> int | None:
+    """Position of the last frozen step; None when nothing is frozen.
+
+    Parameters
+    ----------
+    depth : str, int or float
+        "all"; the number of stages frozen, or (negative) left to learn; a fraction of the layers
+        with weights, strictly between 0 and 1, down to the nearest cut; or the last frozen layer.
+    graph : Graph
+        The backbone up to the end of its features.
+    stages : tuple of Stage
+        Those of `graph`.
+
+    Raises
+    ------
+    ValueError
+        When `depth` names no possible cut; the message lists the stages.
+    """
+    if isinstance(depth, str):
+        return stages[-1].stop if depth == "all" else _named_cut(depth, graph, stages)
+    if isinstance(depth, Integral) and not isinstance(depth, bool):
+        return _counted_cut(int(depth), stages)
+    if isinstance(depth, Real) and 0.0 < depth < 1.0:
+        return _fraction_cut(float(depth), graph)
+    raise _refusal(depth, stages, "it is neither an int, a float between 0 and 1, nor a name")
+
+
+def _counted_cut(count: int, stages: tuple[Stage, ...]) -> int | None:
+    if abs(count) > len(stages):
+        raise _refusal(count, stages, f"the backbone has {len(stages)} stages")
+    frozen = count if count >= 0 else len(stages) + count
+    return stages[frozen - 1].stop if frozen else None
+
+
+def _fraction_cut(fraction: float, graph: Graph) -> int | None:
+    holders = [index for index, step in enumerate(graph.steps) if step.weights]
+    allowed = math.floor(fraction * len(holders) + 1e-9)
+    fitting = [
+        cut for cut in possible_cuts(graph) if sum(index <= cut for index in holders) <= allowed
+    ]
+    return max(fitting, default=None)
+
+
+def _named_cut(name: str, graph: Graph, stages: tuple[Stage, ...]) -> int:
+    index = graph.position.get(name)
+    if index is None:
+        close = difflib.get_close_matches(name, ["all", *graph.position], n=3, cutoff=0.6)
+        hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+        raise _refusal(name, stages, f"the backbone has no layer of that name{hint}")
+    if index not in graph.bottlenecks:
+        around = _cuts_around(index, graph)
+        reason = f"other branches run beside that layer, so it is no cut; the nearest are {around}"
+        raise _refusal(name, stages, reason)
+    return index
+
+
+def _cuts_around(index: int, graph: Graph) -> str:
+    """Names of the last possible cut before a step and of the first behind it."""
+    cuts = possible_cuts(graph)
+    before = [cut for cut in cuts if cut < index][-1:]
+    behind = [cut for cut in cuts if cut > index][:1]
+    return " and ".join(repr(graph.steps[cut].name) for cut in (*before, *behind))
+
+
+def _refusal(depth, stages: tuple[Stage, ...], reason: str) -> ValueError:
+    listed = ", ".join(f"{stage.index + 1}: {stage.layer!r}" for stage in stages)
+    return ValueError(
+        f"freeze_depth={depth!r} fits no freeze point: {reason}. Use 'all', an int from "
+        f"{-len(stages)} to {len(stages)}, a float strictly between 0 and 1, or the name of the "
+        f"last frozen layer. Frozen stages and their last layers: {listed}."
+    )
+
+
+def _starts(labels: list[Hashable | None]) -> list[int]:
+    """Steps at which a label is met for the first time."""
+    return sorted(labels.index(label) for label in {*labels} - {None})
+
+
+def _labels_by_name(graph: Graph, stage_pattern: str) -> list[str | None]:
+    """What the first group that took part in a match reads from each layer's name."""
+    matches = [re.search(stage_pattern, step.name) for step in graph.steps]
+    return [found and found[found.lastindex] for found in matches]
+
+
+def _labels_by_side(graph: Graph) -> list[int]:
+    """How often the picture was made smaller up to each step, by strides."""
+    labels: list[int] = []
+    for step, producers in zip(graph.steps, graph.producers, strict=True):
+        before = max((labels[producer] for producer in producers), default=0)
+        labels.append(before + _makes_smaller(step))
+    return labels
+
+
+def _makes_smaller(step: Step) -> bool:
+    """Whether a step halves its picture: what a convolution does at its edges does not count."""
+    operation = step.operation
+    if len(step.shape) != 3 or "Transpose" in type(operation).__name__:
+        return False
+    strides = getattr(operation, "strides", None)
+    if strides is None:
+        return kind_of(step) == "module" and _halves(step)
+    return max(strides if isinstance(strides, tuple | list) else (strides,)) > 1
+
+
+def _halves(step: Step) -> bool:
+    before, after = step.inputs[0].shape[1], step.shape[0]
+    return len(step.inputs[0].shape) == 4 and bool(before and after) and 2 * after <= before + 1
+
+
+def _ends(graph: Graph, starts: list[int]) -> list[int]:
+    """Last cut of every stage but the final one."""
+    candidates = possible_cuts(graph)
+    stretches = (
+        [cut for cut in candidates if start <= cut < stop] for start, stop in pairwise([0, *starts])
+    )
+    return [_past_pooling(graph, _end_of_block(graph, cuts)) for cuts in stretches if cuts]
+
+
+def _end_of_block(graph: Graph, cuts: list[int]) -> int:
+    """End of the last whole block: after a sum, else a linear bottleneck, else the last cut."""
+    sums = [cut for cut in cuts if is_sum(graph, cut)]
+    linear = [cut for cut in cuts if kind_of(graph.steps[cut]) == "normalisation"]
+    return (sums or linear or cuts)[-1]
+
+
+def _past_pooling(graph: Graph, cut: int) -> int:
+    """Move the cut behind a pooling that follows it: the same weights, fewer bytes."""
+    readers = graph.consumers[cut]
+    while len(readers) == 1:
+        (reader,) = readers
+        if kind_of(graph.steps[reader]) == "pooling":
+            return reader
+        if "Padding" not in type(graph.steps[reader].operation).__name__:
+            return cut
+        readers = graph.consumers[reader]
+    return cut
+
+
+def _owning_weights(graph: Graph, ends: list[int]) -> list[int]:
+    """Join every stage without trainable weights to the next, the last one to its neighbour."""
+    kept: list[int] = []
+    start = 0
+    for stop in sorted(set(ends)):
+        if any(map(is_trainable, graph.steps[start : stop + 1])):
+            kept.append(stop)
+            start = stop + 1
+    return [*kept[:-1], max(ends)]

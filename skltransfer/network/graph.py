@@ -1,0 +1,296 @@
+"""A Keras model seen as a graph: flattened, put in order, named and cut.
+
+This module knows operations and tensors. Which cuts make sense is decided in ``freezing``;
+how a piece is run, in ``engines``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation of a flattened model, under the name it has in a fresh process."""
+
+    name: str
+    node: Any
+
+    @property
+    def operation(self) -> Any:
+        """The Keras layer or operation that is called."""
+        return self.node.operation
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """Tensors that the call reads."""
+        return tuple(self.node.input_tensors)
+
+    @property
+    def outputs(self) -> tuple[Any, ...]:
+        """Tensors that the call makes."""
+        return tuple(self.node.outputs)
+
+    @property
+    def output(self) -> Any:
+        """The first (nearly always the only) tensor that the operation makes."""
+        return self.outputs[0]
+
+    @property
+    def weights(self) -> list:
+        """Variables that the operation owns; plain operations own none."""
+        return list(getattr(self.operation, "weights", ()))
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Shape of one row of the output."""
+        return tuple(self.output.shape[1:])
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The steps from one tensor to another in topological order; see `graph_of`.
+
+    Attributes
+    ----------
+    input : keras.KerasTensor
+        What the first steps read.
+    steps : tuple of Step
+        All operations; the last one makes the output.
+    """
+
+    input: Any
+    steps: tuple[Step, ...]
+
+    @property
+    def output(self) -> Any:
+        """What the last step makes."""
+        return self.steps[-1].output
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Index of each step by its name."""
+        return {step.name: index for index, step in enumerate(self.steps)}
+
+    @cached_property
+    def producers(self) -> tuple[tuple[int, ...], ...]:
+        """For each step, the indices of the steps whose outputs it reads."""
+        made_by = {id(t): index for index, step in enumerate(self.steps) for t in step.outputs}
+        return tuple(
+            tuple(made_by[id(tensor)] for tensor in step.inputs if id(tensor) in made_by)
+            for step in self.steps
+        )
+
+    @cached_property
+    def consumers(self) -> tuple[tuple[int, ...], ...]:
+        """For each step, the indices of the steps that read its output."""
+        readers: list[list[int]] = [[] for _ in self.steps]
+        for index, producers in enumerate(self.producers):
+            for producer in producers:
+                readers[producer].append(index)
+        return tuple(map(tuple, readers))
+
+    @cached_property
+    def bottlenecks(self) -> tuple[int, ...]:
+        """Steps whose output is the only tensor that the later steps read."""
+        reach, found = self._last_read_of_input(), []
+        for index, readers in enumerate(self.consumers):
+            if reach <= index and len(self.steps[index].outputs) == 1:
+                found.append(index)
+            reach = max(reach, *readers, -1)
+        return tuple(found)
+
+    def _last_read_of_input(self) -> int:
+        readers = [i for i, s in enumerate(self.steps) if any(t is self.input for t in s.inputs)]
+        return max(readers, default=-1)
+
+    @cached_property
+    def variables(self) -> tuple[Any, ...]:
+        """Every variable of the steps, once."""
+        owned = {
+            id(variable): variable
+            for step in self.steps
+            for variable in getattr(step.operation, "variables", ())
+        }
+        return tuple(owned.values())
+
+    def position_of(self, tensor) -> int:
+        """Index of the step that makes `tensor`."""
+        return next(i for i, step in enumerate(self.steps) if step.output is tensor)
+
+    def until(self, stop: int) -> Graph:
+        """The steps up to the bottleneck `stop`, under the same names."""
+        return Graph(self.input, self.steps[: stop + 1])
+
+
+def graph_of(model, input_shape: tuple[int, ...] | None = None) -> Graph:
+    """See `model` as a graph, nested models flattened.
+
+    Layers are shared with `model`. Where nested models use one name twice, the later layer's step
+    has a number appended, so that a name means one step.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A functional or sequential model with one input and one output.
+    input_shape : tuple of int, default=None
+        Shape of one row, (h, w, c). None: the model's own.
+
+    Raises
+    ------
+    ValueError
+        When the model has no graph, several inputs or outputs, or does not take `input_shape`.
+    """
+    _require_one_input_and_output(model)
+    source, output = model.inputs[0], model.outputs[0]
+    if _has_nested_graphs(model) or input_shape not in (None, tuple(source.shape[1:])):
+        source, output = _rewritten(model, input_shape or source.shape[1:])
+    steps = tuple(_named_steps([source], [output]))
+    if not steps or steps[-1].output is not output:
+        raise ValueError(
+            f"The model {model.name!r} does not end in a layer with one output, so there is no "
+            "last feature map. End it with a layer that makes one tensor."
+        )
+    return Graph(source, steps)
+
+
+def _rewritten(model, input_shape: tuple[int | None, ...]) -> tuple[Any, Any]:
+    """Input and output of `model` called anew on rows of `input_shape`, without nested models."""
+    import keras
+
+    source = keras.Input(input_shape, dtype=model.inputs[0].dtype)
+    (output,) = _call_inlined(model, [source])
+    return source, output
+
+
+def has_graph(operation) -> bool:
+    """Whether `operation` is a model made of operations, and not of Python code of its own."""
+    import keras
+
+    if not isinstance(operation, keras.Model) or not _is_called_as_keras_defines(operation):
+        return False
+    return isinstance(operation, keras.Sequential) or hasattr(operation, "operations")
+
+
+def _is_called_as_keras_defines(model) -> bool:
+    return type(model).call.__module__.partition(".")[0] == "keras"
+
+
+def _has_nested_graphs(model) -> bool:
+    import keras
+
+    return isinstance(model, keras.Sequential) or any(map(has_graph, model.operations))
+
+
+def _require_one_input_and_output(model) -> None:
+    if not has_graph(model) or not getattr(model, "inputs", None):
+        raise ValueError(
+            f"The model {getattr(model, 'name', model)!r} is not a functional or sequential Keras "
+            "model, so it has no graph that could be cut. Build it with keras.Input and "
+            "keras.Model(inputs, outputs), or as a keras.Sequential that starts with keras.Input; "
+            "a class of your own must not override call()."
+        )
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            f"The model {model.name!r} has {len(model.inputs)} inputs and {len(model.outputs)} "
+            "outputs; a backbone has one of each. Pass keras.Model(one_input, one_output)."
+        )
+
+
+def _call_inlined(model, tensors: list) -> list:
+    """Call every operation of `model`, and those of nested models in their place."""
+    import keras
+
+    if isinstance(model, keras.Sequential):
+        for layer in model.layers:
+            tensors = _call_one(layer, tensors, tensors, {})
+        return tensors
+    values = dict(zip(map(id, model.inputs), tensors, strict=True))
+    for node in ordered_nodes(model.inputs, model.outputs):
+        read = [values[id(tensor)] for tensor in node.input_tensors]
+        made = _call_one(node.operation, read, *node.arguments.fill_in(values))
+        values.update(zip(map(id, node.outputs), made, strict=True))
+    return [values[id(output)] for output in model.outputs]
+
+
+def _call_one(operation, tensors: list, arguments, options: dict[str, Any]) -> list:
+    """Call a nested graph on the tensors that it reads, any other operation as it was called."""
+    import keras
+
+    if has_graph(operation):
+        return _call_inlined(operation, tensors)
+    return keras.tree.flatten(operation(*arguments, **options))
+
+
+def ordered_nodes(inputs: list, outputs: list) -> Iterator[Any]:
+    """Calls of operations between tensors, in topological order.
+
+    Depth first and without recursion: large networks are deeper than Python's stack.
+    """
+    done = {id(_node_of(tensor)) for tensor in inputs}
+    stack = [(_node_of(tensor), False) for tensor in reversed(outputs)]
+    while stack:
+        node, inputs_done = stack.pop()
+        if id(node) in done:
+            continue
+        if inputs_done:
+            done.add(id(node))
+            yield node
+            continue
+        stack.append((node, True))
+        stack.extend((_node_of(tensor), False) for tensor in reversed(node.input_tensors))
+
+
+def _node_of(tensor):
+    operation, node_index, _ = tensor._keras_history
+    return operation._inbound_nodes[node_index]
+
+
+def _named_steps(inputs: list, outputs: list) -> list[Step]:
+    nodes = list(ordered_nodes(inputs, outputs))
+    names = _fresh_names([node.operation for node in nodes])
+    return [Step(name, node) for name, node in zip(names, nodes, strict=True)]
+
+
+def _fresh_names(operations: list) -> list[str]:
+    """Names as a fresh process would give them, each once.
+
+    Keras numbers unnamed layers through the whole process ("conv2d_94"), so the number is
+    taken anew within the model. An operation that is called again gets a suffix.
+    """
+    own = _names_by_operation(operations)
+    names: dict[str, None] = {}
+    calls: dict[int, int] = {}
+    for operation in operations:
+        call = calls[id(operation)] = calls.get(id(operation), 0) + 1
+        name = own[id(operation)] if call == 1 else f"{own[id(operation)]}_call{call}"
+        while name in names:
+            name += "_"
+        names[name] = None
+    return list(names)
+
+
+def _names_by_operation(operations: list) -> dict[int, str]:
+    """Names of operations by their ``id``: those of one stem are numbered as they were made."""
+    stems: dict[str, list[tuple[int, int]]] = {}
+    for key, operation in {id(operation): operation for operation in operations}.items():
+        stem, number = _stem_and_number(operation)
+        stems.setdefault(stem, []).append((number, key))
+    return {
+        key: f"{stem}_{rank}" if rank else stem
+        for stem, found in stems.items()
+        for rank, (_, key) in enumerate(sorted(found, key=lambda pair: pair[0]))
+    }
+
+
+def _stem_and_number(operation) -> tuple[str, int]:
+    """Split "conv2d_94" of a Conv2D into ("conv2d", 94); a name somebody chose stays whole."""
+    kind = re.sub(r"\W", "", type(operation).__name__)
+    kind = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", kind)
+    kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()
+    matched = re.fullmatch(rf"{re.escape(kind)}(?:_(\d+))?", operation.name)
+    return (kind, int(matched.group(1) or 0)) if matched else (operation.name, 0)

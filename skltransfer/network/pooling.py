@@ -1,0 +1,38 @@
+"""Feature maps to rows of features, inside the network."""
+
+from __future__ import annotations
+
+import math
+
+
+def pooled(outputs, pooling: str):
+    """Pool each feature map over its positions and put the results side by side.
+
+    Parameters
+    ----------
+    outputs : tensor or list of tensor
+        (n, h, w, c) maps, (n, tokens, c) sequences or (n, c) rows.
+    pooling : {"avg", "max", "flatten"}
+        How the positions of a map are summed up; rows stay as they are.
+    """
+    from keras import ops
+
+    outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    rows = [_pooled_one(output, pooling) for output in outputs]
+    return ops.concatenate(rows, axis=-1) if len(rows) > 1 else rows[0]
+
+
+def n_features(shape: tuple[int, ...], pooling: str) -> int:
+    """Width of the row that an output of `shape` (without the rows) is pooled to."""
+    return math.prod(shape) if pooling == "flatten" else shape[-1]
+
+
+def _pooled_one(output, pooling: str):
+    from keras import ops
+
+    if pooling == "flatten":
+        return ops.reshape(output, (output.shape[0], -1))
+    positions = tuple(range(1, len(output.shape) - 1))
+    if not positions:
+        return output
+    return (ops.mean if pooling == "avg" else ops.max)(output, axis=positions)

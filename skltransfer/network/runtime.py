@@ -1,0 +1,116 @@
+"""A built backbone at one input size, shared by every estimator of the process."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cached_property
+
+from skltransfer.backbones._building import build_model, preprocessing_function
+from skltransfer.backbones._spec import BackboneSpec
+from skltransfer.network.freezing import Stage, find_stages
+from skltransfer.network.graph import Graph, graph_of
+
+_CAPACITY = 4
+
+
+class Network:
+    """The graph of a backbone, the end of its features and its stages.
+
+    Attributes
+    ----------
+    spec : BackboneSpec
+        What was built.
+    input_size : tuple of int
+        (height, width) of the pictures.
+    graph : Graph
+        Every step, a classification top included.
+    features : Graph
+        The steps up to the end of the features.
+    variables : list
+        The variables in the order of the spec's arrays.
+    parts : dict
+        Compiled pieces, by what they compute; see ``engines``.
+    """
+
+    def __init__(self, spec: BackboneSpec, input_size: tuple[int, int]):
+        self.spec = spec
+        self.input_size = tuple(input_size)
+        self.graph = self._build()
+        self.features = self.graph.until(end_of_features(self.graph))
+        self.preprocess = preprocessing_function(spec)
+        self.parts: OrderedDict = OrderedDict()
+        self.lock = threading.RLock()
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The backbone's stages, from its input to the end of its features."""
+        return find_stages(self.features, self.spec.stage_pattern)
+
+    def part(self, key, compile_part: Callable):
+        """The compiled piece under `key`, made by `compile_part` when it is not there."""
+        with self.lock:
+            if key not in self.parts:
+                self.parts[key] = compile_part()
+            self.parts.move_to_end(key)
+            while len(self.parts) > _CAPACITY * 2:
+                self.parts.popitem(last=False)
+            return self.parts[key]
+
+    def _build(self) -> Graph:
+        model = build_model(self.spec, self.input_size)
+        self.variables = list(model.weights)
+        channels = model.inputs[0].shape[-1]
+        try:
+            return graph_of(model, (*self.input_size, channels))
+        except ValueError as error:
+            raise ValueError(
+                f"backbone={self.spec.name!r} does not take pictures of "
+                f"input_size={self.input_size}: {error}"
+            ) from error
+
+
+class NetworkPool:
+    """The networks last used; a lock makes threads share one build."""
+
+    def __init__(self, capacity: int = _CAPACITY):
+        self.capacity = capacity
+        self.lock = threading.RLock()
+        self.networks: OrderedDict[tuple, Network] = OrderedDict()
+
+    def get(self, spec: BackboneSpec, input_size: tuple[int, int]) -> Network:
+        """The network of `spec` at `input_size`, built on first use."""
+        key = (spec.fingerprint, tuple(input_size))
+        with self.lock:
+            if key not in self.networks:
+                self.networks[key] = Network(spec, input_size)
+            self.networks.move_to_end(key)
+            while len(self.networks) > self.capacity:
+                self.networks.popitem(last=False)
+            return self.networks[key]
+
+
+network_of = NetworkPool().get
+
+
+def end_of_features(graph: Graph) -> int:
+    """Position of the last feature map: what is left of a model without its top.
+
+    The last step if it makes a feature map, else the last feature map that all later steps read,
+    else (a network without feature maps) the input of the last layer with weights.
+    """
+    last = len(graph.steps) - 1
+    if len(graph.steps[last].shape) == 3:
+        return last
+    maps = [i for i in graph.bottlenecks if _is_feature_map(graph.steps[i].shape)]
+    if maps:
+        return maps[-1]
+    holders = [i for i, step in enumerate(graph.steps) if step.weights]
+    before_top = [i for i in graph.bottlenecks if holders and i < holders[-1]]
+    return before_top[-1] if len(holders) > 1 and before_top else last
+
+
+def _is_feature_map(shape: tuple) -> bool:
+    """Whether a row is (h, w, c) and more than one pooled value a channel."""
+    return len(shape) == 3 and shape[:2] != (1, 1)

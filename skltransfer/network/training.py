@@ -1,0 +1,242 @@
+"""Compiled training and prediction of what lies above a cut: the suffix and the head.
+
+All weights that learn are one flat vector that is handed in and out, so a program is compiled
+once for each (network, cut, shape of head) and a hundred fits share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from skltransfer.network._tensorflow_graphs import CompiledFunction, compile_function
+from skltransfer.network.execution import is_batch_norm, needed_steps, run_steps
+from skltransfer.network.heads import Head
+from skltransfer.network.kernels import value_and_gradients
+from skltransfer.network.pooling import pooled
+from skltransfer.network.runtime import Network
+
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
+_CLIP_NORM = 1.0
+
+
+class Program:
+    """What is trained, compiled.
+
+    Parameters
+    ----------
+    network : Network
+        The backbone.
+    cut : int or None
+        Last frozen step; None: nothing is frozen.
+    head : Head
+        The classifier.
+    by_batch : bool
+        Whether BatchNorm above the cut uses the moments of the training batch.
+    dropout : bool
+        Whether masks are applied before the head's layers.
+    """
+
+    def __init__(self, network: Network, cut: int | None, head: Head, by_batch: bool, dropout: bool):
+        self.network = network
+        self.graph = network.features
+        self.cut = cut
+        self.head = head
+        self.by_batch = by_batch
+        self.dropout = dropout
+        self.end = len(self.graph.steps) - 1
+        self._compiled: dict = {}
+
+    @property
+    def head_only(self) -> bool:
+        """Whether the whole backbone is frozen, so that rows are pooled features."""
+        return self.cut == self.end
+
+    @cached_property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of a row of activations at the cut."""
+        if self.head_only:
+            return (self.head.n_features,)
+        if self.cut is None:
+            return (*self.network.input_size, 3)
+        return self.graph.steps[self.cut].shape
+
+    @cached_property
+    def steps(self) -> list[int]:
+        """Steps of the backbone above the cut."""
+        return [] if self.head_only else needed_steps(self.graph, self.cut, (self.end,))
+
+    @cached_property
+    def trained(self) -> list:
+        """Variables of the backbone that learn, from the input on."""
+        found = {id(v): v for i in self.steps for v in self._of(i, "trainable_weights")}
+        return list(found.values())
+
+    @cached_property
+    def norms(self) -> list[int]:
+        """BatchNorm steps above the cut."""
+        return [i for i in self.steps if is_batch_norm(self.graph.steps[i])]
+
+    @cached_property
+    def fixed(self) -> list:
+        """Variables above the cut that do not learn: BatchNorm's statistics, mostly."""
+        found = {id(v): v for i in self.steps for v in self._of(i, "non_trainable_weights")}
+        return [v for v in found.values() if v.dtype == "float32"]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of what learns: the suffix, then the head."""
+        return [tuple(v.shape) for v in self.trained] + self.head.shapes
+
+    def forward(self, rows: int) -> CompiledFunction:
+        """From (weights, fixed, standardizer, x) to (logits, pooled features) of `rows` rows."""
+        return self._once(("forward", rows), lambda: self._compile_forward(rows))
+
+    def moments(self, rows: int) -> CompiledFunction:
+        """From (weights, fixed, x) to the features and BatchNorm's moments of a batch."""
+        return self._once(("moments", rows), lambda: self._compile_moments(rows))
+
+    def step(self, rows: int) -> CompiledFunction:
+        """One step of AdamW on `rows` rows; see `_compile_step`."""
+        return self._once(("step", rows), lambda: self._compile_step(rows))
+
+    def with_statistics(self, fixed: np.ndarray, moments: list[np.ndarray]) -> np.ndarray:
+        """`fixed` with BatchNorm's statistics replaced by (mean, variance) of each in turn."""
+        shapes = [tuple(v.shape) for v in self.fixed]
+        values = dict(zip(map(id, self.fixed), split(fixed, shapes), strict=True))
+        for index, mean, variance in zip(self.norms, moments[::2], moments[1::2], strict=True):
+            norm = self.graph.steps[index].operation
+            values[id(norm.moving_mean)] = mean
+            values[id(norm.moving_variance)] = variance
+        return join(values[id(v)] for v in self.fixed)
+
+    def stage_of_weights(self) -> np.ndarray:
+        """For each trained weight of the backbone the number of stages above its own."""
+        stages = self.network.stages
+        found = {}
+        for index in self.steps:
+            above = sum(index <= stage.stop for stage in stages[:-1])
+            for variable in self._of(index, "trainable_weights"):
+                found.setdefault(id(variable), (above, int(np.prod(variable.shape))))
+        pairs = list(found.values())
+        return np.repeat([a for a, _ in pairs], [n for _, n in pairs]).astype(np.float32)
+
+    def _of(self, index: int, kind: str) -> list:
+        return list(getattr(self.graph.steps[index].operation, kind, ()))
+
+    def _once(self, key, compile_it: Callable) -> CompiledFunction:
+        with self.network.lock:
+            if key not in self._compiled:
+                self._compiled[key] = compile_it()
+            return self._compiled[key]
+
+    def _compile_forward(self, rows: int) -> CompiledFunction:
+        def compute(theta, fixed, standardizer, x):
+            parameters = split(theta, self.shapes)
+            features = self._features(parameters, fixed, x)
+            mean, scale = standardizer[0], standardizer[1]
+            logits = self.head.logits(self._of_head(parameters), (features - mean) / scale)
+            return logits, features
+
+        return compile_function(compute, [*self._state_shapes(), (rows, *self.input_shape)])
+
+    def _compile_moments(self, rows: int) -> CompiledFunction:
+        def compute(theta, fixed, x):
+            moments: dict[int, tuple] = {}
+            features = self._features(split(theta, self.shapes), fixed, x, moments)
+            return (features, *(tensor for index in self.norms for tensor in moments[index]))
+
+        shapes = self._state_shapes()[:2]
+        return compile_function(compute, [*shapes, (rows, *self.input_shape)])
+
+    def _compile_step(self, rows: int) -> CompiledFunction:
+        """Compile a step of AdamW (Loshchilov and Hutter 2019), gradients clipped by their norm.
+
+        Arguments: weights, first and second moments, learning rates and decays of each weight,
+        (learning rate, corrections of the moments), the fixed state, x, targets, row weights,
+        and masks for dropout if there is any. Results: weights, moments, loss.
+        """
+
+        def compute(theta, m, v, rates, decays, hyper, fixed, standardizer, x, targets, weights, *masks):
+            from keras import ops
+
+            def loss_of(parameters):
+                moments = {} if self.by_batch else None
+                features = self._features(parameters, fixed, x, moments)
+                logits = self.head.logits(
+                    self._of_head(parameters),
+                    (features - standardizer[0]) / standardizer[1],
+                    (lambda z, index: z * masks[index // 2]) if masks else None,
+                )
+                log_probabilities = ops.log_softmax(logits, axis=-1)
+                return -ops.sum(weights * ops.sum(targets * log_probabilities, axis=-1)) / rows
+
+            loss, gradients = value_and_gradients(loss_of, split(theta, self.shapes))
+            flat = ops.concatenate([ops.reshape(g, (-1,)) for g in gradients])
+            norm = ops.sqrt(ops.sum(flat * flat))
+            flat = flat * (_CLIP_NORM / ops.maximum(norm, _CLIP_NORM))
+            m = _BETA_1 * m + (1 - _BETA_1) * flat
+            v = _BETA_2 * v + (1 - _BETA_2) * flat * flat
+            direction = m * hyper[1] / (ops.sqrt(v * hyper[2]) + _EPSILON) + decays * theta
+            return theta - hyper[0] * rates * direction, m, v, loss
+
+        size = (count(self.shapes),)
+        classes = self.head.n_classes
+        widths = [(rows, shape[0]) for shape in self.head.shapes[::2]] if self.dropout else []
+        _, fixed, standardizer = self._state_shapes()
+        batch = [(rows, *self.input_shape), (rows, classes), (rows,), *widths]
+        return compile_function(compute, [*[size] * 5, (3,), fixed, standardizer, *batch])
+
+    def _features(self, parameters: list, fixed, x, moments: dict | None = None):
+        """Pooled features of activations `x`."""
+        if self.head_only:
+            return x
+        values = {id(v): p for v, p in zip(self.trained, parameters, strict=False)}
+        shapes = [tuple(v.shape) for v in self.fixed]
+        values.update({id(v): p for v, p in zip(self.fixed, split(fixed, shapes), strict=True)})
+        x = self.network.preprocess(x) if self.cut is None else x
+        outputs = run_steps(self.graph, self.cut, [self.end], x, values, moments=moments)
+        return pooled(outputs, "avg")
+
+    def _of_head(self, parameters: list) -> list:
+        return parameters[len(self.trained) :]
+
+    def _state_shapes(self) -> list[tuple[int, ...]]:
+        fixed = count([tuple(v.shape) for v in self.fixed])
+        return [(count(self.shapes),), (fixed,), (2, self.head.n_features)]
+
+
+def program_for(network: Network, cut, head: Head, by_batch: bool, dropout: bool) -> Program:
+    """The program, shared by every fit of the process that wants the same."""
+    key = ("program", cut, head, by_batch, dropout)
+    return network.part(key, lambda: Program(network, cut, head, by_batch, dropout))
+
+
+def count(shapes: list[tuple[int, ...]]) -> int:
+    """Number of weights of `shapes` together."""
+    return int(sum(np.prod(shape, dtype=np.int64) for shape in shapes))
+
+
+def split(flat, shapes: list[tuple[int, ...]]) -> list:
+    """Views of a flat array or tensor in `shapes`, one after the other."""
+    parts, start = [], 0
+    for shape in shapes:
+        size = int(np.prod(shape, dtype=np.int64))
+        part = flat[start : start + size]
+        parts.append(part.reshape(shape) if isinstance(part, np.ndarray) else _reshaped(part, shape))
+        start += size
+    return parts
+
+
+def join(arrays) -> np.ndarray:
+    """One flat float32 vector of all arrays."""
+    flat = [np.asarray(array, np.float32).ravel() for array in arrays]
+    return np.concatenate(flat) if flat else np.zeros(0, np.float32)
+
+
+def _reshaped(tensor, shape: tuple[int, ...]):
+    from keras import ops
+
+    return ops.reshape(tensor, shape)

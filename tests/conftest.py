@@ -1,0 +1,91 @@
+"""Settings that must precede the first import of SciPy and TensorFlow, and small networks."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["SCIPY_ARRAY_API"] = "1"  # read when SciPy is imported
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+GOLDEN = Path(__file__).parent / "data" / "golden_efficientnet_lite0.npz"
+
+
+def make_tiny_model(seed=0):
+    """Build a network of 16 x 16 pixels with a residual block; it depends on the seed alone."""
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((16, 16, 3), name="pixels")
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name="stem_conv")(inputs)
+    x = layers.BatchNormalization(name="stem_bn")(x)
+    stem = layers.ReLU(name="stem")(x)
+    x = layers.Conv2D(8, 3, padding="same", name="block_conv")(stem)
+    x = layers.Add(name="block")([stem, x])
+    x = layers.Conv2D(12, 3, strides=2, padding="same", name="top_conv")(x)
+    outputs = layers.ReLU(name="top")(x)
+    model = keras.Model(inputs, outputs, name="tiny")
+    rng = np.random.default_rng(seed)
+    model.set_weights([rng.uniform(0.1, 0.3, weight.shape) for weight in model.weights])
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Handle of a small registered network, which is fast and needs no file."""
+    from skltransfer import register_backbone
+
+    return register_backbone("tiny", make_tiny_model(), preprocessing="tf")
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    """Eight pictures of 20 x 24 pixels, of smooth shapes and noise."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (8, 5, 6, 3))
+    smooth = coarse.repeat(4, axis=1).repeat(4, axis=2)
+    noisy = smooth + rng.integers(-20, 21, smooth.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def paths(pictures, tmp_path_factory):
+    """The same pictures as PNG files."""
+    folder = tmp_path_factory.mktemp("pictures")
+    found = [folder / f"{row}.png" for row in range(len(pictures))]
+    for path, picture in zip(found, pictures, strict=True):
+        Image.fromarray(picture).save(path)
+    return found
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Pictures, and the features that an independent conversion of the bundled net gives."""
+    with np.load(GOLDEN, allow_pickle=False) as file:
+        return file["images"], file["features"]
+
+
+@pytest.fixture(scope="session")
+def in_fresh_process():
+    """Run a script in a Python process of its own; its standard output and error come back."""
+
+    def run(script, *arguments, **environment):
+        finished = subprocess.run(
+            [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
+            env={**os.environ, **environment},
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout, finished.stderr
+
+    return run

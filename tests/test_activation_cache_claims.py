@@ -1,0 +1,119 @@
+"""Each row is computed by one at a time, and nobody waits for the dead or for himself."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from activation_cache_helpers import GROUP, OTHER_GROUP, TESTS, gathered, keys_of, rows_of
+from skltransfer._activation_cache import open_cache
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return open_cache(tmp_path, budget=1 << 26)
+
+
+def test_a_row_is_claimed_by_one_at_a_time(cache):
+    keys = keys_of(4)
+    with cache.claim(GROUP, keys[:3]) as first, cache.claim(GROUP, keys) as second:
+        np.testing.assert_array_equal(first.mine, [True, True, True])
+        np.testing.assert_array_equal(second.mine, [False, False, False, True])
+        with cache.claim(OTHER_GROUP, keys) as elsewhere:
+            assert elsewhere.mine.all()
+    with cache.claim(GROUP, keys) as again:
+        assert again.mine.all()
+        again.release()
+        with cache.claim(GROUP, keys) as released:
+            assert released.mine.all()
+            again.release()
+            with cache.claim(GROUP, keys) as still_held:
+                assert not still_held.mine.any()
+
+
+def test_a_claim_that_is_lost_is_given_back(cache):
+    claim = cache.claim(GROUP, keys_of(2))
+    assert claim.mine.all()
+    del claim
+    gc.collect()
+    assert cache.claim(GROUP, keys_of(2)).mine.all()
+
+
+def test_what_is_stored_or_asked_twice_is_not_to_be_computed(cache):
+    keys = keys_of(3)
+    cache.put(GROUP, keys[:1], rows_of(keys[:1]))
+    with cache.claim(GROUP, [*keys, *keys]) as claim:
+        np.testing.assert_array_equal(claim.mine, [False, True, True, False, False, False])
+
+
+@pytest.mark.parametrize("stores", [True, False])
+def test_waiting_ends_when_rows_are_stored_or_given_up(cache, stores):
+    keys = keys_of(3)
+    claimed, waited = threading.Event(), threading.Event()
+
+    def compute():
+        with cache.claim(GROUP, keys):
+            claimed.set()
+            assert not waited.wait(0.1)
+            if stores:
+                cache.put(GROUP, keys, rows_of(keys))
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    claimed.wait()
+    cache.wait(GROUP, keys)
+    waited.set()
+    thread.join()
+    assert gathered(cache, keys).all() == stores
+
+
+def test_nobody_waits_while_others_may_wait_for_him(cache):
+    keys = keys_of(2)
+    with cache.claim(GROUP, keys[:1]), pytest.raises(RuntimeError, match="leave your own claims"):
+        cache.wait(GROUP, keys)
+    cache.wait(GROUP, keys)
+
+
+TWO_WRITERS = """
+import os, shutil, sys, warnings
+from activation_cache_helpers import GROUP, gathered, keys_of, rows_of
+from skltransfer._activation_cache import open_cache
+
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+
+cache, keys = open_cache(sys.argv[1]), keys_of(400)
+
+def search():
+    '''Fills the cache in blocks, as a search does.'''
+    for start in range(0, 400, 16):
+        block = keys[start : start + 16]
+        while block:
+            with cache.claim(GROUP, block) as claim:
+                mine = [key for key, free in zip(block, claim.mine) if free]
+                cache.put(GROUP, mine, rows_of(mine))
+                cache.count_work("segment", len(mine))
+            cache.wait(GROUP, block)
+            block = [key for key, hit in zip(block, gathered(cache, block)) if not hit]
+
+cache.claim(GROUP, keys).release()
+shutil.rmtree(sys.argv[1])  # the lock file is deleted, and made again by whoever is first
+child = os.fork()
+try:
+    search()
+finally:
+    if child == 0:
+        os._exit(sys.exc_info()[0] is not None)
+assert os.waitpid(child, 0)[1] == 0
+info = cache.info()
+assert info.rows_computed == {"segment": 400}, info
+assert info.entries == 400, info
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork to test")
+def test_each_row_is_computed_once_by_two_processes(tmp_path, in_fresh_process):
+    in_fresh_process(TWO_WRITERS, tmp_path, PYTHONPATH=TESTS)

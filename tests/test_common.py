@@ -1,0 +1,78 @@
+"""The conventions of scikit-learn: its own checks, and that what is documented is so."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+
+from skltransfer import PretrainedFeatureExtractor
+
+ESTIMATORS = [PretrainedFeatureExtractor]
+
+
+@parametrize_with_checks([PretrainedFeatureExtractor()])
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "tiny"])
+def test_every_check_passes_and_none_is_skipped(backbone, tiny):
+    results = check_estimator(PretrainedFeatureExtractor(backbone), on_fail=None, on_skip=None)
+    assert len(results) >= 40
+    assert {r["check_name"]: r["exception"] for r in results if r["status"] != "passed"} == {}
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_no_tag_dodges_a_check(estimator):
+    tags = estimator().__sklearn_tags__()
+    assert tags.input_tags.two_d_array
+    assert tags.requires_fit
+    assert not tags.non_deterministic
+    assert not tags._skip_test
+    assert not tags.no_validation
+
+
+def parameters_of(estimator):
+    return inspect.signature(estimator).parameters
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_documented_parameters_and_defaults_are_those_of_the_signature(estimator):
+    section = re.search(r"Parameters\n-+\n(.*?)\n\n[A-Z]", inspect.getdoc(estimator), re.S)
+    documented = re.findall(r"^(\w+) : .*, default=(.+)$", section.group(1), re.M)
+    signature = {name: p.default for name, p in parameters_of(estimator).items()}
+    as_written = {name: str(value).strip('"') for name, value in documented}
+    assert as_written == {name: str(default) for name, default in signature.items()}
+    assert list(as_written) == list(signature)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_parameter_but_the_backbone_is_keyword_only(estimator):
+    kinds = {name: parameter.kind for name, parameter in parameters_of(estimator).items()}
+    assert kinds.pop("backbone") is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    assert set(kinds.values()) == {inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_parameter_has_a_constraint(estimator):
+    assert set(estimator._parameter_constraints) == set(parameters_of(estimator))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_repr_names_what_differs_from_the_default(estimator):
+    assert repr(estimator()) == f"{estimator.__name__}()"
+    assert repr(clone(estimator(batch_size=8))) == f"{estimator.__name__}(batch_size=8)"
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_documented_attributes_are_those_of_a_fitted_estimator(estimator, pictures, tiny):
+    section = re.search(r"Attributes\n-+\n(.*?)\n\n[A-Z]", inspect.getdoc(estimator), re.S)
+    documented = set(re.findall(r"^(\w+_) : ", section.group(1), re.M))
+    fitted = {
+        name for name in vars(estimator(tiny).fit(pictures)) if re.fullmatch(r"[a-z]\w*_", name)
+    }
+    assert documented == fitted | {"feature_names_in_"}

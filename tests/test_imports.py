@@ -1,0 +1,126 @@
+"""Imports go one way, heavy libraries are loaded late, and importing the package is quick."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import skltransfer
+
+PACKAGE = Path(skltransfer.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# A part of the package may import parts that stand before it. What knows no other part but those
+# of its own line is a leaf.
+ORDER = (
+    {"_warnings", "_progress"},
+    {"inputs", "_activation_cache", "_weighted_data"},
+    {"backbones"},
+    {"network"},
+    {"_activations", "_persistence", "_reading"},
+    {"_base"},
+    {"_feature_extractor", "_fine_tuning"},
+)
+PUBLIC_ONLY = {"__init__"}
+
+HEAVY = {"keras", "tensorflow", "pandas", "polars", "matplotlib", "openvino", "rich", "h5py"}
+SEES_KERAS = {"backbones", "network", "_persistence"}
+SEES_NO_SCIKIT_LEARN = {"network", "_activation_cache"}
+
+
+def part_of(module):
+    return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(node, module):
+    """Full names of what an import statement may load; those of `from p import m` too."""
+    if isinstance(node, ast.Import):
+        return [name.name for name in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    package = node.module or ""
+    if node.level:
+        folder = module.parents[node.level - 1].relative_to(PACKAGE.parent)
+        package = ".".join([*folder.parts, *([node.module] if node.module else [])])
+    return [f"{package}.{name.name}" for name in node.names]
+
+
+def imports(module, nodes=ast.walk):
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    return {name for node in nodes(tree) for name in imported(node, module)}
+
+
+def libraries(module, nodes=ast.walk):
+    return {name.partition(".")[0] for name in imports(module, nodes)}
+
+
+def rank(part):
+    ranks = [index for index, parts in enumerate(ORDER) if part in parts]
+    return ranks[0] if ranks else len(ORDER)
+
+
+def by_path(modules):
+    return pytest.mark.parametrize(
+        "module", modules, ids=[m.relative_to(PACKAGE).as_posix() for m in modules]
+    )
+
+
+@by_path([m for m in MODULES if part_of(m) not in PUBLIC_ONLY])
+def test_imports_go_one_way(module):
+    own = part_of(module)
+    others = {name.split(".")[1] for name in imports(module) if name.startswith("skltransfer.")}
+    backwards = {other for other in others - {own} if rank(other) >= rank(own)}
+    if rank(own) == len(ORDER):  # what stands on all others
+        backwards = set()
+    assert backwards == set()
+
+
+@by_path(MODULES)
+def test_keras_and_tensorflow_are_seen_where_networks_are(module):
+    if part_of(module) not in SEES_KERAS:
+        assert libraries(module).isdisjoint({"keras", "tensorflow"})
+
+
+@by_path(MODULES)
+def test_scikit_learn_is_not_seen_below_the_estimators(module):
+    if part_of(module) in SEES_NO_SCIKIT_LEARN:
+        assert "sklearn" not in libraries(module)
+
+
+@by_path(MODULES)
+def test_heavy_libraries_are_imported_where_they_are_used(module):
+    """Only inside functions: importing a module of the package loads none of them."""
+    assert libraries(module, ast.iter_child_nodes).isdisjoint(HEAVY)
+
+
+# Law 10 ----------------------------------------------------------------------------------------
+
+LOADS_NOTHING = """
+import sys, time
+start = time.perf_counter()
+import skltransfer
+seconds = time.perf_counter() - start
+from sklearn.base import clone
+from skltransfer import PretrainedFeatureExtractor
+extractor = PretrainedFeatureExtractor(pooling="max", random_state=0)
+clone(extractor).set_params(batch_size=8, weights=None).get_params()
+repr(extractor), extractor._repr_html_(), dir(skltransfer)
+loaded = {name.partition(".")[0] for name in sys.modules}
+print(seconds, *sorted(loaded & {"tensorflow", "keras", "polars", "h5py", "openvino"}))
+"""
+
+
+def test_import_construct_clone_repr_and_set_params_load_no_network_library(in_fresh_process):
+    seconds, *loaded = in_fresh_process(LOADS_NOTHING)[0].split()
+    assert loaded == []
+    assert float(seconds) < 0.3
+
+
+def test_public_names_are_there_and_others_are_not():
+    for name in skltransfer.__all__:
+        assert getattr(skltransfer, name).__name__ == name
+    assert set(skltransfer.__all__) <= set(dir(skltransfer))
+    with pytest.raises(AttributeError, match="no attribute 'PretrainedFeatureExtracter'"):
+        skltransfer.PretrainedFeatureExtracter  # noqa: B018

@@ -1,0 +1,122 @@
+"""Folders of class folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skltransfer.inputs import PixelRule, images_from_folder, looks_like_images, read_images
+
+
+def make(root, *names):
+    for name in names:
+        path = Path(root, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (2, 2)).save(path, "PNG")
+
+
+def listed(root):
+    found = images_from_folder(root)
+    names = [Path(path).relative_to(root).as_posix() for path in found.data]
+    return names, found.target.tolist(), found.target_names
+
+
+def test_paths_and_labels(tmp_path):
+    make(tmp_path, "dog/2.png", "dog/1.png", "cat/3.png", "Ant/9.png")
+    assert listed(tmp_path) == (
+        ["Ant/9.png", "cat/3.png", "dog/1.png", "dog/2.png"],
+        [0, 1, 2, 2],
+        ["Ant", "cat", "dog"],
+    )
+
+
+def test_the_result_goes_straight_into_an_estimator(tmp_path):
+    make(tmp_path, "cat/1.png", "dog/1.png", "dog/2.png")
+    found = images_from_folder(tmp_path)
+    assert found.data.dtype == object
+    assert found.data.shape == found.target.shape == (3,)
+    assert np.issubdtype(found.target.dtype, np.integer)
+    assert all(type(path) is str for path in found.data)
+    fold = found.data[np.array([2, 0])]
+    assert looks_like_images(fold)
+    assert read_images(fold).load(0, PixelRule((2, 2))).shape == (2, 2, 3)
+
+
+def test_folders_within_a_class_belong_to_it(tmp_path):
+    make(tmp_path, "cat/b.png", "cat/a/2.png", "cat/a/1.png", "cat/c/d/3.png")
+    names = ["cat/a/1.png", "cat/a/2.png", "cat/b.png", "cat/c/d/3.png"]
+    assert listed(tmp_path) == (names, [0] * 4, ["cat"])
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path):
+    make(tmp_path, "cat/1.png", "cat/._1.png", "cat/.cache/2.png", ".git/3.png", ".DS_Store")
+    assert listed(tmp_path) == (["cat/1.png"], [0], ["cat"])
+
+
+@pytest.mark.parametrize("ending", ["jpg", "JPEG", "png", "gif", "bmp", "tiff", "TIF", "webp"])
+def test_endings_count_in_either_case(tmp_path, ending):
+    make(tmp_path, f"cat/1.{ending}")
+    assert len(images_from_folder(tmp_path).data) == 1
+
+
+def test_files_that_are_left_out_are_counted(tmp_path):
+    make(tmp_path, "cat/1.png", "cat/notes.txt", "cat/deep/Thumbs.db", "stray.png")
+    with pytest.warns(UserWarning, match=r"3 files below .* are left out.*'cat/deep/Thumbs\.db'"):
+        names, _, _ = listed(tmp_path)
+    assert names == ["cat/1.png"]
+
+
+def test_an_empty_class_keeps_its_number(tmp_path):
+    make(tmp_path, "ant/1.png", "dog/1.png")
+    (tmp_path / "cat").mkdir()
+    with pytest.warns(UserWarning, match="Class folders without images: cat. They keep"):
+        assert listed(tmp_path)[1:] == ([0, 2], ["ant", "cat", "dog"])
+
+
+def test_roots_may_be_relative_or_in_the_home_folder(tmp_path, monkeypatch):
+    make(tmp_path, "pets/cat/1.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert images_from_folder("pets").data.tolist() == [os.path.join("pets", "cat", "1.png")]
+    assert images_from_folder("~/pets").data.tolist() == [str(tmp_path / "pets" / "cat" / "1.png")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    make(tmp_path, "data/cat/1.png", "elsewhere/2.png")
+    (tmp_path / "data/cat/loop").symlink_to(tmp_path / "data/cat", target_is_directory=True)
+    (tmp_path / "data/dog").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert listed(tmp_path / "data")[0] == ["cat/1.png", "dog/2.png"]
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"root='.*gone' does not exist. Give a folder of class"):
+        images_from_folder(tmp_path / "gone")
+
+
+def test_a_file_is_an_error(tmp_path):
+    make(tmp_path, "cat.png")
+    with pytest.raises(ValueError, match=r"root='.*cat\.png' is a file"):
+        images_from_folder(tmp_path / "cat.png")
+
+
+def test_images_without_class_folders_are_an_error(tmp_path):
+    make(tmp_path, "1.png", "2.png")
+    with pytest.raises(ValueError, match="no class folders: 2 images lie in it directly"):
+        images_from_folder(tmp_path)
+
+
+def test_an_empty_folder_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"has no class folders: it holds no images\. Put"):
+        images_from_folder(tmp_path)
+
+
+def test_classes_without_any_image_are_an_error(tmp_path):
+    make(tmp_path, "cat/notes.txt")
+    with pytest.raises(ValueError, match=r"\(cat\) hold no images. Files count that end in \.avif"):
+        images_from_folder(tmp_path)

@@ -1,0 +1,366 @@
+"""The laws that `PretrainedFeatureExtractor` obeys, each as a test.
+
+They are numbered as follows: 4 a row depends on nothing but itself, 6 seeds and settings,
+7 kinds of X, 8 dumped and loaded. Law 2 is held in ``test_freezing``, law 3 in
+``test_activations``, law 10 in ``test_imports``.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import random
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+from skltransfer import PretrainedFeatureExtractor, register_backbone
+
+from conftest import make_tiny_model
+
+RNG = np.random.default_rng(0)
+ROWS = RNG.normal(size=(9, 5))
+
+
+@pytest.fixture
+def extractor(tiny):
+    """Without a cache, which would make everything equal."""
+    return PretrainedFeatureExtractor(tiny, cache=None)
+
+
+def test_features_of_the_bundled_backbone_are_the_golden_ones(golden):
+    images, features = golden
+    found = PretrainedFeatureExtractor().fit_transform(images)
+    assert found.dtype == np.float32
+    assert np.abs(found - features).max() <= 1e-4 * features.max()
+
+
+# Law 4: a row depends on nothing but itself -----------------------------------------------------
+
+KINDS = ["pictures", "paths", "rows"]
+
+
+@pytest.fixture(params=KINDS)
+def X(request, pictures, paths):
+    return {"pictures": pictures, "paths": np.array(paths, object), "rows": ROWS}[request.param]
+
+
+def test_order_changes_nothing(extractor, X):
+    order = RNG.permutation(len(X))
+    features = extractor.fit_transform(X)
+    assert_array_equal(extractor.transform(X[order]), features[order])
+    assert_array_equal(extractor.fit(X[order]).transform(X), features)
+
+
+def test_a_subset_and_one_row_at_a_time_have_the_same_features(extractor, X):
+    features = extractor.fit_transform(X)
+    assert_array_equal(extractor.transform(X[1:6]), features[1:6])
+    for row in range(len(X)):
+        assert_array_equal(extractor.transform(X[row : row + 1]), features[row : row + 1])
+
+
+@pytest.mark.parametrize(
+    "changed", [{"batch_size": 1}, {"batch_size": 100}, {"n_jobs": 1}, {"n_jobs": 5}]
+)
+def test_batch_size_and_threads_that_decode_change_nothing(extractor, X, changed):
+    features = extractor.fit_transform(X)
+    assert_array_equal(extractor.set_params(**changed).fit_transform(X), features)
+
+
+def test_order_changes_nothing_with_the_bundled_backbone(golden):
+    images = golden[0]
+    extractor = PretrainedFeatureExtractor(cache=None).fit(images)
+    features = extractor.transform(images)
+    assert_array_equal(extractor.transform(images[::-1]), features[::-1])
+    assert_array_equal(extractor.transform(images[4:5]), features[4:5])
+
+
+ELSEWHERE = """
+import socket, sys
+def no_network(*arguments, **options):
+    raise AssertionError("there is no network")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = no_network
+import joblib, numpy as np, tensorflow as tf
+folder, n_threads = sys.argv[1], int(sys.argv[2])
+tf.config.threading.set_intra_op_parallelism_threads(n_threads)
+tf.config.threading.set_inter_op_parallelism_threads(n_threads)
+cases = joblib.load(folder + "/cases.joblib")
+features = {name: extractor.transform(X) for name, (extractor, X) in cases.items()}
+np.savez(folder + f"/{n_threads}.npz", **features)
+"""
+
+
+@pytest.fixture(scope="module")
+def cases(tiny, golden, pictures, paths):
+    """Fitted extractors without a cache, and data for them."""
+    return {
+        name: (PretrainedFeatureExtractor(cache=None, **parameters).fit(X), X)
+        for name, parameters, X in [
+            ("bundled", {}, golden[0]),
+            ("random", {"weights": None, "random_state": 0, "input_size": (64, 64)}, golden[0]),
+            ("of one's own, files", {"backbone": tiny, "layer": ["stem", "top"]}, paths),
+            ("of one's own, by name", {"backbone": "tiny", "pooling": "flatten"}, pictures),
+            ("rows of numbers", {"backbone": tiny, "pooling": "max"}, ROWS),
+        ]
+    }
+
+
+@pytest.fixture(scope="module")
+def elsewhere(cases, tmp_path_factory):
+    """What fresh processes with 1, 2 and 4 threads and no network compute of the cases."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    joblib.dump(cases, folder / "cases.joblib")
+    command = [sys.executable, "-c", ELSEWHERE, str(folder)]
+    home = Path(__file__).parents[1]
+    processes = [
+        subprocess.Popen([*command, str(n)], cwd=home, stderr=subprocess.PIPE, text=True)
+        for n in (1, 2, 4)
+    ]
+    for process in processes:
+        errors = process.communicate(timeout=300)[1]
+        assert process.returncode == 0, errors
+    return {n: dict(np.load(folder / f"{n}.npz")) for n in (1, 2, 4)}
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 4])
+def test_other_processes_and_numbers_of_threads_compute_the_same(elsewhere, cases, n_threads):
+    for name, (extractor, X) in cases.items():
+        assert_array_equal(elsewhere[n_threads][name], extractor.transform(X), err_msg=name)
+
+
+# Law 6: seeds and settings ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backbone", ["tiny", "efficientnet_lite0"])
+def test_same_random_state_same_random_weights(backbone, tiny, pictures):
+    def weights(random_state):
+        extractor = PretrainedFeatureExtractor(backbone, weights=None, random_state=random_state)
+        return extractor.fit(pictures).backbone_.weights
+
+    first, again, other = weights(0), weights(0), weights(1)
+    for array, same in zip(first, again, strict=True):
+        assert_array_equal(array, same)
+    assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_random_weights_are_not_the_pretrained_ones(tiny, pictures):
+    drawn = PretrainedFeatureExtractor(tiny, weights=None, random_state=0).fit(pictures)
+    assert drawn.backbone_ != tiny
+    assert PretrainedFeatureExtractor(tiny).fit(pictures).backbone_ == tiny
+
+
+def test_a_random_state_instance_moves_on_from_fit_to_fit(tiny, pictures):
+    extractor = PretrainedFeatureExtractor(
+        tiny, weights=None, random_state=np.random.RandomState(0)
+    )
+    first = extractor.fit(pictures).backbone_
+    assert extractor.fit(pictures).backbone_ != first
+
+
+def settings():
+    """What a user may have set in the process, and what the next random numbers will be."""
+    import keras
+    import tensorflow as tf
+
+    return {
+        "environment": dict(os.environ),
+        "directory": os.getcwd(),
+        "warnings": list(warnings.filters),
+        "numpy errors": np.geterr(),
+        "python seed": random.getstate(),
+        "numpy seed": str(np.random.get_state()),
+        "tensorflow draws": tf.random.uniform((3,)).numpy().tolist(),
+        "keras draws": np.asarray(keras.random.uniform((3,))).tolist(),
+        "floatx": keras.config.floatx(),
+        "epsilon": keras.config.epsilon(),
+        "data format": keras.config.image_data_format(),
+        "dtype policy": keras.config.dtype_policy().name,
+        "eager": tf.config.functions_run_eagerly(),
+        "threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "jit": tf.config.optimizer.get_jit(),
+        "optimizer": tf.config.optimizer.get_experimental_options(),
+        "determinism": tf.config.experimental.is_op_determinism_enabled(),
+    }
+
+
+def test_no_seed_and_no_setting_of_the_process_is_touched(pictures):
+    import tensorflow as tf
+
+    def settings_after(action):
+        random.seed(0)
+        tf.random.set_seed(0)
+        action()
+        return settings()
+
+    def use():
+        backbone = register_backbone("another", lambda: make_tiny_model(5))
+        extractor = PretrainedFeatureExtractor(
+            backbone, weights=None, random_state=0, input_size=(20, 24), cache=None
+        )
+        extractor.fit_transform(pictures)
+        pickle.loads(pickle.dumps(extractor)).transform(pictures)
+
+    assert settings_after(use) == settings_after(lambda: None)
+
+
+def test_settings_of_keras_change_no_feature(pictures):
+    import keras
+
+    def features(input_size):
+        extractor = PretrainedFeatureExtractor(input_size=input_size, cache=None)
+        return extractor.fit_transform(pictures)
+
+    expected = features((32, 32))
+    policy = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("mixed_float16")
+        keras.config.set_image_data_format("channels_first")
+        assert features((40, 32)).dtype == np.float32
+        assert_array_equal(features((32, 32)), expected)
+    finally:
+        keras.config.set_dtype_policy(policy)
+        keras.config.set_image_data_format("channels_last")
+
+
+# Law 7: kinds of X ------------------------------------------------------------------------------
+
+
+def encoded(picture, **options):
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("input_size", [(20, 24), (16, 16), (40, 30)])
+def test_all_kinds_of_x_give_the_same_features(tiny, pictures, paths, resize, input_size):
+    extractor = PretrainedFeatureExtractor(tiny, input_size=input_size, resize=resize, cache=None)
+    features = extractor.fit_transform(pictures)
+    same = [
+        paths,
+        [str(path) for path in paths],
+        [path.read_bytes() for path in paths],
+        [encoded(picture, format="TIFF") for picture in pictures],
+        [Image.fromarray(picture) for picture in pictures],
+        list(pictures),
+        [paths[0], str(paths[1]), *pictures[2:]],
+        np.asfortranarray(pictures),
+        pictures.astype(np.int64),
+    ]
+    for X in same:
+        assert_array_equal(extractor.transform(X), features)
+        assert_array_equal(extractor.fit_transform(X), features)
+    extractor.set_params(image_shape=pictures.shape[1:])
+    for rows in (pictures.reshape(8, -1), pictures.reshape(8, -1).astype(np.float64)):
+        assert_array_equal(extractor.fit_transform(rows), features)
+
+
+def test_kinds_agree_with_the_bundled_backbone(golden, tmp_path):
+    images = golden[0][:2]
+    paths = [tmp_path / "0.png", tmp_path / "1.png"]
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(image).save(path)
+    extractor = PretrainedFeatureExtractor(image_shape=images.shape[1:], cache=None)
+    features = extractor.fit_transform(images)
+    assert_array_equal(extractor.transform(images.reshape(2, -1)), features)
+    assert_array_equal(extractor.transform(paths), features)
+
+
+def test_grey_pictures_are_repeated_over_the_channels(extractor, pictures):
+    grey = pictures[..., 0]
+    features = extractor.fit_transform(grey)
+    assert_array_equal(extractor.fit_transform(grey[..., np.newaxis]), features)
+    assert_array_equal(extractor.fit_transform(np.repeat(grey[..., np.newaxis], 3, -1)), features)
+
+
+# Law 8: dumped and loaded -----------------------------------------------------------------------
+
+
+@pytest.fixture(params=["pickle", "joblib"])
+def reloaded(request, tmp_path):
+    def reload(estimator):
+        if request.param == "pickle":
+            return pickle.loads(pickle.dumps(estimator))
+        joblib.dump(estimator, tmp_path / "estimator")
+        return joblib.load(tmp_path / "estimator")
+
+    return reload
+
+
+@pytest.mark.parametrize("backbone", ["tiny", "handle", "model"])
+def test_dumped_and_loaded_is_the_same(backbone, tiny, pictures, reloaded):
+    backbone = {"handle": tiny, "model": make_tiny_model()}.get(backbone, backbone)
+    extractor = PretrainedFeatureExtractor(backbone, cache=None).fit(pictures)
+    again = reloaded(extractor)
+    assert_array_equal(again.transform(pictures), extractor.transform(pictures))
+    assert again.backbone_ == extractor.backbone_
+    assert_array_equal(again.fit_transform(pictures), extractor.transform(pictures))
+    unfitted = reloaded(PretrainedFeatureExtractor(backbone, cache=None))
+    assert_array_equal(unfitted.fit_transform(pictures), extractor.transform(pictures))
+
+
+class OnlyPlainData(pickle.Unpickler):
+    """Refuses Keras and TensorFlow."""
+
+    def find_class(self, module, name):
+        assert module.partition(".")[0] in {
+            "skltransfer", "sklearn", "numpy", "builtins", "copyreg", "_codecs"
+        }  # fmt: skip
+        return super().find_class(module, name)
+
+
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "tiny", "model"])
+def test_a_pickle_holds_no_keras_object(backbone, tiny, pictures):
+    backbone = make_tiny_model() if backbone == "model" else backbone
+    extractor = PretrainedFeatureExtractor(backbone, input_size=(32, 32)).fit(pictures)
+    extractor.transform(pictures)
+    OnlyPlainData(io.BytesIO(pickle.dumps(extractor))).load()
+
+
+def test_the_bundled_weights_are_not_in_the_pickle(golden):
+    extractor = PretrainedFeatureExtractor().fit(golden[0])
+    assert len(pickle.dumps(extractor)) < 200_000
+
+
+def test_other_weights_are_in_the_pickle_by_value(pictures, tmp_path):
+    path = tmp_path / "own.keras"
+    make_tiny_model().save(path)
+    extractor = PretrainedFeatureExtractor(path, cache=None).fit(pictures)
+    features = extractor.transform(pictures)
+    dumped = pickle.dumps(extractor)
+    path.unlink()
+    assert_array_equal(pickle.loads(dumped).transform(pictures), features)
+
+
+def test_other_bundled_weights_than_at_dumping_are_refused(golden):
+    extractor = PretrainedFeatureExtractor().fit(golden[0])
+    spec = extractor.backbone_
+    state = {**spec.__getstate__(), "fingerprint": "0" * 64}
+    with pytest.raises(ValueError, match="was fitted on other weights of 'efficientnet_lite0'"):
+        object.__new__(type(spec)).__setstate__(state)
+
+
+def test_a_name_that_means_another_network_here_is_refused(pictures):
+    register_backbone("ours", make_tiny_model(1))
+    dumped = pickle.dumps(PretrainedFeatureExtractor("ours"))
+    register_backbone("ours", make_tiny_model(2))
+    with pytest.raises(ValueError, match="registered as 'ours', but in this process"):
+        pickle.loads(dumped)
+
+
+def test_the_fitted_state_is_plain_data(tiny, pictures):
+    """Nothing live: no model, function or lock in the estimator's attributes."""
+    extractor = PretrainedFeatureExtractor(tiny).fit(pictures)
+    extractor.transform(pictures)
+    json.dumps(extractor.backbone_.architecture)
+    json.dumps(extractor.backbone_.preprocessing)
+    assert all(isinstance(array, np.ndarray) for array in extractor.backbone_.weights)
