@@ -13,14 +13,20 @@ __version__ = "0.1.0"
 _HOMES = {
     "FineTunedClassifier": "_fine_tuning",
     "PretrainedFeatureExtractor": "_feature_extractor",
+    "freeze_points": "_catalogue",
     "images_from_folder": "inputs.folders",
+    "list_backbones": "_catalogue",
     "register_backbone": "backbones._registry",
 }
 
 __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
-    from skltransfer._feature_extractor import PretrainedFeatureExtractor as PretrainedFeatureExtractor
+    from skltransfer._catalogue import freeze_points as freeze_points
+    from skltransfer._catalogue import list_backbones as list_backbones
+    from skltransfer._feature_extractor import (
+        PretrainedFeatureExtractor as PretrainedFeatureExtractor,
+    )
     from skltransfer.backbones._registry import register_backbone as register_backbone
     from skltransfer.inputs.folders import images_from_folder as images_from_folder
 

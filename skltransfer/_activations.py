@@ -201,7 +201,9 @@ class ActivationPass:
             claim = self.cache.claim(self.group, self._keys_of(chunk))
             self._held.append(claim)
             mine = [row for row, free in zip(chunk, claim.mine, strict=True) if free]
-            claimed_by_others.extend(r for r, free in zip(chunk, claim.mine, strict=True) if not free)
+            claimed_by_others.extend(
+                r for r, free in zip(chunk, claim.mine, strict=True) if not free
+            )
             if mine:
                 yield Block(mine, claim, self._empty_pixels(len(mine)))
             else:

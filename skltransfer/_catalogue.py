@@ -13,7 +13,7 @@ import numpy as np
 
 from skltransfer._tables import Table, column
 from skltransfer.backbones import _keras_applications as applications
-from skltransfer.backbones._registry import BUNDLED, registered_specs, resolve
+from skltransfer.backbones._registry import BUNDLED, is_downloaded, registered_specs, resolve
 from skltransfer.network.engines import compile_part
 from skltransfer.network.execution import run_steps
 from skltransfer.network.freezing import Stage
@@ -174,9 +174,8 @@ def freeze_points(
 
 
 def _weights_at_hand(backbone, weights):
-    """What needs no download: "imagenet" means a network's own weights, where it has them."""
-    needs_download = isinstance(backbone, str) and applications.is_application(backbone)
-    return "imagenet" if weights is None and not needs_download else weights
+    """`weights`, or for None those that the network has without a download."""
+    return "imagenet" if weights is None and not is_downloaded(backbone) else weights
 
 
 def _rows(network: Network, times: list[float]) -> Iterator[FreezePoint]:
@@ -218,7 +217,7 @@ def _stage_times(network: Network) -> Iterator[float]:
 def _stage_function(network: Network, start: int | None, stop: int):
     def compute(x):
         x = network.preprocess(x) if start is None else x
-        return run_steps(network.features, start, [stop], x)[0]
+        return run_steps(network.features, start, [stop], x, network.arrays)[0]
 
     return compute
 

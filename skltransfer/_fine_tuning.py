@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
@@ -17,24 +18,19 @@ from sklearn.utils.validation import (
 )
 
 from skltransfer._base import BackboneEstimator
-from skltransfer._progress import progress_bar
-from skltransfer._views import Views
-from skltransfer._weighted_data import WeightedRows, class_factors, merge_rows, split_by_weight
+from skltransfer._export import model_input
+from skltransfer._training_run import TrainingRun
+from skltransfer._views import Views, picture_key
+from skltransfer._warnings import UnreadableRows, warn_unreadable
+from skltransfer._weighted_data import merge_rows
+from skltransfer.backbones._spec import read_only
+from skltransfer.inputs import ImageReadError
 from skltransfer.network.engines import cut_part
-from skltransfer.network.fitting import (
-    Examples,
-    Optimisation,
-    Schedule,
-    TrainingState,
-    estimate_statistics,
-    features_of,
-    logits_of,
-    run_epoch,
-    steps_per_epoch,
-)
+from skltransfer.network.export import keras_classifier
+from skltransfer.network.fitting import TrainingState, logits_of
 from skltransfer.network.freezing import resolve_freeze_depth
-from skltransfer.network.heads import Head, Standardizer, convex_head, log_softmax, random_head
-from skltransfer.network.training import Program, join, program_for
+from skltransfer.network.heads import Head, log_softmax
+from skltransfer.network.training import Program, count, join, program_for
 
 _ROWS_PREDICTED_TOGETHER = 256
 
@@ -144,202 +140,351 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
-        """TODO."""
+        """Train the head, then the head and the layers that are not frozen.
+
+        Parameters
+        ----------
+        X : array-like
+            Images or rows of numbers, see the class.
+        y : array-like of shape (n_samples,)
+            Class labels: strings, ints or bools.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. An integer weight equals so many copies of the row, 0 its
+            absence.
+
+        Returns
+        -------
+        FineTunedClassifier
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When a parameter, a row of X, y or the weights are refused. The classifier is then as
+            before.
+        """
         with self._unchanged_on_failure():
-            X, labels, weights = self._start_fit(X, y, sample_weight)
-            rows = self._merged(self._reading.source(self, X), labels, weights)
-            self._train(self._reading.source(self, X), rows)
+            X, y, weights = self._checked(X, y, sample_weight)
+            goes_on = self.warm_start and hasattr(self, "classes_")
+            state = self._prepare_warm_start(y) if goes_on else None
+            if not goes_on:
+                self.classes_ = np.unique(y)
+                self._fit_backbone(X, weights)
+            self._state, self.history_ = self._train_readable(
+                X, y, weights, lambda training: training.run(state)
+            )
+            self.n_iter_ = len(self.history_["loss"])
+        return self
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train one epoch at a constant learning rate, going on from the last call.
+
+        The first call decides how X is read and where the head starts from.
+
+        Parameters
+        ----------
+        X : array-like
+            Images or rows of numbers, see the class.
+        y : array-like of shape (n_samples,)
+            Class labels, all of them among the classes of the first call.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever occur; required in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        FineTunedClassifier
+            The classifier after one more epoch.
+
+        Raises
+        ------
+        ValueError
+            When `classes` is missing, a label is new, or ``class_weight="balanced"``, which
+            needs all labels at once.
+        """
+        self._validate_params()
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all labels at once and is not available in "
+                "partial_fit. Pass a dict of weights, or sample_weight."
+            )
+        with self._unchanged_on_failure():
+            X, y, weights = self._checked(X, y, sample_weight)
+            first = _check_partial_fit_first_call(self, classes)
+            if first:
+                self._fit_backbone(X, weights)
+            self._refuse_new_labels(y)
+            state = None if first else self._state
+            self._state, loss = self._train_readable(
+                X, y, weights, lambda training: training.run_once(state)
+            )
+            history = getattr(self, "history_", {"loss": []})
+            self.history_ = {"loss": [*history["loss"], loss]}
+            self.n_iter_ = len(self.history_["loss"])
         return self
 
     def predict(self, X):
-        """TODO."""
-        scores = self._logits(X)
-        return self.classes_[scores.argmax(axis=1)]
+        """Predict the class of every row.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of any size and kind, or rows of numbers of the width seen in fit.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels. With ``on_error="nan"`` an unreadable picture gets the class that was most
+            frequent in fit.
+        """
+        scores = self._log_probabilities(X)
+        best = np.where(np.isnan(scores[:, 0]), self._most_frequent, scores.argmax(axis=1))
+        return self.classes_[best]
 
     def predict_proba(self, X):
-        """TODO."""
-        return np.exp(self.predict_log_proba(X))
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), dtype float64
+            In the order of `classes_`; NaN for what could not be read with ``on_error="nan"``.
+        """
+        return np.exp(self._log_probabilities(X))
 
     def predict_log_proba(self, X):
-        """TODO."""
-        return log_softmax(self._logits(X).astype(np.float64))
+        """Logarithms of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), dtype float64
+            In the order of `classes_`.
+        """
+        return self._log_probabilities(X)
 
     def decision_function(self, X):
-        """TODO."""
-        logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+        """Confidence scores of the classes.
+
+        Parameters
+        ----------
+        X : array-like
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes), dtype float64
+            Logarithms of probabilities; for two classes the log-odds of the second.
+        """
+        scores = self._log_probabilities(X)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def to_keras(self):
+        """The fitted classifier as one Keras model, to serve, convert or look into.
+
+        Returns
+        -------
+        keras.Model
+            From batches of RGB pictures (n, h, w, 3) of any h and w, in the range of values of
+            fit (0 to 255 for files), or from rows of numbers where fit saw rows, to probabilities
+            (n, n_classes) in the order of `classes_`. They agree with `predict_proba` (without
+            ``tta``) to 1e-4. The model is new: training it changes nothing here.
+
+        Raises
+        ------
+        ValueError
+            With ``resize="crop"`` or ``"pad"``, which Keras has no exact equal of.
+        """
+        check_is_fitted(self)
+        program, state = self._program(), self._state
+        weights = program.tuned(self.backbone_.weights, state.theta, state.fixed)
+        return keras_classifier(
+            program.network,
+            tuple(weights),
+            program.head,
+            program.of_head(state.theta),
+            state.standardizer,
+            *model_input(self._reading),
+        )
 
     # fit, step by step ---------------------------------------------------------------------
 
-    def _start_fit(self, X, y, sample_weight):
-        """Check y and the weights, drop rows of weight 0, choose backbone and reading."""
+    def _checked(self, X, y, sample_weight):
+        """X, y and weights without the rows of weight 0."""
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
+        Views.check(self.augment, self.n_views, self.tta)
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         check_classification_targets(y)
-        weights = _check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
-        )
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not np.any(weights):
-            raise ValueError("sample_weight is 0 for every row; at least one must be positive.")
-        if not np.all(weights):
-            kept = np.flatnonzero(weights)
-            X, y, weights = _safe_indexing(X, kept), y[kept], weights[kept]
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        self._fit_backbone(X, weights)
-        return X, labels, weights
+            raise ValueError(
+                "sample_weight is 0 for every row, so that no class is left; at least one weight "
+                "must be positive."
+            )
+        if np.all(weights):
+            return X, y, weights
+        kept = np.flatnonzero(weights)
+        return _safe_indexing(X, kept), y[kept], weights[kept]
 
-    def _merged(self, source, labels: np.ndarray, weights: np.ndarray) -> WeightedRows:
-        return merge_rows([source.digest(i) for i in range(len(source))], labels, weights)
+    def _train_readable(self, X, y, weights, run):
+        """Train on the rows that can be read; with ``on_error="nan"`` the others are dropped."""
+        kept = np.arange(len(y))
+        dropped: dict[int, ImageReadError] = {}
+        while True:
+            source = self._reading.source(self, X).take(kept)
+            try:
+                result = self._train(source, y[kept], weights[kept], run)
+                break
+            except UnreadableRows as error:
+                dropped.update({int(kept[row]): why for row, why in error.failures.items()})
+                kept = np.delete(kept, list(error.failures))
+                if not len(kept):
+                    raise next(iter(dropped.values())) from None
+        self.failed_rows_ = np.array(sorted(dropped), dtype=np.intp)
+        if dropped:
+            warn_unreadable(dropped, len(y))
+        return result
 
-    def _train(self, source, rows: WeightedRows) -> None:
+    def _train(self, source, y, weights, run):
+        keys = self._keys(source)
+        labels = np.searchsorted(self.classes_, y)
+        rows = merge_rows(keys, labels, weights)
+        totals = np.bincount(rows.labels, rows.weights, minlength=len(self.classes_))
+        self._most_frequent = int(totals.argmax())
+        program = self._choose_program()
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        program = self._program()
-        factors = class_factors(self.class_weight, self.classes_, rows)
-        held_out = self._held_out(rows, seed)
-        training = self._examples(source, rows.take(~held_out), factors, seed)
-        validation = None
-        if held_out.any():
-            validation = self._plain_examples(source, rows.take(held_out), factors)
-        state = self._initial_state(program, training, seed)
-        self._run_epochs(program, state, training, validation, seed)
-        self._keep(program, state)
+        self._view_seed = seed
+        training = TrainingRun(
+            settings=self,
+            program=program,
+            source=source,
+            rows=rows,
+            classes=self.classes_,
+            activations=lambda chosen: self._activations_or_raise(chosen, source, keys),
+            seed=seed,
+        )
+        self.n_trainable_params_ = count(program.shapes)
+        return run(training)
+
+    def _keys(self, source) -> list[bytes]:
+        keys, failures = [], {}
+        for row in range(len(source)):
+            try:
+                keys.append(source.digest(row))
+            except ImageReadError as error:
+                if self.on_error == "raise":
+                    raise
+                failures[row] = error
+        if failures:
+            raise UnreadableRows(failures)
+        return keys
+
+    def _activations_or_raise(self, chosen, source, keys: list[bytes]) -> np.ndarray:
+        """Activations of `chosen`; what cannot be read is told by its rows in `source`."""
+        activations, failures = self._activations(chosen)
+        if failures:
+            reasons = {picture_key(chosen, row): error for row, error in failures.items()}
+            raise UnreadableRows({r: reasons[key] for r, key in enumerate(keys) if key in reasons})
+        return activations
+
+    def _prepare_warm_start(self, y) -> TrainingState:
+        """Make what was learned the backbone's own weights, so that any of it may be frozen."""
+        self._refuse_new_labels(y)
+        before, state = self._program(), self._state
+        self.backbone_ = replace(
+            self.backbone_,
+            weights=read_only(before.tuned(self.backbone_.weights, state.theta, state.fixed)),
+            bundled=False,
+            fingerprint="",
+        )
+        program = self._choose_program()
+        if program.head != before.head:
+            raise ValueError(
+                f"warm_start=True keeps the head, which has head_units={before.head.units}; it "
+                f"cannot become {program.head.units}. Set warm_start=False to start anew."
+            )
+        head = before.of_head(state.theta)
+        theta = join([*(np.asarray(variable) for variable in program.trained), *head])
+        fixed = join(np.asarray(variable) for variable in program.fixed)
+        return TrainingState(theta, fixed, state.standardizer)
+
+    def _refuse_new_labels(self, y) -> None:
+        new = np.setdiff1d(y, self.classes_)
+        if len(new):
+            raise ValueError(
+                f"y contains {new.tolist()}, which are not among the classes of the first fit "
+                f"{self.classes_.tolist()}. Fit a new classifier, or pass all classes at first."
+            )
+
+    def _choose_program(self) -> Program:
+        """What the parameters ask for; it is remembered for prediction."""
+        network = self._network()
+        units = (self.head_units,) if isinstance(self.head_units, Integral) else self.head_units
+        head = Head(
+            n_features=network.features.steps[-1].shape[-1],
+            units=tuple(int(width) for width in units),
+            activation=self.head_activation,
+            n_classes=len(self.classes_),
+        )
+        cut = resolve_freeze_depth(self.freeze_depth, network.features, network.stages)
+        self._trained = (cut, head, self.batch_norm == "train", self.head_dropout > 0)
+        return self._program()
 
     def _program(self) -> Program:
-        network = self._network()
-        self._cut = resolve_freeze_depth(self.freeze_depth, network.features, network.stages)
-        units = (self.head_units,) if isinstance(self.head_units, Integral) else self.head_units
-        width = network.features.steps[-1].shape[-1]
-        head = Head(width, tuple(units), self.head_activation, len(self.classes_))
-        by_batch = self.batch_norm == "train"
-        return program_for(network, self._cut, head, by_batch, self.head_dropout > 0)
+        """The compiled program of the last fit."""
+        return program_for(self._network(), *self._trained)
 
-    def _held_out(self, rows: WeightedRows, seed: int) -> np.ndarray:
-        if not self.early_stopping:
-            return np.zeros(len(rows), dtype=bool)
-        rng = np.random.default_rng([seed, 1])
-        return split_by_weight(rows, len(self.classes_), self.validation_fraction, rng)
+    # activations and predictions -----------------------------------------------------------
 
-    def _activations(self, source) -> np.ndarray:
-        """Activations at the cut."""
-        network = self._network()
-        end = len(network.features.steps) - 1
-        if self._cut == end:
+    def _activations(self, source) -> tuple[np.ndarray, dict[int, ImageReadError]]:
+        """Activations at the cut, and what could not be read."""
+        network, cut = self._network(), self._trained[0]
+        if cut == len(network.features.steps) - 1:
             what, stop = ["features", (), "avg"], "features"
         else:
-            stop = "input" if self._cut is None else network.features.steps[self._cut].name
+            stop = "input" if cut is None else network.features.steps[cut].name
             what = ["cut", stop]
         names = [self.backbone_.name, "input", stop]
-        return self._run_frozen(cut_part(network, self._cut), source, what, names)
+        return self._run_frozen_or_tell(cut_part(network, cut), source, what, names)
 
-    def _plain_examples(self, source, rows: WeightedRows, factors: np.ndarray) -> Examples:
-        """Rows as they are, without other views of them."""
-        activations = self._activations(source.take(rows.rows))
-        return self._as_examples(lambda positions, epoch: activations[positions], rows, factors)
-
-    def _examples(self, source, rows: WeightedRows, factors: np.ndarray, seed: int) -> Examples:
-        if self.augment is None:
-            return self._plain_examples(source, rows, factors)
-        views = Views(self.augment, self.n_views, seed)
-        chosen = source.take(rows.rows)
-        drawn = views.training_rows(chosen, rows.keys, self._activations)
-        return self._as_examples(drawn, rows, factors)
-
-    def _as_examples(self, activations, rows: WeightedRows, factors: np.ndarray) -> Examples:
-        n_classes = len(self.classes_)
-        targets = np.full((len(rows), n_classes), self.label_smoothing / n_classes, np.float32)
-        targets[np.arange(len(rows)), rows.labels] += 1.0 - self.label_smoothing
-        return Examples(activations, targets, rows.weights * factors[rows.labels])
-
-    def _initial_state(self, program: Program, examples: Examples, seed: int) -> TrainingState:
-        """Pretrained suffix, and a head from the convex problem or at random."""
-        head = program.head
-        pretrained = [np.asarray(variable) for variable in program.trained]
-        state = TrainingState(
-            theta=join([*pretrained, *random_head(head, seed)]),
-            fixed=join(np.asarray(variable) for variable in program.fixed),
-            standardizer=np.stack([np.zeros(head.n_features), np.ones(head.n_features)]).astype(
-                np.float32
-            ),
-        )
-        features = self._initial_features(program, state, examples, seed)
-        standardizer = Standardizer.of(features, examples.weights)
-        state.standardizer = np.stack([standardizer.mean, standardizer.scale])
-        if self.head_init == "convex":
-            arrays = convex_head(
-                head, standardizer(features), examples.targets, examples.weights, seed
-            )
-            state.theta = join([*pretrained, *arrays])
-        return state
-
-    def _initial_features(self, program, state, examples: Examples, seed: int) -> np.ndarray:
-        if program.norms and self.batch_norm != "frozen":
-            features = estimate_statistics(program, state, examples, self.batch_size, seed)
-            if self.batch_norm == "train":
-                return features
-        everything = np.arange(len(examples))
-        if program.head_only:
-            return examples.rows(everything, 0)
-        return features_of(program, state, examples.rows, len(examples))
-
-    def _run_epochs(self, program, state, training, validation, seed: int) -> None:
-        how = self._optimisation(program, seed)
-        n_steps = self.epochs * steps_per_epoch(len(training), self.batch_size)
-        schedule = Schedule(self.learning_rate, n_steps, self.schedule)
-        self.history_ = {"loss": []}
-        best = None
-        total = self.epochs * len(training)
-        with progress_bar("fine-tuning", total, self.verbose) as advance:
-            for epoch in range(self.epochs):
-                loss = run_epoch(program, state, training, how, schedule, epoch, advance)
-                self.history_["loss"].append(loss)
-                if validation is not None:
-                    best = self._validated(program, state, validation, best)
-                    if best.stale >= self.n_iter_no_change:
-                        break
-        if self.batch_norm == "train" and program.norms:
-            estimate_statistics(program, state, training, self.batch_size, seed)
-        self.n_iter_ = len(self.history_["loss"])
-
-    def _optimisation(self, program: Program, seed: int) -> Optimisation:
-        above = program.stage_of_weights()
-        n_head = sum(int(np.prod(shape)) for shape in program.head.shapes)
-        head_rate = (self.head_learning_rate or self.learning_rate) / self.learning_rate
-        rates = np.concatenate(
-            [np.float32(self.layer_decay) ** (above + 1), np.full(n_head, head_rate)]
-        )
-        decays = [
-            np.full(int(np.prod(shape)), self.weight_decay if len(shape) > 1 else 0.0)
-            for shape in program.shapes
-        ]
-        return Optimisation(
-            self.batch_size, rates.astype(np.float32), join(decays), self.head_dropout, seed
-        )
-
-    def _keep(self, program: Program, state: TrainingState) -> None:
-        """Store what was learned as plain arrays."""
-        state = state.as_arrays()
-        self._learned = state.theta
-        self._fixed = state.fixed
-        self._standardizer = state.standardizer
-        self.n_trainable_params_ = len(state.theta)
-
-    # prediction ----------------------------------------------------------------------------
-
-    def _logits(self, X) -> np.ndarray:
+    def _log_probabilities(self, X) -> np.ndarray:
+        """Logarithms of probabilities, averaged over views with ``tta``."""
         check_is_fitted(self)
         source = self._reading.source(self, X)
-        program = self._program()
-        state = TrainingState(self._learned, self._fixed, self._standardizer)
+        failures: dict[int, ImageReadError] = {}
         blocks = []
         for start in range(0, len(source), _ROWS_PREDICTED_TOGETHER):
             rows = np.arange(start, min(start + _ROWS_PREDICTED_TOGETHER, len(source)))
-            blocks.append(self._logits_of_rows(program, state, source.take(rows)))
+            block, unread = self._predicted(source.take(rows))
+            blocks.append(block)
+            failures.update({start + row: why for row, why in unread.items()})
+        if failures:
+            warn_unreadable(failures, len(source))
         return np.concatenate(blocks)
 
-    def _logits_of_rows(self, program: Program, state: TrainingState, source) -> np.ndarray:
-        return logits_of(program, state, self._activations(source))[0]
+    def _predicted(self, source) -> tuple[np.ndarray, dict[int, ImageReadError]]:
+        sources = [source]
+        if self.tta:
+            sources = Views(self.augment, self.n_views, self._view_seed).fixed(source)
+        total, failures = None, {}
+        for view in sources:
+            activations, unread = self._activations(view)
+            failures.update(unread)
+            logits = logits_of(self._program(), self._state, activations)[0]
+            scores = log_softmax(logits.astype(np.float64))
+            total = scores if total is None else np.logaddexp(total, scores)
+        return total - np.log(len(sources)), failures

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from skltransfer.inputs.rows import RowSource
 from skltransfer.inputs.views import VIEWS, ViewedSource
+from skltransfer.network.augmentation import is_keras_layer, view_by_layer
+
+_USUAL_VIEWS_OF_A_LAYER = 4
 
 
 @dataclass(frozen=True)
@@ -16,17 +23,33 @@ class Views:
 
     Attributes
     ----------
-    augment : str
-        A name of ``VIEWS``.
+    augment : str or keras.Layer
+        A name of ``VIEWS``, or a layer from pictures to pictures.
     n_views : int or None
         Number of fixed views of a picture; None: a new one each epoch.
     seed : int
         Decides, with a picture's content, what is drawn.
     """
 
-    augment: str
+    augment: Any
     n_views: int | None
     seed: int
+
+    @staticmethod
+    def check(augment, n_views: int | None, tta: bool) -> None:
+        """Refuse values of the parameters that do not fit together."""
+        if augment is None:
+            for name, value, off in (("n_views", n_views, None), ("tta", tta, False)):
+                if value != off:
+                    raise ValueError(
+                        f"{name}={value!r} needs views of the pictures: set augment to "
+                        f"{', '.join(map(repr, VIEWS))} or a Keras layer, or leave {name}={off}."
+                    )
+        elif not is_keras_layer(augment) and augment not in VIEWS:
+            raise ValueError(
+                f"augment={augment!r} is none of None, {', '.join(map(repr, VIEWS))} and a Keras "
+                "layer from pictures (h, w, 3) of values 0 to 255 to pictures of the same shape."
+            )
 
     def training_rows(self, source, keys: list[bytes], activations: Callable) -> Callable:
         """Function from (positions, epoch) to activations of the views used in that epoch.
@@ -34,9 +57,10 @@ class Views:
         Fixed views run through the frozen part once, whatever the number of epochs; each picture
         starts with another of them.
         """
+        _require_pictures(source)
         if self.n_views is None:
             return lambda positions, epoch: activations(self._drawn(source.take(positions), epoch))
-        fixed = [activations(view) for view in self.fixed(source, self.n_views)]
+        fixed = [activations(view) for view in self.fixed(source)]
         offsets = np.array([key[0] for key in keys])
 
         def rows(positions: np.ndarray, epoch: int) -> np.ndarray:
@@ -45,12 +69,36 @@ class Views:
 
         return rows
 
-    def fixed(self, source, n_views: int | None = None) -> list:
+    def fixed(self, source) -> list[ViewedSource]:
         """Sources of fixed views, the pictures themselves first."""
-        view, usual = VIEWS[self.augment]
-        numbers = range(n_views or self.n_views or usual)
-        return [ViewedSource(source, view, self.augment, k, (self.seed,)) for k in numbers]
+        _require_pictures(source)
+        _, _, usual = self._view()
+        return [self._seen(source, number, ()) for number in range(self.n_views or usual)]
 
     def _drawn(self, source, epoch: int) -> ViewedSource:
-        view, _ = VIEWS[self.augment]
-        return ViewedSource(source, view, self.augment, None, (self.seed, epoch))
+        return self._seen(source, None, (epoch,))
+
+    def _seen(self, source, number: int | None, more_seed: tuple[int, ...]) -> ViewedSource:
+        name, view, _ = self._view()
+        return ViewedSource(source, view, name, number, (self.seed, *more_seed))
+
+    def _view(self) -> tuple[str, Callable, int]:
+        """Name, function and usual number of the views."""
+        if not is_keras_layer(self.augment):
+            return self.augment, *VIEWS[self.augment]
+        config = json.dumps(self.augment.get_config(), default=str, sort_keys=True)
+        name = hashlib.sha256(f"{type(self.augment).__name__} {config}".encode()).hexdigest()
+        return name, view_by_layer(self.augment), _USUAL_VIEWS_OF_A_LAYER
+
+
+def picture_key(source, row: int) -> bytes:
+    """Content of a picture, whichever view of it `source` gives."""
+    return (source.source if isinstance(source, ViewedSource) else source).digest(row)
+
+
+def _require_pictures(source) -> None:
+    if isinstance(source, RowSource):
+        raise ValueError(
+            "augment is for pictures, but X holds rows of numbers. Leave augment=None, or set "
+            "image_shape=(h, w, c) if the rows are flattened pictures."
+        )

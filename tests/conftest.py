@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import skltransfer
+
+WHERE_THE_PACKAGE_IS = Path(skltransfer.__file__).parents[1]
 GOLDEN = Path(__file__).parent / "data" / "golden_efficientnet_lite0.npz"
 
 
@@ -80,7 +83,7 @@ def in_fresh_process():
         finished = subprocess.run(
             [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
             env={**os.environ, **environment},
-            cwd=Path(__file__).parents[1],
+            cwd=WHERE_THE_PACKAGE_IS,
             capture_output=True,
             text=True,
             timeout=300,

@@ -6,6 +6,7 @@ import numpy as np
 
 from skltransfer.backbones import _keras_applications as applications
 from skltransfer.backbones._efficientnet_lite import build_efficientnet_lite0
+from skltransfer.backbones._keras_import import import_keras
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.backbones._user_models import build_from_config
 
@@ -51,6 +52,7 @@ def preprocessing_function(spec: BackboneSpec):
 
 
 def _build(architecture: dict, input_shape: tuple[int, int, int]):
+    import_keras()
     if architecture["kind"] == "bundled":
         return build_efficientnet_lite0(input_shape)
     if architecture["kind"] == "keras.applications":

@@ -18,9 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from skltransfer.backbones._keras_import import import_keras
 from skltransfer.backbones._spec import BackboneSpec, read_only
 
 FACTS_FILE = Path(__file__).with_name("keras_applications.json")
+_USUAL_SIDE = 224
 
 # Layer names that tell the stages of the architectures' papers; other networks are cut at the
 # halvings of the picture. MobileNets number their blocks through, so the first block of each group
@@ -36,13 +38,12 @@ _STAGE_PATTERNS = {
     "VGG": r"^block(\d)_",
     "ConvNeXt": r"_stage_(\d)_block",
 }
-_RANDOM_LOCK = threading.Lock()
+_RANDOM_LOCK = threading.RLock()
 
 
 def constructors() -> dict[str, object]:
     """Every constructor of an image network in `keras.applications`, by name."""
-    import keras
-
+    keras = import_keras()
     return {
         name: found
         for name, found in sorted(vars(keras.applications).items())
@@ -59,17 +60,20 @@ def facts() -> dict[str, dict]:
 def native_size(name: str) -> tuple[int, int]:
     """Height and width that the network was trained at."""
     known = facts().get(name)
-    if known is not None:
-        return tuple(known["input_size"])
+    return tuple(known["input_size"]) if known else measured_size(name)
+
+
+def measured_size(name: str) -> tuple[int, int]:
+    """Native size as Keras builds the whole network; networks for any size were trained at 224."""
     with seeded_python_random(0):
         whole = constructors()[name](weights=None, include_top=True)
-    return tuple(whole.inputs[0].shape[1:3])
+    height, width = whole.inputs[0].shape[1:3]
+    return height or _USUAL_SIDE, width or _USUAL_SIDE
 
 
-def build(name: str, input_shape: tuple[int, int, int], *, weights=None, seed: int = 0):
-    """Build a network without its top at `input_shape`."""
-    with seeded_python_random(seed):
-        return constructors()[name](include_top=False, weights=weights, input_shape=input_shape)
+def build(name: str, input_shape: tuple[int, int, int], *, weights=None):
+    """Build a network without its top at `input_shape`; see `seeded_python_random`."""
+    return constructors()[name](include_top=False, weights=weights, input_shape=input_shape)
 
 
 def preprocess(name: str):
@@ -82,12 +86,13 @@ def make_spec(name: str, weights, seed: int) -> BackboneSpec:
     from skltransfer.backbones._weights_files import read_weights_file
 
     size = native_size(name)
-    if weights == "imagenet":
-        arrays = _download(name, size)
-    elif weights is None:
-        arrays = build(name, (*size, 3), seed=seed).get_weights()
-    else:
-        arrays = read_weights_file(weights, *_layouts(name, size), name=name)
+    with seeded_python_random(seed):
+        if weights == "imagenet":
+            arrays = _download(name, size)
+        elif weights is None:
+            arrays = build(name, (*size, 3)).get_weights()
+        else:
+            arrays = read_weights_file(weights, *_layouts(name, size), name=name)
     return BackboneSpec(
         name=name,
         architecture={"kind": "keras.applications", "name": name},

@@ -14,12 +14,10 @@ from skltransfer.backbones import _keras_applications as applications
 
 def measure(name: str) -> dict:
     """Native size, and parameters without the top."""
-    with applications.seeded_python_random(0):
-        whole = applications.constructors()[name](weights=None, include_top=True)
-    size = whole.inputs[0].shape[1:3]
-    del whole
+    size = applications.measured_size(name)
     gc.collect()
-    features = applications.build(name, (*size, 3))
+    with applications.seeded_python_random(0):
+        features = applications.build(name, (*size, 3))
     return {"input_size": list(size), "n_parameters": features.count_params()}
 
 

@@ -125,6 +125,13 @@ def is_keras_model(backbone) -> bool:
     return keras is not None and isinstance(backbone, keras.Model)
 
 
+def is_downloaded(backbone) -> bool:
+    """Whether `backbone` names a network whose pretrained weights Keras downloads."""
+    if not isinstance(backbone, str) or backbone in _registered:
+        return False
+    return _folded(backbone) in map(_folded, available_applications())
+
+
 @lru_cache(maxsize=4)
 def _named(name: str, weights, seed: int) -> BackboneSpec:
     weights = weights[0] if isinstance(weights, tuple) else weights

@@ -9,6 +9,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from skltransfer.backbones._keras_import import import_keras
+from skltransfer.backbones._keras_applications import seeded_python_random
 from skltransfer.backbones._spec import BackboneSpec, read_only
 
 _DEFAULT_SIZE = (224, 224)
@@ -38,8 +40,7 @@ def spec_from_model(model, name: str, preprocessing=None) -> BackboneSpec:
 
 def spec_from_file(path) -> BackboneSpec:
     """Read a ``.keras`` file in safe mode: it can hold no code."""
-    import keras
-
+    keras = import_keras()
     path = Path(os.path.expanduser(path))
     if path.suffix in (".h5", ".hdf5"):
         raise ValueError(
@@ -53,7 +54,8 @@ def spec_from_file(path) -> BackboneSpec:
             "name from list_backbones()."
         )
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with seeded_python_random(0):
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         raise ValueError(
             f"backbone={str(path)!r} does not load in Keras' safe mode: {error} Save it with "
@@ -73,8 +75,7 @@ def build_from_config(config: dict[str, Any]):
 
 def model_of(name: str, model_or_builder):
     """The model itself, or what its builder returns."""
-    import keras
-
+    keras = import_keras()
     if isinstance(model_or_builder, keras.Model):
         return model_or_builder
     if isinstance(model_or_builder, Callable):
@@ -113,7 +114,8 @@ def _safe_config(model, name: str) -> dict[str, Any]:
     for key in ("build_config", "compile_config"):
         config.pop(key, None)
     try:
-        rebuilt = build_from_config(config)
+        with seeded_python_random(0):
+            rebuilt = build_from_config(config)
     except Exception as error:
         raise ValueError(
             f"The configuration of backbone {name!r} does not load in Keras' safe mode: {error} "

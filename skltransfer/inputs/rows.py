@@ -10,9 +10,9 @@ import numpy as np
 
 _SMALLEST_SIDE = 64  # at 32 pixels the bundled net tells little apart
 _SIDE_STEP = 32
-_CENTRE = 127.5
-_GREY_LEVELS_PER_DEVIATION = 51.0  # 2.5 standard deviations reach the ends of 0 to 255
-_LARGEST_DEVIATION = 1e3
+CENTRE = 127.5
+GREY_LEVELS_PER_DEVIATION = 51.0  # 2.5 standard deviations reach the ends of 0 to 255
+LARGEST_DEVIATION = 1e3
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ class RowLayout:
         """Grey float32 pictures (n, h, w, 3); standardised zero is the middle of 0 to 255."""
         from skltransfer.inputs.resizing import resize
 
-        deviations = np.clip((rows - self.mean) / self.scale, -_LARGEST_DEVIATION, None)
-        levels = _GREY_LEVELS_PER_DEVIATION * np.minimum(deviations, _LARGEST_DEVIATION)
+        deviations = np.clip((rows - self.mean) / self.scale, -LARGEST_DEVIATION, None)
+        levels = GREY_LEVELS_PER_DEVIATION * np.minimum(deviations, LARGEST_DEVIATION)
         grid = np.zeros((len(rows), self.grid * self.grid), np.float32)
         grid[:, : rows.shape[1]] = levels
         grid = grid.reshape(-1, self.grid, self.grid)
         if self.grid > min(size):
             shrunk = [resize(np.repeat(g[..., None], 3, -1), size, "stretch") for g in grid]
-            return np.stack(shrunk) + np.float32(_CENTRE)
-        return _enlarged(grid, size) + np.float32(_CENTRE)
+            return np.stack(shrunk) + np.float32(CENTRE)
+        return _enlarged(grid, size) + np.float32(CENTRE)
 
 
 class RowSource:

@@ -89,7 +89,7 @@ def _folded(compute: Callable, shapes: list[tuple]):
 
     signature = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
     traced = tf.function(compute, autograph=False).get_concrete_function(*signature)
-    return convert_variables_to_constants_v2(traced)
+    return convert_variables_to_constants_v2(traced) if traced.graph.captures else traced
 
 
 def _with_onednn(folded):
@@ -98,9 +98,10 @@ def _with_onednn(folded):
 
     graph = _simplified(folded)
     _fuse_depthwise(graph)
+    constants = {node.name for node in graph.node if node.op == "Const"}
     for node in graph.node:
         if node.op in _ONEDNN_KERNELS:
-            _rename_kernel(node, _ONEDNN_KERNELS[node.op])
+            _rename_kernel(node, _ONEDNN_KERNELS[node.op], node.input[1] in constants)
     names = [[tensor.name for tensor in tensors] for tensors in (folded.inputs, folded.outputs)]
     return function_from_graph_def(graph, *names)
 
@@ -164,7 +165,8 @@ def _become_fused_depthwise(last, bias, convolution) -> None:
     last.op = "_FusedDepthwiseConv2dNative"
 
 
-def _rename_kernel(node, op: str) -> None:
+def _rename_kernel(node, op: str, constant_filter: bool) -> None:
+    """Name the kernel; it keeps its own copy of a filter only if that never changes."""
     from tensorflow.python.framework import op_def_registry
 
     known = {attribute.name for attribute in op_def_registry.get(op).attr}
@@ -172,7 +174,7 @@ def _rename_kernel(node, op: str) -> None:
         if name not in known and not name.startswith("_"):
             del node.attr[name]
     if "is_filter_const" in known:
-        node.attr["is_filter_const"].b = True
+        node.attr["is_filter_const"].b = constant_filter
     node.attr["_kernel"].s = b"MklNameChangeOp"
     node.op = op
 

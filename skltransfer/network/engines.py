@@ -18,6 +18,7 @@ from skltransfer.network.execution import run_steps
 from skltransfer.network.graph import Graph
 from skltransfer.network.runtime import Network
 
+
 @dataclass(frozen=True)
 class FrozenPart:
     """A compiled, frozen piece of a network.
@@ -54,7 +55,8 @@ def cut_part(network: Network, cut: int | None) -> FrozenPart:
 
 def _compile_cut(network: Network, cut: int) -> FrozenPart:
     def compute(pixels):
-        return run_steps(network.features, None, [cut], network.preprocess(pixels))[0]
+        pixels = network.preprocess(pixels)
+        return run_steps(network.features, None, [cut], pixels, network.arrays)[0]
 
     return compile_part(compute, (*network.input_size, 3))
 
@@ -111,7 +113,8 @@ def _compile_features(network: Network, layers: tuple[str, ...], pooling: str) -
     graph, stops = outputs_of(network, layers)
 
     def compute(pixels):
-        return pooled(run_steps(graph, None, stops, network.preprocess(pixels)), pooling)
+        pixels = network.preprocess(pixels)
+        return pooled(run_steps(graph, None, stops, pixels, network.arrays), pooling)
 
     return compile_part(compute, (*network.input_size, 3))
 

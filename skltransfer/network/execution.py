@@ -34,7 +34,7 @@ def run_steps(
         Steps whose outputs are wanted, none of them before `start`.
     x : tensor
         Batch of rows.
-    values : mapping of int to tensor, default=None
+    values : mapping of int to tensor or ndarray, default=None
         Values of variables by the variables' ``id``; others keep their own.
     moments : dict, default=None
         None: BatchNorm uses its statistics, as at prediction. A dict: BatchNorm uses the moments
@@ -46,7 +46,8 @@ def run_steps(
     tensors = {id(source): x}
     needed = needed_steps(graph, start, tuple(stops))
     folds = _folds_within(graph, needed, stops) if moments is None else {}
-    mapping = [(v, values[id(v)]) for v in graph.variables if values and id(v) in values]
+    owned = [weight for index in needed for weight in graph.steps[index].weights]
+    mapping = [(v, values[id(v)]) for v in owned if values and id(v) in values]
     with keras.StatelessScope(state_mapping=mapping):
         for index in needed:
             _run_step(graph, index, tensors, folds, moments)
@@ -163,4 +164,3 @@ def _is_plain_convolution(step: Step) -> bool:
         and getattr(layer.activation, "__name__", None) == "linear"
         and layer.padding in ("same", "valid")
     )
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class TrainingState:
     standardizer : ndarray of shape (2, n_features)
         Mean and scale of the pooled features.
     first, second : ndarray or tensor of shape (n_weights,)
-        AdamW's moments.
+        AdamW's moments; None before the first step.
     n_steps : int
         Steps done.
     """
@@ -39,16 +39,22 @@ class TrainingState:
     second: np.ndarray | None = None
     n_steps: int = 0
 
-    def __post_init__(self):
-        if self.first is None:
-            self.first = np.zeros_like(self.theta)
-            self.second = np.zeros_like(self.theta)
+    def start_optimiser(self) -> None:
+        """Give AdamW moments of zero unless it has some."""
+        if self.first is None or self.second is None:
+            self.first = np.zeros(np.shape(self.theta), np.float32)
+            self.second = np.zeros(np.shape(self.theta), np.float32)
 
     def as_arrays(self) -> TrainingState:
         """The same without tensors."""
-        arrays = (np.asarray(a) for a in (self.theta, self.first, self.second))
-        theta, first, second = arrays
+        first = None if self.first is None else np.asarray(self.first)
+        second = None if self.second is None else np.asarray(self.second)
+        theta = np.asarray(self.theta)
         return TrainingState(theta, self.fixed, self.standardizer, first, second, self.n_steps)
+
+    def without_optimiser(self) -> TrainingState:
+        """The weights alone: all that prediction and a warm start need."""
+        return TrainingState(np.asarray(self.theta), self.fixed, self.standardizer)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,9 @@ class Schedule:
         warm = max(1, round(_WARM_UP * self.n_steps))
         if step < warm:
             return self.peak * (step + 1) / (warm + 1)
-        return self.peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.n_steps - warm)))
+        return (
+            self.peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.n_steps - warm)))
+        )
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,7 @@ def run_epoch(
     float
         Mean weighted cross-entropy of the rows, each before the step that it took part in.
     """
+    state.start_optimiser()
     rng = np.random.default_rng([how.seed, epoch])
     step = program.step(min(how.batch_size, len(examples)))
     mean_weight = examples.weights.mean()
@@ -165,7 +174,9 @@ def run_epoch(
     return math.fsum(losses) / len(examples)
 
 
-def _batches(n: int, size: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _batches(
+    n: int, size: int, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Positions of each batch, and 1 where they count.
 
     All batches have one size: the last is filled up with real rows that do not count, so that
@@ -212,9 +223,7 @@ def logits_of(program: Program, state: TrainingState, activations: np.ndarray, r
     return logits, features
 
 
-def features_of(
-    program: Program, state: TrainingState, rows: Callable, n_rows: int
-) -> np.ndarray:
+def features_of(program: Program, state: TrainingState, rows: Callable, n_rows: int) -> np.ndarray:
     """Pooled features of all rows as they are at first, a few at a time."""
     blocks = [
         logits_of(program, state, rows(np.arange(start, min(start + 64, n_rows)), 0))[1]

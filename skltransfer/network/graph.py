@@ -108,16 +108,6 @@ class Graph:
         readers = [i for i, s in enumerate(self.steps) if any(t is self.input for t in s.inputs)]
         return max(readers, default=-1)
 
-    @cached_property
-    def variables(self) -> tuple[Any, ...]:
-        """Every variable of the steps, once."""
-        owned = {
-            id(variable): variable
-            for step in self.steps
-            for variable in getattr(step.operation, "variables", ())
-        }
-        return tuple(owned.values())
-
     def position_of(self, tensor) -> int:
         """Index of the step that makes `tensor`."""
         return next(i for i, step in enumerate(self.steps) if step.output is tensor)

@@ -35,4 +35,19 @@ def _pooled_one(output, pooling: str):
     positions = tuple(range(1, len(output.shape) - 1))
     if not positions:
         return output
-    return (ops.mean if pooling == "avg" else ops.max)(output, axis=positions)
+    return _mean(output) if pooling == "avg" else ops.max(output, axis=positions)
+
+
+def _mean(output):
+    """Mean over the positions, as a pooling of one window.
+
+    TensorFlow's mean rounds by where a row lies in the block, unless the channels are a multiple
+    of the processor's vector width.
+    """
+    from keras import ops
+
+    window = tuple(output.shape[1:-1])
+    return ops.reshape(
+        ops.average_pool(output, window, padding="valid", data_format="channels_last"),
+        (-1, output.shape[-1]),
+    )

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
 
+import numpy as np
+
 from skltransfer.backbones._building import build_model, preprocessing_function
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.network.freezing import Stage, find_stages
@@ -42,6 +44,11 @@ class Network:
         self.preprocess = preprocessing_function(spec)
         self.parts: OrderedDict = OrderedDict()
         self.lock = threading.RLock()
+
+    @cached_property
+    def arrays(self) -> dict[int, np.ndarray]:
+        """The spec's arrays by the ``id`` of their variables: constants for what is frozen."""
+        return dict(zip(map(id, self.variables), self.spec.weights, strict=True))
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:

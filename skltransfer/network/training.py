@@ -39,7 +39,9 @@ class Program:
         Whether masks are applied before the head's layers.
     """
 
-    def __init__(self, network: Network, cut: int | None, head: Head, by_batch: bool, dropout: bool):
+    def __init__(
+        self, network: Network, cut: int | None, head: Head, by_batch: bool, dropout: bool
+    ):
         self.network = network
         self.graph = network.features
         self.cut = cut
@@ -112,6 +114,18 @@ class Program:
             values[id(norm.moving_variance)] = variance
         return join(values[id(v)] for v in self.fixed)
 
+    def tuned(self, arrays: tuple, theta: np.ndarray, fixed: np.ndarray) -> list[np.ndarray]:
+        """The backbone's `arrays` with what was learned in place of what it was learned from."""
+        learned = dict(zip(map(id, self.trained), split(theta, self.shapes), strict=False))
+        shapes = [tuple(v.shape) for v in self.fixed]
+        learned.update(zip(map(id, self.fixed), split(fixed, shapes), strict=True))
+        variables = self.network.variables
+        return [learned.get(id(v), a) for v, a in zip(variables, arrays, strict=True)]
+
+    def of_head(self, theta: np.ndarray) -> list[np.ndarray]:
+        """The head's weights."""
+        return split(theta, self.shapes)[len(self.trained) :]
+
     def stage_of_weights(self) -> np.ndarray:
         """For each trained weight of the backbone the number of stages above its own."""
         stages = self.network.stages
@@ -137,7 +151,7 @@ class Program:
             parameters = split(theta, self.shapes)
             features = self._features(parameters, fixed, x)
             mean, scale = standardizer[0], standardizer[1]
-            logits = self.head.logits(self._of_head(parameters), (features - mean) / scale)
+            logits = self.head.logits(parameters[len(self.trained) :], (features - mean) / scale)
             return logits, features
 
         return compile_function(compute, [*self._state_shapes(), (rows, *self.input_shape)])
@@ -159,14 +173,16 @@ class Program:
         and masks for dropout if there is any. Results: weights, moments, loss.
         """
 
-        def compute(theta, m, v, rates, decays, hyper, fixed, standardizer, x, targets, weights, *masks):
+        def compute(
+            theta, m, v, rates, decays, hyper, fixed, standardizer, x, targets, weights, *masks
+        ):
             from keras import ops
 
             def loss_of(parameters):
                 moments = {} if self.by_batch else None
                 features = self._features(parameters, fixed, x, moments)
                 logits = self.head.logits(
-                    self._of_head(parameters),
+                    parameters[len(self.trained) :],
                     (features - standardizer[0]) / standardizer[1],
                     (lambda z, index: z * masks[index // 2]) if masks else None,
                 )
@@ -200,9 +216,6 @@ class Program:
         outputs = run_steps(self.graph, self.cut, [self.end], x, values, moments=moments)
         return pooled(outputs, "avg")
 
-    def _of_head(self, parameters: list) -> list:
-        return parameters[len(self.trained) :]
-
     def _state_shapes(self) -> list[tuple[int, ...]]:
         fixed = count([tuple(v.shape) for v in self.fixed])
         return [(count(self.shapes),), (fixed,), (2, self.head.n_features)]
@@ -225,7 +238,9 @@ def split(flat, shapes: list[tuple[int, ...]]) -> list:
     for shape in shapes:
         size = int(np.prod(shape, dtype=np.int64))
         part = flat[start : start + size]
-        parts.append(part.reshape(shape) if isinstance(part, np.ndarray) else _reshaped(part, shape))
+        parts.append(
+            part.reshape(shape) if isinstance(part, np.ndarray) else _reshaped(part, shape)
+        )
         start += size
     return parts
 

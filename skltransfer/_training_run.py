@@ -1,0 +1,213 @@
+"""One training of a classifier: examples, starting point, epochs, early stopping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from skltransfer._progress import progress_bar
+from skltransfer._views import Views
+from skltransfer._weighted_data import WeightedRows, class_factors, split_by_weight
+from skltransfer.network.fitting import (
+    Examples,
+    Optimisation,
+    Schedule,
+    TrainingState,
+    estimate_statistics,
+    features_of,
+    logits_of,
+    run_epoch,
+    steps_per_epoch,
+)
+from skltransfer.network.heads import Standardizer, convex_head, log_softmax, random_head
+from skltransfer.network.training import Program, join
+
+_SPLIT_STREAM = 1
+
+
+@dataclass
+class Best:
+    """The weights with the smallest validation loss so far, and how long ago that was."""
+
+    loss: float
+    state: TrainingState
+    stale: int = 0
+
+
+@dataclass
+class TrainingRun:
+    """What a fit works with.
+
+    Attributes
+    ----------
+    settings : FineTunedClassifier
+        Gives the parameters; it is not changed.
+    program : Program
+        What is trained, compiled.
+    source : ImageSource or RowSource
+        The pictures.
+    rows : WeightedRows
+        The merged training set.
+    classes : ndarray of shape (n_classes,)
+        Labels.
+    activations : callable
+        From a source to its activations at the cut.
+    seed : int
+        Decides everything random.
+    """
+
+    settings: Any
+    program: Program
+    source: Any
+    rows: WeightedRows
+    classes: np.ndarray
+    activations: Any
+    seed: int
+
+    def run(self, state: TrainingState | None) -> tuple[TrainingState, dict[str, list[float]]]:
+        """Train all epochs, from `state` or from the pretrained weights.
+
+        Returns
+        -------
+        state : TrainingState
+            The result; with early stopping that of the best epoch.
+        history : dict of str to list of float
+            One value an epoch.
+        """
+        factors = class_factors(self.settings.class_weight, self.classes, self.rows)
+        held_out = self._held_out()
+        training = self._examples(self.rows.take(~held_out), factors)
+        validation = self._plain(self.rows.take(held_out), factors) if held_out.any() else None
+        state = self.initial_state(training) if state is None else state
+        return self._run_epochs(state, training, validation)
+
+    def run_once(self, state: TrainingState | None) -> tuple[TrainingState, float]:
+        """One epoch at a constant rate, going on from `state`."""
+        settings = self.settings
+        factors = class_factors(settings.class_weight, self.classes, self.rows)
+        examples = self._examples(self.rows, factors)
+        state = self.initial_state(examples) if state is None else state
+        how, schedule = self._optimisation(), Schedule(settings.learning_rate, 1, "constant")
+        loss = run_epoch(self.program, state, examples, how, schedule, state.n_steps)
+        self._finish(state, examples)
+        return state.as_arrays(), loss
+
+    def initial_state(self, examples: Examples) -> TrainingState:
+        """Pretrained suffix, and a head from the convex problem or at random."""
+        program, head = self.program, self.program.head
+        pretrained = [np.asarray(variable) for variable in program.trained]
+        moments = np.stack([np.zeros(head.n_features), np.ones(head.n_features)])
+        state = TrainingState(
+            theta=join([*pretrained, *random_head(head, self.seed)]),
+            fixed=join(np.asarray(variable) for variable in program.fixed),
+            standardizer=moments.astype(np.float32),
+        )
+        features = self._initial_features(state, examples)
+        standardizer = Standardizer.of(features, examples.weights)
+        state.standardizer = np.stack([standardizer.mean, standardizer.scale])
+        if self.settings.head_init == "convex":
+            features = standardizer(features)
+            arrays = convex_head(head, features, examples.targets, examples.weights, self.seed)
+            state.theta = join([*pretrained, *arrays])
+        return state
+
+    def _initial_features(self, state: TrainingState, examples: Examples) -> np.ndarray:
+        """Pooled features as BatchNorm will see them; its statistics are adapted on the way."""
+        if self.program.norms and self.settings.batch_norm != "frozen":
+            features = self._estimated(state, examples)
+            if self.settings.batch_norm == "train":
+                return features
+        if self.program.head_only:
+            return examples.rows(np.arange(len(examples)), 0)
+        return features_of(self.program, state, examples.rows, len(examples))
+
+    def _estimated(self, state: TrainingState, examples: Examples) -> np.ndarray:
+        size = self.settings.batch_size
+        return estimate_statistics(self.program, state, examples, size, self.seed)
+
+    def _run_epochs(self, state, training: Examples, validation: Examples | None):
+        settings, how = self.settings, self._optimisation()
+        n_steps = settings.epochs * steps_per_epoch(len(training), settings.batch_size)
+        schedule = Schedule(settings.learning_rate, n_steps, settings.schedule)
+        history: dict[str, list[float]] = {"loss": []}
+        best = None
+        total = settings.epochs * len(training)
+        with progress_bar("fine-tuning", total, settings.verbose) as advance:
+            for epoch in range(settings.epochs):
+                loss = run_epoch(self.program, state, training, how, schedule, epoch, advance)
+                history["loss"].append(loss)
+                if validation is None:
+                    continue
+                self._finish(state, training)
+                best = self._validate(state, validation, best, history)
+                if best.stale >= settings.n_iter_no_change:
+                    break
+        if best is not None:
+            return best.state, history
+        self._finish(state, training)
+        return state.without_optimiser(), history
+
+    def _finish(self, state: TrainingState, examples: Examples) -> None:
+        """Statistics for prediction, after training on those of the batches."""
+        if self.settings.batch_norm == "train" and self.program.norms:
+            self._estimated(state, examples)
+
+    def _validate(self, state, validation: Examples, best: Best | None, history: dict) -> Best:
+        """Score the held-out rows, and keep the weights if they are the best so far."""
+        activations = validation.rows(np.arange(len(validation)), 0)
+        log_probabilities = log_softmax(logits_of(self.program, state, activations)[0])
+        share = validation.weights / validation.weights.sum()
+        loss = float(-(share[:, None] * validation.targets * log_probabilities).sum())
+        hits = log_probabilities.argmax(axis=1) == validation.targets.argmax(axis=1)
+        history.setdefault("val_loss", []).append(loss)
+        history.setdefault("val_accuracy", []).append(float((share * hits).sum()))
+        if best is None or loss < best.loss:
+            return Best(loss, state.without_optimiser())
+        return replace(best, stale=best.stale + 1)
+
+    def _held_out(self) -> np.ndarray:
+        if not self.settings.early_stopping:
+            return np.zeros(len(self.rows), dtype=bool)
+        rng = np.random.default_rng([self.seed, _SPLIT_STREAM])
+        fraction = self.settings.validation_fraction
+        return split_by_weight(self.rows, len(self.classes), fraction, rng)
+
+    def _examples(self, rows: WeightedRows, factors: np.ndarray) -> Examples:
+        if self.settings.augment is None:
+            return self._plain(rows, factors)
+        views = Views(self.settings.augment, self.settings.n_views, self.seed)
+        chosen = self.source.take(rows.rows)
+        return self._labelled(
+            views.training_rows(chosen, rows.keys, self.activations), rows, factors
+        )
+
+    def _plain(self, rows: WeightedRows, factors: np.ndarray) -> Examples:
+        """Rows as they are, without other views of them."""
+        activations = self.activations(self.source.take(rows.rows))
+        return self._labelled(lambda positions, epoch: activations[positions], rows, factors)
+
+    def _labelled(self, activations, rows: WeightedRows, factors: np.ndarray) -> Examples:
+        n_classes, smoothing = len(self.classes), self.settings.label_smoothing
+        targets = np.full((len(rows), n_classes), smoothing / n_classes, np.float32)
+        targets[np.arange(len(rows)), rows.labels] += 1.0 - smoothing
+        return Examples(activations, targets, rows.weights * factors[rows.labels])
+
+    def _optimisation(self) -> Optimisation:
+        """Learning rate and weight decay of every weight."""
+        settings, program = self.settings, self.program
+        n_head = sum(int(np.prod(shape)) for shape in program.head.shapes)
+        head_rate = (settings.head_learning_rate or settings.learning_rate) / settings.learning_rate
+        of_suffix = np.float32(settings.layer_decay) ** (program.stage_of_weights() + 1)
+        decays = [
+            np.full(int(np.prod(shape)), settings.weight_decay if len(shape) > 1 else 0.0)
+            for shape in program.shapes
+        ]
+        return Optimisation(
+            batch_size=settings.batch_size,
+            rates=join([of_suffix, np.full(n_head, head_rate)]),
+            decays=join(decays),
+            dropout=settings.head_dropout,
+            seed=self.seed,
+        )

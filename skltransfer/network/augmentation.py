@@ -1,0 +1,48 @@
+"""A Keras layer as a way to see a picture differently, drawn by content."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+
+def is_keras_layer(augment) -> bool:
+    """Whether `augment` is a Keras layer; Keras is not imported to find out."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(augment, keras.Layer)
+
+
+def view_by_layer(layer) -> Callable:
+    """Function from (pixels, number, random generator) to the pixels that `layer` makes of them.
+
+    The layer's own generators are given a state drawn from the picture's content for the call;
+    the layer is not changed. View 0 is the picture itself.
+    """
+
+    def view(pixels: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+        if number == 0:
+            return pixels
+        return _called(layer, pixels, rng)
+
+    return view
+
+
+def _called(layer, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    import keras
+
+    if not layer.built:
+        layer.build((None, *pixels.shape))
+    states = [v for v in layer.variables if "seed" in v.path or "int" in str(v.dtype)]
+    drawn = [(v, rng.integers(2**31, size=tuple(v.shape)).astype(str(v.dtype))) for v in states]
+    mapping = [(v, keras.ops.convert_to_tensor(value)) for v, value in drawn]
+    with keras.StatelessScope(state_mapping=mapping):
+        seen = layer(pixels[np.newaxis], training=True)
+    seen = keras.ops.convert_to_numpy(seen)[0]
+    if seen.shape != pixels.shape:
+        raise ValueError(
+            f"augment={layer.name!r} made a picture of shape {seen.shape} of one of "
+            f"{pixels.shape}. The layer must keep the shape."
+        )
+    return np.clip(seen, 0, 255).astype(np.float32)
