@@ -13,6 +13,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "FineTunedClassifier": "_fine_tuning",
     "PretrainedFeatureExtractor": "_feature_extractor",
+    "cache_info": "_caching",
+    "clear_cache": "_caching",
     "freeze_points": "_catalogue",
     "images_from_folder": "inputs.folders",
     "list_backbones": "_catalogue",
@@ -22,11 +24,14 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
+    from skltransfer._caching import cache_info as cache_info
+    from skltransfer._caching import clear_cache as clear_cache
     from skltransfer._catalogue import freeze_points as freeze_points
     from skltransfer._catalogue import list_backbones as list_backbones
     from skltransfer._feature_extractor import (
         PretrainedFeatureExtractor as PretrainedFeatureExtractor,
     )
+    from skltransfer._fine_tuning import FineTunedClassifier as FineTunedClassifier
     from skltransfer.backbones._registry import register_backbone as register_backbone
     from skltransfer.inputs.folders import images_from_folder as images_from_folder
 

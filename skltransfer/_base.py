@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
@@ -22,11 +23,19 @@ from skltransfer._reading import fit_reading
 from skltransfer._warnings import warn_unreadable
 from skltransfer.backbones._registry import adopt, is_keras_model, registered, resolve
 from skltransfer.backbones._spec import BackboneSpec
-from skltransfer.inputs import decoder_fingerprint
+from skltransfer.inputs import ImageReadError, decoder_fingerprint
 from skltransfer.network.engines import FrozenPart, engine_facts
 from skltransfer.network.runtime import Network, network_of
 
 _CARRIED = "_carried_backbone"
+
+
+class Number(Interval):
+    """An interval of numbers; True and False are none."""
+
+    def is_satisfied_by(self, val) -> bool:
+        """Whether `val` is a number within the interval."""
+        return not isinstance(val, bool) and super().is_satisfied_by(val)
 
 
 class BackboneEstimator(BaseEstimator):
@@ -39,12 +48,12 @@ class BackboneEstimator(BaseEstimator):
         "pixel_range": "no_validation",
         "input_size": "no_validation",
         "resize": [StrOptions({"stretch", "crop", "pad"})],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Number(Integral, 1, None, closed="left")],
         "precision": [StrOptions({"float32"})],
         "engine": [StrOptions({"auto", "tensorflow"})],
         "cache": [str, os.PathLike, None],
         "on_error": [StrOptions({"raise", "nan"})],
-        "n_jobs": [Integral, None],
+        "n_jobs": [Number(Integral, None, None, closed="neither"), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -89,30 +98,37 @@ class BackboneEstimator(BaseEstimator):
         names : list of str
             Backbone, start and end of the part, under which its work is counted.
         """
-        rows, failures = self._run_frozen_or_tell(part, source, what, names)
+        with progress_bar(names[0], len(source), self.verbose) as advance:
+            rows, failures = self._run_frozen_or_tell(
+                part, source, what, names, self.cache, advance
+            )
         if failures:
             warn_unreadable(failures, len(source))
         return rows
 
-    def _run_frozen_or_tell(self, part: FrozenPart, source, what: list, names: list[str]):
+    def _run_frozen_or_tell(
+        self,
+        part: FrozenPart,
+        source,
+        what: list,
+        names: list[str],
+        cache,
+        advance: Callable[[int], None],
+    ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         """As `_run_frozen`, and what could not be read instead of a warning."""
-        with progress_bar(names[0], len(source), self.verbose) as advance:
-            one_pass = ActivationPass(
-                source=source,
-                part=part,
-                rule=self._reading.rule,
-                cache=open_cache(self.cache),
-                group=self._group(what),
-                segment=":".join(names),
-                n_threads=_decoding_threads(self.n_jobs),
-                rows_in_flight=self._rows_in_flight(),
-                keep_going=self.on_error == "nan",
-                advance=advance,
-            )
-            return one_pass.run(), one_pass.failures
-
-    def _rows_in_flight(self) -> int:
-        return self.batch_size
+        one_pass = ActivationPass(
+            source=source,
+            part=part,
+            rule=self._reading.rule,
+            cache=open_cache(cache),
+            group=self._group(what),
+            segment=":".join(names),
+            n_threads=_decoding_threads(self.n_jobs),
+            rows_in_flight=self.batch_size,
+            keep_going=self.on_error == "nan",
+            advance=advance,
+        )
+        return one_pass.run(), one_pass.failures
 
     def _group(self, what: list) -> bytes:
         """Name of all that an activation depends on but the picture."""

@@ -19,9 +19,9 @@ from sklearn.utils.validation import (
 
 from skltransfer._base import BackboneEstimator
 from skltransfer._export import model_input
-from skltransfer._training_run import TrainingRun
+from skltransfer._training_run import TrainingRun, UnreadableRows
 from skltransfer._views import Views, picture_key
-from skltransfer._warnings import UnreadableRows, warn_unreadable
+from skltransfer._warnings import warn_unreadable
 from skltransfer._weighted_data import merge_rows
 from skltransfer.backbones._spec import read_only
 from skltransfer.inputs import ImageReadError
@@ -36,7 +36,165 @@ _ROWS_PREDICTED_TOGETHER = 256
 
 
 class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
-    """TODO."""
+    """Fine-tuned network: the first layers frozen, a head trained, then both, gently.
+
+    `fit` goes in two phases, as "linear probing then fine-tuning" [1]_. First the head: a softmax
+    regression on the standardised features of the pretrained network, a convex problem with one
+    solution. Then the head and the layers that `freeze_depth` leaves to learn, together, by
+    AdamW [2]_ with a short warm-up and a cosine. The frozen layers run once for each picture,
+    whatever the number of epochs, folds and candidates of a search: their activations are kept by
+    the content of the picture.
+
+    X may be anything that :class:`PretrainedFeatureExtractor` takes: arrays of pictures, lists or
+    columns of paths, bytes, PIL images and arrays, flattened pictures with `image_shape`, and
+    plain rows of numbers.
+
+    Parameters
+    ----------
+    backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"
+        The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras
+        model from pictures to one output, or what ``register_backbone`` returned.
+    weights : "imagenet", None, str or Path, default="imagenet"
+        Pretrained weights (or those that a model of your own came with), random ones, or the path
+        of a weights-only file.
+    freeze_depth : int, float or str, default=-1
+        How much of the backbone stays frozen. "all": only the head learns. An int k >= 0 freezes
+        the first k stages, a negative one leaves the last ``|k|`` stages to learn; 0 trains
+        everything. A float strictly between 0 and 1 freezes that fraction of the layers that hold
+        weights, down to the nearest possible cut. Any other string is the name of the last frozen
+        layer. ``freeze_points(backbone)`` lists the stages.
+    head_units : int or tuple of int, default=()
+        Widths of hidden layers in the head; () is a linear head.
+    head_activation : str, default="relu"
+        Name of a Keras activation, used behind every hidden layer.
+    head_dropout : float, default=0.2
+        Probability that an input of a layer of the head is dropped in a training step, in [0, 1).
+    head_init : {"convex", "random"}, default="convex"
+        "convex" starts the head from the solution on frozen features. "random" starts hidden
+        layers at random and the last one at zero.
+    epochs : int, default=10
+        Passes over the training set, at most. 0 keeps the head's starting point.
+    batch_size : int, default=32
+        Rows of a training step; all of them where there are fewer.
+    learning_rate : float, default=3e-4
+        Peak of AdamW's learning rate.
+    head_learning_rate : float or None, default=None
+        The same for the head alone; None is `learning_rate`.
+    layer_decay : float, default=1.0
+        Factor on the learning rate for each stage further from the head, in (0, 1].
+    weight_decay : float, default=1e-4
+        AdamW's decay of kernels; biases and normalisations have none.
+    schedule : {"cosine", "constant"}, default="cosine"
+        Course of the learning rate: up over a tenth of the steps and down along a cosine, or flat.
+    batch_norm : {"frozen", "train", "adapt"}, default="frozen"
+        What BatchNorm above the cut does. "frozen" keeps its statistics; "adapt" first sets them
+        to the training pictures' own [3]_; "train" normalises by each batch and in the end sets
+        the statistics to the training pictures' own. Nothing is done below the cut.
+    augment : {"flip", "flips+turns", "standard"}, keras.Layer or None, default=None
+        Views of pictures to train on: mirrored left to right; the eight symmetries of a square;
+        random crops, mirrored and recoloured; or what a layer makes of pictures of values 0 to
+        255. A view is drawn from `random_state`, content and epoch, never from the position.
+    n_views : int or None, default=None
+        Number of fixed views of each picture, the picture itself being one; their activations are
+        kept like any others, so that the frozen part runs once a view. None draws a new view
+        every epoch and runs the frozen part every time.
+    label_smoothing : float, default=0.0
+        Share of each target that is spread evenly over the classes, in [0, 1).
+    class_weight : dict, "balanced" or None, default=None
+        Factors on the loss by class. "balanced" gives all classes the same total weight.
+    early_stopping : bool, default=False
+        Whether to hold out a stratified `validation_fraction`, stop when its loss has not improved
+        for `n_iter_no_change` epochs, and keep the weights of the best epoch.
+    validation_fraction : float, default=0.1
+        Share of each class's weight that is held out, in (0, 1).
+    n_iter_no_change : int, default=3
+        Epochs without improvement after which training stops.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last one, with a new optimiser. `freeze_depth`
+        may change in between; the classes and the head may not.
+    tta : bool, default=False
+        Whether predictions are averaged over the views of `augment`: two for "flip", eight for
+        "flips+turns", else `n_views` or four.
+    image_shape : (height, width), (height, width, channels) or None, default=None
+        How the rows of a 2-D X are read as pictures, in pixels.
+    pixel_range : (low, high) or None, default=None
+        The values in arrays that mean black and white; None decides by the rule told in
+        :class:`PretrainedFeatureExtractor`.
+    input_size : (height, width) or None, default=None
+        Size in pixels at which the network sees a picture; None is the size it was trained at.
+    resize : {"stretch", "crop", "pad"}, default="stretch"
+        How a picture of another shape comes to `input_size`.
+    precision : {"float32"}, default="float32"
+        Number format in which the network computes.
+    engine : {"auto", "tensorflow"}, default="auto"
+        Who computes the frozen part; see `engine_`.
+    cache : "memory", str, Path or None, default="memory"
+        Where activations of the frozen part are kept: in memory shared by this process and the
+        workers it starts, in a directory, or not at all. It changes no result.
+    on_error : {"raise", "nan"}, default="raise"
+        What happens to paths, bytes and PIL images that cannot be read: a ``ValueError``; or
+        `fit` leaves them out and lists them in `failed_rows_`, `predict_proba` gives NaN and
+        `predict` the most frequent class of fit, each with one warning.
+    n_jobs : int or None, default=None
+        Threads that decode pictures; None and -1 mean one for each core.
+    random_state : int, RandomState instance or None, default=None
+        Decides random weights, the order of rows, dropout, views and the split of early stopping.
+        Pass an int for the same weights in every fit.
+    verbose : int, default=0
+        1 or more shows progress bars on standard error.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+    n_iter_ : int
+        Number of epochs trained.
+    history_ : dict of str to list of float
+        One value an epoch: "loss", and with early stopping "val_loss" and "val_accuracy".
+    n_trainable_params_ : int
+        Number of weights that learned, the head's included.
+    backbone_ : BackboneSpec
+        The network that was started from, as plain data.
+    engine_ : str
+        Who computes the frozen part.
+    failed_rows_ : ndarray of int
+        Positions of the rows that `fit` could not read and left out.
+    n_features_in_ : int
+        Number of columns of a 2-D X; height * width * channels of an array of pictures; 1 for
+        paths, bytes, PIL images and lists.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns of the frame seen in `fit`; only where it had such names.
+
+    See Also
+    --------
+    PretrainedFeatureExtractor : The features alone, for a model of your own behind them.
+    freeze_points : The stages at which a backbone can be frozen.
+
+    Notes
+    -----
+    The result is a function of the weighted set of (picture, label) pairs: neither the order of
+    rows matters, nor whether a row comes twice or with weight 2. With the same `random_state` and
+    number of threads the weights are the same to the bit; with another number of threads
+    TensorFlow sums gradients in another order, and probabilities differ by about 1e-3 at most.
+
+    References
+    ----------
+    .. [1] Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
+       Out-of-Distribution", ICLR 2022.
+    .. [2] Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+    .. [3] Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skltransfer import FineTunedClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> dark = rng.integers(0, 120, (8, 32, 32, 3), dtype=np.uint8)
+    >>> pictures, labels = np.concatenate([dark, dark + 120]), ["night"] * 8 + ["day"] * 8
+    >>> classifier = FineTunedClassifier(input_size=(32, 32), epochs=2, random_state=0)
+    >>> classifier.fit(pictures, labels).predict(pictures[[0, -1]])
+    array(['night', 'day'], dtype='<U5')
+    """
 
     _parameter_constraints: dict = {
         **BackboneEstimator._parameter_constraints,
@@ -340,65 +498,64 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         kept = np.flatnonzero(weights)
         return _safe_indexing(X, kept), y[kept], weights[kept]
 
-    def _train_readable(self, X, y, weights, run):
-        """Train on the rows that can be read; with ``on_error="nan"`` the others are dropped."""
-        kept = np.arange(len(y))
-        dropped: dict[int, ImageReadError] = {}
-        while True:
-            source = self._reading.source(self, X).take(kept)
-            try:
-                result = self._train(source, y[kept], weights[kept], run)
-                break
-            except UnreadableRows as error:
-                dropped.update({int(kept[row]): why for row, why in error.failures.items()})
-                kept = np.delete(kept, list(error.failures))
-                if not len(kept):
-                    raise next(iter(dropped.values())) from None
-        self.failed_rows_ = np.array(sorted(dropped), dtype=np.intp)
-        if dropped:
-            warn_unreadable(dropped, len(y))
-        return result
+    def _training(self, X, y, weights, classes) -> TrainingRun:
+        """All that a training works with; `classes` are those of y where none are given.
 
-    def _train(self, source, y, weights, run):
-        keys = self._keys(source)
-        labels = np.searchsorted(self.classes_, y)
-        rows = merge_rows(keys, labels, weights)
-        totals = np.bincount(rows.labels, rows.weights, minlength=len(self.classes_))
-        self._most_frequent = int(totals.argmax())
+        With ``on_error="nan"``, pictures that cannot be read are left out.
+        """
+        counted = np.flatnonzero(weights)
+        source = self._reading.source(self, X, counted)
+        keys, plain, failures = self._first_look(source)
+        read = self._readable(counted, failures, len(y))
+        y, weights = y[counted[read]], weights[counted[read]]
+        self.classes_ = np.unique(y) if classes is None else classes
+        rows = merge_rows([keys[i] for i in read], np.searchsorted(self.classes_, y), weights)
+        self._class_totals = np.bincount(rows.labels, rows.weights, minlength=len(self.classes_))
         program = self._choose_program()
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        self._view_seed = seed
-        training = TrainingRun(
+        self.n_trainable_params_ = count(program.shapes)
+        self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        return TrainingRun(
             settings=self,
             program=program,
             source=source,
-            rows=rows,
+            rows=replace(rows, rows=read[rows.rows]),
+            plain=plain,
             classes=self.classes_,
-            activations=lambda chosen: self._activations_or_raise(chosen, source, keys),
-            seed=seed,
+            activations=self._activations_or_raise,
+            seed=self._seed,
         )
-        self.n_trainable_params_ = count(program.shapes)
-        return run(training)
 
-    def _keys(self, source) -> list[bytes]:
+    def _first_look(self, source):
+        """Content of all rows as the cut shows it, their activations, and what was not readable.
+
+        Content is told by activations, since they are the same however a picture is stored. They
+        are not kept where views will be drawn anew, which may be too many for the memory.
+        """
+        kept = self.augment is None or self.n_views is not None
+        size = len(source) if kept else _ROWS_TOGETHER
         keys, failures = [], {}
-        for row in range(len(source)):
-            try:
-                keys.append(source.digest(row))
-            except ImageReadError as error:
-                if self.on_error == "raise":
-                    raise
-                failures[row] = error
-        if failures:
-            raise UnreadableRows(failures)
-        return keys
+        with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
+            for rows in _stretches(len(source), size):
+                plain, unread = self._activations(source.take(rows), advance=advance)
+                keys.extend(hashlib.sha256(row).digest() for row in plain)
+                failures.update({int(rows[row]): error for row, error in unread.items()})
+        return keys, plain if kept else None, failures
 
-    def _activations_or_raise(self, chosen, source, keys: list[bytes]) -> np.ndarray:
-        """Activations of `chosen`; what cannot be read is told by its rows in `source`."""
-        activations, failures = self._activations(chosen)
+    def _readable(self, counted: np.ndarray, failures: dict, n_rows: int) -> np.ndarray:
+        """Positions of the rows that were read; tells of the others, by their positions in X."""
+        failed = np.array(sorted(failures), dtype=np.intp)
+        self.failed_rows_ = counted[failed]
+        if len(failed) == len(counted):
+            raise failures[0]
+        if len(failed):
+            warn_unreadable({int(counted[row]): failures[row] for row in failures}, n_rows)
+        return np.delete(np.arange(len(counted)), failed)
+
+    def _activations_or_raise(self, source, *, drawn_anew: bool = False) -> np.ndarray:
+        """Activations of pictures that could be read before; views drawn anew are not cached."""
+        activations, failures = self._activations(source, cached=not drawn_anew)
         if failures:
-            reasons = {picture_key(chosen, row): error for row, error in failures.items()}
-            raise UnreadableRows({r: reasons[key] for r, key in enumerate(keys) if key in reasons})
+            raise failures[min(failures)]
         return activations
 
     def _prepare_warm_start(self, y) -> TrainingState:

@@ -40,12 +40,13 @@ class Reading:
     layout: RowLayout | None
     image_shape: tuple[int, ...] | None
 
-    def source(self, estimator, X):
-        """X as a source of pictures, checked against what fit saw."""
+    def source(self, estimator, X, chosen: np.ndarray | None = None):
+        """X, or the `chosen` rows of it, as a source of pictures, checked against what fit saw."""
         _refuse_what_hides(X)
         if self.layout is not None:
             _refuse_images(estimator, X)
-            return RowSource(_numeric_rows(estimator, X, reset=False), self.layout)
+            rows = _numeric_rows(estimator, X, reset=False)
+            return RowSource(rows if chosen is None else rows[chosen], self.layout)
         if not looks_like_images(X) and self.image_shape is None:
             raise ValueError(
                 f"X holds rows of numbers, but this {type(estimator).__name__} was fitted on "
@@ -53,6 +54,7 @@ class Reading:
                 "image_shape=(h, w, c) and fit again."
             )
         images = _images(estimator, X, self.image_shape, reset=False)
+        images = images if chosen is None else images.take(chosen)
         check_scale(images.range_summary(), self.rule.pixel_range)
         return images
 
@@ -77,7 +79,8 @@ def fit_reading(
     accepts : callable
         Whether the backbone can be built for pictures of (height, width).
     weights : ndarray of shape (n,), default=None
-        Weights of the rows, for the moments of plain numbers.
+        Weights of the rows, for the moments of plain numbers. Nothing is decided by rows of
+        weight 0.
     """
     if estimator.pixel_range is not None:
         check_pixel_range(estimator.pixel_range)
@@ -85,6 +88,7 @@ def fit_reading(
     if estimator.image_shape is None and not looks_like_images(X):
         return _fit_rows(estimator, X, native_size, accepts, weights)
     images = _images(estimator, X, estimator.image_shape, reset=True)
+    images = images if weights is None else images.take(np.flatnonzero(weights))
     pixel_range = decide_pixel_range(images.range_summary(), estimator.pixel_range)
     if estimator.on_error == "raise":
         images.check_paths()
@@ -110,6 +114,8 @@ def _numeric_rows(estimator, X, *, reset: bool, convert: bool = True) -> np.ndar
 
 def _fit_rows(estimator, X, native_size, accepts: Callable, weights) -> Reading:
     rows = _numeric_rows(estimator, X, reset=True)
+    if weights is not None:
+        rows, weights = rows[weights > 0], weights[weights > 0]
     if looks_flattened(rows):
         warn_user(
             f"X has {rows.shape[1]} columns of whole numbers, as flattened images have. They are "

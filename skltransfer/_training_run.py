@@ -10,6 +10,7 @@ import numpy as np
 from skltransfer._progress import progress_bar
 from skltransfer._views import Views
 from skltransfer._weighted_data import WeightedRows, class_factors, split_by_weight
+from skltransfer.inputs import ImageReadError
 from skltransfer.network.fitting import (
     Examples,
     Optimisation,
@@ -25,6 +26,20 @@ from skltransfer.network.heads import Standardizer, convex_head, log_softmax, ra
 from skltransfer.network.training import Program, join
 
 _SPLIT_STREAM = 1
+
+
+class UnreadableRows(Exception):
+    """Rows of a training set cannot be read.
+
+    Attributes
+    ----------
+    failures : dict of int to ImageReadError
+        The reasons by row.
+    """
+
+    def __init__(self, failures: dict[int, ImageReadError]):
+        super().__init__(f"{len(failures)} rows cannot be read")
+        self.failures = failures
 
 
 @dataclass

@@ -48,17 +48,3 @@ def warn_unreadable(failures: Mapping[int, Exception], n_rows: int) -> None:
 
 def _package(frame) -> str:
     return frame.f_globals.get("__name__", "").partition(".")[0]
-
-
-class UnreadableRows(Exception):
-    """Rows of a training set could not be read, and the fit goes on without them.
-
-    Attributes
-    ----------
-    failures : dict of int to ImageReadError
-        The reasons by row.
-    """
-
-    def __init__(self, failures: Mapping[int, Exception]):
-        super().__init__(f"{len(failures)} rows cannot be read")
-        self.failures = failures

@@ -9,12 +9,13 @@ The scale is a contract, decided once in fit and stored:
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from skltransfer._warnings import warn_user
 
 from ._rule import BLACK_TO_WHITE
 
@@ -206,12 +207,10 @@ def check_scale(
     for seen in _summarised(values):
         outside = seen.low < low - slack or seen.high > high + slack
         if outside or low < seen.high <= low + one_level:
-            warnings.warn(
+            warn_user(
                 f"X holds {seen.family} values from {seen.low:g} to {seen.high:g}, but the pixel "
                 f"range is ({low:g}, {high:g}): they look like another scale. Bring them to the "
                 "scale of fit, or give pixel_range=(low, high) in the constructor.",
-                UserWarning,
-                stacklevel=3,
             )
 
 
@@ -334,11 +333,9 @@ def _warn_if_dark(ranges: tuple[ValueRange, ...], chosen: tuple[float, float]) -
     """Warn when all values stay far below the white that the rule says."""
     largest, white = max(seen.high for seen in ranges), chosen[1]
     if 0 < largest * BLACK_TO_WHITE[1] <= _SUSPICIOUSLY_DARK * white:
-        warnings.warn(
+        warn_user(
             f"The largest value in X is {largest:g}, but by the rule for pixel_range=None X is "
             f"read as 0 to {white:g}, which makes the pictures nearly black. If {largest:g} is "
             f"white, say so: pixel_range=(0, {largest:g}). If the pictures are that dark, "
             f"pixel_range=(0, {white:g}) silences this warning.",
-            UserWarning,
-            stacklevel=3,
         )

@@ -1,0 +1,355 @@
+"""One pass through a frozen part: each distinct picture once, in any company, whatever happens."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+import time
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from skltransfer import PretrainedFeatureExtractor
+from skltransfer._activation_cache import NullCache, open_cache
+from skltransfer._activations import ActivationPass
+from skltransfer.inputs import ImageReadError, PixelRule
+from skltransfer.network.engines import FrozenPart
+
+GROUP = bytes(32)
+BLOCK_ROWS = 4
+
+
+class Numbers:
+    """Pictures of one pixel; `faults` raise when they are read, `unknown` when they are named."""
+
+    def __init__(self, values, faults=(), unknown=(), error=None):
+        self.values = values
+        self.faults, self.unknown = set(faults), set(unknown)
+        self.error = error
+        self.loaded = []
+
+    def __len__(self):
+        return len(self.values)
+
+    def fail(self, row):
+        raise self.error or ImageReadError(f"row {row} is broken", row, "a number")
+
+    def digest(self, row):
+        if row in self.unknown:
+            self.fail(row)
+        return hashlib.sha256(str(self.values[row]).encode()).digest()
+
+    def load_block(self, rows, rule, out):
+        time.sleep(random.random() / 1000)  # so that threads finish in any order
+        for position, row in enumerate(rows):
+            if row in self.faults:
+                self.fail(row)
+            self.loaded.append(row)
+            out[position] = self.values[row]
+
+
+class Doubling:
+    """A frozen part that remembers its blocks and may fail."""
+
+    def __init__(self, error=None):
+        self.error = error
+        self.blocks = []
+
+    def __call__(self, block):
+        if self.error is not None:
+            raise self.error
+        self.blocks.append(block.copy())
+        return 2 * block.reshape(len(block), 1)
+
+    @property
+    def n_rows(self):
+        return BLOCK_ROWS * len(self.blocks)
+
+
+def one_pass(source, cache, run=None, **options):
+    part = FrozenPart(run or Doubling(), (1, 1, 1), (1,), BLOCK_ROWS)
+    options = {"n_threads": 3, "rows_in_flight": 8, **options}
+    rule = PixelRule((1, 1))
+    return ActivationPass(
+        source=source, part=part, rule=rule, cache=cache, group=GROUP, segment="all", **options
+    )
+
+
+@pytest.fixture(params=["cached", "uncached"])
+def cache(request, tmp_path):
+    return open_cache(tmp_path) if request.param == "cached" else NullCache()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_cache(tmp_path)
+
+
+def computed(cache):
+    return sum(cache.info().rows_computed.values())
+
+
+def doubled(values):
+    return 2 * np.array(values, np.float32).reshape(-1, 1)
+
+
+# What comes out ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 4, 5, 32, 33, 131])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_every_row_is_computed(cache, n_rows, n_threads):
+    values = list(range(1, n_rows + 1))
+    rows = one_pass(Numbers(values), cache, n_threads=n_threads).run()
+    assert rows.dtype == np.float32
+    assert_array_equal(rows, doubled(values))
+
+
+def test_blocks_have_one_size_and_are_filled_up_with_black(cache):
+    run = Doubling()
+    one_pass(Numbers([1, 2, 3, 4, 5, 6]), cache, run).run()
+    assert [block.ravel().tolist() for block in run.blocks] == [[1, 2, 3, 4], [5, 6, 0, 0]]
+
+
+@pytest.mark.parametrize("X", ["pictures", "paths", "rows"])
+def test_law_3_cached_equals_uncached_and_disk_equals_memory(X, tiny, request, tmp_path):
+    """To the bit; also when a part of the rows is there, and on another layer."""
+    X = (
+        np.random.default_rng(0).normal(size=(7, 3))
+        if X == "rows"
+        else np.array(request.getfixturevalue(X), dtype=object if X == "paths" else None)
+    )
+    extractor = PretrainedFeatureExtractor(tiny, cache=None).fit(X)
+    features = extractor.transform(X)
+    for cache in ["memory", tmp_path / "new", str(tmp_path / "new")]:
+        extractor.set_params(cache=cache)
+        assert_array_equal(extractor.transform(X[2:5]), features[2:5])
+        for _ in range(2):
+            assert_array_equal(extractor.transform(X), features)
+
+
+def test_law_3_with_the_bundled_backbone(golden, tmp_path):
+    images = golden[0]
+    extractor = PretrainedFeatureExtractor(cache=None).fit(images)
+    features = extractor.transform(images)
+    extractor.set_params(cache=tmp_path)
+    assert_array_equal(extractor.transform(images[1:4]), features[1:4])
+    assert_array_equal(extractor.transform(images), features)
+
+
+def test_what_an_activation_depends_on_is_told_apart(tiny, pictures, tmp_path):
+    """No setting finds the rows of another."""
+    settings = [
+        {},
+        {"pooling": "max"},
+        {"layer": "block"},
+        {"input_size": (24, 20)},
+        {"resize": "crop"},
+        {"pixel_range": (0, 250)},
+        {"weights": None, "random_state": 0},
+        {"weights": None, "random_state": 1},
+    ]
+    for setting in settings:
+        uncached = PretrainedFeatureExtractor(tiny, cache=None, **setting).fit_transform(pictures)
+        cached = PretrainedFeatureExtractor(tiny, cache=tmp_path, **setting).fit_transform(pictures)
+        assert_array_equal(cached, uncached, err_msg=str(setting))
+
+
+# How much work it is -----------------------------------------------------------------------
+
+
+def test_a_second_pass_reads_and_computes_nothing(store):
+    values = list(range(70))
+    one_pass(Numbers(values), store).run()
+    source, run = Numbers(values[::-1]), Doubling()
+    assert_array_equal(one_pass(source, store, run).run(), doubled(values[::-1]))
+    assert source.loaded == []
+    assert run.blocks == []
+    assert computed(store) == 70
+
+
+def test_equal_pictures_are_computed_once(store):
+    values = [1, 2, 1, 1, 3, 2] * 30
+    run = Doubling()
+    assert_array_equal(one_pass(Numbers(values), store, run).run(), doubled(values))
+    assert computed(store) == 3
+    assert run.n_rows == BLOCK_ROWS
+
+
+def test_only_what_is_missing_is_computed_in_full_blocks(store):
+    one_pass(Numbers(range(0, 200, 2)), store).run()
+    run = Doubling()
+    assert_array_equal(one_pass(Numbers(range(200)), store, run).run(), doubled(range(200)))
+    assert run.n_rows == 100
+
+
+def test_rows_that_find_no_room_are_computed_again(tmp_path):
+    cramped = open_cache(tmp_path, budget=1)
+    for _ in range(2):
+        assert_array_equal(one_pass(Numbers([1, 2, 1]), cramped).run(), doubled([1, 2, 1]))
+    assert computed(cramped) == 4
+
+
+@pytest.mark.parametrize("rows_in_flight", [1, 8, 32])
+def test_memory_is_bounded(cache, rows_in_flight):
+    """At no time are more pictures decoded than may be, or than two blocks hold."""
+    source = Numbers(range(200))
+    ahead = []
+
+    def run(block):
+        ahead.append(len(source.loaded) - BLOCK_ROWS * len(ahead))
+        time.sleep(0.002)
+        return block.reshape(BLOCK_ROWS, 1)
+
+    one_pass(source, cache, run, rows_in_flight=rows_in_flight).run()
+    assert max(ahead) <= max(rows_in_flight, 2 * BLOCK_ROWS)
+
+
+def test_pictures_are_read_while_the_network_computes(cache):
+    source = Numbers(range(40))
+    ahead = []
+
+    def run(block):
+        time.sleep(0.01)
+        ahead.append(len(source.loaded) - BLOCK_ROWS * (len(ahead) + 1))
+        return block.reshape(BLOCK_ROWS, 1)
+
+    one_pass(source, cache, run).run()
+    assert max(ahead) > 0
+
+
+def test_progress_adds_up_to_all_rows(store):
+    done = []
+    one_pass(Numbers([1, 2, 2, 3]), store).run()
+    source = Numbers([5, 1, 6, 6, 2, 7, 8], faults=[5], unknown=[6])
+    one_pass(source, store, keep_going=True, advance=done.append).run()
+    assert sum(done) == 7
+
+
+# What cannot be read -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_threads", [1, 4])
+def test_the_first_row_that_cannot_be_read_is_named(cache, n_threads):
+    source = Numbers(range(60), faults=[50, 17, 18])
+    with pytest.raises(ImageReadError, match="row 17 is broken"):
+        one_pass(source, cache, n_threads=n_threads).run()
+
+
+def test_nothing_more_is_read_after_an_error(cache):
+    source = Numbers(range(500), faults=[0])
+    with pytest.raises(ImageReadError):
+        one_pass(source, cache).run()
+    assert len(source.loaded) < 100
+
+
+def test_unreadable_rows_are_nan_and_listed_with_their_copies(cache):
+    values = [1, 2, 3, 2, 4, 2, 5]
+    source = Numbers(values, faults=[1, 3, 5], unknown=[6])
+    if not cache.keeps_rows:
+        source.faults.add(6)
+    process = one_pass(source, cache, keep_going=True)
+    rows = process.run()
+    assert sorted(process.failures) == [1, 3, 5, 6]
+    assert_array_equal(np.isnan(rows).ravel(), [False, True, False, True, False, True, True])
+    assert_array_equal(rows[[0, 2, 4]], doubled([1, 3, 4]))
+
+
+def test_unreadable_rows_are_neither_kept_nor_counted(store):
+    one_pass(Numbers([1, 2, 3], faults=[1]), store, keep_going=True).run()
+    assert computed(store) == 2
+    assert_array_equal(one_pass(Numbers([1, 2, 3]), store).run(), doubled([1, 2, 3]))
+
+
+# Who computes what -------------------------------------------------------------------------
+
+
+def is_anything_claimed(cache, values):
+    """Ask from another thread, as another estimator would."""
+    keys = [Numbers(values).digest(row) for row in range(len(values))]
+    found = []
+
+    def ask():
+        with cache.claim(GROUP, keys) as claim:
+            found.append(not (claim.mine | cache.contains(GROUP, keys)).all())
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("x"), MemoryError()])
+@pytest.mark.parametrize("where", ["network", "reading", "digest", "progress"])
+def test_all_claims_are_given_back_after_an_error(store, error, where):
+    values = list(range(100))
+    source = Numbers(values, error=error)
+    source.faults = {9} if where == "reading" else set()
+    source.unknown = {40} if where == "digest" else set()
+    run = Doubling(error if where == "network" else None)
+
+    def advance(n_rows):
+        if where == "progress" and n_rows:
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        one_pass(source, store, run, advance=advance).run()
+    assert not is_anything_claimed(store, values)
+    assert caught.tb is not None  # frames that are still alive hold no claim either
+    assert_array_equal(one_pass(Numbers(values), store).run(), doubled(values))
+
+
+def test_no_claim_is_left_after_a_pass(store):
+    values = list(range(50))
+    one_pass(Numbers(values), store).run()
+    assert not is_anything_claimed(store, values)
+
+
+def test_threads_share_the_work(store):
+    """Two passes over the same pictures at a time compute each of them once."""
+    values = list(range(120))
+    results = {}
+
+    def run(name, order):
+        results[name] = one_pass(Numbers(order), store).run()
+
+    threads = [
+        threading.Thread(target=run, args=args) for args in ((0, values), (1, values[::-1]))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert_array_equal(results[0], doubled(values))
+    assert_array_equal(results[1], doubled(values[::-1]))
+    assert computed(store) == 120
+
+
+@pytest.mark.parametrize("gives_up", [False, True])
+def test_rows_that_another_computes_are_waited_for(store, gives_up):
+    """And computed here when the other gives up."""
+    values = [1, 2, 3, 4, 5, 6]
+    keys = [Numbers(values).digest(row) for row in (1, 4)]
+    claimed = threading.Event()
+
+    def other():
+        with store.claim(GROUP, keys):
+            claimed.set()
+            time.sleep(0.05)
+            if not gives_up:
+                store.put(GROUP, keys, np.array([[-2], [-5]], np.float32))
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    claimed.wait()
+    run, done = Doubling(), []
+    rows = one_pass(Numbers(values), store, run, advance=done.append).run()
+    thread.join()
+    expected = doubled(values)
+    if not gives_up:
+        expected[[1, 4]] = [[-2], [-5]]
+    assert_array_equal(rows, expected)
+    assert computed(store) == (6 if gives_up else 4)
+    assert sum(done) == 6

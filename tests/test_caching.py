@@ -1,0 +1,30 @@
+"""cache_info() and clear_cache(): the work that was done, and how to start anew."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skltransfer import PretrainedFeatureExtractor, cache_info, clear_cache
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+
+
+def test_each_picture_is_computed_once(tiny, tmp_path):
+    for _ in range(2):
+        extractor = PretrainedFeatureExtractor(tiny, cache=tmp_path).fit(PICTURES)
+        extractor.transform(np.concatenate([PICTURES, PICTURES[:2]]))
+        extractor.transform(PICTURES[::-1])
+    assert list(cache_info(tmp_path).rows_computed.values()) == [len(PICTURES)]
+    assert cache_info(tmp_path).entries == len(PICTURES)
+
+
+def test_clearing_forgets_rows_and_counts_but_not_other_files(tiny, tmp_path):
+    note = tmp_path / "note.txt"
+    note.write_text("mine")
+    extractor = PretrainedFeatureExtractor(tiny, cache=tmp_path)
+    before = extractor.fit_transform(PICTURES)
+    clear_cache(tmp_path)
+    assert cache_info(tmp_path).entries == 0
+    assert cache_info(tmp_path).rows_computed == {}
+    np.testing.assert_array_equal(extractor.transform(PICTURES), before)
+    assert note.read_text() == "mine"
