@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -41,7 +41,7 @@ class Number(Interval):
 class BackboneEstimator(BaseEstimator):
     """Base of the estimators that run a pretrained network."""
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "backbone": "no_validation",
         "weights": [str, os.PathLike, None],
         "image_shape": "no_validation",

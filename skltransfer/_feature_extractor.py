@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from sklearn.base import TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
@@ -36,8 +38,9 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     ----------
     backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"
         The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras
-        model from pictures to one output, or what ``register_backbone`` returned. The default is
-        part of the package; others are downloaded by Keras on first use.
+        model from pictures to one output, or what ``register_backbone`` returned (in a grid of
+        parameters take that, for a search copies models). The default is part of the package;
+        others are downloaded by Keras on first use.
     weights : "imagenet", None, str or Path, default="imagenet"
         "imagenet" takes the pretrained weights, or those that a model of your own came with. None
         draws random ones by `random_state`. A path names a weights-only file (``.weights.h5``, or
@@ -134,7 +137,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     array(['block2b_add_0', 'block2b_add_1'], dtype=object)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **BackboneEstimator._parameter_constraints,
         "layer": [str, list, tuple, None],
         "pooling": [StrOptions({"avg", "max", "flatten"})],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
@@ -19,6 +20,7 @@ from sklearn.utils.validation import (
 
 from skltransfer._base import BackboneEstimator
 from skltransfer._export import model_input
+from skltransfer._progress import progress_bar
 from skltransfer._training_run import TrainingRun, UnreadableRows
 from skltransfer._views import Views, picture_key
 from skltransfer._warnings import warn_unreadable
@@ -196,7 +198,7 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
     array(['night', 'day'], dtype='<U5')
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **BackboneEstimator._parameter_constraints,
         "freeze_depth": "no_validation",
         "head_units": [Interval(Integral, 1, None, closed="left"), list, tuple],
@@ -498,64 +500,65 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         kept = np.flatnonzero(weights)
         return _safe_indexing(X, kept), y[kept], weights[kept]
 
-    def _training(self, X, y, weights, classes) -> TrainingRun:
-        """All that a training works with; `classes` are those of y where none are given.
+    def _train_readable(self, X, y, weights, run):
+        """Train on the rows that can be read; with ``on_error="nan"`` the others are dropped."""
+        kept = np.arange(len(y))
+        dropped: dict[int, ImageReadError] = {}
+        while True:
+            source = self._reading.source(self, X).take(kept)
+            try:
+                result = self._train(source, y[kept], weights[kept], run)
+                break
+            except UnreadableRows as error:
+                dropped.update({int(kept[row]): why for row, why in error.failures.items()})
+                kept = np.delete(kept, list(error.failures))
+                if not len(kept):
+                    raise next(iter(dropped.values())) from None
+        self.failed_rows_ = np.array(sorted(dropped), dtype=np.intp)
+        if dropped:
+            warn_unreadable(dropped, len(y))
+        return result
 
-        With ``on_error="nan"``, pictures that cannot be read are left out.
-        """
-        counted = np.flatnonzero(weights)
-        source = self._reading.source(self, X, counted)
-        keys, plain, failures = self._first_look(source)
-        read = self._readable(counted, failures, len(y))
-        y, weights = y[counted[read]], weights[counted[read]]
-        self.classes_ = np.unique(y) if classes is None else classes
-        rows = merge_rows([keys[i] for i in read], np.searchsorted(self.classes_, y), weights)
-        self._class_totals = np.bincount(rows.labels, rows.weights, minlength=len(self.classes_))
+    def _train(self, source, y, weights, run):
+        keys = self._keys(source)
+        labels = np.searchsorted(self.classes_, y)
+        rows = merge_rows(keys, labels, weights)
+        totals = np.bincount(rows.labels, rows.weights, minlength=len(self.classes_))
+        self._most_frequent = int(totals.argmax())
         program = self._choose_program()
-        self.n_trainable_params_ = count(program.shapes)
-        self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        return TrainingRun(
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        self._view_seed = seed
+        training = TrainingRun(
             settings=self,
             program=program,
             source=source,
-            rows=replace(rows, rows=read[rows.rows]),
-            plain=plain,
+            rows=rows,
             classes=self.classes_,
-            activations=self._activations_or_raise,
-            seed=self._seed,
+            activations=lambda chosen: self._activations_or_raise(chosen, source, keys),
+            seed=seed,
         )
+        self.n_trainable_params_ = count(program.shapes)
+        return run(training)
 
-    def _first_look(self, source):
-        """Content of all rows as the cut shows it, their activations, and what was not readable.
-
-        Content is told by activations, since they are the same however a picture is stored. They
-        are not kept where views will be drawn anew, which may be too many for the memory.
-        """
-        kept = self.augment is None or self.n_views is not None
-        size = len(source) if kept else _ROWS_TOGETHER
+    def _keys(self, source) -> list[bytes]:
         keys, failures = [], {}
-        with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
-            for rows in _stretches(len(source), size):
-                plain, unread = self._activations(source.take(rows), advance=advance)
-                keys.extend(hashlib.sha256(row).digest() for row in plain)
-                failures.update({int(rows[row]): error for row, error in unread.items()})
-        return keys, plain if kept else None, failures
-
-    def _readable(self, counted: np.ndarray, failures: dict, n_rows: int) -> np.ndarray:
-        """Positions of the rows that were read; tells of the others, by their positions in X."""
-        failed = np.array(sorted(failures), dtype=np.intp)
-        self.failed_rows_ = counted[failed]
-        if len(failed) == len(counted):
-            raise failures[0]
-        if len(failed):
-            warn_unreadable({int(counted[row]): failures[row] for row in failures}, n_rows)
-        return np.delete(np.arange(len(counted)), failed)
-
-    def _activations_or_raise(self, source, *, drawn_anew: bool = False) -> np.ndarray:
-        """Activations of pictures that could be read before; views drawn anew are not cached."""
-        activations, failures = self._activations(source, cached=not drawn_anew)
+        for row in range(len(source)):
+            try:
+                keys.append(source.digest(row))
+            except ImageReadError as error:
+                if self.on_error == "raise":
+                    raise
+                failures[row] = error
         if failures:
-            raise failures[min(failures)]
+            raise UnreadableRows(failures)
+        return keys
+
+    def _activations_or_raise(self, chosen, source, keys: list[bytes]) -> np.ndarray:
+        """Activations of `chosen`; what cannot be read is told by its rows in `source`."""
+        activations, failures = self._activations(chosen)
+        if failures:
+            reasons = {picture_key(chosen, row): error for row, error in failures.items()}
+            raise UnreadableRows({r: reasons[key] for r, key in enumerate(keys) if key in reasons})
         return activations
 
     def _prepare_warm_start(self, y) -> TrainingState:
@@ -616,7 +619,9 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
             stop = "input" if cut is None else network.features.steps[cut].name
             what = ["cut", stop]
         names = [self.backbone_.name, "input", stop]
-        return self._run_frozen_or_tell(cut_part(network, cut), source, what, names)
+        part = cut_part(network, cut)
+        with progress_bar(names[0], len(source), self.verbose) as advance:
+            return self._run_frozen_or_tell(part, source, what, names, self.cache, advance)
 
     def _log_probabilities(self, X) -> np.ndarray:
         """Logarithms of probabilities, averaged over views with ``tta``."""

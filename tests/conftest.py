@@ -36,7 +36,11 @@ def make_tiny_model(seed=0):
     outputs = layers.ReLU(name="top")(x)
     model = keras.Model(inputs, outputs, name="tiny")
     rng = np.random.default_rng(seed)
-    model.set_weights([rng.uniform(0.1, 0.3, weight.shape) for weight in model.weights])
+    weights = [rng.normal(0, 0.3, weight.shape) for weight in model.weights]
+    for array, weight in zip(weights, model.weights, strict=True):
+        if weight.name in ("gamma", "moving_variance"):
+            np.abs(array, out=array)
+    model.set_weights(weights)
     return model
 
 

@@ -315,9 +315,7 @@ def test_threads_share_the_work(store):
     def run(name, order):
         results[name] = one_pass(Numbers(order), store).run()
 
-    threads = [
-        threading.Thread(target=run, args=args) for args in ((0, values), (1, values[::-1]))
-    ]
+    threads = [threading.Thread(target=run, args=args) for args in ((0, values), (1, values[::-1]))]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -7,11 +7,11 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import make_tiny_model
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from sklearn.exceptions import NotFittedError
 
+from conftest import make_tiny_model
 from skltransfer import PretrainedFeatureExtractor
 from skltransfer._warnings import UnreadableImagesWarning
 
@@ -132,7 +132,7 @@ def test_the_range_of_values_is_decided_in_fit(extractor, small):
         ((small // 2).astype(np.int8), (0, 127)),
     ]:
         found = extractor.set_params(pixel_range=pixel_range).fit_transform(scaled)
-        assert_allclose(found, features, rtol=0.02)
+        assert_allclose(found, features, atol=0.01 * features.max())
 
 
 def test_all_layouts_of_memory_are_read_and_left_alone(extractor, small, tmp_path):
@@ -239,13 +239,13 @@ def test_all_pictures_unreadable(extractor, broken):
     ("parameters", "error", "message"),
     [
         ({"layer": "blok"}, ValueError, "layer='blok' is no layer of backbone='tiny'. Did you "
-         "mean 'block'?"),
+         "mean 'block' or"),
         ({"layer": ["stem", "nothing"]}, ValueError, "layer='nothing' is no layer"),
         ({"layer": []}, ValueError, "layer=[] names no layer"),
         ({"layer": ["stem", "stem"]}, ValueError, "names a layer twice"),
         ({"layer": ["stem", 3]}, TypeError, "must be a str, a list of str, or None"),
         ({"layer": 3}, ValueError, "The 'layer' parameter"),
-        ({"pooling": "mean"}, ValueError, "'avg', 'flatten', 'max'"),
+        ({"pooling": "mean"}, ValueError, "Got 'mean' instead"),
         ({"input_size": True}, ValueError, "input_size=True must be None or positive ints "
          "(height, width)."),
         ({"input_size": (32,)}, ValueError, "input_size=(32,) must be"),
@@ -256,11 +256,11 @@ def test_all_pictures_unreadable(extractor, broken):
          "(height, width) or (height, width, channels)."),
         ({"pixel_range": (255, 0)}, ValueError, "pixel_range=(255, 0) is not allowed"),
         ({"pixel_range": "auto"}, ValueError, "pixel_range='auto' is not allowed"),
-        ({"resize": "squeeze"}, ValueError, "'crop', 'pad', 'stretch'"),
+        ({"resize": "squeeze"}, ValueError, "Got 'squeeze' instead"),
         ({"batch_size": 0}, ValueError, "The 'batch_size' parameter"),
         ({"precision": "float16"}, ValueError, "The 'precision' parameter"),
         ({"engine": "tensorflo"}, ValueError, "The 'engine' parameter"),
-        ({"on_error": "ignore"}, ValueError, "'nan', 'raise'"),
+        ({"on_error": "ignore"}, ValueError, "Got 'ignore' instead"),
         ({"cache": 3}, ValueError, "The 'cache' parameter"),
         ({"random_state": "zero"}, ValueError, "The 'random_state' parameter"),
         ({"verbose": "yes"}, ValueError, "The 'verbose' parameter"),
@@ -284,16 +284,24 @@ def test_wrong_parameters_are_refused_for_rows_of_numbers_too(extractor):
         extractor.set_params(pixel_range=(1, 0)).fit(ROWS)
 
 
-def test_a_failed_fit_leaves_the_estimator_as_it_was(extractor, small):
+@pytest.mark.parametrize(
+    ("parameters", "X"),
+    [
+        ({}, []),
+        ({}, ["/no/such.png"]),
+        ({}, np.full((2, 16, 16, 3), np.nan)),
+        ({"layer": "nothing"}, ROWS),
+        ({"backbone": "nothing"}, ROWS),
+        ({"image_shape": (7, 7)}, ROWS),
+    ],
+)
+def test_a_failed_fit_leaves_the_estimator_as_it_was(extractor, small, parameters, X):
     features = extractor.fit(small).transform(small)
+    extractor.set_params(**parameters)
     before = dict(extractor.__dict__)
-    for X in ([], np.full_like(small, np.nan, np.float32), ["/no/such.png"], ROWS.astype(object)):
-        if isinstance(X, np.ndarray) and X.dtype == object:
-            extractor.layer, X = "nothing", ROWS
-        before = dict(extractor.__dict__)
-        with pytest.raises(ValueError):
-            extractor.fit(X)
-        assert extractor.__dict__ == before
+    with pytest.raises(ValueError):
+        extractor.fit(X)
+    assert extractor.__dict__ == before
     assert_array_equal(extractor.transform(small), features)
 
 

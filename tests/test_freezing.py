@@ -291,12 +291,20 @@ def assert_segments_compose(model, graph, stages, side):
     assert_close(x, expected)
 
 
+def calm(model):
+    """Make a net of random weights no chaotic one: the deepest turn a rounding into another output."""
+    for weight in model.weights:
+        if weight.name == "gamma":
+            weight.assign(0.5 * weight)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", applications.facts())
 def test_stages_of_every_architecture_of_keras(name):
     side = SMALLEST.get(name, 32)
     with applications.seeded_python_random(0):
         model = applications.build(name, (side, side, 3))
+    calm(model)
     graph = graph_of(model)
     stages = find_stages(graph, applications.stage_pattern(name))
     family = max((known for known in NUMBER_OF_STAGES if name.startswith(known)), key=len)

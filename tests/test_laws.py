@@ -22,9 +22,8 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from skltransfer import PretrainedFeatureExtractor, register_backbone
-
 from conftest import WHERE_THE_PACKAGE_IS, make_tiny_model
+from skltransfer import PretrainedFeatureExtractor, register_backbone
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(9, 5))
@@ -94,6 +93,8 @@ tf.config.threading.set_intra_op_parallelism_threads(n_threads)
 tf.config.threading.set_inter_op_parallelism_threads(n_threads)
 cases = joblib.load(folder + "/cases.joblib")
 features = {name: extractor.transform(X) for name, (extractor, X) in cases.items()}
+for name, (extractor, X) in cases.items():
+    assert np.array_equal(extractor.fit(X).transform(X), features[name]), name
 np.savez(folder + f"/{n_threads}.npz", **features)
 """
 
@@ -105,7 +106,7 @@ def cases(tiny, golden, pictures, paths):
         name: (PretrainedFeatureExtractor(cache=None, **parameters).fit(X), X)
         for name, parameters, X in [
             ("bundled", {}, golden[0]),
-            ("random", {"weights": None, "random_state": 0, "input_size": (64, 64)}, golden[0]),
+            ("random weights", {"backbone": tiny, "weights": None, "random_state": 0}, pictures),
             ("of one's own, files", {"backbone": tiny, "layer": ["stem", "top"]}, paths),
             ("of one's own, by name", {"backbone": "tiny", "pooling": "flatten"}, pictures),
             ("rows of numbers", {"backbone": tiny, "pooling": "max"}, ROWS),
@@ -120,7 +121,9 @@ def elsewhere(cases, tmp_path_factory):
     joblib.dump(cases, folder / "cases.joblib")
     command = [sys.executable, "-c", ELSEWHERE, str(folder)]
     processes = [
-        subprocess.Popen([*command, str(n)], cwd=WHERE_THE_PACKAGE_IS, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, str(n)], cwd=WHERE_THE_PACKAGE_IS, stderr=subprocess.PIPE, text=True
+        )
         for n in (1, 2, 4)
     ]
     for process in processes:

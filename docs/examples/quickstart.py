@@ -11,7 +11,7 @@ Run with ``python quickstart.py [PICTURE]``; it writes quickstart.png where it i
 import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow is talkative otherwise
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow is talkative otherwise
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits

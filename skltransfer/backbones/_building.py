@@ -47,7 +47,7 @@ def preprocessing_function(spec: BackboneSpec):
     how = spec.preprocessing
     function = _KINDS[how["kind"]](how)
     if how.get("channels") == 1:
-        return lambda pixels: function(_grey(pixels))
+        return lambda pixels: _grey(function(pixels))
     return function
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import inspect
 import json
 import random
-import re
+import socket
 import threading
+import traceback
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +25,7 @@ from skltransfer.backbones._spec import BackboneSpec, read_only
 
 FACTS_FILE = Path(__file__).with_name("keras_applications.json")
 _USUAL_SIDE = 224
+_SECONDS_OF_SILENCE = 20.0
 
 # Layer names that tell the stages of the architectures' papers; other networks are cut at the
 # halvings of the picture. MobileNets number their blocks through, so the first block of each group
@@ -119,28 +122,54 @@ def _layouts(name: str, size: tuple[int, int]):
 @lru_cache(maxsize=2)
 def _download(name: str, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
     try:
-        return tuple(build(name, (*size, 3), weights="imagenet").get_weights())
+        with _bounded_waiting():
+            return tuple(build(name, (*size, 3), weights="imagenet").get_weights())
     except Exception as error:
-        url = re.search(r"https?://\S+?(?=:? |$)", str(error))
-        if url is None:
+        wanted = _wanted_file(error)
+        if wanted is None:
             raise
-        raise ValueError(_offline_message(name, url.group().rstrip(":"))) from error
+        raise ValueError(_offline_message(name, wanted, error)) from error
 
 
-def _offline_message(name: str, url: str) -> str:
-    import keras
+@contextmanager
+def _bounded_waiting() -> Iterator[None]:
+    """Let a connection that Keras opens fail where it would wait for minutes.
 
-    folder = Path(keras.config.keras_home() if hasattr(keras.config, "keras_home") else "~/.keras")
+    Keras takes no timeout, only Python's default; that of the user is kept.
+    """
+    if socket.getdefaulttimeout() is not None:
+        yield
+        return
+    socket.setdefaulttimeout(_SECONDS_OF_SILENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(None)
+
+
+def _wanted_file(error: BaseException) -> dict[str, str] | None:
+    """The file that Keras was about to fetch: `origin` (its address), `datadir` and `fname`.
+
+    Its own message leaves out where the file would go, and that it has another name there.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "get_file" and "datadir" in frame.f_locals:
+            return {key: str(frame.f_locals[key]) for key in ("origin", "datadir", "fname")}
+    return None
+
+
+def _offline_message(name: str, wanted: dict[str, str], error: BaseException) -> str:
     return (
-        f"backbone={name!r} with weights='imagenet' needs a file that could not be fetched: {url}. "
-        f"Download it on a machine with network access and either put it into "
-        f"{str(folder / 'models')!r} or pass its path as weights=. weights=None gives random "
-        "weights. backbone='efficientnet_lite0' is part of skltransfer and needs no network."
+        f"backbone={name!r} with weights='imagenet' needs a file that could not be fetched: "
+        f"{wanted['origin']} ({error.__context__ or error}). Download it on a machine with network access and either "
+        f"pass its path as weights=, or put it into the folder {wanted['datadir']!r} under the "
+        f"name {wanted['fname']!r}. weights=None gives random weights. "
+        "backbone='efficientnet_lite0' is part of skltransfer and needs no network."
     )
 
 
 @contextmanager
-def seeded_python_random(seed: int):
+def seeded_python_random(seed: int) -> Iterator[None]:
     """Give Keras' initializers a fixed seed and Python's generator its state back.
 
     An initializer without a seed draws one from Python's global generator when it is made.

@@ -59,13 +59,24 @@ def register_backbone(name: str, model_or_builder, *, preprocessing=None) -> Bac
     TypeError
         When `model_or_builder` is neither.
     """
-    if not isinstance(name, str) or not name:
-        raise TypeError(f"name={name!r} must be a non-empty str.")
-    if name == BUNDLED or name in applications.facts():
-        raise ValueError(f"name={name!r} is the name of another network; choose one of your own.")
+    _require_free(name)
     model = user_models.model_of(name, model_or_builder)
     _registered[name] = user_models.spec_from_model(model, name, preprocessing)
     return _registered[name]
+
+
+def _require_free(name) -> None:
+    """Refuse names that `resolve` would take for something else."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"name={name!r} must be a non-empty str.")
+    if _is_file_name(name):
+        raise ValueError(f"name={name!r} reads as the path of a file; choose one without suffix.")
+    taken = {_folded(known): known for known in (BUNDLED, *available_applications())}
+    if _folded(name) in taken:
+        raise ValueError(
+            f"name={name!r} means the network {taken[_folded(name)]!r} already; choose one of your "
+            "own."
+        )
 
 
 def registered(name) -> BackboneSpec | None:
@@ -112,11 +123,15 @@ def resolve(backbone, weights="imagenet", seed: int = 0) -> BackboneSpec:
         return _with_weights(user_models.spec_from_model(backbone, backbone.name), weights, seed)
     if isinstance(backbone, BackboneSpec):
         return _with_weights(backbone, weights, seed)
-    if isinstance(backbone, os.PathLike) or str(backbone).endswith((".keras", ".h5", ".hdf5")):
+    if isinstance(backbone, os.PathLike) or _is_file_name(str(backbone)):
         return _with_weights(user_models.spec_from_file(backbone), weights, seed)
-    if backbone in _registered:
+    if registered(backbone) is not None:
         return _with_weights(_registered[backbone], weights, seed)
     return _named(_canonical_name(backbone), _file_identity(weights), seed)
+
+
+def _is_file_name(name: str) -> bool:
+    return name.lower().endswith((".keras", ".h5", ".hdf5"))
 
 
 def is_keras_model(backbone) -> bool:

@@ -9,9 +9,10 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from skltransfer.backbones._keras_import import import_keras
 from skltransfer.backbones._keras_applications import seeded_python_random
+from skltransfer.backbones._keras_import import import_keras
 from skltransfer.backbones._spec import BackboneSpec, read_only
+from skltransfer.network.graph import require_one_input_and_output
 
 _DEFAULT_SIZE = (224, 224)
 _MODES = ("tf", "torch", "caffe")
@@ -92,14 +93,8 @@ def model_of(name: str, model_or_builder):
 
 
 def _require_pictures_in(model, name: str) -> None:
-    inputs = getattr(model, "inputs", None) or []
-    if len(inputs) != 1 or len(model.outputs) != 1:
-        raise ValueError(
-            f"Backbone {name!r} has {len(inputs)} inputs; a backbone is a functional or sequential "
-            "Keras model with one input and one output. Build it with keras.Input and "
-            "keras.Model(input, output)."
-        )
-    shape = tuple(inputs[0].shape[1:])
+    require_one_input_and_output(model)
+    shape = tuple(model.inputs[0].shape[1:])
     if len(shape) != 3 or shape[-1] not in (1, 3):
         raise ValueError(
             f"Backbone {name!r} takes rows of shape {shape}; a backbone takes pictures of shape "

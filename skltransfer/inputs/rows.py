@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -95,9 +96,13 @@ class RowSource:
         """A source of some rows."""
         return RowSource(self.rows[indices], self.layout)
 
+    @cached_property
+    def _layout_digest(self):
+        return hashlib.sha256(self.layout.mean.tobytes() + self.layout.scale.tobytes())
+
     def digest(self, index: int) -> bytes:
         """Content of a row and of the layout it is shown in."""
-        digest = hashlib.sha256(self.layout.mean.tobytes() + self.layout.scale.tobytes())
+        digest = self._layout_digest.copy()
         digest.update(np.ascontiguousarray(self.rows[index]).tobytes())
         return digest.digest()
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from skltransfer.network.graph import Graph, Step
-from skltransfer.network.kernels import add_bias, batch_normalised
+from skltransfer.network.kernels import add_bias, batch_normalised, layer_normalised
 
 
 def run_steps(
@@ -94,6 +94,12 @@ def _run_step(graph: Graph, index: int, tensors: dict, folds: dict[int, int], mo
         result = _folded(convolution, step, tensors[id(convolution.inputs[0])])
     elif moments is not None and is_batch_norm(step):
         result = _by_batch(step, tensors, moments, index)
+    elif _is_grouped_convolution(step):
+        result = [_grouped(step.operation, tensors[id(step.inputs[0])])]
+    elif _is_layer_norm(step):
+        layer = step.operation
+        x = tensors[id(step.inputs[0])]
+        result = [layer_normalised(x, layer.gamma, layer.beta, layer.epsilon)]
     else:
         result = _called(step, tensors)
     tensors.update(zip(map(id, step.outputs), result, strict=True))
@@ -140,12 +146,7 @@ def _folded(convolution: Step, normalisation: Step, x) -> list:
         bias = bias + norm.beta
     if layer.use_bias:
         bias = bias + layer.bias * scale
-    options = {
-        "strides": layer.strides,
-        "padding": layer.padding,
-        "dilation_rate": layer.dilation_rate,
-        "data_format": layer.data_format,
-    }
+    options = _options(layer)
     kernel = ops.convert_to_tensor(layer.kernel)
     if type(layer).__name__ == "DepthwiseConv2D":
         kernel = kernel * ops.reshape(scale, kernel.shape[2:])
@@ -153,6 +154,48 @@ def _folded(convolution: Step, normalisation: Step, x) -> list:
     else:
         output = ops.conv(x, kernel * scale, **options)
     return [add_bias(output, bias)]
+
+
+def _grouped(layer, x):
+    """Convolve in groups; Keras has XLA compile these, which takes other kernels and longer."""
+    from keras import ops
+
+    options, groups = _options(layer), layer.groups
+    kernel = ops.convert_to_tensor(layer.kernel)
+    if groups == x.shape[-1]:
+        kernel = ops.reshape(kernel, (*kernel.shape[:2], groups, -1))
+        output = ops.depthwise_conv(x, kernel, **options)
+    else:
+        pairs = zip(ops.split(x, groups, -1), ops.split(kernel, groups, -1), strict=True)
+        output = ops.concatenate([ops.conv(*pair, **options) for pair in pairs], axis=-1)
+    return layer.activation(add_bias(output, layer.bias) if layer.use_bias else output)
+
+
+def _options(layer) -> dict[str, Any]:
+    return {
+        "strides": layer.strides,
+        "padding": layer.padding,
+        "dilation_rate": layer.dilation_rate,
+        "data_format": layer.data_format,
+    }
+
+
+def _is_grouped_convolution(step: Step) -> bool:
+    layer = step.operation
+    return (
+        type(layer).__name__ == "Conv2D"
+        and layer.data_format == "channels_last"
+        and layer.groups > 1
+    )
+
+
+def _is_layer_norm(step: Step) -> bool:
+    layer = step.operation
+    return (
+        type(layer).__name__ == "LayerNormalization"
+        and list(layer.axis) in ([-1], [len(step.shape)])
+        and not getattr(layer, "rms_scaling", False)
+    )
 
 
 def _is_plain_convolution(step: Step) -> bool:

@@ -135,7 +135,7 @@ def graph_of(model, input_shape: tuple[int, ...] | None = None) -> Graph:
     ValueError
         When the model has no graph, several inputs or outputs, or does not take `input_shape`.
     """
-    _require_one_input_and_output(model)
+    require_one_input_and_output(model)
     source, output = model.inputs[0], model.outputs[0]
     if _has_nested_graphs(model) or input_shape not in (None, tuple(source.shape[1:])):
         source, output = _rewritten(model, input_shape or source.shape[1:])
@@ -176,7 +176,8 @@ def _has_nested_graphs(model) -> bool:
     return isinstance(model, keras.Sequential) or any(map(has_graph, model.operations))
 
 
-def _require_one_input_and_output(model) -> None:
+def require_one_input_and_output(model) -> None:
+    """Refuse a model that is no graph from one tensor to one."""
     if not has_graph(model) or not getattr(model, "inputs", None):
         raise ValueError(
             f"The model {getattr(model, 'name', model)!r} is not a functional or sequential Keras "

@@ -30,6 +30,21 @@ def batch_normalised(x, gamma, beta, epsilon: float):
     return add_bias(x * scale, beta - mean * scale), mean, variance
 
 
+def layer_normalised(x, gamma, beta, epsilon: float):
+    """Normalise each position over its channels, the last axis; `gamma` and `beta` may be None.
+
+    Keras takes TensorFlow's reciprocal square root, which rounds by where a number lies in memory.
+    The square root and the division are exact. The maximum, which changes nothing, keeps
+    TensorFlow's optimizer from making the one of the other.
+    """
+    from keras import ops
+
+    mean, variance = ops.moments(x, axes=-1, keepdims=True)
+    x = (x - mean) / ops.maximum(ops.sqrt(variance + epsilon), 0.0)
+    x = x if gamma is None else x * gamma
+    return x if beta is None else add_bias(x, beta)
+
+
 def value_and_gradients(loss_of, parameters: list):
     """The loss at `parameters` and its gradient by each of them."""
     import tensorflow as tf

@@ -1,0 +1,205 @@
+"""How X is read: which X is refused, and how rows of plain numbers become pictures."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+
+from skltransfer import PretrainedFeatureExtractor, register_backbone
+from skltransfer.inputs import PixelRule
+from skltransfer.inputs.rows import RowLayout, RowSource, looks_flattened
+
+RNG = np.random.default_rng(0)
+ROWS = RNG.normal(size=(6, 5))
+
+
+@pytest.fixture
+def extractor(tiny):
+    return PretrainedFeatureExtractor(tiny)
+
+
+# What is refused ---------------------------------------------------------------------------
+
+MASKED = np.ma.masked_greater(RNG.integers(0, 256, (2, 8, 8)), 250)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        ([], ValueError, "Found array with 0 sample(s): X is an empty list"),
+        ((), ValueError, "Found array with 0 sample(s): X is an empty list"),
+        (np.empty((0, 8, 8, 3)), ValueError, "Found array with 0 sample(s) (shape=(0, 8, 8, 3))"),
+        (np.empty((0, 5)), ValueError, "Found array with 0 sample(s) (shape=(0, 5))"),
+        (np.zeros((2, 8, 8, 5)), ValueError, "5 channels are not a picture"),
+        ([np.zeros((8, 8, 3)), np.zeros((8, 8, 5))], ValueError, "row 1 has shape (8, 8, 5)"),
+        (np.zeros((2, 3, 8, 8)), ValueError, "Its channels come first; put them last"),
+        (np.zeros((2, 1, 8, 8, 3)), ValueError, "X has shape (2, 1, 8, 8, 3), but pictures are"),
+        (np.full((2, 8, 8), np.inf), ValueError, "contains infinity: 64 values of row 0"),
+        (np.full((2, 5), np.nan), ValueError, "Input X contains NaN"),
+        (np.zeros((2, 8, 8), complex), TypeError, "X is an array of dtype complex128"),
+        (np.array([[["a"]]]), TypeError, "X is an array of dtype <U1"),
+        ([["a", "b"]], ValueError, "could not convert string to float"),
+        (np.zeros(8), ValueError, "Expected 2D array, got 1D array instead"),
+        ("cat.jpg", TypeError, "X is 'cat.jpg', one single picture. Hand over a list: [X]"),
+        (b"\x89PNG", TypeError, "one single picture"),
+        (["cat.jpg", 3], TypeError, "row 1 of X is a int: 3"),
+        (["cat.jpg", None], ValueError, "row 0 ('cat.jpg') cannot be read as an image"),
+        (MASKED, ValueError, f"masked array with {MASKED.mask.sum()} masked values"),
+        (sparse.csr_array(ROWS), TypeError, "Sparse data was passed for X, but dense data"),
+        (3, ValueError, "Expected 2D array, got scalar array instead"),
+        (None, ValueError, "Expected 2D array, got scalar array instead"),
+        (np.full((2, 8, 8), 300.0), ValueError, "above 255, so its scale is not known"),
+        (np.full((2, 8, 8), -1.0), ValueError, "negative values"),
+    ],
+)  # fmt: skip
+def test_refused_in_fit(extractor, X, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        extractor.fit(X)
+
+
+def test_refused_after_a_fit_on_pictures(extractor, pictures):
+    extractor.fit(pictures)
+    with pytest.raises(ValueError, match="X holds rows of numbers, but this Pretrained"):
+        extractor.transform(ROWS)
+    with pytest.raises(ValueError, match="empty list"):
+        extractor.transform([])
+
+
+def test_refused_after_a_fit_on_rows(extractor, pictures, paths):
+    extractor.fit(ROWS)
+    for X in (pictures, paths):
+        with pytest.raises(ValueError, match=r"X holds images, but this Pretrained.* of 5 numbers"):
+            extractor.transform(X)
+    with pytest.raises(ValueError, match=r"X has 4 features, but .* is expecting 5 features"):
+        extractor.transform(ROWS[:, :4])
+
+
+def test_rows_of_pictures_must_fit_the_shape(extractor, pictures):
+    rows = pictures.reshape(8, -1)
+    extractor.set_params(image_shape=(20, 24))
+    with pytest.raises(ValueError, match=r"X has 1440 columns.* Did you mean image_shape=\(20, 24"):
+        extractor.fit(rows)
+    extractor.set_params(image_shape=(20, 24, 3)).fit(rows)
+    with pytest.raises(ValueError, match=r"X has 1439 features, but .* is expecting 1440"):
+        extractor.transform(rows[:, 1:])
+
+
+def test_a_frame_with_pictures_in_one_of_several_columns(extractor, paths):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"price": np.arange(8.0), "file": list(map(str, paths))})
+    with pytest.raises(ValueError, match=r"2 columns, and column 'file' .* X\[\['file'\]\]"):
+        extractor.fit(frame)
+    extractor.fit(frame[["file"]])
+    with pytest.raises(ValueError, match="column 'file' holds pictures"):
+        extractor.transform(frame)
+
+
+def test_a_mask_that_masks_nothing_is_no_mask(extractor, pictures):
+    features = extractor.fit_transform(pictures)
+    assert_array_equal(extractor.fit_transform(np.ma.array(pictures)), features)
+
+
+# Rows of plain numbers ---------------------------------------------------------------------
+
+
+def test_rows_are_shown_small_and_to_networks_of_any_size(extractor, tiny):
+    extractor.fit(ROWS)
+    assert extractor._reading.rule.size == (64, 64)
+    extractor.set_params(input_size=(16, 20)).fit(ROWS)
+    assert extractor._reading.rule.size == (16, 20)
+
+
+def test_a_network_for_one_size_only_sees_rows_at_that_size():
+    import keras
+
+    layers = [keras.Input((20, 20, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    fixed = register_backbone("fixed", keras.Sequential(layers))
+    extractor = PretrainedFeatureExtractor(fixed, layer="dense").fit(ROWS)
+    assert extractor._reading.rule.size == (20, 20)
+    assert extractor.transform(ROWS).shape == (6, 2)
+
+
+def test_features_of_rows_do_not_depend_on_units_and_offsets(extractor):
+    features = extractor.fit_transform(ROWS)
+    assert_allclose(extractor.fit_transform(ROWS * 8 + 1024), features, rtol=1e-4)
+
+
+def test_moments_do_not_depend_on_the_order_of_rows():
+    rows = RNG.lognormal(sigma=5, size=(200, 3))
+    layout, shuffled = RowLayout.of(rows), RowLayout.of(RNG.permutation(rows))
+    assert_array_equal(layout.mean, shuffled.mean)
+    assert_array_equal(layout.scale, shuffled.scale)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 5, 1024, 1025, 5000])
+def test_every_number_of_a_row_shows_in_its_picture(width):
+    rows = RNG.normal(size=(3, width))
+    layout = RowLayout.of(rows)
+    side = layout.picture_side(224)
+    pictures = layout.pictures(rows, (side, side))
+    assert pictures.shape == (3, side, side, 3)
+    assert pictures.dtype == np.float32
+    assert side % 32 == 0
+    for column in range(width)[:: max(1, width // 7)]:
+        changed = rows.copy()
+        changed[0, column] += 0.1
+        differs = (layout.pictures(changed, (side, side)) != pictures).any(axis=(1, 2, 3))
+        assert list(differs) == [True, False, False]
+
+
+def test_rows_too_wide_for_the_picture_are_shrunk():
+    rows = RNG.normal(size=(2, 5000))
+    pictures = RowLayout.of(rows).pictures(rows, (32, 40))
+    assert pictures.shape == (2, 32, 40, 3)
+    assert np.isfinite(pictures).all()
+
+
+def test_constant_columns_and_outliers_stay_finite():
+    rows = np.column_stack([np.full(5, 7.1), [0, 0, 0, 0, 1e300], RNG.normal(size=5)])
+    layout = RowLayout.of(rows[:4])
+    pictures = layout.pictures(rows, (32, 32))
+    assert np.isfinite(pictures).all()
+    assert (pictures[0, 0, 0] == 127.5).all()
+
+
+def test_digests_of_rows_tell_rows_and_layouts_apart():
+    layout, other = RowLayout.of(ROWS), RowLayout.of(ROWS[:4])
+    source = RowSource(ROWS, layout)
+    digests = [source.digest(row) for row in range(6)]
+    assert len(set(digests)) == 6
+    assert RowSource(ROWS[::-1], layout).digest(5) == digests[0]
+    assert RowSource(ROWS, other).digest(0) != digests[0]
+
+
+def test_rows_are_loaded_into_the_room_given():
+    layout = RowLayout.of(ROWS)
+    out = np.full((2, 32, 32, 3), np.nan, np.float32)
+    RowSource(ROWS, layout).load_block([3, 1], PixelRule((32, 32)), out)
+    assert_array_equal(out, layout.pictures(ROWS[[3, 1]], (32, 32)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (RNG.integers(0, 16, (4, 64)), True),
+        (RNG.integers(0, 16, (4, 64)).astype(float), True),
+        (RNG.integers(0, 256, (4, 192)), True),
+        (RNG.integers(0, 16, (4, 65)), False),
+        (RNG.integers(0, 16, (4, 36)), False),
+        (RNG.normal(size=(4, 64)), False),
+    ],
+)
+def test_integers_as_wide_as_a_square_picture_look_flattened(rows, expected):
+    assert looks_flattened(rows) is expected
+
+
+def test_rows_that_look_flattened_are_warned_of_once(extractor):
+    rows = RNG.integers(0, 16, (4, 64))
+    with pytest.warns(UserWarning, match=r"X has 64 columns of whole numbers.*image_shape=\("):
+        extractor.fit(rows)
+    extractor.transform(rows)
+    extractor.set_params(image_shape=(8, 8), pixel_range=(0, 16)).fit(rows)
