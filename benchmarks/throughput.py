@@ -12,6 +12,7 @@ import argparse
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,7 @@ def main():
     parser.add_argument("--images", type=int, default=256, help="a multiple of 32")
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)
     print_machine(options)
     images = patches(options.images, SIZE)
     extractor = make_extractor(options.backbone).fit(images)

@@ -78,13 +78,13 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         Passes over the training set, at most. 0 keeps the head's starting point.
     batch_size : int, default=32
         Rows of a training step; all of them where there are fewer.
-    learning_rate : float, default=3e-4
+    learning_rate : float, default=0.0003
         Peak of AdamW's learning rate.
     head_learning_rate : float or None, default=None
         The same for the head alone; None is `learning_rate`.
     layer_decay : float, default=1.0
         Factor on the learning rate for each stage further from the head, in (0, 1].
-    weight_decay : float, default=1e-4
+    weight_decay : float, default=0.0001
         AdamW's decay of kernels; biases and normalisations have none.
     schedule : {"cosine", "constant"}, default="cosine"
         Course of the learning rate: up over a tenth of the steps and down along a cosine, or flat.
@@ -193,7 +193,7 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
     >>> rng = np.random.default_rng(0)
     >>> dark = rng.integers(0, 120, (8, 32, 32, 3), dtype=np.uint8)
     >>> pictures, labels = np.concatenate([dark, dark + 120]), ["night"] * 8 + ["day"] * 8
-    >>> classifier = FineTunedClassifier(input_size=(32, 32), epochs=2, random_state=0)
+    >>> classifier = FineTunedClassifier(input_size=(64, 64), epochs=2, random_state=0)
     >>> classifier.fit(pictures, labels).predict(pictures[[0, -1]])
     array(['night', 'day'], dtype='<U5')
     """
@@ -613,11 +613,9 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
     def _activations(self, source) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         """Activations at the cut, and what could not be read."""
         network, cut = self._network(), self._trained[0]
-        if cut == len(network.features.steps) - 1:
-            what, stop = ["features", (), "avg"], "features"
-        else:
-            stop = "input" if cut is None else network.features.steps[cut].name
-            what = ["cut", stop]
+        stop = "input" if cut is None else network.features.steps[cut].name
+        pooled = cut == len(network.features.steps) - 1
+        what = ["features", (stop,), "avg"] if pooled else ["cut", stop]  # as the extractor's
         names = [self.backbone_.name, "input", stop]
         part = cut_part(network, cut)
         with progress_bar(names[0], len(source), self.verbose) as advance:
@@ -649,4 +647,5 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
             logits = logits_of(self._program(), self._state, activations)[0]
             scores = log_softmax(logits.astype(np.float64))
             total = scores if total is None else np.logaddexp(total, scores)
+        total[list(failures)] = np.nan  # an activation such as ReLU may have swallowed it
         return total - np.log(len(sources)), failures

@@ -26,6 +26,9 @@ from skltransfer.backbones._measure_keras_applications import measure
 from skltransfer.backbones._registry import adopt, is_downloaded, resolve
 from skltransfer.network.runtime import network_of
 
+# Keras' own saving of variables is not up to date with NumPy 2.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
 RNG = np.random.default_rng(0)
 PIXELS = RNG.uniform(0, 255, (2, 5, 4, 3)).astype(np.float32)
 

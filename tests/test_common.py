@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 
 import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from skltransfer import PretrainedFeatureExtractor
+from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor
 
-ESTIMATORS = [PretrainedFeatureExtractor]
+ESTIMATORS = [PretrainedFeatureExtractor, FineTunedClassifier]
 
 
 @parametrize_with_checks([PretrainedFeatureExtractor()])
@@ -21,8 +22,19 @@ def test_scikit_learn_check(estimator, check):
 
 @pytest.mark.parametrize("backbone", ["efficientnet_lite0", "tiny"])
 def test_every_check_passes_and_none_is_skipped(backbone, tiny):
-    results = check_estimator(PretrainedFeatureExtractor(backbone), on_fail=None, on_skip=None)
-    assert len(results) >= 40
+    require_all_passed(PretrainedFeatureExtractor(backbone), 40)
+
+
+def test_every_check_of_the_classifier_passes_and_none_is_skipped():
+    # One check casts infinity to int, and NumPy warns of it within scikit-learn.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning)
+        require_all_passed(FineTunedClassifier(), 55)
+
+
+def require_all_passed(estimator, at_least):
+    results = check_estimator(estimator, on_fail=None, on_skip=None)
+    assert len(results) >= at_least
     assert {r["check_name"]: r["exception"] for r in results if r["status"] != "passed"} == {}
 
 
@@ -34,6 +46,9 @@ def test_no_tag_dodges_a_check(estimator):
     assert not tags.non_deterministic
     assert not tags._skip_test
     assert not tags.no_validation
+    if tags.classifier_tags is not None:
+        assert not tags.classifier_tags.poor_score
+        assert tags.classifier_tags.multi_class
 
 
 def parameters_of(estimator):
@@ -73,6 +88,8 @@ def test_documented_attributes_are_those_of_a_fitted_estimator(estimator, pictur
     section = re.search(r"Attributes\n-+\n(.*?)\n\n[A-Z]", inspect.getdoc(estimator), re.S)
     documented = set(re.findall(r"^(\w+_) : ", section.group(1), re.M))
     fitted = {
-        name for name in vars(estimator(tiny).fit(pictures)) if re.fullmatch(r"[a-z]\w*_", name)
+        name
+        for name in vars(estimator(tiny).fit(pictures, ["a", "b"] * 4))
+        if re.fullmatch(r"[a-z]\w*_", name)
     }
     assert documented == fitted | {"feature_names_in_"}

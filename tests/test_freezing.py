@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from conftest import make_tiny_model
 from skltransfer.backbones import _keras_applications as applications
 from skltransfer.backbones._building import build_model
 from skltransfer.backbones._registry import resolve
@@ -17,8 +18,6 @@ from skltransfer.network.execution import run_steps
 from skltransfer.network.freezing import find_stages, resolve_freeze_depth
 from skltransfer.network.graph import graph_of
 from skltransfer.network.runtime import network_of
-
-from conftest import make_tiny_model
 
 RNG = np.random.default_rng(0)
 LITE0_ENDS = [
@@ -292,7 +291,7 @@ def assert_segments_compose(model, graph, stages, side):
 
 
 def calm(model):
-    """Make a net of random weights no chaotic one: the deepest turn a rounding into another output."""
+    """Tame random weights: the deepest nets turn a rounding into another output."""
     for weight in model.weights:
         if weight.name == "gamma":
             weight.assign(0.5 * weight)

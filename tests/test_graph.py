@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from skltransfer.backbones._functional_models import has_graph
 from skltransfer.network.execution import run_steps
-from skltransfer.network.graph import graph_of, has_graph
+from skltransfer.network.graph import graph_of
 
 RNG = np.random.default_rng(0)
 

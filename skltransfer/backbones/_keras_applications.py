@@ -161,10 +161,10 @@ def _wanted_file(error: BaseException) -> dict[str, str] | None:
 def _offline_message(name: str, wanted: dict[str, str], error: BaseException) -> str:
     return (
         f"backbone={name!r} with weights='imagenet' needs a file that could not be fetched: "
-        f"{wanted['origin']} ({error.__context__ or error}). Download it on a machine with network access and either "
-        f"pass its path as weights=, or put it into the folder {wanted['datadir']!r} under the "
-        f"name {wanted['fname']!r}. weights=None gives random weights. "
-        "backbone='efficientnet_lite0' is part of skltransfer and needs no network."
+        f"{wanted['origin']} ({error.__context__ or error}). Download it on a machine with network "
+        "access and either pass its path as weights=, or put it into the folder "
+        f"{wanted['datadir']!r} under the name {wanted['fname']!r}. weights=None gives random "
+        "weights. backbone='efficientnet_lite0' is part of skltransfer and needs no network."
     )
 
 

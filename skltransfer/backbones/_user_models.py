@@ -9,10 +9,10 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from skltransfer.backbones._functional_models import require_one_input_and_output
 from skltransfer.backbones._keras_applications import seeded_python_random
 from skltransfer.backbones._keras_import import import_keras
 from skltransfer.backbones._spec import BackboneSpec, read_only
-from skltransfer.network.graph import require_one_input_and_output
 
 _DEFAULT_SIZE = (224, 224)
 _MODES = ("tf", "torch", "caffe")

@@ -49,7 +49,7 @@ def cut_part(network: Network, cut: int | None) -> FrozenPart:
         shape = (*network.input_size, 3)
         return FrozenPart(lambda block: block, shape, shape, block_rows())
     if cut == len(network.features.steps) - 1:
-        return feature_part(network, (), "avg")
+        return feature_part(network, (network.features.steps[cut].name,), "avg")
     return network.part(("cut", cut), lambda: _compile_cut(network, cut))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import minimize
@@ -75,8 +76,8 @@ class Head:
     def shapes(self) -> list[tuple[int, ...]]:
         """Shapes of the weights: a kernel and a bias a layer."""
         widths = (self.n_features, *self.units, self.n_classes)
-        pairs = zip(widths[:-1], widths[1:], strict=True)
-        return [shape for fan_in, width in pairs for shape in ((fan_in, width), (width,))]
+        layers = pairwise(widths)
+        return [shape for fan_in, width in layers for shape in ((fan_in, width), (width,))]
 
     def logits(self, weights: list, features, drop: Callable | None = None):
         """Logits of standardised `features`; `drop` is applied before every layer."""
