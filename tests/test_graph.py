@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -105,10 +106,12 @@ def test_names_are_those_of_a_fresh_process():
 
 def test_names_are_what_keras_gives_in_a_fresh_process(in_fresh_process):
     script = """
-from tests.test_graph import residual_model
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_graph import residual_model
 print(*[operation.name for operation in residual_model().operations[1:]])
 """
-    output, _ = in_fresh_process(script)
+    output, _ = in_fresh_process(script, Path(__file__).parent)
     assert sorted(output.split()) == sorted(RESIDUAL_NAMES)
 
 
