@@ -15,6 +15,7 @@ from skltransfer.network.freezing import Stage, find_stages
 from skltransfer.network.graph import Graph, graph_of
 
 _CAPACITY = 4
+_PARTS_CAPACITY = 32  # more than the candidates of a usual grid, which come round in turn
 
 
 class Network:
@@ -61,7 +62,7 @@ class Network:
             if key not in self.parts:
                 self.parts[key] = compile_part()
             self.parts.move_to_end(key)
-            while len(self.parts) > _CAPACITY * 2:
+            while len(self.parts) > _PARTS_CAPACITY:
                 self.parts.popitem(last=False)
             return self.parts[key]
 
