@@ -25,6 +25,8 @@ _ONEDNN_KERNELS = {
     "Conv2DBackpropFilter": "_MklNativeConv2DBackpropFilter",
     "DepthwiseConv2dNativeBackpropInput": "_MklNativeDepthwiseConv2dNativeBackpropInput",
     "DepthwiseConv2dNativeBackpropFilter": "_MklNativeDepthwiseConv2dNativeBackpropFilter",
+    "FusedBatchNormV3": "_MklNativeFusedBatchNormV3",
+    "FusedBatchNormGradV3": "_MklNativeFusedBatchNormGradV3",
 }
 
 

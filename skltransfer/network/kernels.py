@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 
 def add_bias(x, bias):
     """Add one number to each channel, the last axis."""
@@ -22,12 +24,19 @@ def batch_normalised(x, gamma, beta, epsilon: float):
     normalised, mean, variance : tensor
         Of the shape of `x`, and of shape (c,).
     """
-    from keras import ops
+    import keras
 
-    axes = tuple(range(len(x.shape) - 1))
-    mean, variance = ops.moments(x, axes=axes)
-    scale = ops.rsqrt(variance + epsilon) * gamma
-    return add_bias(x * scale, beta - mean * scale), mean, variance
+    rows = prod(x.shape[:-1])
+    if keras.backend.backend() != "tensorflow" or len(x.shape) != 4 or rows == 1:
+        mean, variance = keras.ops.moments(x, axes=tuple(range(len(x.shape) - 1)))
+        scale = keras.ops.rsqrt(variance + epsilon) * gamma
+        return add_bias(x * scale, beta - mean * scale), mean, variance
+    import tensorflow as tf
+
+    normalised, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
+    )
+    return normalised, mean, unbiased * ((rows - 1) / rows)
 
 
 def layer_normalised(x, gamma, beta, epsilon: float):
