@@ -27,7 +27,6 @@ from skltransfer._warnings import warn_unreadable
 from skltransfer._weighted_data import merge_rows
 from skltransfer.backbones._spec import read_only
 from skltransfer.inputs import ImageReadError
-from skltransfer.network.engines import cut_part
 from skltransfer.network.export import keras_classifier
 from skltransfer.network.fitting import TrainingState, logits_of
 from skltransfer.network.freezing import resolve_freeze_depth
@@ -612,14 +611,8 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
 
     def _activations(self, source) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         """Activations at the cut, and what could not be read."""
-        network, cut = self._network(), self._trained[0]
-        stop = "input" if cut is None else network.features.steps[cut].name
-        pooled = cut == len(network.features.steps) - 1
-        what = ["features", (stop,), "avg"] if pooled else ["cut", stop]  # as the extractor's
-        names = [self.backbone_.name, "input", stop]
-        part = cut_part(network, cut)
-        with progress_bar(names[0], len(source), self.verbose) as advance:
-            return self._run_frozen_or_tell(part, source, what, names, self.cache, advance)
+        with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
+            return self._activations_at(self._trained[0], source, advance)
 
     def _log_probabilities(self, X) -> np.ndarray:
         """Logarithms of probabilities, averaged over views with ``tta``."""

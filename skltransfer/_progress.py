@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -38,3 +39,8 @@ def progress_bar(title: str, total: int, verbose: int) -> Iterator[Callable[[int
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(title, total=total)
         yield lambda n_rows: progress.advance(task, n_rows)
+
+
+def tell(message: str) -> None:
+    """Say something on standard error, where progress is shown."""
+    print(f"skltransfer: {message}", file=sys.stderr)

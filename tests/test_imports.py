@@ -19,6 +19,7 @@ ORDER = (
     {"inputs", "_activation_cache", "_weighted_data"},
     {"backbones"},
     {"network"},
+    {"_ways"},
     {"_activations", "_catalogue", "_persistence", "_reading", "_views"},
     {"_export", "_training_run"},
     {"_base"},
