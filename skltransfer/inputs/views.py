@@ -26,7 +26,7 @@ class ViewedSource:
     source : ImageSource
         The pictures.
     view : callable
-        From (pixels, number, random generator) to pixels.
+        From (pixels, number, random generator) to pixels; number 0 changes nothing.
     name : str
         Description of `view`, for the content's digest.
     number : int or None
@@ -54,7 +54,9 @@ class ViewedSource:
             out[position] = self.view(out[position].copy(), number, drawn)
 
     def digest(self, index: int) -> bytes:
-        """Content of the picture and of what the view depends on."""
+        """Content of the picture and of what the view depends on; view 0 is the picture itself."""
+        if self.number == 0:
+            return self.source.digest(index)
         described = f"{self.name} {self.number} {self.seed}".encode()
         return hashlib.sha256(self.source.digest(index) + described).digest()
 
