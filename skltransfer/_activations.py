@@ -285,7 +285,8 @@ class ActivationPass:
 
     def _finish(self, block: Block) -> None:
         """Run the network on a block and keep its rows."""
-        activations, *passing = block.way.part().with_passing(block.inputs, len(block.rows))
+        activations, *passing = block.way.part().with_passing(block.inputs)
+        activations = np.asarray(activations)[: len(block.rows)]
         self._out[block.rows] = activations
         readable = [i for i, row in enumerate(block.rows) if row not in self.failures]
         if readable:
@@ -293,7 +294,7 @@ class ActivationPass:
             keys = self._keys_of([block.rows[i] for i in readable])
             for group, rows in zip(block.way.kept, passing, strict=True):
                 if group is not None:
-                    self.cache.put(group, keys, rows[readable])
+                    self.cache.put(group, keys, np.asarray(rows)[readable])
             self.cache.put(self.group, keys, activations[readable])
         self._give_back(block.claim)
         self.advance(len(block.rows))

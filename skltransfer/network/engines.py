@@ -32,23 +32,22 @@ class FrozenPart:
     block_rows : int
         Rows of a block.
     run_all : callable or None
-        As `run`, and gives a list: first the same, then what passes on the way.
+        As `run`, and gives tensors: first the same, then what passes on the way.
     """
 
     run: Callable[[np.ndarray], np.ndarray]
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     block_rows: int
-    run_all: Callable[[np.ndarray], list[np.ndarray]] | None = None
+    run_all: Callable[[np.ndarray], tuple] | None = None
 
     def __call__(self, block: np.ndarray, n_rows: int) -> np.ndarray:
         """Compute a block of which the first `n_rows` rows are real."""
         return self.run(block)[:n_rows]
 
-    def with_passing(self, block: np.ndarray, n_rows: int) -> list[np.ndarray]:
-        """The same, followed by what passes on the way."""
-        outputs = [self.run(block)] if self.run_all is None else self.run_all(block)
-        return [output[:n_rows] for output in outputs]
+    def with_passing(self, block: np.ndarray) -> tuple:
+        """Outputs of a whole block, and what passes on the way; arrays, or tensors not copied."""
+        return (self.run(block),) if self.run_all is None else self.run_all(block)
 
 
 def outputs_of(network: Network, layers: tuple[str, ...]) -> tuple[Graph, list[int]]:
@@ -121,7 +120,7 @@ def compile_part(compute: Callable, input_shape: tuple[int, ...]) -> FrozenPart:
         tuple(input_shape),
         function.shapes[0][1:],
         n_rows,
-        lambda block: [output.numpy() for output in function(block)],
+        function,
     )
 
 
