@@ -64,10 +64,10 @@ class CompiledFunction:
         """Results as tensors."""
         import tensorflow as tf
 
+        # Called in the usual way, a function made of a graph first prepares an error message in
+        # which all arguments are printed: milliseconds a call.
         tensors = [tf.convert_to_tensor(argument) for argument in arguments]
-        # A plain call tries another signature first, and for the error that it then drops writes
-        # out all arguments: milliseconds each time.
-        results = self.function._call_flat(tensors, list(self.function.captured_inputs))
+        results = self.function._call_flat(tensors, self.function.captured_inputs)
         return tuple(results) if isinstance(results, (list, tuple)) else (results,)
 
 
