@@ -20,7 +20,6 @@ import numpy as np
 from elpv_dataset.utils import load_dataset
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from sklearn.utils import _safe_indexing
 
 from skltransfer import FineTunedClassifier, images_from_folder
 
