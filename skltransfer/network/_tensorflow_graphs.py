@@ -64,7 +64,10 @@ class CompiledFunction:
         """Results as tensors."""
         import tensorflow as tf
 
-        results = self.function(*(tf.convert_to_tensor(argument) for argument in arguments))
+        # Called in the usual way, a function made of a graph first prepares an error message in
+        # which all arguments are printed: milliseconds a call.
+        tensors = [tf.convert_to_tensor(argument) for argument in arguments]
+        results = self.function._call_flat(tensors, self.function.captured_inputs)
         return tuple(results) if isinstance(results, (list, tuple)) else (results,)
 
 
