@@ -41,6 +41,7 @@ def main():
     parser.add_argument("--search", metavar="CACHE", help="search once, print the scores, end")
     options = parser.parse_args()
     if options.search:
+        make_classifier(None).fit(*data(options))  # imports TensorFlow
         print(READY, flush=True)
         print(json.dumps(search(options, options.search)))
         return
