@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -18,13 +18,14 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from skltransfer._base import BackboneEstimator
+from skltransfer._base import BackboneEstimator, Number
 from skltransfer._export import model_input
+from skltransfer._head_parameters import checked_activation, checked_units
 from skltransfer._progress import progress_bar
 from skltransfer._training_run import TrainingRun, UnreadableRows
 from skltransfer._views import Views, picture_key
 from skltransfer._warnings import warn_unreadable
-from skltransfer._weighted_data import merge_rows
+from skltransfer._weighted_data import check_class_weight, merge_rows
 from skltransfer.backbones._spec import read_only
 from skltransfer.inputs import ImageReadError
 from skltransfer.network.engines import cut_part
@@ -68,7 +69,8 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
     head_units : int or tuple of int, default=()
         Widths of hidden layers in the head; () is a linear head.
     head_activation : str, default="relu"
-        Name of a Keras activation, used behind every hidden layer.
+        Name of a Keras activation, such as "relu", "gelu" or "tanh", used behind every hidden
+        layer.
     head_dropout : float, default=0.2
         Probability that an input of a layer of the head is dropped in a training step, in [0, 1).
     head_init : {"convex", "random"}, default="convex"
@@ -103,7 +105,8 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
     label_smoothing : float, default=0.0
         Share of each target that is spread evenly over the classes, in [0, 1).
     class_weight : dict, "balanced" or None, default=None
-        Factors on the loss by class. "balanced" gives all classes the same total weight.
+        Factors on the loss by class, 1 for classes that a dict leaves out. "balanced" gives all
+        classes the same total weight.
     early_stopping : bool, default=False
         Whether to hold out a stratified `validation_fraction`, stop when its loss has not improved
         for `n_iter_no_change` epochs, and keep the weights of the best epoch.
@@ -201,24 +204,24 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
     _parameter_constraints: ClassVar[dict] = {
         **BackboneEstimator._parameter_constraints,
         "freeze_depth": "no_validation",
-        "head_units": [Interval(Integral, 1, None, closed="left"), list, tuple],
-        "head_activation": [str],
-        "head_dropout": [Interval(Real, 0, 1, closed="left")],
+        "head_units": "no_validation",
+        "head_activation": "no_validation",
+        "head_dropout": [Number(Real, 0, 1, closed="left")],
         "head_init": [StrOptions({"convex", "random"})],
-        "epochs": [Interval(Integral, 0, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "head_learning_rate": [Interval(Real, 0, None, closed="neither"), None],
-        "layer_decay": [Interval(Real, 0, 1, closed="right")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "epochs": [Number(Integral, 0, None, closed="left")],
+        "learning_rate": [Number(Real, 0, np.inf, closed="neither")],
+        "head_learning_rate": [Number(Real, 0, np.inf, closed="neither"), None],
+        "layer_decay": [Number(Real, 0, 1, closed="right")],
+        "weight_decay": [Number(Real, 0, np.inf, closed="left")],
         "schedule": [StrOptions({"cosine", "constant"})],
         "batch_norm": [StrOptions({"frozen", "train", "adapt"})],
         "augment": "no_validation",
-        "n_views": [Interval(Integral, 1, None, closed="left"), None],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "n_views": [Number(Integral, 1, None, closed="left"), None],
+        "label_smoothing": [Number(Real, 0, 1, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Number(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Number(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
         "tta": ["boolean"],
     }
@@ -486,6 +489,9 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
                 "is None."
             )
         Views.check(self.augment, self.n_views, self.tta)
+        checked_units(self.head_units)
+        checked_activation(self.head_activation)
+        check_class_weight(self.class_weight)
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         check_classification_targets(y)
@@ -593,11 +599,10 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
     def _choose_program(self) -> Program:
         """What the parameters ask for; it is remembered for prediction."""
         network = self._network()
-        units = (self.head_units,) if isinstance(self.head_units, Integral) else self.head_units
         head = Head(
             n_features=network.features.steps[-1].shape[-1],
-            units=tuple(int(width) for width in units),
-            activation=self.head_activation,
+            units=checked_units(self.head_units),
+            activation=checked_activation(self.head_activation),
             n_classes=len(self.classes_),
         )
         cut = resolve_freeze_depth(self.freeze_depth, network.features, network.stages)

@@ -25,25 +25,14 @@ SETTINGS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def X():
-    rng = np.random.default_rng(0)
-    dark = rng.integers(0, 150, (24, 16, 16, 3))
-    return np.clip(dark + 60 * (np.arange(24) % 2)[:, None, None, None], 0, 255).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def y():
-    return np.where(np.arange(24) % 2, "dog", "cat")
+@pytest.fixture
+def X(cats_and_dogs):
+    return cats_and_dogs[0]
 
 
 @pytest.fixture
-def make(tiny):
-    def classifier(**settings):
-        given = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-2, "random_state": 0}
-        return FineTunedClassifier(tiny, **{**given, **settings})
-
-    return classifier
+def y(cats_and_dogs):
+    return cats_and_dogs[1]
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -292,28 +281,6 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was(make, X, y, monkeypatch
         with pytest.raises(interruption):
             classifier.fit(X, y[::-1])
     np.testing.assert_array_equal(classifier.predict_proba(X), before)
-
-
-@pytest.mark.parametrize("depth", [True, 1.0, 0.0, 99, -99, "nowhere"])
-def test_a_freeze_depth_that_fits_no_stage_is_refused_with_the_stages(make, X, y, depth):
-    with pytest.raises(ValueError, match=r"freeze_depth=.*stages"):
-        make(freeze_depth=depth).fit(X, y)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"tta": True}, "tta=True needs views"),
-        ({"n_views": 2}, "n_views=2 needs views"),
-        ({"augment": "spin"}, "augment='spin' is none of"),
-        ({"head_dropout": 1.0}, "'head_dropout' parameter"),
-        ({"layer_decay": 0.0}, "'layer_decay' parameter"),
-        ({"schedule": "step"}, "'schedule' parameter"),
-    ],
-)
-def test_bad_parameters_name_themselves(make, X, y, settings, message):
-    with pytest.raises(ValueError, match=message):
-        make(**settings).fit(X, y)
 
 
 def test_views_of_rows_of_numbers_are_refused(make, y):
