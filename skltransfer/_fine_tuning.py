@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import (
@@ -18,12 +18,14 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from skltransfer._base import BackboneEstimator, Number
+from skltransfer._activation_cache import open_cache
+from skltransfer._base import BackboneEstimator, Number, decoding_threads
+from skltransfer._contents import Contents
 from skltransfer._export import model_input
 from skltransfer._head_parameters import checked_activation, checked_units
 from skltransfer._progress import progress_bar
-from skltransfer._training_run import TrainingRun, UnreadableRows
-from skltransfer._views import Views, picture_key
+from skltransfer._training_run import TrainingRun
+from skltransfer._views import Views, require_pictures
 from skltransfer._warnings import warn_unreadable
 from skltransfer._weighted_data import check_class_weight, merge_rows
 from skltransfer.backbones._spec import read_only
@@ -327,15 +329,15 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
             before.
         """
         with self._unchanged_on_failure():
-            X, y, weights = self._checked(X, y, sample_weight)
+            y, weights = self._checked(X, y, sample_weight)
             goes_on = self.warm_start and hasattr(self, "classes_")
-            state = self._prepare_warm_start(y) if goes_on else None
+            state = self._learned(y, weights, "warm_start=True") if goes_on else None
             if not goes_on:
-                self.classes_ = np.unique(y)
-                self._fit_backbone(X, weights)
-            self._state, self.history_ = self._train_readable(
-                X, y, weights, lambda training: training.run(state)
-            )
+                self._start(X, weights)
+            self._seed = self._drawn_seed()
+            training = self._training(X, y, weights, self.classes_ if goes_on else None)
+            self._class_totals = training.class_totals
+            self._state, self.history_ = training.run(state and state.without_optimiser())
             self.n_iter_ = len(self.history_["loss"])
         return self
 
@@ -373,17 +375,19 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
                 "partial_fit. Pass a dict of weights, or sample_weight."
             )
         with self._unchanged_on_failure():
-            X, y, weights = self._checked(X, y, sample_weight)
-            first = _check_partial_fit_first_call(self, classes)
-            if first:
-                self._fit_backbone(X, weights)
-            self._refuse_new_labels(y)
-            state = None if first else self._state
-            self._state, loss = self._train_readable(
-                X, y, weights, lambda training: training.run_once(state)
-            )
-            history = getattr(self, "history_", {"loss": []})
-            self.history_ = {"loss": [*history["loss"], loss]}
+            y, weights = self._checked(X, y, sample_weight)
+            if _check_partial_fit_first_call(self, classes):
+                self._refuse_new_labels(y, weights)
+                self._start(X, weights)
+                self._seed, self.history_ = self._drawn_seed(), {"loss": []}
+                self._class_totals, state = 0.0, None
+            else:
+                state = self._learned(y, weights, "partial_fit")
+            losses = self.history_["loss"]
+            training = self._training(X, y, weights, self.classes_)
+            self._class_totals = self._class_totals + training.class_totals
+            self._state, loss = training.run_once(state, len(losses))
+            self.history_ = {"loss": [*losses, loss]}
             self.n_iter_ = len(self.history_["loss"])
         return self
 
@@ -402,7 +406,8 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
             frequent in fit.
         """
         scores = self._log_probabilities(X)
-        best = np.where(np.isnan(scores[:, 0]), self._most_frequent, scores.argmax(axis=1))
+        most_frequent = self._class_totals.argmax()
+        best = np.where(np.isnan(scores[:, 0]), most_frequent, scores.argmax(axis=1))
         return self.classes_[best]
 
     def predict_proba(self, X):
@@ -481,8 +486,8 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
 
     # fit, step by step ---------------------------------------------------------------------
 
-    def _checked(self, X, y, sample_weight):
-        """X, y and weights without the rows of weight 0."""
+    def _checked(self, X, y, sample_weight) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and weights of the rows, some of which are positive."""
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
@@ -501,130 +506,154 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
                 "sample_weight is 0 for every row, so that no class is left; at least one weight "
                 "must be positive."
             )
-        if np.all(weights):
-            return X, y, weights
-        kept = np.flatnonzero(weights)
-        return _safe_indexing(X, kept), y[kept], weights[kept]
+        return y, weights
 
-    def _train_readable(self, X, y, weights, run):
-        """Train on the rows that can be read; with ``on_error="nan"`` the others are dropped."""
-        kept = np.arange(len(y))
-        dropped: dict[int, ImageReadError] = {}
-        while True:
-            source = self._reading.source(self, X).take(kept)
-            try:
-                result = self._train(source, y[kept], weights[kept], run)
-                break
-            except UnreadableRows as error:
-                dropped.update({int(kept[row]): why for row, why in error.failures.items()})
-                kept = np.delete(kept, list(error.failures))
-                if not len(kept):
-                    raise next(iter(dropped.values())) from None
-        self.failed_rows_ = np.array(sorted(dropped), dtype=np.intp)
-        if dropped:
-            warn_unreadable(dropped, len(y))
-        return result
+    def _start(self, X, weights: np.ndarray) -> None:
+        """Begin with the pretrained network."""
+        self._fit_backbone(X, weights)
+        self._cut = self._wanted_cut()
 
-    def _train(self, source, y, weights, run):
-        keys = self._keys(source)
-        labels = np.searchsorted(self.classes_, y)
-        rows = merge_rows(keys, labels, weights)
-        totals = np.bincount(rows.labels, rows.weights, minlength=len(self.classes_))
-        self._most_frequent = int(totals.argmax())
-        program = self._choose_program()
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        self._view_seed = seed
-        training = TrainingRun(
-            settings=self,
-            program=program,
-            source=source,
-            rows=rows,
-            classes=self.classes_,
-            activations=lambda chosen: self._activations_or_raise(chosen, source, keys),
-            seed=seed,
+    def _drawn_seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _learned(self, y: np.ndarray, weights: np.ndarray, keeper: str) -> TrainingState:
+        """What was learned so far, for the cut that is wanted now.
+
+        Layers that are frozen from now on become the backbone's own. Where only more layers are
+        to learn, the backbone is still the one that was started from, and so are the activations
+        in the cache.
+        """
+        self._refuse_new_labels(y, weights)
+        before, cut = self._program(), self._wanted_cut()
+        self._refuse_another_head(before.head, keeper)
+        if cut == before.cut:
+            return replace(self._state)
+        spec, state = self.backbone_, self._state
+        tuned = before.tuned(spec.weights, state.theta, state.fixed)
+        if cut is not None and (before.cut is None or cut > before.cut):
+            self.backbone_ = replace(spec, weights=read_only(tuned), bundled=False, fingerprint="")
+        self._cut = cut
+        program = self._program()
+        values = dict(zip(map(id, program.network.variables), tuned, strict=True))
+        suffix = [values[id(variable)] for variable in program.trained]
+        return TrainingState(
+            theta=join([*suffix, *before.of_head(state.theta)]),
+            fixed=join(values[id(variable)] for variable in program.fixed),
+            standardizer=state.standardizer,
         )
-        self.n_trainable_params_ = count(program.shapes)
-        return run(training)
 
-    def _keys(self, source) -> list[bytes]:
-        keys, failures = [], {}
-        for row in range(len(source)):
-            try:
-                keys.append(source.digest(row))
-            except ImageReadError as error:
-                if self.on_error == "raise":
-                    raise
-                failures[row] = error
-        if failures:
-            raise UnreadableRows(failures)
-        return keys
-
-    def _activations_or_raise(self, chosen, source, keys: list[bytes]) -> np.ndarray:
-        """Activations of `chosen`; what cannot be read is told by its rows in `source`."""
-        activations, failures = self._activations(chosen)
-        if failures:
-            reasons = {picture_key(chosen, row): error for row, error in failures.items()}
-            raise UnreadableRows({r: reasons[key] for r, key in enumerate(keys) if key in reasons})
-        return activations
-
-    def _prepare_warm_start(self, y) -> TrainingState:
-        """Make what was learned the backbone's own weights, so that any of it may be frozen."""
-        self._refuse_new_labels(y)
-        before, state = self._program(), self._state
-        self.backbone_ = replace(
-            self.backbone_,
-            weights=read_only(before.tuned(self.backbone_.weights, state.theta, state.fixed)),
-            bundled=False,
-            fingerprint="",
-        )
-        program = self._choose_program()
-        if program.head != before.head:
-            raise ValueError(
-                f"warm_start=True keeps the head, which has head_units={before.head.units}; it "
-                f"cannot become {program.head.units}. Set warm_start=False to start anew."
-            )
-        head = before.of_head(state.theta)
-        theta = join([*(np.asarray(variable) for variable in program.trained), *head])
-        fixed = join(np.asarray(variable) for variable in program.fixed)
-        return TrainingState(theta, fixed, state.standardizer)
-
-    def _refuse_new_labels(self, y) -> None:
-        new = np.setdiff1d(y, self.classes_)
+    def _refuse_new_labels(self, y: np.ndarray, weights: np.ndarray) -> None:
+        new = np.setdiff1d(y[weights > 0], self.classes_)
         if len(new):
             raise ValueError(
                 f"y contains {new.tolist()}, which are not among the classes of the first fit "
                 f"{self.classes_.tolist()}. Fit a new classifier, or pass all classes at first."
             )
 
-    def _choose_program(self) -> Program:
-        """What the parameters ask for; it is remembered for prediction."""
+    def _refuse_another_head(self, head: Head, keeper: str) -> None:
+        wanted = checked_units(self.head_units), self.head_activation
+        if wanted != (head.units, head.activation):
+            raise ValueError(
+                f"{keeper} keeps the head, which has head_units={head.units} and "
+                f"head_activation={head.activation!r}; it cannot become {wanted[0]} and "
+                f"{wanted[1]!r}. Set warm_start=False and call fit to start anew."
+            )
+
+    def _training(self, X, y, weights, classes: np.ndarray | None) -> TrainingRun:
+        """All that a training works with; `classes` are those of y where none are given.
+
+        With ``on_error="nan"``, pictures that cannot be read are left out.
+        """
+        counted = np.flatnonzero(weights)
+        source = self._reading.source(self, X, counted)
+        keys, plain, failures = self._first_look(source)
+        read = self._readable(counted, failures, len(y))
+        y, weights = y[counted[read]], weights[counted[read]]
+        self.classes_ = np.unique(y) if classes is None else classes
+        rows = merge_rows([keys[i] for i in read], np.searchsorted(self.classes_, y), weights)
+        self._head, self._modes = self._wanted_head(), self._wanted_modes()
+        program = self._program()
+        self.n_trainable_params_ = count(program.shapes)
+        return TrainingRun(
+            settings=self,
+            program=program,
+            source=source,
+            rows=replace(rows, rows=read[rows.rows]),
+            classes=self.classes_,
+            plain=plain,
+            activations=self._activations_or_raise,
+            seed=self._seed,
+        )
+
+    def _first_look(self, source):
+        """Digests of what the pictures show, their activations, and what could not be read.
+
+        There are no activations where every epoch draws views of its own.
+        """
+        contents = Contents(source, self._reading.rule, open_cache(self.cache))
+        plain, failures = None, {}
+        if self.augment is not None:
+            require_pictures(source)
+        if self.augment is None or self.n_views is not None:
+            plain, failures = self._activations(source, look=contents.look)
+        unseen = [row for row in range(len(source)) if row not in failures]
+        failures = failures | contents.complete(
+            unseen, decoding_threads(self.n_jobs), self.on_error == "nan"
+        )
+        return contents.digests, plain, failures
+
+    def _readable(self, counted: np.ndarray, failures: dict, n_rows: int) -> np.ndarray:
+        """Positions in the source of what was read; tells of the rest by positions in X."""
+        failed = np.array(sorted(failures), dtype=np.intp)
+        self.failed_rows_ = counted[failed]
+        if len(failed) == len(counted):
+            raise failures[0]
+        if len(failed):
+            warn_unreadable({int(counted[row]): failures[row] for row in failed}, n_rows)
+        return np.delete(np.arange(len(counted)), failed)
+
+    # what the parameters ask for, and what is kept for prediction ---------------------------
+
+    def _wanted_cut(self) -> int | None:
         network = self._network()
-        head = Head(
-            n_features=network.features.steps[-1].shape[-1],
+        return resolve_freeze_depth(self.freeze_depth, network.features, network.stages)
+
+    def _wanted_head(self) -> Head:
+        return Head(
+            n_features=self._network().features.steps[-1].shape[-1],
             units=checked_units(self.head_units),
             activation=checked_activation(self.head_activation),
             n_classes=len(self.classes_),
         )
-        cut = resolve_freeze_depth(self.freeze_depth, network.features, network.stages)
-        self._trained = (cut, head, self.batch_norm == "train", self.head_dropout > 0)
-        return self._program()
+
+    def _wanted_modes(self) -> tuple[bool, bool]:
+        """Whether BatchNorm goes by the batch, and whether there is dropout."""
+        return self.batch_norm == "train", self.head_dropout > 0
 
     def _program(self) -> Program:
         """The compiled program of the last fit."""
-        return program_for(self._network(), *self._trained)
+        return program_for(self._network(), self._cut, self._head, *self._modes)
 
     # activations and predictions -----------------------------------------------------------
 
-    def _activations(self, source) -> tuple[np.ndarray, dict[int, ImageReadError]]:
+    def _activations(self, source, **options) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         """Activations at the cut, and what could not be read."""
-        network, cut = self._network(), self._trained[0]
+        network, cut = self._network(), self._cut
         stop = "input" if cut is None else network.features.steps[cut].name
         pooled = cut == len(network.features.steps) - 1
         what = ["features", (stop,), "avg"] if pooled else ["cut", stop]  # as the extractor's
         names = [self.backbone_.name, "input", stop]
         part = cut_part(network, cut)
+        options = {"cache": self.cache, **options}
         with progress_bar(names[0], len(source), self.verbose) as advance:
-            return self._run_frozen_or_tell(part, source, what, names, self.cache, advance)
+            return self._run_frozen_or_tell(part, source, what, names, advance=advance, **options)
+
+    def _activations_or_raise(self, source, *, kept: bool = True) -> np.ndarray:
+        """Activations of pictures that could be read before, as views of them or plain."""
+        activations, failures = self._activations(source, cache=self.cache if kept else None)
+        if failures:
+            raise failures[min(failures)]
+        return activations
 
     def _log_probabilities(self, X) -> np.ndarray:
         """Logarithms of probabilities, averaged over views with ``tta``."""
@@ -644,7 +673,7 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
     def _predicted(self, source) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         sources = [source]
         if self.tta:
-            sources = Views(self.augment, self.n_views, self._view_seed).fixed(source)
+            sources = Views(self.augment, self.n_views, self._seed).fixed(source)
         total, failures = None, {}
         for view in sources:
             activations, unread = self._activations(view)

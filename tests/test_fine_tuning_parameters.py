@@ -1,4 +1,4 @@
-"""Refused parameters of FineTunedClassifier: each message names it, its value and what is allowed."""
+"""Refused parameters of FineTunedClassifier: messages name them, values and what is allowed."""
 
 from __future__ import annotations
 
