@@ -8,9 +8,6 @@ import random
 import joblib
 import numpy as np
 import pytest
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import VotingClassifier
-from sklearn.model_selection import GridSearchCV, cross_val_predict
 
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, cache_info
 from skltransfer._warnings import UnreadableImagesWarning
@@ -128,18 +125,6 @@ def test_the_bundled_frozen_weights_are_not_in_the_pickle(X, y):
     assert b"keras" not in pickled
 
 
-def test_a_search_runs_the_frozen_part_once_for_each_picture(make, X, y, tmp_path):
-    grid = {"freeze_depth": ["all", -1, 0], "head_units": [(), (4,)]}
-    scores = []
-    for n_jobs, cache in ((1, tmp_path / "one"), (2, tmp_path / "two"), (1, None)):
-        search = GridSearchCV(make(cache=cache, epochs=1), grid, cv=3, n_jobs=n_jobs).fit(X, y)
-        scores.append(search.cv_results_["mean_test_score"])
-        if cache is not None:
-            assert set(cache_info(cache).rows_computed.values()) == {len(X)}
-    np.testing.assert_array_equal(scores[0], scores[1])
-    np.testing.assert_array_equal(scores[0], scores[2])
-
-
 def test_features_are_shared_with_the_extractor(make, tiny, X, y, tmp_path):
     PretrainedFeatureExtractor(tiny, cache=tmp_path).fit_transform(X)
     make(freeze_depth="all", cache=tmp_path).fit(X, y).predict(X)
@@ -165,13 +150,6 @@ def test_a_single_class_is_predicted(make, X):
     classifier = make().fit(X, ["only"] * 24)
     assert set(classifier.predict(X)) == {"only"}
     np.testing.assert_array_equal(classifier.predict_proba(X), np.ones((24, 1)))
-
-
-def test_it_works_in_other_estimators(make, X, y):
-    assert cross_val_predict(make(), X, y, cv=2).shape == (24,)
-    assert CalibratedClassifierCV(make(), cv=2).fit(X, y).predict_proba(X).shape == (24, 2)
-    voting = VotingClassifier([("a", make()), ("b", make(freeze_depth="all"))], voting="soft")
-    assert voting.fit(X, y).predict(X).shape == (24,)
 
 
 def test_early_stopping_keeps_the_best_epoch(make, X, y):
