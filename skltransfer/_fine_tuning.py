@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -28,6 +31,7 @@ from skltransfer._training_run import TrainingRun
 from skltransfer._views import Views, require_pictures
 from skltransfer._warnings import warn_unreadable
 from skltransfer._weighted_data import check_class_weight, merge_rows
+from skltransfer._workload import Workload, fit_progress, measure
 from skltransfer.backbones._spec import read_only
 from skltransfer.inputs import ImageReadError
 from skltransfer.network.engines import cut_part
@@ -148,7 +152,7 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         Decides random weights, the order of rows, dropout, views and the split of early stopping.
         Pass an int for the same weights in every fit.
     verbose : int, default=0
-        1 or more shows progress bars on standard error.
+        1 or more tells on standard error how long a fit will take and shows how far it is.
 
     Attributes
     ----------
@@ -335,9 +339,12 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
             if not goes_on:
                 self._start(X, weights)
             self._seed = self._drawn_seed()
-            training = self._training(X, y, weights, self.classes_ if goes_on else None)
-            self._class_totals = training.class_totals
-            self._state, self.history_ = training.run(state and state.without_optimiser())
+            self._class_totals, (self._state, self.history_) = self._train(
+                (X, y, weights),
+                self.classes_ if goes_on else None,
+                self.epochs,
+                lambda training: training.run(state and state.without_optimiser()),
+            )
             self.n_iter_ = len(self.history_["loss"])
         return self
 
@@ -384,9 +391,13 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
             else:
                 state = self._learned(y, weights, "partial_fit")
             losses = self.history_["loss"]
-            training = self._training(X, y, weights, self.classes_)
-            self._class_totals = self._class_totals + training.class_totals
-            self._state, loss = training.run_once(state, len(losses))
+            totals, (self._state, loss) = self._train(
+                (X, y, weights),
+                self.classes_,
+                1,
+                lambda training: training.run_once(state, len(losses)),
+            )
+            self._class_totals = self._class_totals + totals
             self.history_ = {"loss": [*losses, loss]}
             self.n_iter_ = len(self.history_["loss"])
         return self
@@ -559,19 +570,50 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
                 f"{wanted[1]!r}. Set warm_start=False and call fit to start anew."
             )
 
-    def _training(self, X, y, weights, classes: np.ndarray | None) -> TrainingRun:
-        """All that a training works with; `classes` are those of y where none are given.
+    def _train(self, data, classes: np.ndarray | None, n_epochs: int, run: Callable) -> tuple:
+        """Weights of the classes, and what `run` makes of the training; shows how far it is.
+
+        The `classes` are those of y where none are given.
+        """
+        X, y, weights = data
+        counted = np.flatnonzero(weights)
+        source = self._reading.source(self, X, counted)
+        if self.augment is not None:
+            require_pictures(source)
+        n_classes = len(np.unique(y[counted]) if classes is None else classes)
+        plan = partial(self._workload, source, n_classes, n_epochs)
+        with fit_progress(plan, self.verbose) as progress:
+            training = self._training(source, counted, y, weights, classes, progress)
+            return training.class_totals, run(training)
+
+    def _workload(self, source, n_classes: int, n_epochs: int) -> Workload:
+        """What a fit will take; short measurements are made."""
+        network = self._network()
+        modes = self._wanted_modes()
+        program = program_for(network, self._cut, self._wanted_head(n_classes), *modes)
+        threads = decoding_threads(self.n_jobs)
+        part, rule = cut_part(network, self._cut), self._reading.rule
+        return Workload(
+            n_rows=len(source),
+            n_epochs=n_epochs,
+            n_views=self.n_views if self.augment is not None else 1,
+            n_weights=count(program.shapes),
+            row_bytes=4 * math.prod(program.input_shape),
+            costs=measure(program, part, source, rule, self.batch_size, threads),
+        )
+
+    def _training(self, source, counted, y, weights, classes, progress) -> TrainingRun:
+        """All that a training works with.
 
         With ``on_error="nan"``, pictures that cannot be read are left out.
         """
-        counted = np.flatnonzero(weights)
-        source = self._reading.source(self, X, counted)
-        keys, plain, failures = self._first_look(source)
+        keys, plain, failures = self._first_look(source, progress.frozen)
         read = self._readable(counted, failures, len(y))
         y, weights = y[counted[read]], weights[counted[read]]
         self.classes_ = np.unique(y) if classes is None else classes
         rows = merge_rows([keys[i] for i in read], np.searchsorted(self.classes_, y), weights)
-        self._head, self._modes = self._wanted_head(), self._wanted_modes()
+        self._head = self._wanted_head(len(self.classes_))
+        self._modes = self._wanted_modes()
         program = self._program()
         self.n_trainable_params_ = count(program.shapes)
         return TrainingRun(
@@ -581,26 +623,26 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
             rows=replace(rows, rows=read[rows.rows]),
             classes=self.classes_,
             plain=plain,
-            activations=self._activations_or_raise,
+            activations=partial(self._activations_or_raise, advance=progress.frozen),
             seed=self._seed,
+            progress=progress,
         )
 
-    def _first_look(self, source):
+    def _first_look(self, source, advance: Callable):
         """Digests of what the pictures show, their activations, and what could not be read.
 
         There are no activations where every epoch draws views of its own.
         """
         contents = Contents(source, self._reading.rule, open_cache(self.cache))
         plain, failures = None, {}
-        if self.augment is not None:
-            require_pictures(source)
         if self.augment is None or self.n_views is not None:
-            plain, failures = self._activations(source, look=contents.look)
+            plain, failures = self._activations(source, advance, look=contents.look)
+            advance = _nothing  # it is told of all rows
         unseen = [row for row in range(len(source)) if row not in failures]
-        failures = failures | contents.complete(
-            unseen, decoding_threads(self.n_jobs), self.on_error == "nan"
+        unread = contents.complete(
+            unseen, decoding_threads(self.n_jobs), self.on_error == "nan", advance
         )
-        return contents.digests, plain, failures
+        return contents.digests, plain, failures | unread
 
     def _readable(self, counted: np.ndarray, failures: dict, n_rows: int) -> np.ndarray:
         """Positions in the source of what was read; tells of the rest by positions in X."""
@@ -618,12 +660,12 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         network = self._network()
         return resolve_freeze_depth(self.freeze_depth, network.features, network.stages)
 
-    def _wanted_head(self) -> Head:
+    def _wanted_head(self, n_classes: int) -> Head:
         return Head(
             n_features=self._network().features.steps[-1].shape[-1],
             units=checked_units(self.head_units),
             activation=checked_activation(self.head_activation),
-            n_classes=len(self.classes_),
+            n_classes=n_classes,
         )
 
     def _wanted_modes(self) -> tuple[bool, bool]:
@@ -636,7 +678,9 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
 
     # activations and predictions -----------------------------------------------------------
 
-    def _activations(self, source, **options) -> tuple[np.ndarray, dict[int, ImageReadError]]:
+    def _activations(
+        self, source, advance: Callable[[int], None], **options
+    ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         """Activations at the cut, and what could not be read."""
         network, cut = self._network(), self._cut
         stop = "input" if cut is None else network.features.steps[cut].name
@@ -645,12 +689,14 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         names = [self.backbone_.name, "input", stop]
         part = cut_part(network, cut)
         options = {"cache": self.cache, **options}
-        with progress_bar(names[0], len(source), self.verbose) as advance:
-            return self._run_frozen_or_tell(part, source, what, names, advance=advance, **options)
+        return self._run_frozen_or_tell(part, source, what, names, advance=advance, **options)
 
-    def _activations_or_raise(self, source, *, kept: bool = True) -> np.ndarray:
-        """Activations of pictures that could be read before, as views of them or plain."""
-        activations, failures = self._activations(source, cache=self.cache if kept else None)
+    def _activations_or_raise(self, source, advance: Callable, kept: bool = True) -> np.ndarray:
+        """Activations of pictures that could be read before; views drawn anew are not kept."""
+        if kept:
+            activations, failures = self._activations(source, advance)
+        else:
+            activations, failures = self._activations(source, _nothing, cache=None)
         if failures:
             raise failures[min(failures)]
         return activations
@@ -661,11 +707,13 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         source = self._reading.source(self, X)
         failures: dict[int, ImageReadError] = {}
         blocks = []
-        for start in range(0, len(source), _ROWS_PREDICTED_TOGETHER):
-            rows = np.arange(start, min(start + _ROWS_PREDICTED_TOGETHER, len(source)))
-            block, unread = self._predicted(source.take(rows))
-            blocks.append(block)
-            failures.update({start + row: why for row, why in unread.items()})
+        with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
+            for start in range(0, len(source), _ROWS_PREDICTED_TOGETHER):
+                rows = np.arange(start, min(start + _ROWS_PREDICTED_TOGETHER, len(source)))
+                block, unread = self._predicted(source.take(rows))
+                advance(len(rows))
+                blocks.append(block)
+                failures.update({start + row: why for row, why in unread.items()})
         if failures:
             warn_unreadable(failures, len(source))
         return np.concatenate(blocks)
@@ -676,10 +724,14 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
             sources = Views(self.augment, self.n_views, self._seed).fixed(source)
         total, failures = None, {}
         for view in sources:
-            activations, unread = self._activations(view)
+            activations, unread = self._activations(view, _nothing)
             failures.update(unread)
             logits = logits_of(self._program(), self._state, activations)[0]
             scores = log_softmax(logits.astype(np.float64))
             total = scores if total is None else np.logaddexp(total, scores)
         total[list(failures)] = np.nan  # an activation such as ReLU may have swallowed it
         return total - np.log(len(sources)), failures
+
+
+def _nothing(n_rows: int) -> None:
+    """Tell nobody how many rows were done."""

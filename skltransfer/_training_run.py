@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from skltransfer._progress import progress_bar
 from skltransfer._views import Views
 from skltransfer._weighted_data import WeightedRows, class_factors, split_by_weight
+from skltransfer._workload import FitProgress
 from skltransfer.network.fitting import (
     Examples,
     Optimisation,
@@ -58,6 +58,8 @@ class TrainingRun:
         From a source, and whether to keep them in the cache, to its activations at the cut.
     seed : int
         Decides everything random.
+    progress : FitProgress
+        Told what is done.
     """
 
     settings: Any
@@ -68,6 +70,7 @@ class TrainingRun:
     plain: np.ndarray | None
     activations: Any
     seed: int
+    progress: FitProgress
 
     @property
     def class_totals(self) -> np.ndarray:
@@ -98,8 +101,10 @@ class TrainingRun:
         examples = self._examples(self.rows, factors)
         state = self.initial_state(examples) if state is None else state
         how, schedule = self._optimisation(), Schedule(settings.learning_rate, 1, "constant")
-        loss = run_epoch(self.program, state, examples, how, schedule, epoch)
+        advance = self.progress.trained
+        loss = run_epoch(self.program, state, examples, how, schedule, epoch, advance)
         self._require_finite(loss, epoch)
+        self.progress.epoch({"loss": [loss]})
         self._finish(state, examples)
         return state.as_arrays(), loss
 
@@ -120,6 +125,7 @@ class TrainingRun:
             features = standardizer(features)
             arrays = convex_head(head, features, examples.targets, examples.weights, self.seed)
             state.theta = join([*pretrained, *arrays])
+        self.progress.started(len(examples))
         return state
 
     def _initial_features(self, state: TrainingState, examples: Examples) -> np.ndarray:
@@ -141,19 +147,17 @@ class TrainingRun:
         n_steps = settings.epochs * steps_per_epoch(len(training), settings.batch_size)
         schedule = Schedule(settings.learning_rate, n_steps, settings.schedule)
         history: dict[str, list[float]] = {"loss": []}
-        best = None
-        total = settings.epochs * len(training)
-        with progress_bar("fine-tuning", total, settings.verbose) as advance:
-            for epoch in range(settings.epochs):
-                loss = run_epoch(self.program, state, training, how, schedule, epoch, advance)
-                self._require_finite(loss, epoch)
-                history["loss"].append(loss)
-                if validation is None:
-                    continue
+        best, advance = None, self.progress.trained
+        for epoch in range(settings.epochs):
+            loss = run_epoch(self.program, state, training, how, schedule, epoch, advance)
+            self._require_finite(loss, epoch)
+            history["loss"].append(loss)
+            if validation is not None:
                 self._finish(state, training)
                 best = self._validate(state, validation, best, history)
-                if best.stale >= settings.n_iter_no_change:
-                    break
+            self.progress.epoch(history)
+            if best is not None and best.stale >= settings.n_iter_no_change:
+                break
         if best is not None:
             return best.state, history
         self._finish(state, training)
