@@ -114,6 +114,7 @@ class BackboneEstimator(BaseEstimator):
         names: list[str],
         cache,
         advance: Callable[[int], None],
+        look: Callable[[int, np.ndarray], None] = lambda row, pixels: None,
     ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         """As `_run_frozen`, and what could not be read instead of a warning."""
         one_pass = ActivationPass(
@@ -123,10 +124,11 @@ class BackboneEstimator(BaseEstimator):
             cache=open_cache(cache),
             group=self._group(what),
             segment=":".join(names),
-            n_threads=_decoding_threads(self.n_jobs),
+            n_threads=decoding_threads(self.n_jobs),
             rows_in_flight=self.batch_size,
             keep_going=self.on_error == "nan",
             advance=advance,
+            look=look,
         )
         return one_pass.run(), one_pass.failures
 
@@ -201,6 +203,6 @@ def _require_sizes(name: str, value, lengths: tuple[int, ...]) -> None:
         raise ValueError(f"{name}={value!r} must be None or positive ints {shapes}.")
 
 
-def _decoding_threads(n_jobs: int | None) -> int:
+def decoding_threads(n_jobs: int | None) -> int:
     """Threads for reading pictures: one for each core unless told otherwise."""
     return effective_n_jobs(-1 if n_jobs is None else n_jobs)
