@@ -1,12 +1,13 @@
 """One pass of pictures through a frozen part of the network, through the activation cache.
 
 Pictures are read in threads while the network computes. Each distinct one is computed once: rows
-that the cache has are not even decoded, and rows that another process computes are waited for.
+that the cache has are not even decoded, rows that it has of an earlier layer are computed from
+there, and rows that another process computes are waited for.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,8 +18,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from skltransfer._activation_cache import ActivationCache, Claim, NullCache
+from skltransfer._ways import Way
 from skltransfer.inputs import ImageReadError, PixelRule
-from skltransfer.network.engines import FrozenPart
 
 _ROWS_LOOKED_UP_TOGETHER = 32
 _ROWS_READ_TOGETHER = 4
@@ -33,7 +34,8 @@ class Block:
 
     rows: list[int]
     claim: Claim
-    pixels: np.ndarray
+    way: Way
+    inputs: np.ndarray
 
 
 @dataclass
@@ -57,16 +59,20 @@ class ActivationPass:
     ----------
     source : ImageSource or RowSource
         The pictures.
-    part : FrozenPart
-        What is computed.
+    ways : sequence of Way
+        From where rows can be computed: the shortest way first, that from pixels last.
+    output_shape : tuple of int
+        Shape of a row.
+    block_rows : int
+        Rows that run through the network together.
     rule : PixelRule
         How pictures are read.
     cache : ActivationCache or NullCache
         Where rows are looked up and kept.
     group : bytes
         Name of all that an activation depends on but the picture.
-    segment : str
-        Name under which the work is counted.
+    claims : bytes
+        Name under which rows are claimed: that of all activations computed along the same ways.
     n_threads : int
         Threads that read pictures.
     rows_in_flight : int
@@ -79,20 +85,25 @@ class ActivationPass:
         Shown every picture that is decoded, as (row, pixels), by several threads.
     failures : dict of int to ImageReadError
         The rows that could not be read.
+    computed : Counter of str
+        How many rows were computed from where.
     """
 
     source: Any
-    part: FrozenPart
+    ways: Sequence[Way]
+    output_shape: tuple[int, ...]
+    block_rows: int
     rule: PixelRule
     cache: ActivationCache | NullCache
     group: bytes
-    segment: str
+    claims: bytes
     n_threads: int = 1
     rows_in_flight: int = 32
     keep_going: bool = False
     advance: Callable[[int], None] = lambda n_rows: None
     look: Callable[[int, np.ndarray], None] = lambda row, pixels: None
     failures: dict[int, ImageReadError] = field(default_factory=dict)
+    computed: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         n_rows = len(self.source)
@@ -100,14 +111,14 @@ class ActivationPass:
         self._first_of: dict[bytes, int] = {}
         self._copies: list[tuple[int, int]] = []
         self._held: list[Claim] = []
-        self._out = np.empty((n_rows, *self.part.output_shape), np.float32)
+        self._out = np.empty((n_rows, *self.output_shape), np.float32)
 
     def run(self) -> np.ndarray:
         """Compute the activations of all rows.
 
         Returns
         -------
-        ndarray of shape (n, *part.output_shape), dtype float32
+        ndarray of shape (n, *output_shape), dtype float32
             NaN in the rows that could not be read.
 
         Raises
@@ -126,11 +137,10 @@ class ActivationPass:
         return self._out
 
     def _run(self, pool: ThreadPoolExecutor) -> None:
-        claimed_by_others = self._compute(pool, self._missing(pool))
-        while claimed_by_others:
-            self.cache.wait(self.group, self._keys_of(claimed_by_others))
-            still_missing = self._gather(claimed_by_others)
-            claimed_by_others = self._compute(pool, still_missing)
+        put_off = self._compute(pool, self._missing(pool))
+        while put_off:
+            self.cache.wait(self.claims, self._keys_of(put_off))
+            put_off = self._compute(pool, self._gather(put_off))
 
     # What is there already -----------------------------------------------------------------
 
@@ -190,33 +200,66 @@ class ActivationPass:
     # What is computed ----------------------------------------------------------------------
 
     def _compute(self, pool: ThreadPoolExecutor, rows: Iterable[int]) -> list[int]:
-        """Compute what nobody else has claimed; return what others have."""
-        claimed_by_others: list[int] = []
-        pieces = self._pieces(self._claimed_blocks(rows, claimed_by_others))
-        rows_ahead = max(self.rows_in_flight, 2 * self.part.block_rows)
+        """Compute what can be computed now; return the rows to look at again.
+
+        These are being computed by others, or have been since somebody looked.
+        """
+        put_off: list[int] = []
+        pieces = self._pieces(self._claimed_blocks(rows, put_off))
+        rows_ahead = max(self.rows_in_flight, 2 * self.block_rows)
         for piece in _map_ahead(pool, self._read, pieces, rows_ahead // _ROWS_READ_TOGETHER - 1):
             if piece.is_last:
                 self._finish(piece.block)
-        return claimed_by_others
+        return put_off
 
-    def _claimed_blocks(self, rows: Iterable[int], claimed_by_others: list[int]) -> Iterator[Block]:
-        for chunk in _batched(rows, self.part.block_rows):
-            claim = self.cache.claim(self.group, self._keys_of(chunk))
+    def _claimed_blocks(self, rows: Iterable[int], put_off: list[int]) -> Iterator[Block]:
+        for number, chunk in self._chunks(rows):
+            claim = self.cache.claim(self.claims, self._keys_of(chunk))
             self._held.append(claim)
-            mine = [row for row, free in zip(chunk, claim.mine, strict=True) if free]
-            claimed_by_others.extend(
-                r for r, free in zip(chunk, claim.mine, strict=True) if not free
-            )
-            if mine:
-                yield Block(mine, claim, self._empty_pixels(len(mine)))
+            block = self._block(number, chunk, claim)
+            put_off.extend(sorted(set(chunk) - set(block.rows)))
+            if block.rows:
+                yield block
             else:
                 self._give_back(claim)
 
-    def _empty_pixels(self, n_rows: int) -> np.ndarray:
-        """Room for a block of which `n_rows` rows will be read; the others are black."""
-        pixels = np.empty((self.part.block_rows, *self.part.input_shape), np.float32)
-        pixels[n_rows:] = 0
-        return pixels
+    def _chunks(self, rows: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
+        """Rows that go the same way, by its number, as many together as a block takes."""
+        waiting: list[list[int]] = [[] for _ in self.ways]
+        for stretch in _batched(rows, _ROWS_LOOKED_UP_TOGETHER):
+            for row, number in zip(stretch, self._numbers_of_ways(stretch), strict=True):
+                waiting[number].append(row)
+                if len(waiting[number]) == self.block_rows:
+                    yield number, waiting[number]
+                    waiting[number] = []
+        yield from ((number, chunk) for number, chunk in enumerate(waiting) if chunk)
+
+    def _numbers_of_ways(self, rows: list[int]) -> list[int]:
+        """For each row the shortest way whose start the cache has."""
+        last = len(self.ways) - 1
+        numbers = np.full(len(rows), last)
+        if self.cache.keeps_rows:
+            for number, way in enumerate(self.ways[:last]):
+                open_ones = np.flatnonzero(numbers == last)
+                held = self.cache.contains(way.start, self._keys_of([rows[i] for i in open_ones]))
+                numbers[open_ones[held]] = number
+        return numbers.tolist()
+
+    def _block(self, number: int, chunk: list[int], claim: Claim) -> Block:
+        """Of `chunk` what is this pass's to compute, along the way that was chosen for it."""
+        way = self.ways[number]
+        rows = [row for row, is_mine in zip(chunk, claim.mine, strict=True) if is_mine]
+        if self.cache.keeps_rows:
+            held = self.cache.contains(self.group, self._keys_of(rows))
+            now = self._numbers_of_ways(rows)
+            rows = [row for row, h, n in zip(rows, held, now, strict=True) if not h and n == number]
+        inputs = np.empty((self.block_rows, *way.part().input_shape), np.float32)
+        if way.start is not None:
+            found = self.cache.gather(way.start, self._keys_of(rows), inputs[: len(rows)])
+            rows = [row for row, hit in zip(rows, found, strict=True) if hit]
+            inputs[: len(rows)] = inputs[np.flatnonzero(found)]
+        inputs[len(rows) :] = 0
+        return Block(rows, claim, way, inputs)
 
     def _pieces(self, blocks: Iterable[Block]) -> Iterator[Piece]:
         for block in blocks:
@@ -226,7 +269,9 @@ class ActivationPass:
 
     def _read(self, piece: Piece) -> Piece:
         """Decode a few pictures; runs in a thread of its own."""
-        rows, pixels = piece.block.rows, piece.block.pixels
+        if piece.block.way.start is not None:
+            return piece
+        rows, pixels = piece.block.rows, piece.block.inputs
         for positions in [[p] for p in piece.positions] if self.keep_going else [piece.positions]:
             start, stop = positions[0], positions[-1] + 1
             try:
@@ -246,15 +291,24 @@ class ActivationPass:
 
     def _finish(self, block: Block) -> None:
         """Run the network on a block and keep its rows."""
-        activations = self.part(block.pixels, len(block.rows))
-        readable = [i for i, row in enumerate(block.rows) if row not in self.failures]
-        self.cache.count_work(self.segment, len(readable))
+        activations, *passing = block.way.part().with_passing(block.inputs)
+        activations = np.asarray(activations)[: len(block.rows)]
         self._out[block.rows] = activations
+        readable = [i for i, row in enumerate(block.rows) if row not in self.failures]
         if readable:
+            self._count(block.way, len(readable))
             keys = self._keys_of([block.rows[i] for i in readable])
+            for group, rows in zip(block.way.kept, passing, strict=True):
+                if group is not None:
+                    self.cache.put(group, keys, np.asarray(rows)[readable])
             self.cache.put(self.group, keys, activations[readable])
         self._give_back(block.claim)
         self.advance(len(block.rows))
+
+    def _count(self, way: Way, n_rows: int) -> None:
+        self.computed[way.name] += n_rows
+        for segment in way.segments:
+            self.cache.count_work(segment, n_rows)
 
     def _give_back(self, claim: Claim) -> None:
         claim.release()

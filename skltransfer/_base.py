@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, ClassVar
@@ -18,16 +18,25 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skltransfer._activation_cache import open_cache
 from skltransfer._activations import ActivationPass
-from skltransfer._progress import progress_bar
+from skltransfer._progress import tell
 from skltransfer._reading import fit_reading
-from skltransfer._warnings import warn_unreadable
+from skltransfer._ways import Way, explained, ways_to
 from skltransfer.backbones._registry import adopt, is_keras_model, registered, resolve
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.inputs import ImageReadError, decoder_fingerprint
-from skltransfer.network.engines import FrozenPart, engine_facts
+from skltransfer.network.engines import block_rows, engine_facts
 from skltransfer.network.runtime import Network, network_of
+from skltransfer.network.trunk import (
+    Station,
+    is_end,
+    name_of,
+    row_shape,
+    stations_before,
+)
 
 _CARRIED = "_carried_backbone"
+_EXPLAINS = 2
+"""From this `verbose` on it is told what is kept, and why."""
 
 
 class Number(Interval):
@@ -84,53 +93,89 @@ class BackboneEstimator(BaseEstimator):
     def _network(self) -> Network:
         return network_of(self.backbone_, self._reading.rule.size)
 
-    def _run_frozen(self, part: FrozenPart, source, what: list, names: list[str]) -> np.ndarray:
-        """Run all rows of `source` through `part`, what is cached excepted.
+    def _activations_at(
+        self,
+        cut: int | None,
+        source,
+        advance: Callable[[int], None],
+        *,
+        wanted: Collection[int] = (),
+        foresees: bool = True,
+        keeps: bool = True,
+        look: Callable[[int, np.ndarray], None] = lambda row, pixels: None,
+    ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
+        """Activations at `cut`, and what could not be read.
 
         Parameters
         ----------
-        part : FrozenPart
-            From pixels to rows of numbers.
-        source : ImageSource or RowSource
+        cut : int or None
+            Last frozen step; None: pixels.
+        source : ImageSource, RowSource or ViewedSource
             The pictures.
-        what : list
-            What `part` computes, in JSON's types.
-        names : list of str
-            Backbone, start and end of the part, under which its work is counted.
+        advance : callable
+            Told how many rows were done.
+        wanted : collection of int
+            Steps on the way whose outputs are kept too.
+        foresees : bool, default=True
+            Whether to keep also what passes on the way and saves work if other cuts follow.
+        keeps : bool, default=True
+            Whether the cache is used at all.
+        look : callable, optional
+            Shown every picture that is decoded, as (row, pixels).
         """
-        with progress_bar(names[0], len(source), self.verbose) as advance:
-            rows, failures = self._run_frozen_or_tell(
-                part, source, what, names, self.cache, advance
-            )
-        if failures:
-            warn_unreadable(failures, len(source))
-        return rows
+        network = self._network()
+        stations = stations_before(network, cut)
+        kept = self._kept_ahead(stations, len(source)) if foresees and keeps else set()
+        ways = ways_to(network, cut, self._group_at, kept | set(wanted))
+        shape, group, claims = row_shape(network, cut), self._group_at(cut), self._group(["trunk"])
+        one_pass = self._pass(source, ways, shape, group, claims, advance, keeps=keeps, look=look)
+        rows = one_pass.run()
+        if self.verbose >= _EXPLAINS:
+            name = name_of(network, cut)
+            tell(explained(name, len(source), one_pass.computed, stations, kept))
+        return rows, one_pass.failures
 
-    def _run_frozen_or_tell(
+    def _kept_ahead(self, stations: list[Station], n_rows: int) -> set[int]:
+        """Steps whose outputs are kept unasked, if half of the cache is left for what is asked."""
+        chosen = [station for station in stations if station.worth_keeping]
+        n_bytes = n_rows * sum(station.n_bytes for station in chosen)
+        has_room = open_cache(self.cache).has_room_to_spare(n_bytes)
+        return {station.stop for station in chosen} if has_room else set()
+
+    def _pass(
         self,
-        part: FrozenPart,
         source,
-        what: list,
-        names: list[str],
-        cache,
+        ways: Sequence[Way],
+        shape: tuple[int, ...],
+        group: bytes,
+        claims: bytes,
         advance: Callable[[int], None],
+        *,
+        keeps: bool = True,
         look: Callable[[int, np.ndarray], None] = lambda row, pixels: None,
-    ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
-        """As `_run_frozen`, and what could not be read instead of a warning."""
-        one_pass = ActivationPass(
+    ) -> ActivationPass:
+        """One pass with the estimator's settings; see `ActivationPass`."""
+        return ActivationPass(
             source=source,
-            part=part,
+            ways=ways,
+            output_shape=shape,
+            block_rows=block_rows(),
             rule=self._reading.rule,
-            cache=open_cache(cache),
-            group=self._group(what),
-            segment=":".join(names),
+            cache=open_cache(self.cache if keeps else None),
+            group=group,
+            claims=claims,
             n_threads=decoding_threads(self.n_jobs),
             rows_in_flight=self.batch_size,
             keep_going=self.on_error == "nan",
             advance=advance,
             look=look,
         )
-        return one_pass.run(), one_pass.failures
+
+    def _group_at(self, cut: int | None) -> bytes:
+        """Group of the activations at `cut`; the pooled features are those of the extractor."""
+        network = self._network()
+        stop = name_of(network, cut)
+        return self._group(["features", (stop,), "avg"] if is_end(network, cut) else ["cut", stop])
 
     def _group(self, what: list) -> bytes:
         """Name of all that an activation depends on but the picture."""

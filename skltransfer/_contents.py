@@ -15,6 +15,7 @@ import numpy as np
 
 from skltransfer._activation_cache import ActivationCache, NullCache
 from skltransfer._activations import ActivationPass
+from skltransfer._ways import Way
 from skltransfer.inputs import ImageReadError, PixelRule, decoder_fingerprint
 from skltransfer.inputs._digests import digest_array
 from skltransfer.network.engines import FrozenPart
@@ -101,13 +102,16 @@ class Contents:
     def _decode(self, rows: list[int], n_threads: int, keep_going: bool, advance: Callable):
         """Decode some rows without computing anything from them."""
         shape = (*self.rule.size, 3)
+        part = FrozenPart(lambda block: block[:, 0, 0, :0], shape, (0,), block_rows=4)
         one_pass = ActivationPass(
             source=self.source.take(rows),
-            part=FrozenPart(lambda block: block[:, 0, 0, :0], shape, (0,), block_rows=4),
+            ways=[Way("pixels", lambda: part)],
+            output_shape=(0,),
+            block_rows=part.block_rows,
             rule=self.rule,
             cache=NullCache(),
             group=b"",
-            segment="",
+            claims=b"",
             n_threads=n_threads,
             keep_going=keep_going,
             advance=advance,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -10,8 +11,13 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skltransfer._base import BackboneEstimator
+from skltransfer._progress import progress_bar
+from skltransfer._warnings import warn_unreadable
+from skltransfer._ways import Way
+from skltransfer.inputs import ImageReadError
 from skltransfer.network.engines import feature_part, outputs_of
 from skltransfer.network.pooling import n_features
+from skltransfer.network.trunk import name_of
 
 
 class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
@@ -241,9 +247,26 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         """
         check_is_fitted(self)
         source = self._reading.source(self, X)
-        part = feature_part(self._network(), self.layers_, self.pooling)
-        names = [self.backbone_.name, "input", *self.layers_]
-        return self._run_frozen(part, source, ["features", self.layers_, self.pooling], names)
+        with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
+            rows, failures = self._features(source, advance)
+        if failures:
+            warn_unreadable(failures, len(source))
+        return rows
+
+    def _features(self, source, advance) -> tuple[np.ndarray, dict[int, ImageReadError]]:
+        """Features, and what could not be read.
+
+        Those that a fine-tuned classifier with a frozen backbone works with are shared with it.
+        """
+        network = self._network()
+        end = len(network.features.steps) - 1
+        if (self.layers_, self.pooling) == ((name_of(network, end),), "avg"):
+            return self._activations_at(end, source, advance, foresees=False)
+        part = partial(feature_part, network, self.layers_, self.pooling)
+        way = Way("pixels", part, (":".join([self.backbone_.name, "input", *self.layers_]),))
+        group = self._group(["features", self.layers_, self.pooling])
+        one_pass = self._pass(source, [way], (self._n_features_out,), group, group, advance)
+        return one_pass.run(), one_pass.failures
 
     def get_feature_names_out(self, input_features=None):
         """Names of the features: the layer they come from and the channel.

@@ -34,12 +34,12 @@ from skltransfer._weighted_data import check_class_weight, merge_rows
 from skltransfer._workload import Workload, fit_progress, measure
 from skltransfer.backbones._spec import read_only
 from skltransfer.inputs import ImageReadError
-from skltransfer.network.engines import cut_part
 from skltransfer.network.export import keras_classifier
 from skltransfer.network.fitting import TrainingState, logits_of
 from skltransfer.network.freezing import resolve_freeze_depth
 from skltransfer.network.heads import Head, log_softmax
 from skltransfer.network.training import Program, count, join, program_for
+from skltransfer.network.trunk import trunk_part
 
 _ROWS_PREDICTED_TOGETHER = 256
 
@@ -592,7 +592,7 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         modes = self._wanted_modes()
         program = program_for(network, self._cut, self._wanted_head(n_classes), *modes)
         threads = decoding_threads(self.n_jobs)
-        part, rule = cut_part(network, self._cut), self._reading.rule
+        part, rule = trunk_part(network, None, self._cut), self._reading.rule
         return Workload(
             n_rows=len(source),
             n_epochs=n_epochs,
@@ -682,21 +682,14 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         self, source, advance: Callable[[int], None], **options
     ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         """Activations at the cut, and what could not be read."""
-        network, cut = self._network(), self._cut
-        stop = "input" if cut is None else network.features.steps[cut].name
-        pooled = cut == len(network.features.steps) - 1
-        what = ["features", (stop,), "avg"] if pooled else ["cut", stop]  # as the extractor's
-        names = [self.backbone_.name, "input", stop]
-        part = cut_part(network, cut)
-        options = {"cache": self.cache, **options}
-        return self._run_frozen_or_tell(part, source, what, names, advance=advance, **options)
+        return self._activations_at(self._cut, source, advance, **options)
 
     def _activations_or_raise(self, source, advance: Callable, kept: bool = True) -> np.ndarray:
         """Activations of pictures that could be read before; views drawn anew are not kept."""
         if kept:
             activations, failures = self._activations(source, advance)
         else:
-            activations, failures = self._activations(source, _nothing, cache=None)
+            activations, failures = self._activations(source, _nothing, keeps=False)
         if failures:
             raise failures[min(failures)]
         return activations

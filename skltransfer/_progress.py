@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -82,3 +83,8 @@ def progress_bar(
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield RichBar(progress, progress.add_task(title, total=total, told=""))
+
+
+def tell(message: str) -> None:
+    """Say something on standard error, where progress is shown."""
+    print(f"skltransfer: {message}", file=sys.stderr)

@@ -14,6 +14,7 @@ from numpy.testing import assert_array_equal
 from skltransfer import PretrainedFeatureExtractor
 from skltransfer._activation_cache import NullCache, open_cache
 from skltransfer._activations import ActivationPass
+from skltransfer._ways import Way
 from skltransfer.inputs import ImageReadError, PixelRule
 from skltransfer.network.engines import FrozenPart
 
@@ -70,11 +71,17 @@ class Doubling:
 
 def one_pass(source, cache, run=None, **options):
     part = FrozenPart(run or Doubling(), (1, 1, 1), (1,), BLOCK_ROWS)
-    options = {"n_threads": 3, "rows_in_flight": 8, **options}
-    rule = PixelRule((1, 1))
-    return ActivationPass(
-        source=source, part=part, rule=rule, cache=cache, group=GROUP, segment="all", **options
-    )
+    given = {
+        "ways": [Way("pixels", lambda: part, ("all",))],
+        "output_shape": part.output_shape,
+        "block_rows": BLOCK_ROWS,
+        "group": GROUP,
+        "claims": GROUP,
+        "n_threads": 3,
+        "rows_in_flight": 8,
+        **options,
+    }
+    return ActivationPass(source=source, rule=PixelRule((1, 1)), cache=cache, **given)
 
 
 @pytest.fixture(params=["cached", "uncached"])

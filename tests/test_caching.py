@@ -14,7 +14,7 @@ def test_each_picture_is_computed_once(tiny, tmp_path):
         extractor = PretrainedFeatureExtractor(tiny, cache=tmp_path).fit(PICTURES)
         extractor.transform(np.concatenate([PICTURES, PICTURES[:2]]))
         extractor.transform(PICTURES[::-1])
-    assert list(cache_info(tmp_path).rows_computed.values()) == [len(PICTURES)]
+    assert set(cache_info(tmp_path).rows_computed.values()) == {len(PICTURES)}
     assert cache_info(tmp_path).entries == len(PICTURES)
 
 

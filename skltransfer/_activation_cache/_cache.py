@@ -174,6 +174,10 @@ class ActivationCache:
         """Count rows that ran through a segment of the network."""
         self._work.add(segment, rows)
 
+    def has_room_to_spare(self, n_bytes: int) -> bool:
+        """Whether half of the budget stays free when `n_bytes` more are kept."""
+        return self._rows.n_bytes + n_bytes <= self._budget // 2
+
     def info(self) -> CacheInfo:
         """Return what the cache holds and has done."""
         return CacheInfo(

@@ -48,6 +48,10 @@ class NullCache:
         """Count rows that ran through a segment of the network."""
         self._work.add(segment, rows)
 
+    def has_room_to_spare(self, n_bytes: int) -> bool:
+        """Have no room."""
+        return False
+
     def info(self) -> CacheInfo:
         """Return the work that was counted."""
         return CacheInfo(location=None, rows_computed=self._work.total())

@@ -27,7 +27,7 @@ class ViewedSource:
     source : ImageSource
         The pictures.
     view : callable
-        From (pixels, number, random generator) to pixels.
+        From (pixels, number, random generator) to pixels; number 0 changes nothing.
     name : str
         Description of `view`, for the content's digest.
     number : int or None
@@ -56,8 +56,12 @@ class ViewedSource:
             out[position] = self.view(out[position].copy(), number, drawn)
 
     def digest(self, index: int) -> bytes:
-        """What is stored of the picture, and what the view depends on beside it."""
-        return self._described(self.source.digest(index))
+        """What is stored of the picture, and what the view depends on beside it.
+
+        View 0 is the picture itself.
+        """
+        stored = self.source.digest(index)
+        return stored if self.number == 0 else self._described(stored)
 
     def _described(self, content: bytes) -> bytes:
         described = f"{self.name} {self.number} {self.seed}".encode()

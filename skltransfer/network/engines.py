@@ -31,34 +31,23 @@ class FrozenPart:
         Shapes of one row.
     block_rows : int
         Rows of a block.
+    run_all : callable or None
+        As `run`, and gives tensors: first the same, then what passes on the way.
     """
 
     run: Callable[[np.ndarray], np.ndarray]
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     block_rows: int
+    run_all: Callable[[np.ndarray], tuple] | None = None
 
     def __call__(self, block: np.ndarray, n_rows: int) -> np.ndarray:
         """Compute a block of which the first `n_rows` rows are real."""
         return self.run(block)[:n_rows]
 
-
-def cut_part(network: Network, cut: int | None) -> FrozenPart:
-    """From pixels to the activations at step `cut`; pixels as they are where nothing is frozen."""
-    if cut is None:
-        shape = (*network.input_size, 3)
-        return FrozenPart(lambda block: block, shape, shape, block_rows())
-    if cut == len(network.features.steps) - 1:
-        return feature_part(network, (network.features.steps[cut].name,), "avg")
-    return network.part(("cut", cut), lambda: _compile_cut(network, cut))
-
-
-def _compile_cut(network: Network, cut: int) -> FrozenPart:
-    def compute(pixels):
-        pixels = network.preprocess(pixels)
-        return run_steps(network.features, None, [cut], pixels, network.arrays)[0]
-
-    return compile_part(compute, (*network.input_size, 3))
+    def with_passing(self, block: np.ndarray) -> tuple:
+        """Outputs of a whole block, and what passes on the way; arrays, or tensors not copied."""
+        return (self.run(block),) if self.run_all is None else self.run_all(block)
 
 
 def outputs_of(network: Network, layers: tuple[str, ...]) -> tuple[Graph, list[int]]:
@@ -120,7 +109,10 @@ def _compile_features(network: Network, layers: tuple[str, ...], pooling: str) -
 
 
 def compile_part(compute: Callable, input_shape: tuple[int, ...]) -> FrozenPart:
-    """Compile a function of one float32 tensor of rows of `input_shape`."""
+    """Compile a function of one float32 tensor of rows of `input_shape`.
+
+    It gives a tensor, or a tuple of it and of what passes on the way.
+    """
     n_rows = block_rows()
     function = compile_function(compute, [(n_rows, *input_shape)])
     return FrozenPart(
@@ -128,6 +120,7 @@ def compile_part(compute: Callable, input_shape: tuple[int, ...]) -> FrozenPart:
         tuple(input_shape),
         function.shapes[0][1:],
         n_rows,
+        function,
     )
 
 

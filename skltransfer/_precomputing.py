@@ -1,0 +1,203 @@
+"""Filling the activation cache before a search."""
+
+from __future__ import annotations
+
+import difflib
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skltransfer._activation_cache import CacheInfo
+from skltransfer._caching import cache_info
+from skltransfer._fine_tuning import FineTunedClassifier
+from skltransfer._progress import progress_bar
+from skltransfer._views import Views
+from skltransfer._warnings import warn_unreadable, warn_user
+from skltransfer.inputs import ImageReadError
+from skltransfer.network.freezing import resolve_freeze_depth
+from skltransfer.network.runtime import Network
+from skltransfer.network.trunk import stations_before
+
+_ROWS_TOGETHER = 256
+
+
+def precompute(X, freeze_depths, **settings) -> CacheInfo:
+    """Run pictures through the frozen layers once, for all depths that a search will try.
+
+    Every picture is read once and runs through each layer once; what is kept are the entries that
+    later fits, predictions and searches with the same settings look up, bit for bit. A search
+    does this by itself as it goes. Calling it first shows how long it takes, and lets many
+    workers start with everything there.
+
+    Parameters
+    ----------
+    X : array-like
+        All pictures of the search, as :class:`FineTunedClassifier` takes them: an array, or a
+        list or column of paths, bytes, PIL images and arrays, or flattened pictures with
+        ``image_shape``. Rows of plain numbers are refused, since each training set scales them
+        in its own way.
+    freeze_depths : list of int, float and str
+        Values of ``freeze_depth``; a single one is taken as a list of one. For 0 the decoded
+        pixels are kept.
+    **settings
+        Parameters of :class:`FineTunedClassifier`. What counts are ``backbone``, ``weights``,
+        ``input_size``, ``resize``, ``pixel_range``, ``image_shape``, ``augment``, ``n_views``,
+        ``tta``, ``random_state``, ``cache``, ``n_jobs``, ``on_error`` and ``verbose``; others
+        change nothing. With ``n_views`` (or ``tta``) the fixed views are computed too, and
+        ``random_state`` must be an int, by which they are drawn. Views that are drawn anew in
+        every epoch cannot be computed ahead.
+
+    Returns
+    -------
+    CacheInfo
+        What the cache holds and has done since it was cleared, see `cache_info`.
+
+    Raises
+    ------
+    TypeError
+        For a setting that :class:`FineTunedClassifier` does not have.
+    ValueError
+        When nothing would be kept (``cache=None``), no depth is given, a depth fits no freeze
+        point, a setting or a picture is refused, or the views follow from no seed.
+
+    Warns
+    -----
+    UserWarning
+        When not all rows found room in the cache. Searches then give the same results, and
+        compute those rows when they need them.
+
+    See Also
+    --------
+    cache_info : What a cache holds.
+    freeze_points : Bytes that a picture takes at each depth.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skltransfer import clear_cache, precompute
+    >>> pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    >>> clear_cache()
+    >>> precompute(pictures, ["all", -1], input_size=(64, 64)).entries
+    6
+    """
+    classifier = _classifier(settings)
+    depths = _listed(freeze_depths)
+    classifier._validate_params()
+    Views.check(classifier.augment, classifier.n_views, classifier.tta)
+    classifier._fit_backbone(X)
+    if classifier._reading.layout is not None:
+        raise ValueError(
+            "X holds rows of plain numbers, which every training set scales in its own way, so "
+            "nothing can be computed ahead. If the rows are flattened pictures, set image_shape."
+        )
+    source = classifier._reading.source(classifier, X)
+    views = _views(classifier)
+    refused = cache_info(classifier.cache).refused
+    failures = _fill(classifier, source, views, depths)
+    if failures:
+        warn_unreadable(failures, len(source))
+    info = cache_info(classifier.cache)
+    _warn_of_little_room(info, info.refused - refused)
+    return info
+
+
+def _classifier(settings: dict) -> FineTunedClassifier:
+    """Check the names of `settings`, and that what is computed would be kept."""
+    known = FineTunedClassifier().get_params(deep=False)
+    if "freeze_depth" in settings:
+        raise TypeError("precompute() takes freeze_depths, a list, and no freeze_depth beside it.")
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise TypeError(
+            f"precompute() got {unknown[0]!r}, which is no parameter of FineTunedClassifier.{hint}"
+        )
+    if settings.get("cache", "memory") is None:
+        raise ValueError(
+            "cache=None keeps nothing, so that there is nothing to compute ahead. Give 'memory' "
+            "or the path of a directory, and the same to the estimator."
+        )
+    return FineTunedClassifier(**settings)
+
+
+def _listed(freeze_depths) -> list:
+    if isinstance(freeze_depths, (str, Integral, Real)):
+        return [freeze_depths]
+    depths = list(freeze_depths)
+    if not depths:
+        raise ValueError("freeze_depths is empty; give the values of freeze_depth to prepare for.")
+    return depths
+
+
+def _views(classifier: FineTunedClassifier) -> Views | None:
+    """The fixed views that fits and predictions will use; None for the pictures alone."""
+    if classifier.augment is None or not (classifier.n_views or classifier.tta):
+        return None
+    state = classifier.random_state
+    if not isinstance(state, Integral):
+        raise ValueError(
+            f"random_state={state!r} draws other views in every fit. Pass an int to precompute and "
+            "to the estimator, or leave augment=None to prepare for the pictures as they are."
+        )
+    seed = int(check_random_state(state).randint(np.iinfo(np.int32).max))
+    return Views(classifier.augment, classifier.n_views, seed)
+
+
+def _fill(
+    classifier: FineTunedClassifier, source, views: Views | None, depths: list
+) -> dict[int, ImageReadError]:
+    """Compute all cuts of all views; return what could not be read."""
+    network = classifier._network()
+    cuts = _in_order([resolve_freeze_depth(d, network.features, network.stages) for d in depths])
+    wanted = _kept_on_the_way(network, cuts)
+    failures: dict[int, ImageReadError] = {}
+    with progress_bar(network.spec.name, len(source), classifier.verbose) as advance:
+        for start in range(0, len(source), _ROWS_TOGETHER):
+            rows = source.take(np.arange(start, min(start + _ROWS_TOGETHER, len(source))))
+            for view in [rows] if views is None else views.fixed(rows):
+                unread = _fill_some(classifier, view, cuts, wanted)
+                failures.update({start + row: error for row, error in unread.items()})
+            advance(len(rows))
+    return failures
+
+
+def _fill_some(
+    classifier: FineTunedClassifier,
+    source,
+    cuts: list[int | None],
+    wanted: set[int],
+) -> dict[int, ImageReadError]:
+    failures: dict[int, ImageReadError] = {}
+    for cut in cuts:
+        _, unread = classifier._activations_at(
+            cut, source, lambda n_rows: None, wanted=wanted, foresees=False
+        )
+        failures.update(unread)
+    return failures
+
+
+def _in_order(cuts: list[int | None]) -> list[int | None]:
+    """Pixels first, from which the others begin; then the deepest cut, which passes the others."""
+    return sorted(set(cuts), key=lambda cut: (cut is not None, -(cut or 0)))
+
+
+def _kept_on_the_way(network: Network, cuts: list[int | None]) -> set[int]:
+    """Stations where a cut lies, or the last ones before it: nothing is computed twice."""
+    wanted = set()
+    for cut in cuts:
+        before = [station.stop for station in stations_before(network, cut)]
+        is_station = any(stage.stop == cut for stage in network.stages)
+        wanted.update([cut] if is_station else before[-1:])
+    return wanted
+
+
+def _warn_of_little_room(info: CacheInfo, n_refused: int) -> None:
+    if n_refused:
+        warn_user(
+            f"{n_refused} rows found no room in the cache, which holds {info.bytes / 1e6:.0f} of "
+            f"{info.budget / 1e6:.0f} MB. They will be computed when they are needed, with the "
+            "same result. A directory as cache has more room, and deeper cuts take less; "
+            "freeze_points() tells their bytes."
+        )

@@ -1,0 +1,154 @@
+"""The network up to a cut, seen as a line of stations from any of which the rest can be computed.
+
+Stations are the ends of stages. A compiled piece gives what passes at each of them besides its
+own result. TensorFlow's optimizer keeps what a graph gives, so it joins no operations across a
+station, and a piece that starts there computes the same bits as one that passes through: with
+oneDNN's kernels, whose bits depend on their input alone. With others there are no stations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from skltransfer.network._tensorflow_graphs import kernels
+from skltransfer.network.engines import FrozenPart, block_rows, compile_part
+from skltransfer.network.execution import needed_steps, run_steps
+from skltransfer.network.graph import Graph
+from skltransfer.network.pooling import pooled
+from skltransfer.network.runtime import Network
+
+_MULTIPLICATIONS_PER_SECOND = 1e11
+"""Two cores with AVX-512 ran the bundled network at 1.1e11."""
+
+_BYTES_PER_SECOND = 1e9
+"""A row with its checksum, written to memory or read: one thread measured 1.0 to 1.6e9."""
+
+_WORTH_A_GUESS = 3.0
+"""Nobody asked for a station yet, so keeping it must save so many times what it costs."""
+
+_ALWAYS_KEPT = 32768
+"""Bytes of a row that are kept without arithmetic: they cost no more than looking them up."""
+
+
+@dataclass(frozen=True)
+class Station:
+    """A place where the network may be entered.
+
+    Attributes
+    ----------
+    stop : int or None
+        Step whose output passes there; None: pixels.
+    name : str
+        Name of that step.
+    n_bytes : int
+        Size of a row in float32.
+    milliseconds : float
+        Estimated time to compute a row from the station before that is worth keeping.
+    worth_keeping : bool
+        Whether that is so much longer than writing and reading the row that it is kept before
+        anybody has asked for it.
+    """
+
+    stop: int | None
+    name: str
+    n_bytes: int
+    milliseconds: float
+    worth_keeping: bool
+
+
+def is_end(network: Network, cut: int | None) -> bool:
+    """Whether everything is frozen up to `cut`, so that rows are pooled features."""
+    return cut == len(network.features.steps) - 1
+
+
+def row_shape(network: Network, cut: int | None) -> tuple[int, ...]:
+    """Shape of a row of activations at `cut`; of pixels where nothing is frozen."""
+    if cut is None:
+        return (*network.input_size, 3)
+    shape = network.features.steps[cut].shape
+    return shape[-1:] if is_end(network, cut) else shape
+
+
+def name_of(network: Network, cut: int | None) -> str:
+    """Name of the layer at `cut`."""
+    return "input" if cut is None else network.features.steps[cut].name
+
+
+def stations_before(network: Network, cut: int | None) -> list[Station]:
+    """Stations on the way to `cut`, from the input on."""
+    if cut is None or kernels() != "onednn":
+        return []
+    found: list[Station] = []
+    last_kept = None
+    for stop in _stops_between(network, None, cut):
+        station = _station(network, last_kept, stop)
+        last_kept = stop if station.worth_keeping else last_kept
+        found.append(station)
+    return found
+
+
+def stretches(network: Network, start: int | None, cut: int | None) -> list[str]:
+    """Names of the stretches from `start` to `cut`, under which work is counted."""
+    if cut is None:
+        return []
+    stops = [start, *_stops_between(network, start, cut), cut]
+    names = [name_of(network, stop) for stop in stops]
+    return [f"{network.spec.name}:{before}:{behind}" for before, behind in pairwise(names)]
+
+
+def trunk_part(network: Network, start: int | None, cut: int | None) -> FrozenPart:
+    """From `start` to `cut`: the activations there, and what passes at the stations between.
+
+    Pixels are given back as they are where nothing is frozen.
+    """
+    if cut is None:
+        shape = row_shape(network, None)
+        return FrozenPart(lambda block: block, shape, shape, block_rows())
+    return network.part(("trunk", start, cut), lambda: _compile(network, start, cut))
+
+
+def _compile(network: Network, start: int | None, cut: int) -> FrozenPart:
+    passed = _stops_between(network, start, cut) if kernels() == "onednn" else []
+    compute = _computation(network, start, [*passed, cut])
+    shape = row_shape(network, start)
+    return compile_part(compute, shape)
+
+
+def _computation(network: Network, start: int | None, stops: list[int]) -> Callable:
+    """Function of rows at `start` to those at the last of `stops`, then to those at the others."""
+
+    def compute(x):
+        x = network.preprocess(x) if start is None else x
+        *passed, last = run_steps(network.features, start, stops, x, network.arrays)
+        last = pooled([last], "avg") if is_end(network, stops[-1]) else last
+        return (last, *passed)
+
+    return compute
+
+
+def _stops_between(network: Network, start: int | None, cut: int) -> list[int]:
+    first = -1 if start is None else start
+    return [stage.stop for stage in network.stages if first < stage.stop < cut]
+
+
+def _station(network: Network, start: int | None, stop: int) -> Station:
+    """The station at `stop`, with the work from `start` on."""
+    graph = network.features
+    n_bytes = 4 * math.prod(graph.steps[stop].shape)
+    seconds = _n_multiplications(graph, start, stop) / _MULTIPLICATIONS_PER_SECOND
+    cost = 2 * n_bytes / _BYTES_PER_SECOND
+    worth_keeping = n_bytes <= _ALWAYS_KEPT or seconds > _WORTH_A_GUESS * cost
+    return Station(stop, graph.steps[stop].name, n_bytes, 1e3 * seconds, worth_keeping)
+
+
+def _n_multiplications(graph: Graph, start: int | None, stop: int) -> int:
+    """Multiplications for one row: every kernel is used at every position of its output."""
+    total = 0
+    for index in needed_steps(graph, start, (stop,)):
+        step = graph.steps[index]
+        kernels = [w for w in step.weights if len(w.shape) > 1]
+        total += math.prod(step.shape[:-1]) * sum(math.prod(w.shape) for w in kernels)
+    return total
