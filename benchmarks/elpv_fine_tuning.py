@@ -69,6 +69,7 @@ def make_classifier(options, seed):
         label_smoothing=0.1,
         batch_norm="train",
         augment="flips+turns",
+        cache=None,  # every epoch draws views of its own
         tta=True,
         random_state=seed,
     )

@@ -81,6 +81,8 @@ class ActivationPass:
         Whether an unreadable picture gives a row of NaN instead of an error.
     advance : callable
         Told how many rows were done.
+    look : callable
+        Shown every picture that is decoded, as (row, pixels), by several threads.
     failures : dict of int to ImageReadError
         The rows that could not be read.
     computed : Counter of str
@@ -99,6 +101,7 @@ class ActivationPass:
     rows_in_flight: int = 32
     keep_going: bool = False
     advance: Callable[[int], None] = lambda n_rows: None
+    look: Callable[[int, np.ndarray], None] = lambda row, pixels: None
     failures: dict[int, ImageReadError] = field(default_factory=dict)
     computed: Counter[str] = field(default_factory=Counter)
 
@@ -276,6 +279,9 @@ class ActivationPass:
             except ImageReadError as error:
                 pixels[start:stop] = 0
                 self._note_failure(rows[start], error)
+                continue
+            for position in range(start, stop):
+                self.look(rows[position], pixels[position])
         return piece
 
     def _note_failure(self, row: int, error: ImageReadError) -> None:

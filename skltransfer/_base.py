@@ -101,6 +101,8 @@ class BackboneEstimator(BaseEstimator):
         *,
         wanted: Collection[int] = (),
         foresees: bool = True,
+        keeps: bool = True,
+        look: Callable[[int, np.ndarray], None] = lambda row, pixels: None,
     ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         """Activations at `cut`, and what could not be read.
 
@@ -116,13 +118,17 @@ class BackboneEstimator(BaseEstimator):
             Steps on the way whose outputs are kept too.
         foresees : bool, default=True
             Whether to keep also what passes on the way and saves work if other cuts follow.
+        keeps : bool, default=True
+            Whether the cache is used at all.
+        look : callable, optional
+            Shown every picture that is decoded, as (row, pixels).
         """
         network = self._network()
         stations = stations_before(network, cut)
-        kept = self._kept_ahead(stations, len(source)) if foresees else set()
+        kept = self._kept_ahead(stations, len(source)) if foresees and keeps else set()
         ways = ways_to(network, cut, self._group_at, kept | set(wanted))
         shape, group, claims = row_shape(network, cut), self._group_at(cut), self._group(["trunk"])
-        one_pass = self._pass(source, ways, shape, group, claims, advance)
+        one_pass = self._pass(source, ways, shape, group, claims, advance, keeps=keeps, look=look)
         rows = one_pass.run()
         if self.verbose >= _EXPLAINS:
             name = name_of(network, cut)
@@ -144,6 +150,9 @@ class BackboneEstimator(BaseEstimator):
         group: bytes,
         claims: bytes,
         advance: Callable[[int], None],
+        *,
+        keeps: bool = True,
+        look: Callable[[int, np.ndarray], None] = lambda row, pixels: None,
     ) -> ActivationPass:
         """One pass with the estimator's settings; see `ActivationPass`."""
         return ActivationPass(
@@ -152,13 +161,14 @@ class BackboneEstimator(BaseEstimator):
             output_shape=shape,
             block_rows=block_rows(),
             rule=self._reading.rule,
-            cache=open_cache(self.cache),
+            cache=open_cache(self.cache if keeps else None),
             group=group,
             claims=claims,
-            n_threads=_decoding_threads(self.n_jobs),
+            n_threads=decoding_threads(self.n_jobs),
             rows_in_flight=self.batch_size,
             keep_going=self.on_error == "nan",
             advance=advance,
+            look=look,
         )
 
     def _group_at(self, cut: int | None) -> bytes:
@@ -238,6 +248,6 @@ def _require_sizes(name: str, value, lengths: tuple[int, ...]) -> None:
         raise ValueError(f"{name}={value!r} must be None or positive ints {shapes}.")
 
 
-def _decoding_threads(n_jobs: int | None) -> int:
+def decoding_threads(n_jobs: int | None) -> int:
     """Threads for reading pictures: one for each core unless told otherwise."""
     return effective_n_jobs(-1 if n_jobs is None else n_jobs)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -18,13 +21,17 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from skltransfer._base import BackboneEstimator
+from skltransfer._activation_cache import open_cache
+from skltransfer._base import BackboneEstimator, Number, decoding_threads
+from skltransfer._contents import Contents
 from skltransfer._export import model_input
+from skltransfer._head_parameters import checked_activation, checked_units
 from skltransfer._progress import progress_bar
-from skltransfer._training_run import TrainingRun, UnreadableRows
-from skltransfer._views import Views, picture_key
+from skltransfer._training_run import TrainingRun
+from skltransfer._views import Views, require_pictures
 from skltransfer._warnings import warn_unreadable
-from skltransfer._weighted_data import merge_rows
+from skltransfer._weighted_data import check_class_weight, merge_rows
+from skltransfer._workload import Workload, fit_progress, measure
 from skltransfer.backbones._spec import read_only
 from skltransfer.inputs import ImageReadError
 from skltransfer.network.export import keras_classifier
@@ -32,6 +39,7 @@ from skltransfer.network.fitting import TrainingState, logits_of
 from skltransfer.network.freezing import resolve_freeze_depth
 from skltransfer.network.heads import Head, log_softmax
 from skltransfer.network.training import Program, count, join, program_for
+from skltransfer.network.trunk import trunk_part
 
 _ROWS_PREDICTED_TOGETHER = 256
 
@@ -67,7 +75,8 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
     head_units : int or tuple of int, default=()
         Widths of hidden layers in the head; () is a linear head.
     head_activation : str, default="relu"
-        Name of a Keras activation, used behind every hidden layer.
+        Name of a Keras activation, such as "relu", "gelu" or "tanh", used behind every hidden
+        layer.
     head_dropout : float, default=0.2
         Probability that an input of a layer of the head is dropped in a training step, in [0, 1).
     head_init : {"convex", "random"}, default="convex"
@@ -102,7 +111,8 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
     label_smoothing : float, default=0.0
         Share of each target that is spread evenly over the classes, in [0, 1).
     class_weight : dict, "balanced" or None, default=None
-        Factors on the loss by class. "balanced" gives all classes the same total weight.
+        Factors on the loss by class, 1 for classes that a dict leaves out. "balanced" gives all
+        classes the same total weight.
     early_stopping : bool, default=False
         Whether to hold out a stratified `validation_fraction`, stop when its loss has not improved
         for `n_iter_no_change` epochs, and keep the weights of the best epoch.
@@ -142,7 +152,7 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         Decides random weights, the order of rows, dropout, views and the split of early stopping.
         Pass an int for the same weights in every fit.
     verbose : int, default=0
-        1 or more shows progress bars on standard error.
+        1 or more tells on standard error how long a fit will take and shows how far it is.
 
     Attributes
     ----------
@@ -200,24 +210,24 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
     _parameter_constraints: ClassVar[dict] = {
         **BackboneEstimator._parameter_constraints,
         "freeze_depth": "no_validation",
-        "head_units": [Interval(Integral, 1, None, closed="left"), list, tuple],
-        "head_activation": [str],
-        "head_dropout": [Interval(Real, 0, 1, closed="left")],
+        "head_units": "no_validation",
+        "head_activation": "no_validation",
+        "head_dropout": [Number(Real, 0, 1, closed="left")],
         "head_init": [StrOptions({"convex", "random"})],
-        "epochs": [Interval(Integral, 0, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "head_learning_rate": [Interval(Real, 0, None, closed="neither"), None],
-        "layer_decay": [Interval(Real, 0, 1, closed="right")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "epochs": [Number(Integral, 0, None, closed="left")],
+        "learning_rate": [Number(Real, 0, np.inf, closed="neither")],
+        "head_learning_rate": [Number(Real, 0, np.inf, closed="neither"), None],
+        "layer_decay": [Number(Real, 0, 1, closed="right")],
+        "weight_decay": [Number(Real, 0, np.inf, closed="left")],
         "schedule": [StrOptions({"cosine", "constant"})],
         "batch_norm": [StrOptions({"frozen", "train", "adapt"})],
         "augment": "no_validation",
-        "n_views": [Interval(Integral, 1, None, closed="left"), None],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "n_views": [Number(Integral, 1, None, closed="left"), None],
+        "label_smoothing": [Number(Real, 0, 1, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Number(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Number(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
         "tta": ["boolean"],
     }
@@ -323,14 +333,17 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
             before.
         """
         with self._unchanged_on_failure():
-            X, y, weights = self._checked(X, y, sample_weight)
+            y, weights = self._checked(X, y, sample_weight)
             goes_on = self.warm_start and hasattr(self, "classes_")
-            state = self._prepare_warm_start(y) if goes_on else None
+            state = self._learned(y, weights, "warm_start=True") if goes_on else None
             if not goes_on:
-                self.classes_ = np.unique(y)
-                self._fit_backbone(X, weights)
-            self._state, self.history_ = self._train_readable(
-                X, y, weights, lambda training: training.run(state)
+                self._start(X, weights)
+            self._seed = self._drawn_seed()
+            self._class_totals, (self._state, self.history_) = self._train(
+                (X, y, weights),
+                self.classes_ if goes_on else None,
+                self.epochs,
+                lambda training: training.run(state and state.without_optimiser()),
             )
             self.n_iter_ = len(self.history_["loss"])
         return self
@@ -369,17 +382,23 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
                 "partial_fit. Pass a dict of weights, or sample_weight."
             )
         with self._unchanged_on_failure():
-            X, y, weights = self._checked(X, y, sample_weight)
-            first = _check_partial_fit_first_call(self, classes)
-            if first:
-                self._fit_backbone(X, weights)
-            self._refuse_new_labels(y)
-            state = None if first else self._state
-            self._state, loss = self._train_readable(
-                X, y, weights, lambda training: training.run_once(state)
+            y, weights = self._checked(X, y, sample_weight)
+            if _check_partial_fit_first_call(self, classes):
+                self._refuse_new_labels(y, weights)
+                self._start(X, weights)
+                self._seed, self.history_ = self._drawn_seed(), {"loss": []}
+                self._class_totals, state = 0.0, None
+            else:
+                state = self._learned(y, weights, "partial_fit")
+            losses = self.history_["loss"]
+            totals, (self._state, loss) = self._train(
+                (X, y, weights),
+                self.classes_,
+                1,
+                lambda training: training.run_once(state, len(losses)),
             )
-            history = getattr(self, "history_", {"loss": []})
-            self.history_ = {"loss": [*history["loss"], loss]}
+            self._class_totals = self._class_totals + totals
+            self.history_ = {"loss": [*losses, loss]}
             self.n_iter_ = len(self.history_["loss"])
         return self
 
@@ -398,7 +417,8 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
             frequent in fit.
         """
         scores = self._log_probabilities(X)
-        best = np.where(np.isnan(scores[:, 0]), self._most_frequent, scores.argmax(axis=1))
+        most_frequent = self._class_totals.argmax()
+        best = np.where(np.isnan(scores[:, 0]), most_frequent, scores.argmax(axis=1))
         return self.classes_[best]
 
     def predict_proba(self, X):
@@ -477,14 +497,17 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
 
     # fit, step by step ---------------------------------------------------------------------
 
-    def _checked(self, X, y, sample_weight):
-        """X, y and weights without the rows of weight 0."""
+    def _checked(self, X, y, sample_weight) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and weights of the rows, some of which are positive."""
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
         Views.check(self.augment, self.n_views, self.tta)
+        checked_units(self.head_units)
+        checked_activation(self.head_activation)
+        check_class_weight(self.class_weight)
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         check_classification_targets(y)
@@ -494,125 +517,182 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
                 "sample_weight is 0 for every row, so that no class is left; at least one weight "
                 "must be positive."
             )
-        if np.all(weights):
-            return X, y, weights
-        kept = np.flatnonzero(weights)
-        return _safe_indexing(X, kept), y[kept], weights[kept]
+        return y, weights
 
-    def _train_readable(self, X, y, weights, run):
-        """Train on the rows that can be read; with ``on_error="nan"`` the others are dropped."""
-        kept = np.arange(len(y))
-        dropped: dict[int, ImageReadError] = {}
-        while True:
-            source = self._reading.source(self, X).take(kept)
-            try:
-                result = self._train(source, y[kept], weights[kept], run)
-                break
-            except UnreadableRows as error:
-                dropped.update({int(kept[row]): why for row, why in error.failures.items()})
-                kept = np.delete(kept, list(error.failures))
-                if not len(kept):
-                    raise next(iter(dropped.values())) from None
-        self.failed_rows_ = np.array(sorted(dropped), dtype=np.intp)
-        if dropped:
-            warn_unreadable(dropped, len(y))
-        return result
+    def _start(self, X, weights: np.ndarray) -> None:
+        """Begin with the pretrained network."""
+        self._fit_backbone(X, weights)
+        self._cut = self._wanted_cut()
 
-    def _train(self, source, y, weights, run):
-        keys = self._keys(source)
-        labels = np.searchsorted(self.classes_, y)
-        rows = merge_rows(keys, labels, weights)
-        totals = np.bincount(rows.labels, rows.weights, minlength=len(self.classes_))
-        self._most_frequent = int(totals.argmax())
-        program = self._choose_program()
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        self._view_seed = seed
-        training = TrainingRun(
-            settings=self,
-            program=program,
-            source=source,
-            rows=rows,
-            classes=self.classes_,
-            activations=lambda chosen: self._activations_or_raise(chosen, source, keys),
-            seed=seed,
+    def _drawn_seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _learned(self, y: np.ndarray, weights: np.ndarray, keeper: str) -> TrainingState:
+        """What was learned so far, for the cut that is wanted now.
+
+        Layers that are frozen from now on become the backbone's own. Where only more layers are
+        to learn, the backbone is still the one that was started from, and so are the activations
+        in the cache.
+        """
+        self._refuse_new_labels(y, weights)
+        before, cut = self._program(), self._wanted_cut()
+        self._refuse_another_head(before.head, keeper)
+        if cut == before.cut:
+            return replace(self._state)
+        spec, state = self.backbone_, self._state
+        tuned = before.tuned(spec.weights, state.theta, state.fixed)
+        if cut is not None and (before.cut is None or cut > before.cut):
+            self.backbone_ = replace(spec, weights=read_only(tuned), bundled=False, fingerprint="")
+        self._cut = cut
+        program = self._program()
+        values = dict(zip(map(id, program.network.variables), tuned, strict=True))
+        suffix = [values[id(variable)] for variable in program.trained]
+        return TrainingState(
+            theta=join([*suffix, *before.of_head(state.theta)]),
+            fixed=join(values[id(variable)] for variable in program.fixed),
+            standardizer=state.standardizer,
         )
-        self.n_trainable_params_ = count(program.shapes)
-        return run(training)
 
-    def _keys(self, source) -> list[bytes]:
-        keys, failures = [], {}
-        for row in range(len(source)):
-            try:
-                keys.append(source.digest(row))
-            except ImageReadError as error:
-                if self.on_error == "raise":
-                    raise
-                failures[row] = error
-        if failures:
-            raise UnreadableRows(failures)
-        return keys
-
-    def _activations_or_raise(self, chosen, source, keys: list[bytes]) -> np.ndarray:
-        """Activations of `chosen`; what cannot be read is told by its rows in `source`."""
-        activations, failures = self._activations(chosen)
-        if failures:
-            reasons = {picture_key(chosen, row): error for row, error in failures.items()}
-            raise UnreadableRows({r: reasons[key] for r, key in enumerate(keys) if key in reasons})
-        return activations
-
-    def _prepare_warm_start(self, y) -> TrainingState:
-        """Make what was learned the backbone's own weights, so that any of it may be frozen."""
-        self._refuse_new_labels(y)
-        before, state = self._program(), self._state
-        self.backbone_ = replace(
-            self.backbone_,
-            weights=read_only(before.tuned(self.backbone_.weights, state.theta, state.fixed)),
-            bundled=False,
-            fingerprint="",
-        )
-        program = self._choose_program()
-        if program.head != before.head:
-            raise ValueError(
-                f"warm_start=True keeps the head, which has head_units={before.head.units}; it "
-                f"cannot become {program.head.units}. Set warm_start=False to start anew."
-            )
-        head = before.of_head(state.theta)
-        theta = join([*(np.asarray(variable) for variable in program.trained), *head])
-        fixed = join(np.asarray(variable) for variable in program.fixed)
-        return TrainingState(theta, fixed, state.standardizer)
-
-    def _refuse_new_labels(self, y) -> None:
-        new = np.setdiff1d(y, self.classes_)
+    def _refuse_new_labels(self, y: np.ndarray, weights: np.ndarray) -> None:
+        new = np.setdiff1d(y[weights > 0], self.classes_)
         if len(new):
             raise ValueError(
                 f"y contains {new.tolist()}, which are not among the classes of the first fit "
                 f"{self.classes_.tolist()}. Fit a new classifier, or pass all classes at first."
             )
 
-    def _choose_program(self) -> Program:
-        """What the parameters ask for; it is remembered for prediction."""
+    def _refuse_another_head(self, head: Head, keeper: str) -> None:
+        wanted = checked_units(self.head_units), self.head_activation
+        if wanted != (head.units, head.activation):
+            raise ValueError(
+                f"{keeper} keeps the head, which has head_units={head.units} and "
+                f"head_activation={head.activation!r}; it cannot become {wanted[0]} and "
+                f"{wanted[1]!r}. Set warm_start=False and call fit to start anew."
+            )
+
+    def _train(self, data, classes: np.ndarray | None, n_epochs: int, run: Callable) -> tuple:
+        """Weights of the classes, and what `run` makes of the training; shows how far it is.
+
+        The `classes` are those of y where none are given.
+        """
+        X, y, weights = data
+        counted = np.flatnonzero(weights)
+        source = self._reading.source(self, X, counted)
+        if self.augment is not None:
+            require_pictures(source)
+        n_classes = len(np.unique(y[counted]) if classes is None else classes)
+        plan = partial(self._workload, source, n_classes, n_epochs)
+        with fit_progress(plan, self.verbose) as progress:
+            training = self._training(source, counted, y, weights, classes, progress)
+            return training.class_totals, run(training)
+
+    def _workload(self, source, n_classes: int, n_epochs: int) -> Workload:
+        """What a fit will take; short measurements are made."""
         network = self._network()
-        units = (self.head_units,) if isinstance(self.head_units, Integral) else self.head_units
-        head = Head(
-            n_features=network.features.steps[-1].shape[-1],
-            units=tuple(int(width) for width in units),
-            activation=self.head_activation,
-            n_classes=len(self.classes_),
+        modes = self._wanted_modes()
+        program = program_for(network, self._cut, self._wanted_head(n_classes), *modes)
+        threads = decoding_threads(self.n_jobs)
+        part, rule = trunk_part(network, None, self._cut), self._reading.rule
+        return Workload(
+            n_rows=len(source),
+            n_epochs=n_epochs,
+            n_views=self.n_views if self.augment is not None else 1,
+            n_weights=count(program.shapes),
+            row_bytes=4 * math.prod(program.input_shape),
+            costs=measure(program, part, source, rule, self.batch_size, threads),
         )
-        cut = resolve_freeze_depth(self.freeze_depth, network.features, network.stages)
-        self._trained = (cut, head, self.batch_norm == "train", self.head_dropout > 0)
-        return self._program()
+
+    def _training(self, source, counted, y, weights, classes, progress) -> TrainingRun:
+        """All that a training works with.
+
+        With ``on_error="nan"``, pictures that cannot be read are left out.
+        """
+        keys, plain, failures = self._first_look(source, progress.frozen)
+        read = self._readable(counted, failures, len(y))
+        y, weights = y[counted[read]], weights[counted[read]]
+        self.classes_ = np.unique(y) if classes is None else classes
+        rows = merge_rows([keys[i] for i in read], np.searchsorted(self.classes_, y), weights)
+        self._head = self._wanted_head(len(self.classes_))
+        self._modes = self._wanted_modes()
+        program = self._program()
+        self.n_trainable_params_ = count(program.shapes)
+        return TrainingRun(
+            settings=self,
+            program=program,
+            source=source,
+            rows=replace(rows, rows=read[rows.rows]),
+            classes=self.classes_,
+            plain=plain,
+            activations=partial(self._activations_or_raise, advance=progress.frozen),
+            seed=self._seed,
+            progress=progress,
+        )
+
+    def _first_look(self, source, advance: Callable):
+        """Digests of what the pictures show, their activations, and what could not be read.
+
+        There are no activations where every epoch draws views of its own.
+        """
+        contents = Contents(source, self._reading.rule, open_cache(self.cache))
+        plain, failures = None, {}
+        if self.augment is None or self.n_views is not None:
+            plain, failures = self._activations(source, advance, look=contents.look)
+            advance = _nothing  # it is told of all rows
+        unseen = [row for row in range(len(source)) if row not in failures]
+        unread = contents.complete(
+            unseen, decoding_threads(self.n_jobs), self.on_error == "nan", advance
+        )
+        return contents.digests, plain, failures | unread
+
+    def _readable(self, counted: np.ndarray, failures: dict, n_rows: int) -> np.ndarray:
+        """Positions in the source of what was read; tells of the rest by positions in X."""
+        failed = np.array(sorted(failures), dtype=np.intp)
+        self.failed_rows_ = counted[failed]
+        if len(failed) == len(counted):
+            raise failures[0]
+        if len(failed):
+            warn_unreadable({int(counted[row]): failures[row] for row in failed}, n_rows)
+        return np.delete(np.arange(len(counted)), failed)
+
+    # what the parameters ask for, and what is kept for prediction ---------------------------
+
+    def _wanted_cut(self) -> int | None:
+        network = self._network()
+        return resolve_freeze_depth(self.freeze_depth, network.features, network.stages)
+
+    def _wanted_head(self, n_classes: int) -> Head:
+        return Head(
+            n_features=self._network().features.steps[-1].shape[-1],
+            units=checked_units(self.head_units),
+            activation=checked_activation(self.head_activation),
+            n_classes=n_classes,
+        )
+
+    def _wanted_modes(self) -> tuple[bool, bool]:
+        """Whether BatchNorm goes by the batch, and whether there is dropout."""
+        return self.batch_norm == "train", self.head_dropout > 0
 
     def _program(self) -> Program:
         """The compiled program of the last fit."""
-        return program_for(self._network(), *self._trained)
+        return program_for(self._network(), self._cut, self._head, *self._modes)
 
     # activations and predictions -----------------------------------------------------------
 
-    def _activations(self, source) -> tuple[np.ndarray, dict[int, ImageReadError]]:
+    def _activations(
+        self, source, advance: Callable[[int], None], **options
+    ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         """Activations at the cut, and what could not be read."""
-        with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
-            return self._activations_at(self._trained[0], source, advance)
+        return self._activations_at(self._cut, source, advance, **options)
+
+    def _activations_or_raise(self, source, advance: Callable, kept: bool = True) -> np.ndarray:
+        """Activations of pictures that could be read before; views drawn anew are not kept."""
+        if kept:
+            activations, failures = self._activations(source, advance)
+        else:
+            activations, failures = self._activations(source, _nothing, keeps=False)
+        if failures:
+            raise failures[min(failures)]
+        return activations
 
     def _log_probabilities(self, X) -> np.ndarray:
         """Logarithms of probabilities, averaged over views with ``tta``."""
@@ -620,11 +700,13 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         source = self._reading.source(self, X)
         failures: dict[int, ImageReadError] = {}
         blocks = []
-        for start in range(0, len(source), _ROWS_PREDICTED_TOGETHER):
-            rows = np.arange(start, min(start + _ROWS_PREDICTED_TOGETHER, len(source)))
-            block, unread = self._predicted(source.take(rows))
-            blocks.append(block)
-            failures.update({start + row: why for row, why in unread.items()})
+        with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
+            for start in range(0, len(source), _ROWS_PREDICTED_TOGETHER):
+                rows = np.arange(start, min(start + _ROWS_PREDICTED_TOGETHER, len(source)))
+                block, unread = self._predicted(source.take(rows))
+                advance(len(rows))
+                blocks.append(block)
+                failures.update({start + row: why for row, why in unread.items()})
         if failures:
             warn_unreadable(failures, len(source))
         return np.concatenate(blocks)
@@ -632,13 +714,17 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
     def _predicted(self, source) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         sources = [source]
         if self.tta:
-            sources = Views(self.augment, self.n_views, self._view_seed).fixed(source)
+            sources = Views(self.augment, self.n_views, self._seed).fixed(source)
         total, failures = None, {}
         for view in sources:
-            activations, unread = self._activations(view)
+            activations, unread = self._activations(view, _nothing)
             failures.update(unread)
             logits = logits_of(self._program(), self._state, activations)[0]
             scores = log_softmax(logits.astype(np.float64))
             total = scores if total is None else np.logaddexp(total, scores)
         total[list(failures)] = np.nan  # an activation such as ReLU may have swallowed it
         return total - np.log(len(sources)), failures
+
+
+def _nothing(n_rows: int) -> None:
+    """Tell nobody how many rows were done."""

@@ -7,38 +7,82 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
+class Bar:
+    """How far something is; this one shows nothing."""
+
+    def __call__(self, amount: float) -> None:
+        """Note that `amount` more of the total is done."""
+
+    def tell(self, text: str) -> None:
+        """Show `text` behind the bar, in place of what was there."""
+
+    def finish(self) -> None:
+        """Note that all is done, be it less than was expected."""
+
+
+class RichBar(Bar):
+    """A bar of the package rich."""
+
+    def __init__(self, progress, task):
+        self.progress = progress
+        self.task = task
+
+    def __call__(self, amount: float) -> None:
+        self.progress.advance(self.task, amount)
+
+    def tell(self, text: str) -> None:
+        self.progress.update(self.task, told=text)
+
+    def finish(self) -> None:
+        self.progress.update(self.task, total=1, completed=1)
+
+
 @contextmanager
-def progress_bar(title: str, total: int, verbose: int) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` rows are done, and the time left.
+def progress_bar(
+    title: str, total: float, verbose: int, *, counted: bool = True
+) -> Iterator[Callable[[float], None]]:
+    """Show how much of `total` is done, and the time left.
+
+    Parameters
+    ----------
+    title : str
+        What is done.
+    total : float
+        Rows, or anything else that adds up.
+    verbose : int
+        0 shows nothing.
+    counted : bool, default=True
+        Whether the total means something to the reader; else only its share is shown.
 
     Yields
     ------
-    callable
-        Takes the number of rows that were done since the last call.
+    Bar
+        Takes what was done since the last call.
     """
     if not verbose:
-        yield lambda n_rows: None
+        yield Bar()
         return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
+    amounts = (MofNCompleteColumn(), TimeElapsedColumn()) if counted else (TaskProgressColumn(),)
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        BarColumn(40 if counted else 15),
+        *amounts,
         TimeRemainingColumn(),
+        TextColumn("{task.fields[told]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda n_rows: progress.advance(task, n_rows)
+        yield RichBar(progress, progress.add_task(title, total=total, told=""))
 
 
 def tell(message: str) -> None:

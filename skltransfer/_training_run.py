@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from skltransfer._progress import progress_bar
 from skltransfer._views import Views
 from skltransfer._weighted_data import WeightedRows, class_factors, split_by_weight
-from skltransfer.inputs import ImageReadError
+from skltransfer._workload import FitProgress
 from skltransfer.network.fitting import (
     Examples,
     Optimisation,
@@ -26,20 +25,6 @@ from skltransfer.network.heads import Standardizer, convex_head, log_softmax, ra
 from skltransfer.network.training import Program, join
 
 _SPLIT_STREAM = 1
-
-
-class UnreadableRows(Exception):
-    """Rows of a training set cannot be read.
-
-    Attributes
-    ----------
-    failures : dict of int to ImageReadError
-        The reasons by row.
-    """
-
-    def __init__(self, failures: dict[int, ImageReadError]):
-        super().__init__(f"{len(failures)} rows cannot be read")
-        self.failures = failures
 
 
 @dataclass
@@ -67,10 +52,14 @@ class TrainingRun:
         The merged training set.
     classes : ndarray of shape (n_classes,)
         Labels.
+    plain : ndarray or None
+        Activations at the cut of all of `source`; None where every epoch draws other views.
     activations : callable
-        From a source to its activations at the cut.
+        From a source, and whether to keep them in the cache, to its activations at the cut.
     seed : int
         Decides everything random.
+    progress : FitProgress
+        Told what is done.
     """
 
     settings: Any
@@ -78,8 +67,15 @@ class TrainingRun:
     source: Any
     rows: WeightedRows
     classes: np.ndarray
+    plain: np.ndarray | None
     activations: Any
     seed: int
+    progress: FitProgress
+
+    @property
+    def class_totals(self) -> np.ndarray:
+        """Weight of each class."""
+        return np.bincount(self.rows.labels, self.rows.weights, minlength=len(self.classes))
 
     def run(self, state: TrainingState | None) -> tuple[TrainingState, dict[str, list[float]]]:
         """Train all epochs, from `state` or from the pretrained weights.
@@ -98,14 +94,17 @@ class TrainingRun:
         state = self.initial_state(training) if state is None else state
         return self._run_epochs(state, training, validation)
 
-    def run_once(self, state: TrainingState | None) -> tuple[TrainingState, float]:
-        """One epoch at a constant rate, going on from `state`."""
+    def run_once(self, state: TrainingState | None, epoch: int) -> tuple[TrainingState, float]:
+        """One epoch at a constant rate, going on from `state`, after `epoch` others."""
         settings = self.settings
         factors = class_factors(settings.class_weight, self.classes, self.rows)
         examples = self._examples(self.rows, factors)
         state = self.initial_state(examples) if state is None else state
         how, schedule = self._optimisation(), Schedule(settings.learning_rate, 1, "constant")
-        loss = run_epoch(self.program, state, examples, how, schedule, state.n_steps)
+        advance = self.progress.trained
+        loss = run_epoch(self.program, state, examples, how, schedule, epoch, advance)
+        self._require_finite(loss, epoch)
+        self.progress.epoch({"loss": [loss]})
         self._finish(state, examples)
         return state.as_arrays(), loss
 
@@ -126,6 +125,7 @@ class TrainingRun:
             features = standardizer(features)
             arrays = convex_head(head, features, examples.targets, examples.weights, self.seed)
             state.theta = join([*pretrained, *arrays])
+        self.progress.started(len(examples))
         return state
 
     def _initial_features(self, state: TrainingState, examples: Examples) -> np.ndarray:
@@ -147,22 +147,29 @@ class TrainingRun:
         n_steps = settings.epochs * steps_per_epoch(len(training), settings.batch_size)
         schedule = Schedule(settings.learning_rate, n_steps, settings.schedule)
         history: dict[str, list[float]] = {"loss": []}
-        best = None
-        total = settings.epochs * len(training)
-        with progress_bar("fine-tuning", total, settings.verbose) as advance:
-            for epoch in range(settings.epochs):
-                loss = run_epoch(self.program, state, training, how, schedule, epoch, advance)
-                history["loss"].append(loss)
-                if validation is None:
-                    continue
+        best, advance = None, self.progress.trained
+        for epoch in range(settings.epochs):
+            loss = run_epoch(self.program, state, training, how, schedule, epoch, advance)
+            self._require_finite(loss, epoch)
+            history["loss"].append(loss)
+            if validation is not None:
                 self._finish(state, training)
                 best = self._validate(state, validation, best, history)
-                if best.stale >= settings.n_iter_no_change:
-                    break
+            self.progress.epoch(history)
+            if best is not None and best.stale >= settings.n_iter_no_change:
+                break
         if best is not None:
             return best.state, history
         self._finish(state, training)
         return state.without_optimiser(), history
+
+    def _require_finite(self, loss: float, epoch: int) -> None:
+        if not np.isfinite(loss):
+            raise ValueError(
+                f"The loss became {loss} in epoch {epoch + 1}: training diverged with "
+                f"learning_rate={self.settings.learning_rate} and head_learning_rate="
+                f"{self.settings.head_learning_rate}. Lower them."
+            )
 
     def _finish(self, state: TrainingState, examples: Examples) -> None:
         """Statistics for prediction, after training on those of the batches."""
@@ -194,20 +201,32 @@ class TrainingRun:
             return self._plain(rows, factors)
         views = Views(self.settings.augment, self.settings.n_views, self.seed)
         chosen = self.source.take(rows.rows)
-        return self._labelled(
-            views.training_rows(chosen, rows.keys, self.activations), rows, factors
-        )
+        seen = views.training_rows(chosen, rows.keys, self._look_up(rows), self.activations)
+        return self._labelled(seen, rows, factors)
 
     def _plain(self, rows: WeightedRows, factors: np.ndarray) -> Examples:
         """Rows as they are, without other views of them."""
-        activations = self.activations(self.source.take(rows.rows))
-        return self._labelled(lambda positions, epoch: activations[positions], rows, factors)
+        if self.plain is None:
+            look_up = self.activations(self.source.take(rows.rows)).__getitem__
+        else:
+            look_up = self._look_up(rows)
+        return self._labelled(lambda positions, epoch: look_up(positions), rows, factors)
+
+    def _look_up(self, rows: WeightedRows):
+        """Function from positions among `rows` to their activations, without a second copy."""
+        return lambda positions: self.plain[rows.rows[positions]]
 
     def _labelled(self, activations, rows: WeightedRows, factors: np.ndarray) -> Examples:
         n_classes, smoothing = len(self.classes), self.settings.label_smoothing
         targets = np.full((len(rows), n_classes), smoothing / n_classes, np.float32)
         targets[np.arange(len(rows)), rows.labels] += 1.0 - smoothing
-        return Examples(activations, targets, rows.weights * factors[rows.labels])
+        weights = rows.weights * factors[rows.labels]
+        if not weights.any():
+            raise ValueError(
+                f"class_weight={self.settings.class_weight!r} leaves no weight to any row that is "
+                "trained on. Give a class that occurs in y a positive factor."
+            )
+        return Examples(activations, targets, weights)
 
     def _optimisation(self) -> Optimisation:
         """Learning rate and weight decay of every weight."""

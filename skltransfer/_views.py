@@ -51,29 +51,46 @@ class Views:
                 "layer from pictures (h, w, 3) of values 0 to 255 to pictures of the same shape."
             )
 
-    def training_rows(self, source, keys: list[bytes], activations: Callable) -> Callable:
+    def training_rows(
+        self, source, keys: list[bytes], plain: Callable, activations: Callable
+    ) -> Callable:
         """Function from (positions, epoch) to activations of the views used in that epoch.
 
         Fixed views run through the frozen part once, whatever the number of epochs; each picture
-        starts with another of them.
+        starts with another of them. Views drawn anew never come again, so they are not kept.
+
+        Parameters
+        ----------
+        source : ImageSource
+            The pictures.
+        keys : list of bytes
+            Digests of their pixels.
+        plain : callable
+            From positions to activations of the pictures themselves; not called for views that
+            are drawn anew.
+        activations : callable
+            From a source, and whether to keep them, to its activations.
         """
-        _require_pictures(source)
         if self.n_views is None:
-            return lambda positions, epoch: activations(self._drawn(source.take(positions), epoch))
-        fixed = [activations(view) for view in self.fixed(source)]
+            return lambda positions, epoch: activations(
+                self._drawn(source.take(positions), epoch), kept=False
+            )
+        others = [activations(view) for view in self.fixed(source)[1:]]
+        views = [plain, *(seen.__getitem__ for seen in others)]
         offsets = np.array([key[0] for key in keys])
 
         def rows(positions: np.ndarray, epoch: int) -> np.ndarray:
-            chosen = (offsets[positions] + epoch) % len(fixed)
-            return np.stack([fixed[k][i] for k, i in zip(chosen, positions, strict=True)])
+            chosen = (offsets[positions] + epoch) % len(views)
+            return np.stack([views[k](i) for k, i in zip(chosen, positions, strict=True)])
 
         return rows
 
-    def fixed(self, source) -> list[ViewedSource]:
-        """Sources of fixed views, the pictures themselves first."""
-        _require_pictures(source)
+    def fixed(self, source) -> list:
+        """Sources of fixed views, the first of which are the pictures themselves."""
+        require_pictures(source)
         _, _, usual = self._view()
-        return [self._seen(source, number, ()) for number in range(self.n_views or usual)]
+        others = [self._seen(source, number, ()) for number in range(1, self.n_views or usual)]
+        return [source, *others]
 
     def _drawn(self, source, epoch: int) -> ViewedSource:
         return self._seen(source, None, (epoch,))
@@ -91,12 +108,8 @@ class Views:
         return name, view_by_layer(self.augment), _USUAL_VIEWS_OF_A_LAYER
 
 
-def picture_key(source, row: int) -> bytes:
-    """Content of a picture, whichever view of it `source` gives."""
-    return (source.source if isinstance(source, ViewedSource) else source).digest(row)
-
-
-def _require_pictures(source) -> None:
+def require_pictures(source) -> None:
+    """Refuse views of rows of plain numbers."""
     if isinstance(source, RowSource):
         raise ValueError(
             "augment is for pictures, but X holds rows of numbers. Leave augment=None, or set "

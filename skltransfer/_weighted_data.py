@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -88,9 +89,45 @@ def class_factors(class_weight, classes: np.ndarray, rows: WeightedRows) -> np.n
     if class_weight is None:
         return np.ones(len(classes))
     if isinstance(class_weight, dict):
-        return np.array([float(class_weight.get(label, 1.0)) for label in classes.tolist()])
+        return _given_factors(class_weight, classes.tolist())
     totals = np.array([math.fsum(rows.weights[rows.labels == k]) for k in range(len(classes))])
-    return math.fsum(totals) / (len(classes) * totals)
+    present = totals > 0  # after a warm start or in partial_fit some class may be absent
+    factors = np.ones(len(classes))
+    factors[present] = math.fsum(totals) / (np.count_nonzero(present) * totals[present])
+    return factors
+
+
+def check_class_weight(class_weight) -> None:
+    """Refuse factors that are no numbers, negative or not finite, before anything is read."""
+    for label, factor in class_weight.items() if isinstance(class_weight, dict) else ():
+        is_number = isinstance(factor, Real) and not isinstance(factor, bool)
+        if not is_number or not 0 <= factor < math.inf:
+            raise ValueError(
+                f"class_weight={class_weight!r} gives class {label!r} the factor {factor!r}. "
+                "Factors must be finite numbers, 0 or more."
+            )
+
+
+def _given_factors(class_weight: dict, labels: list) -> np.ndarray:
+    """Factors of a dict, 1 for classes that it leaves out.
+
+    As in scikit-learn, it may hold more than the classes only where it leaves none out: a fold
+    may lack a class, but a mistyped label would go unnoticed.
+    """
+    unknown = [label for label in class_weight if label not in labels]
+    without = [label for label in labels if label not in class_weight]
+    if unknown and without:
+        raise ValueError(
+            f"class_weight has factors for {unknown}, which are not among the classes {labels} of "
+            f"y, and none for {without}. Use the labels as they are in y."
+        )
+    factors = np.array([float(class_weight.get(label, 1.0)) for label in labels])
+    if not factors.any():
+        raise ValueError(
+            f"class_weight={class_weight!r} gives every class the factor 0; at least one must be "
+            "positive."
+        )
+    return factors
 
 
 def split_by_weight(

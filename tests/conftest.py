@@ -96,3 +96,24 @@ def in_fresh_process():
         return finished.stdout, finished.stderr
 
     return run
+
+
+@pytest.fixture(scope="session")
+def cats_and_dogs():
+    """Pictures of 16 x 16 pixels, dark and light in turn, and their labels."""
+    rng = np.random.default_rng(0)
+    dark = rng.integers(0, 150, (24, 16, 16, 3))
+    pictures = np.clip(dark + 60 * (np.arange(24) % 2)[:, None, None, None], 0, 255)
+    return pictures.astype(np.uint8), np.where(np.arange(24) % 2, "dog", "cat")
+
+
+@pytest.fixture
+def make(tiny):
+    """Make a classifier on the small network that trains for a moment."""
+    from skltransfer import FineTunedClassifier
+
+    def classifier(**settings):
+        given = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-2, "random_state": 0}
+        return FineTunedClassifier(tiny, **{**given, **settings})
+
+    return classifier

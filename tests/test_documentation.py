@@ -46,6 +46,12 @@ def test_the_code_in_the_readme_runs(photos, capsys):
     assert Path("photos.joblib").is_file()
 
 
+def test_the_code_about_fine_tuning_runs(photos, capsys):
+    for code in code_of(ROOT / "docs" / "fine_tuning.md"):
+        exec(compile(code, "fine_tuning.md", "exec"), {})
+    assert 0.5 < float(capsys.readouterr().out.split()[-1]) <= 1
+
+
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_the_examples_of_a_module_run(name):
     module = importlib.import_module(name)

@@ -8,9 +8,6 @@ import random
 import joblib
 import numpy as np
 import pytest
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import VotingClassifier
-from sklearn.model_selection import GridSearchCV, cross_val_predict
 
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, cache_info
 from skltransfer._warnings import UnreadableImagesWarning
@@ -25,25 +22,14 @@ SETTINGS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def X():
-    rng = np.random.default_rng(0)
-    dark = rng.integers(0, 150, (24, 16, 16, 3))
-    return np.clip(dark + 60 * (np.arange(24) % 2)[:, None, None, None], 0, 255).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def y():
-    return np.where(np.arange(24) % 2, "dog", "cat")
+@pytest.fixture
+def X(cats_and_dogs):
+    return cats_and_dogs[0]
 
 
 @pytest.fixture
-def make(tiny):
-    def classifier(**settings):
-        given = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-2, "random_state": 0}
-        return FineTunedClassifier(tiny, **{**given, **settings})
-
-    return classifier
+def y(cats_and_dogs):
+    return cats_and_dogs[1]
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -139,18 +125,6 @@ def test_the_bundled_frozen_weights_are_not_in_the_pickle(X, y):
     assert b"keras" not in pickled
 
 
-def test_a_search_runs_the_frozen_part_once_for_each_picture(make, X, y, tmp_path):
-    grid = {"freeze_depth": ["all", -1, 0], "head_units": [(), (4,)]}
-    scores = []
-    for n_jobs, cache in ((1, tmp_path / "one"), (2, tmp_path / "two"), (1, None)):
-        search = GridSearchCV(make(cache=cache, epochs=1), grid, cv=3, n_jobs=n_jobs).fit(X, y)
-        scores.append(search.cv_results_["mean_test_score"])
-        if cache is not None:
-            assert set(cache_info(cache).rows_computed.values()) == {len(X)}
-    np.testing.assert_array_equal(scores[0], scores[1])
-    np.testing.assert_array_equal(scores[0], scores[2])
-
-
 def test_features_are_shared_with_the_extractor(make, tiny, X, y, tmp_path):
     PretrainedFeatureExtractor(tiny, cache=tmp_path).fit_transform(X)
     make(freeze_depth="all", cache=tmp_path).fit(X, y).predict(X)
@@ -176,13 +150,6 @@ def test_a_single_class_is_predicted(make, X):
     classifier = make().fit(X, ["only"] * 24)
     assert set(classifier.predict(X)) == {"only"}
     np.testing.assert_array_equal(classifier.predict_proba(X), np.ones((24, 1)))
-
-
-def test_it_works_in_other_estimators(make, X, y):
-    assert cross_val_predict(make(), X, y, cv=2).shape == (24,)
-    assert CalibratedClassifierCV(make(), cv=2).fit(X, y).predict_proba(X).shape == (24, 2)
-    voting = VotingClassifier([("a", make()), ("b", make(freeze_depth="all"))], voting="soft")
-    assert voting.fit(X, y).predict(X).shape == (24,)
 
 
 def test_early_stopping_keeps_the_best_epoch(make, X, y):
@@ -291,28 +258,6 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was(make, X, y, monkeypatch
         with pytest.raises(interruption):
             classifier.fit(X, y[::-1])
     np.testing.assert_array_equal(classifier.predict_proba(X), before)
-
-
-@pytest.mark.parametrize("depth", [True, 1.0, 0.0, 99, -99, "nowhere"])
-def test_a_freeze_depth_that_fits_no_stage_is_refused_with_the_stages(make, X, y, depth):
-    with pytest.raises(ValueError, match=r"freeze_depth=.*stages"):
-        make(freeze_depth=depth).fit(X, y)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"tta": True}, "tta=True needs views"),
-        ({"n_views": 2}, "n_views=2 needs views"),
-        ({"augment": "spin"}, "augment='spin' is none of"),
-        ({"head_dropout": 1.0}, "'head_dropout' parameter"),
-        ({"layer_decay": 0.0}, "'layer_decay' parameter"),
-        ({"schedule": "step"}, "'schedule' parameter"),
-    ],
-)
-def test_bad_parameters_name_themselves(make, X, y, settings, message):
-    with pytest.raises(ValueError, match=message):
-        make(**settings).fit(X, y)
 
 
 def test_views_of_rows_of_numbers_are_refused(make, y):

@@ -51,7 +51,7 @@ def rows_at(tiny, depth, cache):
     classifier = FineTunedClassifier(freeze_depth=depth, **settings(tiny, cache, epochs=0))
     classifier.fit(X, Y)
     source = classifier._reading.source(classifier, X)
-    return classifier._activations_at(classifier._trained[0], source, lambda n: None)[0]
+    return classifier._activations_at(classifier._cut, source, lambda n: None)[0]
 
 
 def test_pictures_are_read_once(tiny, tmp_path, monkeypatch):

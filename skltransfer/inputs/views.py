@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from skltransfer.inputs._digests import digest_array
 from skltransfer.inputs._rule import PixelRule
 from skltransfer.inputs.resizing import resize
 
@@ -48,17 +49,23 @@ class ViewedSource:
     def load_block(self, indices, rule: PixelRule, out: np.ndarray) -> None:
         """Read pictures `indices` and write their views into `out`."""
         self.source.load_block(indices, rule, out)
-        for position, index in enumerate(indices):
-            drawn = np.random.default_rng(list(self.digest(index)))
+        for position in range(len(indices)):
+            # By the pixels, which are the same however the picture is stored.
+            drawn = np.random.default_rng(list(self._described(digest_array(out[position]))))
             number = int(drawn.integers(2**16)) if self.number is None else self.number
             out[position] = self.view(out[position].copy(), number, drawn)
 
     def digest(self, index: int) -> bytes:
-        """Content of the picture and of what the view depends on; view 0 is the picture itself."""
-        if self.number == 0:
-            return self.source.digest(index)
+        """What is stored of the picture, and what the view depends on beside it.
+
+        View 0 is the picture itself.
+        """
+        stored = self.source.digest(index)
+        return stored if self.number == 0 else self._described(stored)
+
+    def _described(self, content: bytes) -> bytes:
         described = f"{self.name} {self.number} {self.seed}".encode()
-        return hashlib.sha256(self.source.digest(index) + described).digest()
+        return hashlib.sha256(content + described).digest()
 
 
 def flip(pixels: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:

@@ -7,6 +7,9 @@ Pretrained Features and Underperform Out-of-Distribution", ICLR 2022).
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +23,7 @@ from threadpoolctl import threadpool_limits
 _PRIOR = 30.0
 _VARIANCE_FLOOR = 0.1
 _MAX_ITERATIONS = 300
+_SOLUTIONS_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,37 @@ def random_head(head: Head, seed: int = 0) -> list[np.ndarray]:
     return arrays
 
 
+class SolvedProblems:
+    """The solutions last used, by the content of their problems.
+
+    Candidates of a search that differ in training alone start from the same solution.
+    """
+
+    def __init__(self, capacity: int):
+        self.capacity = capacity
+        self.lock = threading.Lock()
+        self.solutions: OrderedDict[bytes, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+
+    def get(self, *arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Solution of the problem that `arrays` pose; see `softmax_regression`."""
+        digest = hashlib.sha256()
+        for array in arrays:
+            digest.update(f"{array.shape} {array.dtype}".encode())
+            digest.update(np.ascontiguousarray(array))
+        key = digest.digest()
+        with self.lock:
+            found = self.solutions.pop(key, None)
+        found = _solved(*arrays) if found is None else found
+        with self.lock:
+            self.solutions[key] = found
+            while len(self.solutions) > self.capacity:
+                self.solutions.popitem(last=False)
+        return found
+
+
+_solved_problems = SolvedProblems(_SOLUTIONS_KEPT)
+
+
 def softmax_regression(
     features: np.ndarray, targets: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -155,7 +190,12 @@ def softmax_regression(
     kernel : ndarray of float32, shape (n_features, n_classes)
     bias : ndarray of float32, shape (n_classes,)
         Solved by L-BFGS in float64 on one thread, so that the number of threads changes no bit.
+        Both are read-only.
     """
+    return _solved_problems.get(features, targets, weights)
+
+
+def _solved(features: np.ndarray, targets: np.ndarray, weights: np.ndarray):
     n_features, n_classes = features.shape[1], targets.shape[1]
     features = np.asarray(features, np.float64)
     penalty = n_features / _PRIOR
@@ -181,7 +221,10 @@ def softmax_regression(
             options={"maxiter": _MAX_ITERATIONS, "ftol": 1e-9, "gtol": 1e-6},
         ).x
     kernel, bias = solution[:-n_classes].reshape(n_features, n_classes), solution[-n_classes:]
-    return kernel.astype(np.float32), bias.astype(np.float32)
+    found = kernel.astype(np.float32), bias.astype(np.float32)
+    for array in found:
+        array.flags.writeable = False
+    return found
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,0 +1,121 @@
+"""What pictures show, however they are stored: digests of the pixels that the network sees.
+
+By these a training set is merged and put in order, so that arrays, rows of numbers and lossless
+files of the same pictures train the same network. The digests are kept in the cache beside the
+activations, by what is stored, so that a warm cache has nothing decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from functools import cached_property
+
+import numpy as np
+
+from skltransfer._activation_cache import ActivationCache, NullCache
+from skltransfer._activations import ActivationPass
+from skltransfer._ways import Way
+from skltransfer.inputs import ImageReadError, PixelRule, decoder_fingerprint
+from skltransfer.inputs._digests import digest_array
+from skltransfer.network.engines import FrozenPart
+
+
+class Contents:
+    """Digests of the pixels of all rows of a source.
+
+    Parameters
+    ----------
+    source : ImageSource or RowSource
+        The pictures.
+    rule : PixelRule
+        How they are read.
+    cache : ActivationCache or NullCache
+        Where digests are looked up and kept.
+    """
+
+    def __init__(self, source, rule: PixelRule, cache: ActivationCache | NullCache):
+        self.source = source
+        self.rule = rule
+        self.cache = cache
+        self.digests: list[bytes | None] = [None] * len(source)
+
+    def look(self, row: int, pixels: np.ndarray) -> None:
+        """Take note of a picture that somebody decoded; safe from several threads."""
+        self.digests[row] = digest_array(pixels)
+
+    def complete(
+        self,
+        rows: Iterable[int],
+        n_threads: int,
+        keep_going: bool,
+        advance: Callable[[int], None] = lambda n_rows: None,
+    ) -> dict[int, ImageReadError]:
+        """Find the digests of `rows` that are still missing: in the cache, else by decoding.
+
+        Returns
+        -------
+        dict of int to ImageReadError
+            The rows that could not be read.
+
+        Raises
+        ------
+        ImageReadError
+            For the first of them, unless `keep_going`.
+        """
+        rows = list(rows)
+        self._resolve()
+        missing = [row for row in rows if self.digests[row] is None]
+        advance(len(rows) - len(missing))
+        if not missing:
+            return {}
+        failures = self._decode(missing, n_threads, keep_going, advance)
+        self._resolve()
+        return failures
+
+    def _resolve(self) -> None:
+        """Tell the cache what is known, and ask it for the rest."""
+        if not self.cache.keeps_rows:
+            return
+        named = list(zip(self._names, self.digests, strict=True))
+        known = {name: digest for name, digest in named if name and digest}
+        wanted = list({name for name, _ in named if name and name not in known})
+        if known:
+            self.cache.link(list(known), list(known.values()))
+        if wanted:
+            known.update(zip(wanted, self.cache.resolve(wanted), strict=True))
+        self.digests = [digest or known.get(name) for name, digest in named]
+
+    @cached_property
+    def _names(self) -> list[bytes | None]:
+        return [self._name(row) for row in range(len(self.source))]
+
+    def _name(self, row: int) -> bytes | None:
+        """Digest of what is stored and how it is read; None for what cannot be read."""
+        try:
+            stored = self.source.digest(row)
+        except ImageReadError:
+            return None
+        rule = f"{self.rule} {decoder_fingerprint()}".encode()
+        return hashlib.sha256(b"pixels\0" + stored + rule).digest()
+
+    def _decode(self, rows: list[int], n_threads: int, keep_going: bool, advance: Callable):
+        """Decode some rows without computing anything from them."""
+        shape = (*self.rule.size, 3)
+        part = FrozenPart(lambda block: block[:, 0, 0, :0], shape, (0,), block_rows=4)
+        one_pass = ActivationPass(
+            source=self.source.take(rows),
+            ways=[Way("pixels", lambda: part)],
+            output_shape=(0,),
+            block_rows=part.block_rows,
+            rule=self.rule,
+            cache=NullCache(),
+            group=b"",
+            claims=b"",
+            n_threads=n_threads,
+            keep_going=keep_going,
+            advance=advance,
+            look=lambda position, pixels: self.look(rows[position], pixels),
+        )
+        one_pass.run()
+        return {rows[position]: error for position, error in one_pass.failures.items()}

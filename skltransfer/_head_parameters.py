@@ -1,0 +1,55 @@
+"""The parameters `head_units` and `head_activation`: what they allow, and what they say if not."""
+
+from __future__ import annotations
+
+import difflib
+from numbers import Integral
+
+# Those of keras.activations that keep the shape. Named here, so that Keras need not be imported.
+ACTIVATIONS = (
+    *("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "mish"),
+    *("sigmoid", "log_sigmoid", "hard_sigmoid", "hard_silu", "hard_swish", "sparse_sigmoid"),
+    *("tanh", "hard_tanh", "tanh_shrink", "soft_shrink", "hard_shrink"),
+    *("softplus", "softsign", "squareplus", "sparse_plus", "exponential", "linear"),
+    *("softmax", "log_softmax", "sparsemax"),
+)
+
+
+def checked_units(head_units) -> tuple[int, ...]:
+    """Widths of the hidden layers as a tuple; an int is one layer.
+
+    Raises
+    ------
+    ValueError
+        When it is anything but a positive int, or a list or tuple of them.
+    """
+    units = (head_units,) if _is_width(head_units) else head_units
+    if not isinstance(units, (list, tuple)) or not all(map(_is_width, units)):
+        raise ValueError(
+            f"head_units={head_units!r} must be a positive int, or a tuple or list of them, one "
+            "for each hidden layer, such as 64 or (128, 64); () is a head without hidden layers."
+        )
+    return tuple(int(width) for width in units)
+
+
+def checked_activation(head_activation) -> str:
+    """The name of an activation.
+
+    Raises
+    ------
+    ValueError
+        When it names none; the message proposes similar names.
+    """
+    if isinstance(head_activation, str) and head_activation in ACTIVATIONS:
+        return head_activation
+    wanted = str(getattr(head_activation, "__name__", head_activation)).lower()
+    close = difflib.get_close_matches(wanted, ACTIVATIONS, n=3, cutoff=0.6)
+    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    raise ValueError(
+        f"head_activation={head_activation!r} is no name of a Keras activation.{hint} Allowed are "
+        f"{', '.join(map(repr, sorted(ACTIVATIONS)))}."
+    )
+
+
+def _is_width(value) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and value > 0

@@ -1,0 +1,284 @@
+"""Calls that go on from earlier ones, and calls that fail: `partial_fit`, `warm_start`, state."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from skltransfer import cache_info
+from skltransfer._warnings import UnreadableImagesWarning
+from skltransfer.network import fitting
+
+CLASSES = ["cat", "dog"]
+
+
+@pytest.fixture
+def X(cats_and_dogs):
+    return cats_and_dogs[0]
+
+
+@pytest.fixture
+def y(cats_and_dogs):
+    return cats_and_dogs[1]
+
+
+# partial_fit ------------------------------------------------------------------------------------
+
+
+def epochs_seen(monkeypatch):
+    """The numbers of the epochs that are trained from now on."""
+    from skltransfer import _training_run
+
+    numbers, run_epoch = [], _training_run.run_epoch
+
+    def note(program, state, examples, how, schedule, epoch, *more):
+        numbers.append(epoch)
+        return run_epoch(program, state, examples, how, schedule, epoch, *more)
+
+    monkeypatch.setattr(_training_run, "run_epoch", note)
+    return numbers
+
+
+def test_partial_fit_numbers_its_epochs(make, X, y, monkeypatch):
+    numbers = epochs_seen(monkeypatch)
+    classifier = make(epochs=2).partial_fit(X, y, CLASSES).partial_fit(X, y)
+    assert numbers == [0, 1]
+    classifier.fit(X, y).partial_fit(X, y)
+    assert numbers == [0, 1, 0, 1, 2]
+
+
+@pytest.mark.parametrize("batch_size", [8, 24])
+def test_partial_fit_takes_another_fixed_view_each_time(make, X, y, batch_size, monkeypatch):
+    """Also where the steps of an epoch are a multiple of the views."""
+    taken = []
+    step = fitting.Program.step
+
+    def note(program, rows):
+        run = step(program, rows)
+        return lambda *given: (taken.append(given[8]), run(*given))[1]
+
+    monkeypatch.setattr(fitting.Program, "step", note)
+    classifier = make(augment="flip", freeze_depth=0, batch_size=batch_size, n_views=2)
+    for _ in range(3):
+        classifier.partial_fit(X[:1], y[:1], CLASSES)
+    first, second, third = taken
+    assert_array_equal(first, second[:, :, ::-1])
+    assert_array_equal(first, third)
+
+
+def test_partial_fit_equals_the_epochs_of_a_fit_at_a_constant_rate(make, X, y):
+    fitted = make(epochs=3, schedule="constant").fit(X, y)
+    partial = make()
+    for _ in range(3):
+        partial.partial_fit(X, y, CLASSES)
+    assert_array_equal(partial.predict_proba(X), fitted.predict_proba(X))
+    assert partial.history_ == fitted.history_
+    assert partial.n_iter_ == fitted.n_iter_ == 3
+
+
+def test_partial_fit_goes_on_after_fit_as_elsewhere_in_scikit_learn(make, X, y):
+    classifier = make(early_stopping=True, validation_fraction=0.3).fit(X, y)
+    before = classifier._state.theta.copy()
+    classifier.partial_fit(X, y)  # the classes are known
+    assert classifier.n_iter_ == 3
+    assert {name: len(values) for name, values in classifier.history_.items()} == {"loss": 3}
+    assert 0 < np.abs(classifier._state.theta - before).max() < 0.5
+    with pytest.raises(ValueError, match="not the same as on last call"):
+        classifier.partial_fit(X, y, ["cat", "cow"])
+
+
+def test_fit_forgets_what_partial_fit_learned(make, X, y):
+    partial = make().partial_fit(X, np.roll(y, 1), ["cat", "cow", "dog"])
+    again = partial.fit(X, y)
+    assert_array_equal(again.predict_proba(X), make().fit(X, y).predict_proba(X))
+    assert again.classes_.tolist() == CLASSES
+    assert again.n_iter_ == 2
+
+
+def test_a_warm_fit_goes_on_from_partial_fit(make, X, y):
+    classifier = make(warm_start=True, epochs=0)
+    for _ in range(3):
+        classifier.partial_fit(X, y, CLASSES)
+    before = classifier.predict_proba(X)
+    assert_array_equal(classifier.fit(X, y).predict_proba(X), before)
+
+
+def test_partial_fit_may_free_more_layers(make, X, y):
+    classifier = make(freeze_depth="all").partial_fit(X, y, CLASSES)
+    before = classifier.predict_proba(X)
+    classifier.set_params(freeze_depth=0, learning_rate=1e-9).partial_fit(X, y)
+    np.testing.assert_allclose(classifier.predict_proba(X), before, atol=1e-5)
+    classifier.set_params(head_activation="tanh")
+    with pytest.raises(ValueError, match="partial_fit keeps the head"):
+        classifier.partial_fit(X, y)
+
+
+def test_the_most_frequent_class_is_that_of_all_calls(make, paths, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_text("no picture")
+    classifier = make(on_error="nan")
+    classifier.partial_fit(paths[:6], ["cat"] * 5 + ["dog"], CLASSES)
+    classifier.partial_fit(paths[6:], ["dog"] * 2)
+    assert classifier._class_totals.tolist() == [5, 3]
+    with pytest.warns(UnreadableImagesWarning):
+        assert classifier.predict([broken]) == ["cat"]
+    classifier.partial_fit(paths[6:], ["dog"] * 2, sample_weight=[2, 2])
+    with pytest.warns(UnreadableImagesWarning):
+        assert classifier.predict([broken]) == ["dog"]
+
+
+def test_a_generator_is_drawn_from_in_the_first_call_alone(make, X, y):
+    generator = np.random.RandomState(0)
+    classifier = make(random_state=generator).partial_fit(X, y, CLASSES)
+    state = generator.get_state()[1].tolist()
+    seed = classifier._seed
+    assert classifier.partial_fit(X, y)._seed == seed
+    assert generator.get_state()[1].tolist() == state
+
+
+# warm_start -------------------------------------------------------------------------------------
+
+
+def rows_computed(cache):
+    return dict(cache_info(cache).rows_computed)
+
+
+@pytest.mark.parametrize("depth", ["all", -1, 0])
+def test_a_warm_start_at_the_same_cut_keeps_network_and_cache(make, X, y, depth, tmp_path):
+    classifier = make(warm_start=True, freeze_depth=depth, cache=tmp_path).fit(X, y)
+    spec, program, computed = classifier.backbone_, classifier._program(), rows_computed(tmp_path)
+    before = classifier._state.theta.copy()
+    classifier.fit(X, y)
+    assert classifier.backbone_ is spec
+    assert classifier._program() is program
+    assert rows_computed(tmp_path) == computed
+    assert not np.array_equal(classifier._state.theta, before)
+
+
+def test_freeing_more_layers_keeps_the_backbone_that_was_started_from(make, X, y, tmp_path):
+    classifier = make(warm_start=True, freeze_depth="all", cache=tmp_path).fit(X, y)
+    make(freeze_depth=-1, cache=tmp_path).fit(X, y)
+    spec, computed = classifier.backbone_, rows_computed(tmp_path)
+    classifier.set_params(freeze_depth=-1).fit(X, y)
+    assert classifier.backbone_ is spec
+    assert rows_computed(tmp_path) == computed
+
+
+def test_freezing_what_was_learned_makes_it_the_backbones_own(make, X, y):
+    classifier = make(warm_start=True, freeze_depth=0).fit(X, y)
+    before, spec = classifier.predict_proba(X), classifier.backbone_
+    classifier.set_params(freeze_depth="all", epochs=0).fit(X, y)
+    assert classifier.backbone_ != spec
+    np.testing.assert_allclose(classifier.predict_proba(X), before, atol=1e-5)
+    classifier.set_params(freeze_depth=-1).fit(X, y)
+    np.testing.assert_allclose(classifier.predict_proba(X), before, atol=1e-5)
+
+
+def test_a_warm_start_refuses_another_head(make, X, y):
+    classifier = make(warm_start=True, head_units=(4,), epochs=0).fit(X, y)
+    message = r"warm_start=True keeps the head, which has head_units=\(4,\).*cannot become "
+    with pytest.raises(ValueError, match=message + r"\(\) and 'relu'"):
+        classifier.set_params(head_units=()).fit(X, y)
+    with pytest.raises(ValueError, match=message + r"\(4,\) and 'tanh'"):
+        classifier.set_params(head_units=4, head_activation="tanh").fit(X, y)
+    classifier.set_params(head_activation="relu").fit(X, y)
+
+
+def test_a_warm_start_may_lack_a_class(make, X, y):
+    classifier = make(warm_start=True, class_weight="balanced").fit(X, y)
+    classifier.fit(X[y == "cat"], y[y == "cat"])
+    assert classifier.classes_.tolist() == CLASSES
+
+
+# Calls that fail --------------------------------------------------------------------------------
+
+
+def state_of(classifier):
+    """All that an estimator holds, as bytes that do not change while it does not."""
+    return {name: pickle.dumps(value) for name, value in vars(classifier).items()}
+
+
+def calls(X, y):
+    return {
+        "fit": lambda classifier: classifier.fit(X, y[::-1]),
+        "partial_fit": lambda classifier: classifier.partial_fit(X, y[::-1], CLASSES),
+    }
+
+
+@pytest.fixture(params=["unfitted", "fitted", "partially fitted", "warm"])
+def classifier(request, make, X, y):
+    classifier = make(warm_start=request.param == "warm", batch_norm="train", freeze_depth=0)
+    if request.param == "partially fitted":
+        return classifier.partial_fit(X, y, CLASSES)
+    return classifier if request.param == "unfitted" else classifier.fit(X, y)
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError])
+def test_an_interruption_amid_the_epochs_changes_nothing(
+    classifier, X, y, call, interruption, monkeypatch
+):
+    before, n_calls = state_of(classifier), 0
+    step = fitting.Program.step
+
+    def fail_in_the_second_step(program, rows):
+        run = step(program, rows)
+
+        def counted(*given):
+            nonlocal n_calls
+            n_calls += 1
+            if n_calls == 2:
+                raise interruption
+            return run(*given)
+
+        return counted
+
+    monkeypatch.setattr(fitting.Program, "step", fail_in_the_second_step)
+    with pytest.raises(interruption):
+        calls(X, y)[call](classifier)
+    assert n_calls == 2
+    assert state_of(classifier) == before
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+@pytest.mark.parametrize("n_views", [None, 2])
+def test_an_error_in_a_layer_that_makes_views_changes_nothing(classifier, X, y, call, n_views):
+    import keras
+
+    class Broken(keras.layers.Layer):
+        def call(self, pixels, training=False):
+            raise RuntimeError("out of colours")
+
+    classifier.set_params(augment=Broken(), n_views=n_views)
+    before = copy.copy(vars(classifier))
+    state = {k: v for k, v in state_of_arrays(classifier)}
+    with pytest.raises(RuntimeError, match="out of colours"):
+        calls(X, y)[call](classifier)
+    assert vars(classifier) == before
+    assert all(np.array_equal(state[name], now) for name, now in state_of_arrays(classifier))
+
+
+def state_of_arrays(classifier):
+    state = getattr(classifier, "_state", None)
+    return [] if state is None else [(k, copy.copy(v)) for k, v in vars(state).items()]
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_training_that_diverges_is_an_error_and_changes_nothing(classifier, X, y, call):
+    classifier.set_params(learning_rate=1e30)
+    before = state_of(classifier)
+    with pytest.raises(ValueError, match=r"training diverged with learning_rate=1e\+30.*Lower"):
+        for _ in range(3):
+            calls(X, y)[call](classifier)
+            before = state_of(classifier)
+    assert state_of(classifier) == before
+
+
+def test_rows_without_weight_are_refused(make, X, y):
+    classifier = make(class_weight={"cat": 0.0, "dog": 1.0}).partial_fit(X, y, CLASSES)
+    with pytest.raises(ValueError, match="leaves no weight to any row"):
+        classifier.partial_fit(X[y == "cat"], y[y == "cat"])
