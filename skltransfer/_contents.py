@@ -73,15 +73,22 @@ class Contents:
         self._resolve()
         return failures
 
+    def remember(self) -> dict[bytes, bytes]:
+        """Tell the cache what is known; return it, by what is stored."""
+        if not any(self.digests):
+            return {}
+        named = zip(self._names, self.digests, strict=True)
+        known = {name: digest for name, digest in named if name and digest}
+        self.cache.link(list(known), list(known.values()))
+        return known
+
     def _resolve(self) -> None:
         """Tell the cache what is known, and ask it for the rest."""
         if not self.cache.keeps_rows:
             return
+        known = self.remember()
         named = list(zip(self._names, self.digests, strict=True))
-        known = {name: digest for name, digest in named if name and digest}
         wanted = list({name for name, _ in named if name and name not in known})
-        if known:
-            self.cache.link(list(known), list(known.values()))
         if wanted:
             known.update(zip(wanted, self.cache.resolve(wanted), strict=True))
         self.digests = [digest or known.get(name) for name, digest in named]
@@ -119,3 +126,8 @@ class Contents:
         )
         one_pass.run()
         return {rows[position]: error for position, error in one_pass.failures.items()}
+
+
+def is_encoded(source) -> bool:
+    """Whether reading pictures means more than scaling the numbers of one array."""
+    return getattr(source, "kind", None) == "items"

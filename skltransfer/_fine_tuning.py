@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 
 from skltransfer._activation_cache import open_cache
 from skltransfer._base import BackboneEstimator, Number, decoding_threads
-from skltransfer._contents import Contents
+from skltransfer._contents import Contents, is_encoded
 from skltransfer._export import model_input
 from skltransfer._head_parameters import checked_activation, checked_units
 from skltransfer._progress import progress_bar
@@ -715,13 +715,18 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         sources = [source]
         if self.tta:
             sources = Views(self.augment, self.n_views, self._seed).fixed(source)
+        # What is scored in one fold is trained on in others: it is not to be decoded again.
+        contents = Contents(source, self._reading.rule, open_cache(self.cache))
+        notes = contents.cache.keeps_rows and is_encoded(source)
         total, failures = None, {}
         for view in sources:
-            activations, unread = self._activations(view, _nothing)
+            options = {"look": contents.look} if notes and view is source else {}
+            activations, unread = self._activations(view, _nothing, **options)
             failures.update(unread)
             logits = logits_of(self._program(), self._state, activations)[0]
             scores = log_softmax(logits.astype(np.float64))
             total = scores if total is None else np.logaddexp(total, scores)
+        contents.remember()
         total[list(failures)] = np.nan  # an activation such as ReLU may have swallowed it
         return total - np.log(len(sources)), failures
 
