@@ -15,13 +15,15 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A part of the package may import parts of the lines above its own; what is on no line may import
 # all of them, and nobody may import it.
 ORDER = (
-    {"_warnings", "_progress", "_tables"},
+    {"_warnings", "_progress", "_tables", "_head_parameters"},
     {"inputs", "_activation_cache", "_weighted_data"},
     {"backbones"},
     {"network"},
     {"_activations", "_catalogue", "_persistence", "_reading", "_views"},
-    {"_export", "_training_run"},
+    {"_contents", "_export", "_workload"},
+    {"_training_run"},
     {"_base"},
+    {"_fine_tuned_base"},
     {"_feature_extractor", "_fine_tuning"},
 )
 
