@@ -73,18 +73,26 @@ class Contents:
         self._resolve()
         return failures
 
+    def remember(self) -> None:
+        """Tell the cache what is known."""
+        known = {
+            self._names[row]: digest
+            for row, digest in enumerate(self.digests)
+            if digest is not None
+        }
+        if known and self.cache.keeps_rows:
+            self.cache.link(list(known), list(known.values()))
+
     def _resolve(self) -> None:
         """Tell the cache what is known, and ask it for the rest."""
         if not self.cache.keeps_rows:
             return
-        named = list(zip(self._names, self.digests, strict=True))
-        known = {name: digest for name, digest in named if name and digest}
-        wanted = list({name for name, _ in named if name and name not in known})
-        if known:
-            self.cache.link(list(known), list(known.values()))
+        self.remember()
+        wanted = [row for row, d in enumerate(self.digests) if d is None and self._names[row]]
         if wanted:
-            known.update(zip(wanted, self.cache.resolve(wanted), strict=True))
-        self.digests = [digest or known.get(name) for name, digest in named]
+            found = self.cache.resolve([self._names[row] for row in wanted])
+            for row, digest in zip(wanted, found, strict=True):
+                self.digests[row] = digest
 
     @cached_property
     def _names(self) -> list[bytes | None]:
