@@ -73,25 +73,26 @@ class Contents:
         self._resolve()
         return failures
 
-    def remember(self) -> dict[bytes, bytes]:
-        """Tell the cache what is known; return it, by what is stored."""
-        if not any(self.digests):
-            return {}
-        named = zip(self._names, self.digests, strict=True)
-        known = {name: digest for name, digest in named if name and digest}
-        self.cache.link(list(known), list(known.values()))
-        return known
+    def remember(self) -> None:
+        """Tell the cache what is known."""
+        known = {
+            self._names[row]: digest
+            for row, digest in enumerate(self.digests)
+            if digest is not None
+        }
+        if known and self.cache.keeps_rows:
+            self.cache.link(list(known), list(known.values()))
 
     def _resolve(self) -> None:
         """Tell the cache what is known, and ask it for the rest."""
         if not self.cache.keeps_rows:
             return
-        known = self.remember()
-        named = list(zip(self._names, self.digests, strict=True))
-        wanted = list({name for name, _ in named if name and name not in known})
+        self.remember()
+        wanted = [row for row, d in enumerate(self.digests) if d is None and self._names[row]]
         if wanted:
-            known.update(zip(wanted, self.cache.resolve(wanted), strict=True))
-        self.digests = [digest or known.get(name) for name, digest in named]
+            found = self.cache.resolve([self._names[row] for row in wanted])
+            for row, digest in zip(wanted, found, strict=True):
+                self.digests[row] = digest
 
     @cached_property
     def _names(self) -> list[bytes | None]:
@@ -126,8 +127,3 @@ class Contents:
         )
         one_pass.run()
         return {rows[position]: error for position, error in one_pass.failures.items()}
-
-
-def is_encoded(source) -> bool:
-    """Whether reading pictures means more than scaling the numbers of one array."""
-    return getattr(source, "kind", None) == "items"

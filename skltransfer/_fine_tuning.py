@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,7 +10,6 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import (
@@ -21,30 +19,26 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from skltransfer._activation_cache import open_cache
-from skltransfer._base import BackboneEstimator, Number, decoding_threads
-from skltransfer._contents import Contents, is_encoded
+from skltransfer._base import Number
 from skltransfer._export import model_input
+from skltransfer._fine_tuned_base import FineTunedBase
 from skltransfer._head_parameters import checked_activation, checked_units
 from skltransfer._progress import progress_bar
 from skltransfer._training_run import TrainingRun
 from skltransfer._views import Views, require_pictures
 from skltransfer._warnings import warn_unreadable
 from skltransfer._weighted_data import check_class_weight, merge_rows
-from skltransfer._workload import Workload, fit_progress, measure
-from skltransfer.backbones._spec import read_only
+from skltransfer._workload import fit_progress
 from skltransfer.inputs import ImageReadError
 from skltransfer.network.export import keras_classifier
-from skltransfer.network.fitting import TrainingState, logits_of
-from skltransfer.network.freezing import resolve_freeze_depth
-from skltransfer.network.heads import Head, log_softmax
-from skltransfer.network.training import Program, count, join, program_for
-from skltransfer.network.trunk import trunk_part
+from skltransfer.network.fitting import logits_of
+from skltransfer.network.heads import log_softmax
+from skltransfer.network.training import count
 
 _ROWS_PREDICTED_TOGETHER = 256
 
 
-class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
+class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     """Fine-tuned network: the first layers frozen, a head trained, then both, gently.
 
     `fit` goes in two phases, as "linear probing then fine-tuning" [1]_. First the head: a softmax
@@ -208,7 +202,7 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **BackboneEstimator._parameter_constraints,
+        **FineTunedBase._parameter_constraints,
         "freeze_depth": "no_validation",
         "head_units": "no_validation",
         "head_activation": "no_validation",
@@ -335,15 +329,18 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         with self._unchanged_on_failure():
             y, weights = self._checked(X, y, sample_weight)
             goes_on = self.warm_start and hasattr(self, "classes_")
-            state = self._learned(y, weights, "warm_start=True") if goes_on else None
-            if not goes_on:
+            if goes_on:
+                self._refuse_new_labels(y, weights)
+                state = self._learned("warm_start=True").without_optimiser()
+            else:
                 self._start(X, weights)
+                state = None
             self._seed = self._drawn_seed()
             self._class_totals, (self._state, self.history_) = self._train(
                 (X, y, weights),
                 self.classes_ if goes_on else None,
                 self.epochs,
-                lambda training: training.run(state and state.without_optimiser()),
+                lambda training: training.run(state),
             )
             self.n_iter_ = len(self.history_["loss"])
         return self
@@ -383,13 +380,14 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
             )
         with self._unchanged_on_failure():
             y, weights = self._checked(X, y, sample_weight)
-            if _check_partial_fit_first_call(self, classes):
-                self._refuse_new_labels(y, weights)
+            first = _check_partial_fit_first_call(self, classes)
+            self._refuse_new_labels(y, weights)
+            if first:
                 self._start(X, weights)
                 self._seed, self.history_ = self._drawn_seed(), {"loss": []}
                 self._class_totals, state = 0.0, None
             else:
-                state = self._learned(y, weights, "partial_fit")
+                state = self._learned("partial_fit")
             losses = self.history_["loss"]
             totals, (self._state, loss) = self._train(
                 (X, y, weights),
@@ -519,55 +517,12 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
             )
         return y, weights
 
-    def _start(self, X, weights: np.ndarray) -> None:
-        """Begin with the pretrained network."""
-        self._fit_backbone(X, weights)
-        self._cut = self._wanted_cut()
-
-    def _drawn_seed(self) -> int:
-        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-
-    def _learned(self, y: np.ndarray, weights: np.ndarray, keeper: str) -> TrainingState:
-        """What was learned so far, for the cut that is wanted now.
-
-        Layers that are frozen from now on become the backbone's own. Where only more layers are
-        to learn, the backbone is still the one that was started from, and so are the activations
-        in the cache.
-        """
-        self._refuse_new_labels(y, weights)
-        before, cut = self._program(), self._wanted_cut()
-        self._refuse_another_head(before.head, keeper)
-        if cut == before.cut:
-            return replace(self._state)
-        spec, state = self.backbone_, self._state
-        tuned = before.tuned(spec.weights, state.theta, state.fixed)
-        if cut is not None and (before.cut is None or cut > before.cut):
-            self.backbone_ = replace(spec, weights=read_only(tuned), bundled=False, fingerprint="")
-        self._cut = cut
-        program = self._program()
-        values = dict(zip(map(id, program.network.variables), tuned, strict=True))
-        suffix = [values[id(variable)] for variable in program.trained]
-        return TrainingState(
-            theta=join([*suffix, *before.of_head(state.theta)]),
-            fixed=join(values[id(variable)] for variable in program.fixed),
-            standardizer=state.standardizer,
-        )
-
     def _refuse_new_labels(self, y: np.ndarray, weights: np.ndarray) -> None:
         new = np.setdiff1d(y[weights > 0], self.classes_)
         if len(new):
             raise ValueError(
                 f"y contains {new.tolist()}, which are not among the classes of the first fit "
                 f"{self.classes_.tolist()}. Fit a new classifier, or pass all classes at first."
-            )
-
-    def _refuse_another_head(self, head: Head, keeper: str) -> None:
-        wanted = checked_units(self.head_units), self.head_activation
-        if wanted != (head.units, head.activation):
-            raise ValueError(
-                f"{keeper} keeps the head, which has head_units={head.units} and "
-                f"head_activation={head.activation!r}; it cannot become {wanted[0]} and "
-                f"{wanted[1]!r}. Set warm_start=False and call fit to start anew."
             )
 
     def _train(self, data, classes: np.ndarray | None, n_epochs: int, run: Callable) -> tuple:
@@ -585,22 +540,6 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         with fit_progress(plan, self.verbose) as progress:
             training = self._training(source, counted, y, weights, classes, progress)
             return training.class_totals, run(training)
-
-    def _workload(self, source, n_classes: int, n_epochs: int) -> Workload:
-        """What a fit will take; short measurements are made."""
-        network = self._network()
-        modes = self._wanted_modes()
-        program = program_for(network, self._cut, self._wanted_head(n_classes), *modes)
-        threads = decoding_threads(self.n_jobs)
-        part, rule = trunk_part(network, None, self._cut), self._reading.rule
-        return Workload(
-            n_rows=len(source),
-            n_epochs=n_epochs,
-            n_views=self.n_views if self.augment is not None else 1,
-            n_weights=count(program.shapes),
-            row_bytes=4 * math.prod(program.input_shape),
-            costs=measure(program, part, source, rule, self.batch_size, threads),
-        )
 
     def _training(self, source, counted, y, weights, classes, progress) -> TrainingRun:
         """All that a training works with.
@@ -628,71 +567,7 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
             progress=progress,
         )
 
-    def _first_look(self, source, advance: Callable):
-        """Digests of what the pictures show, their activations, and what could not be read.
-
-        There are no activations where every epoch draws views of its own.
-        """
-        contents = Contents(source, self._reading.rule, open_cache(self.cache))
-        plain, failures = None, {}
-        if self.augment is None or self.n_views is not None:
-            plain, failures = self._activations(source, advance, look=contents.look)
-            advance = _nothing  # it is told of all rows
-        unseen = [row for row in range(len(source)) if row not in failures]
-        unread = contents.complete(
-            unseen, decoding_threads(self.n_jobs), self.on_error == "nan", advance
-        )
-        return contents.digests, plain, failures | unread
-
-    def _readable(self, counted: np.ndarray, failures: dict, n_rows: int) -> np.ndarray:
-        """Positions in the source of what was read; tells of the rest by positions in X."""
-        failed = np.array(sorted(failures), dtype=np.intp)
-        self.failed_rows_ = counted[failed]
-        if len(failed) == len(counted):
-            raise failures[0]
-        if len(failed):
-            warn_unreadable({int(counted[row]): failures[row] for row in failed}, n_rows)
-        return np.delete(np.arange(len(counted)), failed)
-
-    # what the parameters ask for, and what is kept for prediction ---------------------------
-
-    def _wanted_cut(self) -> int | None:
-        network = self._network()
-        return resolve_freeze_depth(self.freeze_depth, network.features, network.stages)
-
-    def _wanted_head(self, n_classes: int) -> Head:
-        return Head(
-            n_features=self._network().features.steps[-1].shape[-1],
-            units=checked_units(self.head_units),
-            activation=checked_activation(self.head_activation),
-            n_classes=n_classes,
-        )
-
-    def _wanted_modes(self) -> tuple[bool, bool]:
-        """Whether BatchNorm goes by the batch, and whether there is dropout."""
-        return self.batch_norm == "train", self.head_dropout > 0
-
-    def _program(self) -> Program:
-        """The compiled program of the last fit."""
-        return program_for(self._network(), self._cut, self._head, *self._modes)
-
-    # activations and predictions -----------------------------------------------------------
-
-    def _activations(
-        self, source, advance: Callable[[int], None], **options
-    ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
-        """Activations at the cut, and what could not be read."""
-        return self._activations_at(self._cut, source, advance, **options)
-
-    def _activations_or_raise(self, source, advance: Callable, kept: bool = True) -> np.ndarray:
-        """Activations of pictures that could be read before; views drawn anew are not kept."""
-        if kept:
-            activations, failures = self._activations(source, advance)
-        else:
-            activations, failures = self._activations(source, _nothing, keeps=False)
-        if failures:
-            raise failures[min(failures)]
-        return activations
+    # prediction -----------------------------------------------------------------------------
 
     def _log_probabilities(self, X) -> np.ndarray:
         """Logarithms of probabilities, averaged over views with ``tta``."""
@@ -715,21 +590,12 @@ class FineTunedClassifier(ClassifierMixin, BackboneEstimator):
         sources = [source]
         if self.tta:
             sources = Views(self.augment, self.n_views, self._seed).fixed(source)
-        # What is scored in one fold is trained on in others: it is not to be decoded again.
-        contents = Contents(source, self._reading.rule, open_cache(self.cache))
-        notes = contents.cache.keeps_rows and is_encoded(source)
         total, failures = None, {}
         for view in sources:
-            options = {"look": contents.look} if notes and view is source else {}
-            activations, unread = self._activations(view, _nothing, **options)
+            activations, unread = self._activations_to_predict(view)
             failures.update(unread)
             logits = logits_of(self._program(), self._state, activations)[0]
             scores = log_softmax(logits.astype(np.float64))
             total = scores if total is None else np.logaddexp(total, scores)
-        contents.remember()
         total[list(failures)] = np.nan  # an activation such as ReLU may have swallowed it
         return total - np.log(len(sources)), failures
-
-
-def _nothing(n_rows: int) -> None:
-    """Tell nobody how many rows were done."""

@@ -21,9 +21,10 @@ ORDER = (
     {"network"},
     {"_ways"},
     {"_activations", "_caching", "_catalogue", "_persistence", "_reading", "_views"},
-    {"_contents", "_workload"},
-    {"_export", "_training_run"},
+    {"_contents", "_export", "_workload"},
+    {"_training_run"},
     {"_base"},
+    {"_fine_tuned_base"},
     {"_feature_extractor", "_fine_tuning"},
 )
 

@@ -1,0 +1,171 @@
+"""What fine-tuning needs whatever it learns: where to cut, what is kept, how pictures get there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skltransfer._activation_cache import open_cache
+from skltransfer._base import BackboneEstimator, decoding_threads
+from skltransfer._contents import Contents
+from skltransfer._head_parameters import checked_activation, checked_units
+from skltransfer._warnings import warn_unreadable
+from skltransfer._workload import Workload, measure
+from skltransfer.backbones._spec import read_only
+from skltransfer.inputs import ImageReadError
+from skltransfer.network.fitting import TrainingState
+from skltransfer.network.freezing import resolve_freeze_depth
+from skltransfer.network.heads import Head
+from skltransfer.network.training import Program, count, join, program_for
+from skltransfer.network.trunk import trunk_part
+
+
+def _nothing(n_rows: int) -> None:
+    """Tell nobody how many rows were done."""
+
+
+class FineTunedBase(BackboneEstimator):
+    """Base of the estimators that train the last layers of a network.
+
+    What was learned is held in `_state`, for the cut `_cut`, the head `_head` and the two
+    `_modes`, whatever the parameters have become since.
+    """
+
+    def _start(self, X, weights: np.ndarray) -> None:
+        """Begin with the pretrained network."""
+        self._fit_backbone(X, weights)
+        self._cut = self._wanted_cut()
+
+    def _drawn_seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _learned(self, keeper: str) -> TrainingState:
+        """What was learned so far, for the cut that is wanted now; `keeper` is why it is kept.
+
+        Layers that are frozen from now on become the backbone's own. Where only more layers are
+        to learn, the backbone is still the one that was started from, and so are the activations
+        in the cache.
+        """
+        before, cut = self._program(), self._wanted_cut()
+        self._refuse_another_head(before.head, keeper)
+        if cut == before.cut:
+            return replace(self._state)
+        spec, state = self.backbone_, self._state
+        tuned = before.tuned(spec.weights, state.theta, state.fixed)
+        if cut is not None and (before.cut is None or cut > before.cut):
+            self.backbone_ = replace(spec, weights=read_only(tuned), bundled=False, fingerprint="")
+        self._cut = cut
+        program = self._program()
+        values = dict(zip(map(id, program.network.variables), tuned, strict=True))
+        suffix = [values[id(variable)] for variable in program.trained]
+        return TrainingState(
+            theta=join([*suffix, *before.of_head(state.theta)]),
+            fixed=join(values[id(variable)] for variable in program.fixed),
+            standardizer=state.standardizer,
+        )
+
+    def _refuse_another_head(self, head: Head, keeper: str) -> None:
+        wanted = checked_units(self.head_units), self.head_activation
+        if wanted != (head.units, head.activation):
+            raise ValueError(
+                f"{keeper} keeps the head, which has head_units={head.units} and "
+                f"head_activation={head.activation!r}; it cannot become {wanted[0]} and "
+                f"{wanted[1]!r}. Set warm_start=False and call fit to start anew."
+            )
+
+    # what the parameters ask for, and what is kept for prediction ---------------------------
+
+    def _wanted_cut(self) -> int | None:
+        network = self._network()
+        return resolve_freeze_depth(self.freeze_depth, network.features, network.stages)
+
+    def _wanted_head(self, n_classes: int) -> Head:
+        return Head(
+            n_features=self._network().features.steps[-1].shape[-1],
+            units=checked_units(self.head_units),
+            activation=checked_activation(self.head_activation),
+            n_classes=n_classes,
+        )
+
+    def _wanted_modes(self) -> tuple[bool, bool]:
+        """Whether BatchNorm goes by the batch, and whether there is dropout."""
+        return self.batch_norm == "train", self.head_dropout > 0
+
+    def _program(self) -> Program:
+        """The compiled program of the last fit."""
+        return program_for(self._network(), self._cut, self._head, *self._modes)
+
+    # reading -------------------------------------------------------------------------------
+
+    def _first_look(self, source, advance: Callable):
+        """Digests of what the pictures show, their activations, and what could not be read.
+
+        There are no activations where every epoch draws views of its own.
+        """
+        contents = Contents(source, self._reading.rule, open_cache(self.cache))
+        plain, failures = None, {}
+        if self.augment is None or self.n_views is not None:
+            plain, failures = self._activations(source, advance, look=contents.look)
+            advance = _nothing  # it is told of all rows
+        unseen = [row for row in range(len(source)) if row not in failures]
+        unread = contents.complete(
+            unseen, decoding_threads(self.n_jobs), self.on_error == "nan", advance
+        )
+        return contents.digests, plain, failures | unread
+
+    def _readable(self, counted: np.ndarray, failures: dict, n_rows: int) -> np.ndarray:
+        """Positions in the source of what was read; tells of the rest by positions in X."""
+        failed = np.array(sorted(failures), dtype=np.intp)
+        self.failed_rows_ = counted[failed]
+        if len(failed) == len(counted):
+            raise failures[0]
+        if len(failed):
+            warn_unreadable({int(counted[row]): failures[row] for row in failed}, n_rows)
+        return np.delete(np.arange(len(counted)), failed)
+
+    def _workload(self, source, n_classes: int, n_epochs: int) -> Workload:
+        """What a fit will take; short measurements are made."""
+        network = self._network()
+        modes = self._wanted_modes()
+        program = program_for(network, self._cut, self._wanted_head(n_classes), *modes)
+        threads = decoding_threads(self.n_jobs)
+        part, rule = trunk_part(network, None, self._cut), self._reading.rule
+        return Workload(
+            n_rows=len(source),
+            n_epochs=n_epochs,
+            n_views=self.n_views if self.augment is not None else 1,
+            n_weights=count(program.shapes),
+            row_bytes=4 * math.prod(program.input_shape),
+            costs=measure(program, part, source, rule, self.batch_size, threads),
+        )
+
+    # activations ---------------------------------------------------------------------------
+
+    def _activations(
+        self, source, advance: Callable[[int], None] = _nothing, **options
+    ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
+        """Activations at the cut, and what could not be read."""
+        return self._activations_at(self._cut, source, advance, **options)
+
+    def _activations_to_predict(self, source) -> tuple[np.ndarray, dict[int, ImageReadError]]:
+        """As `_activations`; a cache is told what the pictures show, which a fit will ask for."""
+        contents = Contents(source, self._reading.rule, open_cache(self.cache))
+        if not contents.cache.keeps_rows:
+            return self._activations(source)
+        found = self._activations(source, look=contents.look)
+        contents.remember()
+        return found
+
+    def _activations_or_raise(self, source, advance: Callable, kept: bool = True) -> np.ndarray:
+        """Activations of pictures that could be read before; views drawn anew are not kept."""
+        if kept:
+            activations, failures = self._activations(source, advance)
+        else:
+            activations, failures = self._activations(source, keeps=False)
+        if failures:
+            raise failures[min(failures)]
+        return activations
