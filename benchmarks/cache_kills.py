@@ -93,7 +93,7 @@ def rows_at(options, depth):
     images, labels = data(options)
     classifier = make_classifier(None).set_params(freeze_depth=depth).fit(images, labels)
     source = classifier._reading.source(classifier, images)
-    cut = classifier._trained[0]
+    cut = classifier._cut
     rows, _ = classifier._activations_at(cut, source, lambda n_rows: None)
     return classifier._group_at(cut), [source.digest(row) for row in range(len(source))], rows
 

@@ -26,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skltransfer import FineTunedClassifier, cache_info, images_from_folder
 from skltransfer._base import BackboneEstimator
+from skltransfer._contents import Contents
 from skltransfer.backbones._building import build_model, preprocessing_function
 from skltransfer.backbones._registry import resolve
 from skltransfer.inputs import PixelRule, read_images
@@ -109,7 +110,7 @@ def our_search(task, cache, n_jobs):
 def time_in_bookkeeping():
     """Collect the seconds spent on digests, look-ups and reading: all that a warm run adds."""
     spent, originals = [], {}
-    for owner, name in ((BackboneEstimator, "_activations_at"), (FineTunedClassifier, "_keys")):
+    for owner, name in ((BackboneEstimator, "_activations_at"), (Contents, "complete")):
         originals[owner, name] = method = getattr(owner, name)
 
         def measured(*arguments, _method=method, **options):
@@ -155,7 +156,7 @@ def keras_wrapper(task):
     decoding, pixels = timed(task.pixels)
     rows = pixels.reshape(len(pixels), -1)
     wrapped = keras.wrappers.SKLearnClassifier(model=wrapped_model, model_kwargs={})
-    grid = {"model_kwargs": [{"candidate": c, "n_classes": task.classes} for c in task.candidates]}
+    grid = {"model_kwargs": [{"candidate": candidate} for candidate in task.candidates]}
     search = GridSearchCV(wrapped, grid, cv=task.splits[:1], refit=False, error_score="raise")
     options = {"epochs": task.epochs, "batch_size": BATCH, "verbose": 0}
     fitting, _ = timed(lambda: search.fit(rows, task.labels, **options))
@@ -207,9 +208,9 @@ def fitted_model(task, pixels, rows, depth, head, rate):
     return model
 
 
-def wrapped_model(X, y, candidate, n_classes):
+def wrapped_model(X, y, candidate):
     """Model for Keras' wrapper, which gives rows and one column a class."""
-    model = keras_classifier(*candidate, n_classes, "categorical_crossentropy")
+    model = keras_classifier(*candidate, y.shape[1], "categorical_crossentropy")
     rows = keras.Input((X.shape[1],))
     pictures = keras.layers.Reshape((*SIZE, 3))(rows)
     whole = keras.Model(rows, model(pictures))

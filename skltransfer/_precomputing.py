@@ -8,8 +8,10 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skltransfer._activation_cache import CacheInfo
+from skltransfer._activation_cache import CacheInfo, open_cache
+from skltransfer._base import decoding_threads
 from skltransfer._caching import cache_info
+from skltransfer._contents import Contents
 from skltransfer._fine_tuning import FineTunedClassifier
 from skltransfer._progress import progress_bar
 from skltransfer._views import Views
@@ -156,9 +158,8 @@ def _fill(
     with progress_bar(network.spec.name, len(source), classifier.verbose) as advance:
         for start in range(0, len(source), _ROWS_TOGETHER):
             rows = source.take(np.arange(start, min(start + _ROWS_TOGETHER, len(source))))
-            for view in [rows] if views is None else views.fixed(rows):
-                unread = _fill_some(classifier, view, cuts, wanted)
-                failures.update({start + row: error for row, error in unread.items()})
+            unread = _fill_some(classifier, rows, views, cuts, wanted)
+            failures.update({start + row: error for row, error in unread.items()})
             advance(len(rows))
     return failures
 
@@ -166,16 +167,23 @@ def _fill(
 def _fill_some(
     classifier: FineTunedClassifier,
     source,
+    views: Views | None,
     cuts: list[int | None],
     wanted: set[int],
 ) -> dict[int, ImageReadError]:
+    """Compute some rows; fits also look up what the pictures themselves show."""
+    contents = Contents(source, classifier._reading.rule, open_cache(classifier.cache))
     failures: dict[int, ImageReadError] = {}
-    for cut in cuts:
-        _, unread = classifier._activations_at(
-            cut, source, lambda n_rows: None, wanted=wanted, foresees=False
-        )
-        failures.update(unread)
-    return failures
+    for view in [source] if views is None else views.fixed(source):
+        options = {"look": contents.look} if view is source else {}
+        for cut in cuts:
+            _, unread = classifier._activations_at(
+                cut, view, lambda n_rows: None, wanted=wanted, foresees=False, **options
+            )
+            failures.update(unread)
+    readable = [row for row in range(len(source)) if row not in failures]
+    n_threads = decoding_threads(classifier.n_jobs)
+    return failures | contents.complete(readable, n_threads, classifier.on_error == "nan")
 
 
 def _in_order(cuts: list[int | None]) -> list[int | None]:

@@ -145,14 +145,32 @@ def test_a_search_behind_precompute_runs_nothing(searched, X, tmp_path, uncached
     assert rows_through(tmp_path) == computed
 
 
-def test_a_second_search_decodes_nothing(searched, jpegs, tmp_path, monkeypatch):
-    decode, decoded = _sources.decode, []
-    monkeypatch.setattr(_sources, "decode", lambda *a: decoded.append(a) or decode(*a))
-    scores = searched(jpegs, tmp_path)
-    assert N <= len(decoded) <= 2 * N  # again for the pixels that freeze_depth=0 trains on
-    decoded.clear()
-    assert_array_equal(searched(jpegs, tmp_path), scores)
-    assert decoded == []
+@pytest.fixture
+def decoded(monkeypatch):
+    """The pictures decoded in this process."""
+    decode, found = _sources.decode, []
+    monkeypatch.setattr(_sources, "decode", lambda *given: found.append(given) or decode(*given))
+    return found
+
+
+def test_each_file_is_decoded_once_and_in_a_second_search_never(searched, jpegs, tmp_path, decoded):
+    grid = {"freeze_depth": ["all", -1], "head_units": [(), (4,)]}
+    scores = searched(jpegs, tmp_path, grid=grid)
+    assert len(decoded) == N
+    assert_array_equal(searched(jpegs, tmp_path, grid=grid), scores)
+    assert len(decoded) == N
+
+
+def test_pixels_that_are_trained_on_are_kept_too(searched, jpegs, tmp_path, decoded):
+    searched(jpegs, tmp_path, grid={"freeze_depth": [0, "all"]})
+    assert len(decoded) == N
+
+
+def test_a_search_behind_precompute_decodes_nothing(searched, jpegs, tmp_path, decoded):
+    precompute(jpegs, ["all", -1], backbone="tiny", cache=tmp_path, random_state=0)
+    assert len(decoded) == N
+    searched(jpegs, tmp_path, grid={"freeze_depth": ["all", -1]})
+    assert len(decoded) == N
 
 
 # When there is little room ---------------------------------------------------------------------

@@ -14,7 +14,7 @@ import numpy as np
 from ._claims import Claim, Claims
 from ._info import CacheInfo
 from ._segments import LONGEST_KEY
-from ._shelf import Shelf
+from ._shelf import Complaint, Shelf
 from ._work import WorkCounter
 
 ROWS_FOLDER = "rows"
@@ -44,8 +44,10 @@ class ActivationCache:
     def __init__(self, folder: str, budget: int) -> None:
         self._folder = folder
         self._budget = budget
-        self._rows = Shelf(os.path.join(folder, ROWS_FOLDER), budget)
-        self._links = Shelf(os.path.join(folder, "links"), budget // _LINKS_SHARE)
+        complaint = Complaint()
+        links = os.path.join(folder, "links")
+        self._rows = Shelf(os.path.join(folder, ROWS_FOLDER), budget, complaint)
+        self._links = Shelf(links, budget // _LINKS_SHARE, complaint)
         self._work = WorkCounter(os.path.join(folder, "work"))
         self._claims = Claims(os.path.join(folder, "claims"))
         self._reset_counts()

@@ -24,6 +24,27 @@ class CacheWarning(UserWarning):
     """The activation cache cannot keep rows; results are right, but take longer."""
 
 
+class Complaint:
+    """One warning for a whole cache, whichever of its shelves the disk refuses first."""
+
+    def __init__(self) -> None:
+        self.made = False
+
+    def make(self, folder: str, error: OSError) -> None:
+        """Warn, unless that was done."""
+        if self.made:
+            return
+        self.made = True
+        warnings.warn(
+            f"The activation cache in {folder} takes no more rows: {error}. Results are not "
+            "affected, but rows that are not in it are computed each time. Make room or grant "
+            "write access and call clear_cache(), choose another directory as cache, or silence "
+            "this with cache=None.",
+            CacheWarning,
+            stacklevel=2,
+        )
+
+
 class Shelf:
     """Rows of many groups.
 
@@ -33,11 +54,14 @@ class Shelf:
         Where its files are; made when the first row is put.
     budget : int
         Bytes it may take.
+    complaint : Complaint
+        Told when the disk refuses rows.
     """
 
-    def __init__(self, folder: str, budget: int) -> None:
+    def __init__(self, folder: str, budget: int, complaint: Complaint) -> None:
         self.folder = folder
         self.budget = budget
+        self.complaint = complaint
         self.forget()
 
     def forget(self) -> None:
@@ -46,6 +70,7 @@ class Shelf:
         self._admission = Admission(self.folder, self.budget)
         self._lock = threading.Lock()
         self._gave_up = False
+        self.complaint.made = False
 
     def stored(self, group: bytes, keys: Sequence[bytes]) -> np.ndarray:
         """Which keys are stored."""
@@ -65,7 +90,8 @@ class Shelf:
             except FileNotFoundError:
                 pass  # another process is clearing the cache just now
             except OSError as error:
-                self._give_up(error)
+                self._gave_up = True
+                self.complaint.make(self.folder, error)
 
     @property
     def n_refused(self) -> int:
@@ -109,17 +135,6 @@ class Shelf:
         if len(chosen) < len(rows):
             rows = rows[[first[key] for key in chosen]]
         group.append(chosen, rows)
-
-    def _give_up(self, error: OSError) -> None:
-        self._gave_up = True
-        warnings.warn(
-            f"The activation cache in {self.folder} takes no more rows: {error}. Results are not "
-            "affected, but rows that are not in it are computed each time. Make room or grant "
-            "write access and call clear_cache(), choose another directory as cache, or silence "
-            "this with cache=None.",
-            CacheWarning,
-            stacklevel=2,
-        )
 
 
 def bytes_under(folder: str) -> int:
