@@ -205,15 +205,10 @@ class ActivationPass:
                 r for r, free in zip(chunk, claim.mine, strict=True) if not free
             )
             if mine:
-                yield Block(mine, claim, self._empty_pixels(len(mine)))
+                pixels = np.empty((len(mine), *self.part.input_shape), np.float32)
+                yield Block(mine, claim, pixels)
             else:
                 self._give_back(claim)
-
-    def _empty_pixels(self, n_rows: int) -> np.ndarray:
-        """Room for a block of which `n_rows` rows will be read; the others are black."""
-        pixels = np.empty((self.part.block_rows, *self.part.input_shape), np.float32)
-        pixels[n_rows:] = 0
-        return pixels
 
     def _pieces(self, blocks: Iterable[Block]) -> Iterator[Piece]:
         for block in blocks:
@@ -240,7 +235,7 @@ class ActivationPass:
 
     def _finish(self, block: Block) -> None:
         """Run the network on a block and keep its rows."""
-        activations = self.part(block.pixels, len(block.rows))
+        activations = self.part.run(block.pixels)
         readable = [i for i, row in enumerate(block.rows) if row not in self.failures]
         self.cache.count_work(self.segment, len(readable))
         self._out[block.rows] = activations

@@ -121,7 +121,7 @@ class BackboneEstimator(BaseEstimator):
             part=part,
             rule=self._reading.rule,
             cache=open_cache(cache),
-            group=self._group(what),
+            group=self._group(what, part),
             segment=":".join(names),
             n_threads=_decoding_threads(self.n_jobs),
             rows_in_flight=self.batch_size,
@@ -130,7 +130,7 @@ class BackboneEstimator(BaseEstimator):
         )
         return one_pass.run(), one_pass.failures
 
-    def _group(self, what: list) -> bytes:
+    def _group(self, what: list, part: FrozenPart) -> bytes:
         """Name of all that an activation depends on but the picture."""
         rule = self._reading.rule
         described = json.dumps(
@@ -138,7 +138,7 @@ class BackboneEstimator(BaseEstimator):
                 what,
                 self.backbone_.fingerprint,
                 [rule.size, rule.resize, rule.pixel_range, decoder_fingerprint()],
-                [engine_facts(self.engine_), self.precision],
+                [engine_facts(self.engine_, part), self.precision],
             ],
             sort_keys=True,
         )

@@ -1,7 +1,7 @@
 """Who computes the frozen part: rows of numbers in, rows of numbers out.
 
-Every part runs on blocks of one fixed number of rows, the last one filled up, so that neither
-the number of rows nor their order changes a bit of the result.
+Every part runs on blocks of a number of rows chosen when it is compiled, so that neither the
+number of rows nor their order changes a bit of the result.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from skltransfer.network._places import in_blocks, most_block_rows, trial_rows
 from skltransfer.network._tensorflow_graphs import compile_function, kernels
 from skltransfer.network.execution import run_steps
 from skltransfer.network.graph import Graph
@@ -26,11 +27,12 @@ class FrozenPart:
     Attributes
     ----------
     run : callable
-        From a float32 block (`block_rows`, *`input_shape`) to one (`block_rows`, *`output_shape`).
+        From float32 rows of `input_shape`, at most `block_rows` of them, to as many of
+        `output_shape`.
     input_shape, output_shape : tuple of int
         Shapes of one row.
     block_rows : int
-        Rows of a block.
+        Rows that run together.
     """
 
     run: Callable[[np.ndarray], np.ndarray]
@@ -38,16 +40,12 @@ class FrozenPart:
     output_shape: tuple[int, ...]
     block_rows: int
 
-    def __call__(self, block: np.ndarray, n_rows: int) -> np.ndarray:
-        """Compute a block of which the first `n_rows` rows are real."""
-        return self.run(block)[:n_rows]
-
 
 def cut_part(network: Network, cut: int | None) -> FrozenPart:
     """From pixels to the activations at step `cut`; pixels as they are where nothing is frozen."""
     if cut is None:
         shape = (*network.input_size, 3)
-        return FrozenPart(lambda block: block, shape, shape, block_rows())
+        return FrozenPart(lambda rows: rows, shape, shape, most_block_rows())
     if cut == len(network.features.steps) - 1:
         return feature_part(network, (network.features.steps[cut].name,), "avg")
     return network.part(("cut", cut), lambda: _compile_cut(network, cut))
@@ -93,8 +91,8 @@ def feature_part(network: Network, layers: tuple[str, ...], pooling: str) -> Fro
     return network.part(key, lambda: _compile_features(network, layers, pooling))
 
 
-def engine_facts(engine: str) -> dict[str, Any]:
-    """What the bits of a frozen part's output depend on beside the network and its input."""
+def engine_facts(engine: str, part: FrozenPart) -> dict[str, Any]:
+    """What the bits of a part's output depend on beside the network and its input."""
     import keras
     import tensorflow as tf
 
@@ -103,7 +101,7 @@ def engine_facts(engine: str) -> dict[str, Any]:
         "backend": keras.backend.backend(),
         "versions": [keras.__version__, tf.__version__],
         "kernels": kernels(),
-        "block_rows": block_rows(),
+        "block_rows": part.block_rows,
     }
 
 
@@ -121,20 +119,8 @@ def _compile_features(network: Network, layers: tuple[str, ...], pooling: str) -
 
 def compile_part(compute: Callable, input_shape: tuple[int, ...]) -> FrozenPart:
     """Compile a function of one float32 tensor of rows of `input_shape`."""
-    n_rows = block_rows()
-    function = compile_function(compute, [(n_rows, *input_shape)])
+    function = compile_function(compute, [(None, *input_shape)])
+    blocks = in_blocks(function, most_block_rows(), (), trial_rows(input_shape, 0.0, 255.0))
     return FrozenPart(
-        lambda block: function(block)[0].numpy(),
-        tuple(input_shape),
-        function.shapes[0][1:],
-        n_rows,
+        lambda rows: blocks(rows)[0], tuple(input_shape), function.shapes[0][1:], blocks.n_rows
     )
-
-
-def block_rows() -> int:
-    """Rows that run together.
-
-    On CPU few, so that one row is not dear and tensors stay small. Without oneDNN one, since the
-    bits of a row depend on its position there.
-    """
-    return {"gpu": 64, "onednn": 4, "eigen": 1}[kernels()]

@@ -1,0 +1,95 @@
+"""Blocks of rows in which every row has the same bits, wherever it stands and in any company.
+
+Many kernels round by where a number lies: a processor's vectors seldom divide a row, and what is
+left over is summed in another order. Which of them do depends on the kind of step and on its
+shape, so each compiled function is tried on the rows that it would run together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from skltransfer.network._tensorflow_graphs import kernels
+
+_VALUES_TRIED = 1 << 19  # three pictures of usual size, and many small rows
+_MOST_ROWS_TRIED = 32
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A function of rows, run on blocks of one size so that each row always has the same bits.
+
+    Attributes
+    ----------
+    compute : callable
+        From float32 arguments, the last of them (any number of rows, ...), to a tuple of tensors
+        with as many rows.
+    n_rows : int
+        Rows of a block.
+    alone : bool
+        Whether a row by itself has the bits that it has in a block.
+    """
+
+    compute: Callable[..., tuple]
+    n_rows: int
+    alone: bool
+
+    def __call__(self, *arguments) -> tuple[np.ndarray, ...]:
+        """Compute a block; fewer rows are filled up with zeros, where that makes a difference."""
+        *state, rows = arguments
+        missing = 0 if self.alone and len(rows) == 1 else self.n_rows - len(rows)
+        if missing:
+            rows = np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
+        results = self.compute(*state, rows)
+        return tuple(result.numpy()[: len(rows) - missing] for result in results)
+
+
+def in_blocks(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -> Blocks:
+    """Run `compute` on blocks of `n_rows` if that changes no bit of a row, else of one row.
+
+    Parameters
+    ----------
+    compute : callable
+        As in `Blocks`.
+    n_rows : int
+        Rows that would run together.
+    state : tuple of ndarray
+        Arguments before the rows, for the trial.
+    trial : ndarray of float32, shape (n, ...)
+        Rows to try.
+    """
+    if n_rows == 1:
+        return Blocks(compute, 1, True)
+    alone = [_bits(compute, state, row[np.newaxis])[0] for row in trial]
+    repeated = [_bits(compute, state, np.repeat(row[np.newaxis], n_rows, axis=0)) for row in trial]
+    mixed = _bits(compute, state, np.resize(trial, (n_rows, *trial.shape[1:])))
+    in_block = [block[0] for block in repeated]
+    same = all(len(set(block)) == 1 for block in repeated)
+    if same and mixed == [in_block[row % len(trial)] for row in range(n_rows)]:
+        return Blocks(compute, n_rows, alone == in_block)
+    return Blocks(compute, 1, True)
+
+
+def most_block_rows() -> int:
+    """Rows that run together if that changes no bit.
+
+    On CPU few, so that tensors stay small. Without oneDNN one, since the bits of a row depend on
+    its place there.
+    """
+    return {"gpu": 64, "onednn": 4, "eigen": 1}[kernels()]
+
+
+def trial_rows(shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
+    """Rows of random numbers of one `shape`, the same in every process."""
+    count = min(max(_VALUES_TRIED // int(np.prod(shape)), 2), _MOST_ROWS_TRIED)
+    rows = np.random.default_rng(0).uniform(low, high, (count, *shape))
+    return rows.astype(np.float32)
+
+
+def _bits(compute: Callable, state: tuple, rows: np.ndarray) -> list[tuple[bytes, ...]]:
+    """The bits of each row's results: they tell -0.0 from 0.0, and NaN is equal to itself."""
+    results = [result.numpy() for result in compute(*state, rows)]
+    return [tuple(result[row].tobytes() for result in results) for row in range(len(rows))]
