@@ -64,7 +64,7 @@ class ActivationPass:
     output_shape : tuple of int
         Shape of a row.
     block_rows : int
-        Rows that run through the network together.
+        Rows that are read, claimed and computed together.
     rule : PixelRule
         How pictures are read.
     cache : ActivationCache or NullCache
@@ -253,12 +253,11 @@ class ActivationPass:
             held = self.cache.contains(self.group, self._keys_of(rows))
             now = self._numbers_of_ways(rows)
             rows = [row for row, h, n in zip(rows, held, now, strict=True) if not h and n == number]
-        inputs = np.empty((self.block_rows, *way.part().input_shape), np.float32)
+        inputs = np.empty((len(rows), *way.part().input_shape), np.float32)
         if way.start is not None:
-            found = self.cache.gather(way.start, self._keys_of(rows), inputs[: len(rows)])
+            found = self.cache.gather(way.start, self._keys_of(rows), inputs)
             rows = [row for row, hit in zip(rows, found, strict=True) if hit]
-            inputs[: len(rows)] = inputs[np.flatnonzero(found)]
-        inputs[len(rows) :] = 0
+            inputs = inputs[np.flatnonzero(found)]
         return Block(rows, claim, way, inputs)
 
     def _pieces(self, blocks: Iterable[Block]) -> Iterator[Piece]:
@@ -291,16 +290,15 @@ class ActivationPass:
 
     def _finish(self, block: Block) -> None:
         """Run the network on a block and keep its rows."""
-        activations, *passing = block.way.part().with_passing(block.inputs)
-        activations = np.asarray(activations)[: len(block.rows)]
+        kept = [index for index, group in enumerate(block.way.kept) if group is not None]
+        activations, *passing = block.way.part().with_passing(block.inputs, kept)
         self._out[block.rows] = activations
         readable = [i for i, row in enumerate(block.rows) if row not in self.failures]
         if readable:
             self._count(block.way, len(readable))
             keys = self._keys_of([block.rows[i] for i in readable])
-            for group, rows in zip(block.way.kept, passing, strict=True):
-                if group is not None:
-                    self.cache.put(group, keys, np.asarray(rows)[readable])
+            for index, rows in zip(kept, passing, strict=True):
+                self.cache.put(block.way.kept[index], keys, rows[readable])
             self.cache.put(self.group, keys, activations[readable])
         self._give_back(block.claim)
         self.advance(len(block.rows))

@@ -24,7 +24,8 @@ from skltransfer._ways import Way, explained, ways_to
 from skltransfer.backbones._registry import adopt, is_keras_model, registered, resolve
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.inputs import ImageReadError, decoder_fingerprint
-from skltransfer.network.engines import block_rows, engine_facts
+from skltransfer.network._places import most_block_rows
+from skltransfer.network.engines import engine_facts
 from skltransfer.network.runtime import Network, network_of
 from skltransfer.network.trunk import (
     Station,
@@ -159,7 +160,7 @@ class BackboneEstimator(BaseEstimator):
             source=source,
             ways=ways,
             output_shape=shape,
-            block_rows=block_rows(),
+            block_rows=most_block_rows(),
             rule=self._reading.rule,
             cache=open_cache(self.cache if keeps else None),
             group=group,

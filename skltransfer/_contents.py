@@ -20,6 +20,8 @@ from skltransfer.inputs import ImageReadError, PixelRule, decoder_fingerprint
 from skltransfer.inputs._digests import digest_array
 from skltransfer.network.engines import FrozenPart
 
+_ROWS_READ_TOGETHER = 4
+
 
 class Contents:
     """Digests of the pixels of all rows of a source.
@@ -110,12 +112,12 @@ class Contents:
     def _decode(self, rows: list[int], n_threads: int, keep_going: bool, advance: Callable):
         """Decode some rows without computing anything from them."""
         shape = (*self.rule.size, 3)
-        part = FrozenPart(lambda block: block[:, 0, 0, :0], shape, (0,), block_rows=4)
+        part = FrozenPart(lambda rows: rows[:, 0, 0, :0], shape, (0,))
         one_pass = ActivationPass(
             source=self.source.take(rows),
             ways=[Way("pixels", lambda: part)],
             output_shape=(0,),
-            block_rows=part.block_rows,
+            block_rows=_ROWS_READ_TOGETHER,
             rule=self.rule,
             cache=NullCache(),
             group=b"",

@@ -16,6 +16,7 @@ from skltransfer.network.engines import FrozenPart
 from skltransfer.network.training import Program, count
 
 _ROWS_READ_AT_FIRST = 4
+_ROWS_RUN_AT_FIRST = 4
 _SHARE_OF_FORWARD = 1 / 3  # a training step is a forward and twice as much backward
 _BYTES = {3: "KB", 6: "MB", 9: "GB"}
 _UNITS = (("s", 1), ("min", 60), ("h", 3600))
@@ -145,8 +146,8 @@ def measure(
 
     Threads read while the network computes, so that the slower of both counts.
     """
-    block = np.zeros((part.block_rows, *part.input_shape), np.float32)
-    running = _milliseconds(lambda: part.run(block)) / part.block_rows
+    block = np.zeros((_ROWS_RUN_AT_FIRST, *part.input_shape), np.float32)
+    running = _milliseconds(lambda: part.run(block)) / len(block)
     reading = _reading_time(source, rule) / n_threads
     n_rows = min(batch_size, len(source))
     step = program.step(n_rows)

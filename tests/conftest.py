@@ -53,6 +53,26 @@ def tiny():
 
 
 @pytest.fixture(scope="session")
+def uneven():
+    """Handle of a network whose rows get other bits by their place in a block."""
+    import keras
+    from keras import layers
+
+    from skltransfer import register_backbone
+
+    inputs = keras.Input((20, 24, 3))
+    x = layers.Conv2D(21, 3, strides=2, activation="relu")(inputs)
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = layers.Conv2D(21, 1, activation="sigmoid")(gate)
+    x = layers.LayerNormalization()(layers.Multiply()([x, gate]))
+    outputs = layers.Dense(13, activation="gelu")(layers.Flatten()(x))
+    model = keras.Model(inputs, outputs)
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(0, 0.2, weight.shape) for weight in model.weights])
+    return register_backbone("uneven", model)
+
+
+@pytest.fixture(scope="session")
 def pictures():
     """Eight pictures of 20 x 24 pixels, of smooth shapes and noise."""
     rng = np.random.default_rng(0)

@@ -70,7 +70,7 @@ class Doubling:
 
 
 def one_pass(source, cache, run=None, **options):
-    part = FrozenPart(run or Doubling(), (1, 1, 1), (1,), BLOCK_ROWS)
+    part = FrozenPart(run or Doubling(), (1, 1, 1), (1,))
     given = {
         "ways": [Way("pixels", lambda: part, ("all",))],
         "output_shape": part.output_shape,
@@ -114,10 +114,10 @@ def test_every_row_is_computed(cache, n_rows, n_threads):
     assert_array_equal(rows, doubled(values))
 
 
-def test_blocks_have_one_size_and_are_filled_up_with_black(cache):
+def test_blocks_have_one_size_but_the_last(cache):
     run = Doubling()
     one_pass(Numbers([1, 2, 3, 4, 5, 6]), cache, run).run()
-    assert [block.ravel().tolist() for block in run.blocks] == [[1, 2, 3, 4], [5, 6, 0, 0]]
+    assert [block.ravel().tolist() for block in run.blocks] == [[1, 2, 3, 4], [5, 6]]
 
 
 @pytest.mark.parametrize("X", ["pictures", "paths", "rows"])

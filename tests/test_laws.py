@@ -100,7 +100,7 @@ np.savez(folder + f"/{n_threads}.npz", **features)
 
 
 @pytest.fixture(scope="module")
-def cases(tiny, golden, pictures, paths):
+def cases(tiny, uneven, golden, pictures, paths):
     """Fitted extractors without a cache, and data for them."""
     return {
         name: (PretrainedFeatureExtractor(cache=None, **parameters).fit(X), X)
@@ -110,6 +110,7 @@ def cases(tiny, golden, pictures, paths):
             ("of one's own, files", {"backbone": tiny, "layer": ["stem", "top"]}, paths),
             ("of one's own, by name", {"backbone": "tiny", "pooling": "flatten"}, pictures),
             ("rows of numbers", {"backbone": tiny, "pooling": "max"}, ROWS),
+            ("uneven", {"backbone": uneven}, pictures),
         ]
     }
 

@@ -1,18 +1,19 @@
 """Who computes the frozen part: rows of numbers in, rows of numbers out.
 
-Every part runs on blocks of one fixed number of rows, the last one filled up, so that neither
-the number of rows nor their order changes a bit of the result.
+Every part runs on blocks of a few rows, or row by row where that would change the bits of a row,
+so that neither the number of rows nor their order shows in the result.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
 from skltransfer.network._tensorflow_graphs import compile_function, kernels
 from skltransfer.network.execution import run_steps
 from skltransfer.network.graph import Graph
@@ -26,28 +27,23 @@ class FrozenPart:
     Attributes
     ----------
     run : callable
-        From a float32 block (`block_rows`, *`input_shape`) to one (`block_rows`, *`output_shape`).
+        From float32 rows (n, *`input_shape`) to rows (n, *`output_shape`).
     input_shape, output_shape : tuple of int
         Shapes of one row.
-    block_rows : int
-        Rows of a block.
-    run_all : callable or None
-        As `run`, and gives tensors: first the same, then what passes on the way.
+    blocks : Blocks or None
+        As `run`; it also gives what passes on the way.
     """
 
     run: Callable[[np.ndarray], np.ndarray]
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
-    block_rows: int
-    run_all: Callable[[np.ndarray], tuple] | None = None
+    blocks: Blocks | None = None
 
-    def __call__(self, block: np.ndarray, n_rows: int) -> np.ndarray:
-        """Compute a block of which the first `n_rows` rows are real."""
-        return self.run(block)[:n_rows]
-
-    def with_passing(self, block: np.ndarray) -> tuple:
-        """Outputs of a whole block, and what passes on the way; arrays, or tensors not copied."""
-        return (self.run(block),) if self.run_all is None else self.run_all(block)
+    def with_passing(self, rows: np.ndarray, wanted: Sequence[int]) -> list[np.ndarray]:
+        """Outputs of `run`, and those of the rows passing on the way that are `wanted`."""
+        if self.blocks is None:
+            return [self.run(rows)]
+        return self.blocks(rows, chosen=(0, *(1 + index for index in wanted)))
 
 
 def outputs_of(network: Network, layers: tuple[str, ...]) -> tuple[Graph, list[int]]:
@@ -92,7 +88,7 @@ def engine_facts(engine: str) -> dict[str, Any]:
         "backend": keras.backend.backend(),
         "versions": [keras.__version__, tf.__version__],
         "kernels": kernels(),
-        "block_rows": block_rows(),
+        "block_rows": most_block_rows(),
     }
 
 
@@ -113,21 +109,7 @@ def compile_part(compute: Callable, input_shape: tuple[int, ...]) -> FrozenPart:
 
     It gives a tensor, or a tuple of it and of what passes on the way.
     """
-    n_rows = block_rows()
-    function = compile_function(compute, [(n_rows, *input_shape)])
-    return FrozenPart(
-        lambda block: function(block)[0].numpy(),
-        tuple(input_shape),
-        function.shapes[0][1:],
-        n_rows,
-        function,
-    )
-
-
-def block_rows() -> int:
-    """Rows that run together.
-
-    On CPU few, so that one row is not dear and tensors stay small. Without oneDNN one, since the
-    bits of a row depend on its position there.
-    """
-    return {"gpu": 64, "onednn": 4, "eigen": 1}[kernels()]
+    function = compile_function(compute, [(None, *input_shape)])
+    blocks = in_blocks(function, most_block_rows(), (), trial_rows(input_shape, 0.0, 255.0))
+    output_shape = function.shapes[0][1:]
+    return FrozenPart(lambda rows: blocks(rows)[0], tuple(input_shape), output_shape, blocks)

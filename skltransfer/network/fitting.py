@@ -203,24 +203,16 @@ def _hyper(rate: float, step: int) -> np.ndarray:
     return np.array([rate, 1 / (1 - _BETA_1**step), 1 / (1 - _BETA_2**step)], np.float32)
 
 
-def logits_of(program: Program, state: TrainingState, activations: np.ndarray, rows: int = 4):
-    """Logits and pooled features of `activations`, in blocks of one size.
+def logits_of(program: Program, state: TrainingState, activations: np.ndarray):
+    """Logits and pooled features of `activations`.
 
     Returns
     -------
     logits : ndarray of float32, shape (n, n_classes)
     features : ndarray of float32, shape (n, n_features)
     """
-    forward = program.forward(rows)
-    blocks = []
-    for start in range(0, len(activations), rows):
-        part = activations[start : start + rows]
-        padded = np.zeros((rows, *part.shape[1:]), np.float32)
-        padded[: len(part)] = part
-        results = forward(state.theta, state.fixed, state.standardizer, padded)
-        blocks.append([np.asarray(result)[: len(part)] for result in results])
-    logits, features = (np.concatenate(found) for found in zip(*blocks, strict=True))
-    return logits, features
+    forward = program.forward()
+    return forward(state.theta, state.fixed, state.standardizer, activations, chosen=(0, 1))
 
 
 def features_of(program: Program, state: TrainingState, rows: Callable, n_rows: int) -> np.ndarray:

@@ -31,7 +31,7 @@ def _pooled_one(output, pooling: str):
     from keras import ops
 
     if pooling == "flatten":
-        return ops.reshape(output, (output.shape[0], -1))
+        return ops.reshape(output, (-1, math.prod(output.shape[1:])))
     positions = tuple(range(1, len(output.shape) - 1))
     if not positions:
         return output

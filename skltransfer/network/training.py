@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
 from skltransfer.network._tensorflow_graphs import CompiledFunction, compile_function
 from skltransfer.network.execution import is_batch_norm, needed_steps, run_steps
 from skltransfer.network.heads import Head
@@ -92,9 +93,9 @@ class Program:
         """Shapes of what learns: the suffix, then the head."""
         return [tuple(v.shape) for v in self.trained] + self.head.shapes
 
-    def forward(self, rows: int) -> CompiledFunction:
-        """From (weights, fixed, standardizer, x) to (logits, pooled features) of `rows` rows."""
-        return self._once(("forward", rows), lambda: self._compile_forward(rows))
+    def forward(self) -> Blocks:
+        """From (weights, fixed, standardizer, x) to (logits, pooled features)."""
+        return self._once("forward", self._compile_forward)
 
     def moments(self, rows: int) -> CompiledFunction:
         """From (weights, fixed, x) to the features and BatchNorm's moments of a batch."""
@@ -140,13 +141,13 @@ class Program:
     def _of(self, index: int, kind: str) -> list:
         return list(getattr(self.graph.steps[index].operation, kind, ()))
 
-    def _once(self, key, compile_it: Callable) -> CompiledFunction:
+    def _once(self, key, compile_it: Callable):
         with self.network.lock:
             if key not in self._compiled:
                 self._compiled[key] = compile_it()
             return self._compiled[key]
 
-    def _compile_forward(self, rows: int) -> CompiledFunction:
+    def _compile_forward(self) -> Blocks:
         def compute(theta, fixed, standardizer, x):
             parameters = split(theta, self.shapes)
             features = self._features(parameters, fixed, x)
@@ -154,7 +155,19 @@ class Program:
             logits = self.head.logits(parameters[len(self.trained) :], (features - mean) / scale)
             return logits, features
 
-        return compile_function(compute, [*self._state_shapes(), (rows, *self.input_shape)])
+        function = compile_function(compute, [*self._state_shapes(), (None, *self.input_shape)])
+        high = 255.0 if self.cut is None else 1.0
+        trial = trial_rows(self.input_shape, 0.0, high)
+        return in_blocks(function, most_block_rows(), self._trial_state(), trial)
+
+    def _trial_state(self) -> tuple[np.ndarray, ...]:
+        """The backbone as it is, and a head that lets every feature through."""
+        rng = np.random.default_rng(0)
+        head = [rng.normal(0, shape[0] ** -0.5, shape) for shape in self.head.shapes]
+        backbone = [self.network.arrays[id(v)] for v in self.trained]
+        fixed = join(self.network.arrays[id(v)] for v in self.fixed)
+        standardizer = np.stack([np.zeros(self.head.n_features), np.ones(self.head.n_features)])
+        return join([*backbone, *head]), fixed, standardizer.astype(np.float32)
 
     def _compile_moments(self, rows: int) -> CompiledFunction:
         def compute(theta, fixed, x):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from skltransfer.network._tensorflow_graphs import kernels
-from skltransfer.network.engines import FrozenPart, block_rows, compile_part
+from skltransfer.network.engines import FrozenPart, compile_part
 from skltransfer.network.execution import needed_steps, run_steps
 from skltransfer.network.graph import Graph
 from skltransfer.network.pooling import pooled
@@ -106,7 +106,7 @@ def trunk_part(network: Network, start: int | None, cut: int | None) -> FrozenPa
     """
     if cut is None:
         shape = row_shape(network, None)
-        return FrozenPart(lambda block: block, shape, shape, block_rows())
+        return FrozenPart(lambda rows: rows, shape, shape)
     return network.part(("trunk", start, cut), lambda: _compile(network, start, cut))
 
 
