@@ -1,6 +1,6 @@
 """One pass of pictures through a frozen part of the network, through the activation cache.
 
-Pictures are read in threads while the network computes. Each distinct one is computed once: rows
+Pictures are decoded in threads while the network computes. Each distinct one is computed once: rows
 that the cache has are not even decoded, and rows that another process computes are waited for.
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from skltransfer._activation_cache import ActivationCache, Claim, NullCache
 from skltransfer.inputs import ImageReadError, PixelRule
+from skltransfer.network._places import is_out_of_memory, warn_out_of_memory
 from skltransfer.network.engines import FrozenPart
 
 _ROWS_LOOKED_UP_TOGETHER = 32
@@ -97,6 +98,7 @@ class ActivationPass:
         self._first_of: dict[bytes, int] = {}
         self._copies: list[tuple[int, int]] = []
         self._held: list[Claim] = []
+        self._running = self.part  # in smaller blocks after TensorFlow ran out of memory
         self._out = np.empty((n_rows, *self.part.output_shape), np.float32)
 
     def run(self) -> np.ndarray:
@@ -190,16 +192,15 @@ class ActivationPass:
         """Compute what nobody else has claimed; return what others have."""
         claimed_by_others: list[int] = []
         pieces = self._pieces(self._claimed_blocks(rows, claimed_by_others))
-        rows_ahead = max(self.rows_in_flight, 2 * self.part.block_rows)
-        for piece in _map_ahead(pool, self._read, pieces, rows_ahead // _ROWS_READ_TOGETHER - 1):
+        for piece in self._all_read(pool, pieces):
             if piece.is_last:
                 self._finish(piece.block)
         return claimed_by_others
 
     def _claimed_blocks(self, rows: Iterable[int], claimed_by_others: list[int]) -> Iterator[Block]:
         for chunk in _batched(rows, self.part.block_rows):
-            claim = self.cache.claim(self.group, self._keys_of(chunk))
-            self._held.append(claim)
+            self._held.append(self.cache.claim(self.group, self._keys_of(chunk)))
+            claim = self._held[-1]
             mine = [row for row, free in zip(chunk, claim.mine, strict=True) if free]
             claimed_by_others.extend(
                 r for r, free in zip(chunk, claim.mine, strict=True) if not free
@@ -216,8 +217,14 @@ class ActivationPass:
                 stop = min(start + _ROWS_READ_TOGETHER, len(block.rows))
                 yield Piece(block, range(start, stop))
 
+    def _all_read(self, pool: ThreadPoolExecutor, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        if self.source.is_at_hand(self.rule):
+            return map(self._read, pieces)  # threads would only disturb those of the network
+        rows_ahead = max(self.rows_in_flight, 2 * self.part.block_rows)
+        return _map_ahead(pool, self._read, pieces, rows_ahead // _ROWS_READ_TOGETHER - 1)
+
     def _read(self, piece: Piece) -> Piece:
-        """Decode a few pictures; runs in a thread of its own."""
+        """Read a few pictures; may run in a thread of its own."""
         rows, pixels = piece.block.rows, piece.block.pixels
         for positions in [[p] for p in piece.positions] if self.keep_going else [piece.positions]:
             start, stop = positions[0], positions[-1] + 1
@@ -235,15 +242,28 @@ class ActivationPass:
 
     def _finish(self, block: Block) -> None:
         """Run the network on a block and keep its rows."""
-        activations = self.part.run(block.pixels)
+        activations = self._activations(block.pixels)
         readable = [i for i, row in enumerate(block.rows) if row not in self.failures]
         self.cache.count_work(self.segment, len(readable))
         self._out[block.rows] = activations
-        if readable:
+        if readable and self._running is self.part:
             keys = self._keys_of([block.rows[i] for i in readable])
             self.cache.put(self.group, keys, activations[readable])
         self._give_back(block.claim)
         self.advance(len(block.rows))
+
+    def _activations(self, pixels: np.ndarray) -> np.ndarray:
+        size = self._running.block_rows
+        pieces = [pixels[start : start + size] for start in range(0, len(pixels), size)]
+        try:
+            return np.concatenate([self._running(piece) for piece in pieces])
+        except Exception as error:
+            if size == 1 or not is_out_of_memory(error):
+                raise
+        if self._running is self.part:
+            warn_out_of_memory(size)
+        self._running = self._running.halved()
+        return self._activations(pixels)
 
     def _give_back(self, claim: Claim) -> None:
         claim.release()

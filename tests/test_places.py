@@ -14,18 +14,8 @@ from skltransfer.network.engines import compile_part, engine_facts
 TRIAL = trial_rows((3,), 0.0, 1.0)
 
 
-class Result:
-    """Stands for a tensor."""
-
-    def __init__(self, array):
-        self.array = np.asarray(array, np.float32)
-
-    def numpy(self):
-        return self.array
-
-
 def tried(compute, n_rows=4):
-    blocks = in_blocks(lambda rows: (Result(compute(rows)),), n_rows, (), TRIAL)
+    blocks = in_blocks(lambda rows: (compute(rows),), n_rows, (), TRIAL)
     return blocks.n_rows, blocks.alone
 
 
@@ -51,7 +41,7 @@ def test_a_function_in_which_rows_are_not_alike_runs_row_by_row(compute):
 
 
 def test_a_difference_in_any_result_counts():
-    blocks = in_blocks(lambda rows: (Result(rows), Result(rows - rows.max())), 4, (), TRIAL)
+    blocks = in_blocks(lambda rows: (rows, rows - rows.max()), 4, (), TRIAL)
     assert blocks.n_rows == 1
 
 
@@ -68,6 +58,18 @@ def test_one_row_needs_no_trial():
         raise AssertionError("tried")
 
     assert tried(compute, n_rows=1) == (1, True)
+
+
+def test_smaller_blocks_are_tried_when_memory_does_not_suffice():
+    import tensorflow as tf
+
+    def compute(rows):
+        if len(rows) > 3:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return rows
+
+    with pytest.warns(UserWarning, match="ran out of memory on a block of 4 pictures"):
+        assert tried(compute) == (2, True)
 
 
 def test_few_large_rows_are_tried_and_many_small_ones():
@@ -87,7 +89,7 @@ def test_fewer_rows_are_filled_up_with_zeros_unless_one_alone_is_the_same(n_rows
 
     def compute(state, rows):
         seen.append(rows)
-        return Result(state * rows), Result(rows[:, 0])
+        return state * rows, rows[:, 0]
 
     rows = TRIAL[:n_rows]
     doubled, first = Blocks(compute, 4, alone)(2, rows)

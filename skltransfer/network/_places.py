@@ -8,10 +8,11 @@ shape, so each compiled function is tried on the rows that it would run together
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skltransfer._warnings import warn_user
 from skltransfer.network._tensorflow_graphs import kernels
 
 _VALUES_TRIED = 1 << 19  # three pictures of usual size, and many small rows
@@ -26,7 +27,7 @@ class Blocks:
     ----------
     compute : callable
         From float32 arguments, the last of them (any number of rows, ...), to a tuple of tensors
-        with as many rows.
+        or arrays with as many rows.
     n_rows : int
         Rows of a block.
     alone : bool
@@ -44,7 +45,11 @@ class Blocks:
         if missing:
             rows = np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
         results = self.compute(*state, rows)
-        return tuple(result.numpy()[: len(rows) - missing] for result in results)
+        return tuple(np.asarray(result)[: len(rows) - missing] for result in results)
+
+    def halved(self) -> Blocks:
+        """The same in blocks of half as many rows, which may change bits."""
+        return replace(self, n_rows=self.n_rows // 2, alone=False)
 
 
 def in_blocks(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -> Blocks:
@@ -63,6 +68,16 @@ def in_blocks(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -
     """
     if n_rows == 1:
         return Blocks(compute, 1, True)
+    try:
+        return _tried(compute, n_rows, state, trial)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        warn_out_of_memory(n_rows)
+        return in_blocks(compute, n_rows // 2, state, trial)
+
+
+def _tried(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -> Blocks:
     alone = [_bits(compute, state, row[np.newaxis])[0] for row in trial]
     repeated = [_bits(compute, state, np.repeat(row[np.newaxis], n_rows, axis=0)) for row in trial]
     mixed = _bits(compute, state, np.resize(trial, (n_rows, *trial.shape[1:])))
@@ -91,5 +106,21 @@ def trial_rows(shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
 
 def _bits(compute: Callable, state: tuple, rows: np.ndarray) -> list[tuple[bytes, ...]]:
     """The bits of each row's results: they tell -0.0 from 0.0, and NaN is equal to itself."""
-    results = [result.numpy() for result in compute(*state, rows)]
+    results = [np.asarray(result) for result in compute(*state, rows)]
     return [tuple(result[row].tobytes() for result in results) for row in range(len(rows))]
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether TensorFlow lacked memory, so that smaller blocks may do."""
+    import tensorflow as tf
+
+    return isinstance(error, tf.errors.ResourceExhaustedError)
+
+
+def warn_out_of_memory(n_rows: int) -> None:
+    """Tell that blocks become smaller."""
+    warn_user(
+        f"TensorFlow ran out of memory on a block of {n_rows} pictures. It goes on with smaller "
+        "blocks, which may change the last bits of results; these are then not put into the "
+        "cache. A smaller input_size needs less memory."
+    )

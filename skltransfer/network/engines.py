@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from skltransfer.network._places import in_blocks, most_block_rows, trial_rows
+from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
 from skltransfer.network._tensorflow_graphs import compile_function, kernels
 from skltransfer.network.execution import run_steps
 from skltransfer.network.graph import Graph
@@ -26,26 +26,35 @@ class FrozenPart:
 
     Attributes
     ----------
-    run : callable
-        From float32 rows of `input_shape`, at most `block_rows` of them, to as many of
-        `output_shape`.
+    blocks : Blocks
+        From float32 rows of `input_shape` to one result, as many rows of `output_shape`.
     input_shape, output_shape : tuple of int
         Shapes of one row.
-    block_rows : int
-        Rows that run together.
     """
 
-    run: Callable[[np.ndarray], np.ndarray]
+    blocks: Blocks
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
-    block_rows: int
+
+    @property
+    def block_rows(self) -> int:
+        """Rows that run together."""
+        return self.blocks.n_rows
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Compute at most `block_rows` rows."""
+        return self.blocks(rows)[0]
+
+    def halved(self) -> FrozenPart:
+        """The same in blocks of half as many rows, which may change bits."""
+        return replace(self, blocks=self.blocks.halved())
 
 
 def cut_part(network: Network, cut: int | None) -> FrozenPart:
     """From pixels to the activations at step `cut`; pixels as they are where nothing is frozen."""
     if cut is None:
         shape = (*network.input_size, 3)
-        return FrozenPart(lambda rows: rows, shape, shape, most_block_rows())
+        return FrozenPart(Blocks(lambda rows: (rows,), most_block_rows(), True), shape, shape)
     if cut == len(network.features.steps) - 1:
         return feature_part(network, (network.features.steps[cut].name,), "avg")
     return network.part(("cut", cut), lambda: _compile_cut(network, cut))
@@ -121,6 +130,4 @@ def compile_part(compute: Callable, input_shape: tuple[int, ...]) -> FrozenPart:
     """Compile a function of one float32 tensor of rows of `input_shape`."""
     function = compile_function(compute, [(None, *input_shape)])
     blocks = in_blocks(function, most_block_rows(), (), trial_rows(input_shape, 0.0, 255.0))
-    return FrozenPart(
-        lambda rows: blocks(rows)[0], tuple(input_shape), function.shapes[0][1:], blocks.n_rows
-    )
+    return FrozenPart(blocks, tuple(input_shape), function.shapes[0][1:])
