@@ -1,6 +1,6 @@
 """One pass of pictures through a frozen part of the network, through the activation cache.
 
-Pictures are read in threads while the network computes. Each distinct one is computed once: rows
+Pictures are decoded in threads while the network computes. Each distinct one is computed once: rows
 that the cache has are not even decoded, rows that it has of an earlier layer are computed from
 there, and rows that another process computes are waited for.
 """
@@ -20,6 +20,7 @@ import numpy as np
 from skltransfer._activation_cache import ActivationCache, Claim, NullCache
 from skltransfer._ways import Way
 from skltransfer.inputs import ImageReadError, PixelRule
+from skltransfer.network._places import is_out_of_memory, warn_out_of_memory
 
 _ROWS_LOOKED_UP_TOGETHER = 32
 _ROWS_READ_TOGETHER = 4
@@ -111,6 +112,7 @@ class ActivationPass:
         self._first_of: dict[bytes, int] = {}
         self._copies: list[tuple[int, int]] = []
         self._held: list[Claim] = []
+        self._at_most: int | None = None  # rows of a block after TensorFlow ran out of memory
         self._out = np.empty((n_rows, *self.output_shape), np.float32)
 
     def run(self) -> np.ndarray:
@@ -206,16 +208,15 @@ class ActivationPass:
         """
         put_off: list[int] = []
         pieces = self._pieces(self._claimed_blocks(rows, put_off))
-        rows_ahead = max(self.rows_in_flight, 2 * self.block_rows)
-        for piece in _map_ahead(pool, self._read, pieces, rows_ahead // _ROWS_READ_TOGETHER - 1):
+        for piece in self._all_read(pool, pieces):
             if piece.is_last:
                 self._finish(piece.block)
         return put_off
 
     def _claimed_blocks(self, rows: Iterable[int], put_off: list[int]) -> Iterator[Block]:
         for number, chunk in self._chunks(rows):
-            claim = self.cache.claim(self.claims, self._keys_of(chunk))
-            self._held.append(claim)
+            self._held.append(self.cache.claim(self.claims, self._keys_of(chunk)))
+            claim = self._held[-1]
             block = self._block(number, chunk, claim)
             put_off.extend(sorted(set(chunk) - set(block.rows)))
             if block.rows:
@@ -266,8 +267,14 @@ class ActivationPass:
                 stop = min(start + _ROWS_READ_TOGETHER, len(block.rows))
                 yield Piece(block, range(start, stop))
 
+    def _all_read(self, pool: ThreadPoolExecutor, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        if self.source.is_at_hand(self.rule):
+            return map(self._read, pieces)  # threads would only disturb those of the network
+        rows_ahead = max(self.rows_in_flight, 2 * self.block_rows)
+        return _map_ahead(pool, self._read, pieces, rows_ahead // _ROWS_READ_TOGETHER - 1)
+
     def _read(self, piece: Piece) -> Piece:
-        """Decode a few pictures; runs in a thread of its own."""
+        """Read a few pictures; may run in a thread of its own."""
         if piece.block.way.start is not None:
             return piece
         rows, pixels = piece.block.rows, piece.block.inputs
@@ -291,17 +298,32 @@ class ActivationPass:
     def _finish(self, block: Block) -> None:
         """Run the network on a block and keep its rows."""
         kept = [index for index, group in enumerate(block.way.kept) if group is not None]
-        activations, *passing = block.way.part().with_passing(block.inputs, kept)
+        activations, *passing = self._outputs(block, kept)
         self._out[block.rows] = activations
         readable = [i for i, row in enumerate(block.rows) if row not in self.failures]
         if readable:
             self._count(block.way, len(readable))
+        if readable and self._at_most is None:
             keys = self._keys_of([block.rows[i] for i in readable])
             for index, rows in zip(kept, passing, strict=True):
                 self.cache.put(block.way.kept[index], keys, rows[readable])
             self.cache.put(self.group, keys, activations[readable])
         self._give_back(block.claim)
         self.advance(len(block.rows))
+
+    def _outputs(self, block: Block, kept: list[int]) -> list[np.ndarray]:
+        """Activations, and what passes on the way and is `kept`."""
+        blocks = block.way.part().blocks
+        size = self._at_most or blocks.n_rows
+        try:
+            return blocks.at_most(size)(block.inputs, chosen=(0, *(1 + index for index in kept)))
+        except Exception as error:
+            if size == 1 or not is_out_of_memory(error):
+                raise
+        if self._at_most is None:
+            warn_out_of_memory(size)
+        self._at_most = size // 2
+        return self._outputs(block, kept)
 
     def _count(self, way: Way, n_rows: int) -> None:
         self.computed[way.name] += n_rows

@@ -212,7 +212,7 @@ def _stage_times(network: Network) -> Iterator[float]:
     for start, stop in _bounds(network.stages):
         part = compile_part(_stage_function(network, start, stop), block.shape[1:])
         yield _median_milliseconds(part, block) / len(block)
-        block = part.run(block)
+        block = part(block)
 
 
 def _stage_function(network: Network, start: int | None, stop: int):
@@ -224,10 +224,10 @@ def _stage_function(network: Network, start: int | None, stop: int):
 
 
 def _median_milliseconds(part, block: np.ndarray) -> float:
-    part.run(block)  # the first run pays for what is set up once
+    part(block)  # the first run pays for what is set up once
     elapsed = []
     for _ in range(_TIMED_RUNS):
         began = time.perf_counter()
-        part.run(block)
+        part(block)
         elapsed.append(1e3 * (time.perf_counter() - began))
     return statistics.median(elapsed)

@@ -18,6 +18,7 @@ from skltransfer._activations import ActivationPass
 from skltransfer._ways import Way
 from skltransfer.inputs import ImageReadError, PixelRule, decoder_fingerprint
 from skltransfer.inputs._digests import digest_array
+from skltransfer.network._places import Blocks
 from skltransfer.network.engines import FrozenPart
 
 _ROWS_READ_TOGETHER = 4
@@ -112,7 +113,8 @@ class Contents:
     def _decode(self, rows: list[int], n_threads: int, keep_going: bool, advance: Callable):
         """Decode some rows without computing anything from them."""
         shape = (*self.rule.size, 3)
-        part = FrozenPart(lambda rows: rows[:, 0, 0, :0], shape, (0,))
+        nothing = Blocks(lambda rows: (rows[:, 0, 0, :0],), _ROWS_READ_TOGETHER)
+        part = FrozenPart(nothing, shape, (0,))
         one_pass = ActivationPass(
             source=self.source.take(rows),
             ways=[Way("pixels", lambda: part)],

@@ -28,6 +28,11 @@ class Table(tuple):
 
     __slots__ = ()
 
+    def __getitem__(self, index):
+        """Return a row; for a slice, a table."""
+        found = super().__getitem__(index)
+        return Table(found) if isinstance(index, slice) else found
+
     def __repr__(self) -> str:
         """Aligned text, the header first."""
         if not self:

@@ -147,7 +147,7 @@ def measure(
     Threads read while the network computes, so that the slower of both counts.
     """
     block = np.zeros((_ROWS_RUN_AT_FIRST, *part.input_shape), np.float32)
-    running = _milliseconds(lambda: part.run(block)) / len(block)
+    running = _milliseconds(lambda: part(block)) / len(block)
     reading = _reading_time(source, rule) / n_threads
     n_rows = min(batch_size, len(source))
     step = program.step(n_rows)

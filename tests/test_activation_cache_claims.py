@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
+import sys
 import threading
 
 import numpy as np
@@ -41,6 +43,49 @@ def test_a_claim_that_is_lost_is_given_back(cache):
     del claim
     gc.collect()
     assert cache.claim(GROUP, keys_of(2)).mine.all()
+
+
+class InterruptAt:
+    """Ctrl-C before the n-th line that claims and their cache run."""
+
+    def __init__(self, line):
+        self.lines_left = line
+
+    def trace(self, frame, event, argument):
+        if frame.f_code.co_name == "__del__":  # Python would only tell that it was interrupted
+            sys.settrace(None)
+            return None
+        file = os.path.basename(frame.f_code.co_filename)
+        self.lines_left -= event == "line" and file in ("_claims.py", "_cache.py")
+        if self.lines_left == 0:
+            raise KeyboardInterrupt
+        return self.trace
+
+    def __enter__(self):
+        sys.settrace(self.trace)
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        sys.settrace(None)
+        self.came = kind is KeyboardInterrupt
+        return self.came
+
+
+def test_an_interrupt_leaves_no_claim_wherever_it_comes(cache):
+    keys = keys_of(4)
+    cache.put(GROUP, keys[:1], rows_of(keys[:1]))
+    for line in itertools.count(1):
+        claim = None
+        with InterruptAt(line) as interrupt:
+            claim = cache.claim(GROUP, keys)
+            claim.release()
+            cache.wait(GROUP, keys)
+        del claim
+        with cache.claim(GROUP, keys) as again:
+            assert again.mine.tolist() == [False, True, True, True], line
+        if not interrupt.came:
+            break
+    assert line > 100
 
 
 def test_what_is_stored_or_asked_twice_is_not_to_be_computed(cache):

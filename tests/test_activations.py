@@ -16,6 +16,7 @@ from skltransfer._activation_cache import NullCache, open_cache
 from skltransfer._activations import ActivationPass
 from skltransfer._ways import Way
 from skltransfer.inputs import ImageReadError, PixelRule
+from skltransfer.network._places import Blocks
 from skltransfer.network.engines import FrozenPart
 
 GROUP = bytes(32)
@@ -25,7 +26,8 @@ BLOCK_ROWS = 4
 class Numbers:
     """Pictures of one pixel; `faults` raise when they are read, `unknown` when they are named."""
 
-    def __init__(self, values, faults=(), unknown=(), error=None):
+    def __init__(self, values, faults=(), unknown=(), error=None, at_hand=False):
+        self.at_hand = at_hand
         self.values = values
         self.faults, self.unknown = set(faults), set(unknown)
         self.error = error
@@ -41,6 +43,9 @@ class Numbers:
         if row in self.unknown:
             self.fail(row)
         return hashlib.sha256(str(self.values[row]).encode()).digest()
+
+    def is_at_hand(self, rule):
+        return self.at_hand
 
     def load_block(self, rows, rule, out):
         time.sleep(random.random() / 1000)  # so that threads finish in any order
@@ -70,7 +75,8 @@ class Doubling:
 
 
 def one_pass(source, cache, run=None, **options):
-    part = FrozenPart(run or Doubling(), (1, 1, 1), (1,))
+    run = run or Doubling()
+    part = FrozenPart(Blocks(lambda rows: (run(rows),), BLOCK_ROWS), (1, 1, 1), (1,))
     given = {
         "ways": [Way("pixels", lambda: part, ("all",))],
         "output_shape": part.output_shape,
@@ -106,18 +112,30 @@ def doubled(values):
 
 
 @pytest.mark.parametrize("n_rows", [1, 3, 4, 5, 32, 33, 131])
-@pytest.mark.parametrize("n_threads", [1, 3])
-def test_every_row_is_computed(cache, n_rows, n_threads):
+@pytest.mark.parametrize(("n_threads", "at_hand"), [(1, False), (3, False), (3, True)])
+def test_every_row_is_computed(cache, n_rows, n_threads, at_hand):
     values = list(range(1, n_rows + 1))
-    rows = one_pass(Numbers(values), cache, n_threads=n_threads).run()
+    rows = one_pass(Numbers(values, at_hand=at_hand), cache, n_threads=n_threads).run()
     assert rows.dtype == np.float32
     assert_array_equal(rows, doubled(values))
 
 
-def test_blocks_have_one_size_but_the_last(cache):
+def test_blocks_have_one_size_and_are_filled_up_with_black(cache):
     run = Doubling()
     one_pass(Numbers([1, 2, 3, 4, 5, 6]), cache, run).run()
-    assert [block.ravel().tolist() for block in run.blocks] == [[1, 2, 3, 4], [5, 6]]
+    assert [block.ravel().tolist() for block in run.blocks] == [[1, 2, 3, 4], [5, 6, 0, 0]]
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_threads_read_only_what_must_be_decoded(cache, at_hand):
+    class Watched(Numbers):
+        def load_block(self, rows, rule, out):
+            here.add(threading.current_thread() is threading.main_thread())
+            super().load_block(rows, rule, out)
+
+    here = set()
+    one_pass(Watched(range(20), at_hand=at_hand), cache).run()
+    assert here == {at_hand}
 
 
 @pytest.mark.parametrize("X", ["pictures", "paths", "rows"])
@@ -268,6 +286,53 @@ def test_unreadable_rows_are_neither_kept_nor_counted(store):
     one_pass(Numbers([1, 2, 3], faults=[1]), store, keep_going=True).run()
     assert computed(store) == 2
     assert_array_equal(one_pass(Numbers([1, 2, 3]), store).run(), doubled([1, 2, 3]))
+
+
+# When memory does not suffice --------------------------------------------------------------
+
+
+class Cramped(Doubling):
+    """Runs out of memory on more than `most_rows` rows, as TensorFlow does."""
+
+    def __init__(self, most_rows):
+        super().__init__()
+        self.most_rows = most_rows
+
+    def __call__(self, block):
+        import tensorflow as tf
+
+        if len(block) > self.most_rows:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return super().__call__(block)
+
+
+@pytest.mark.parametrize("most_rows", [1, 2, 3])
+def test_blocks_are_halved_with_one_warning_when_memory_does_not_suffice(cache, most_rows):
+    run, values = Cramped(most_rows), list(range(1, 12))
+    with pytest.warns(UserWarning, match="ran out of memory on a block of 4 pict") as warnings:
+        rows = one_pass(Numbers(values), cache, run).run()
+    assert_array_equal(rows, doubled(values))
+    assert len(warnings) == 1
+    assert max(len(block) for block in run.blocks) == (1 if most_rows == 1 else 2)
+
+
+def test_rows_of_smaller_blocks_are_not_kept(store):
+    """Their bits may be others than those of blocks of the usual size."""
+    with pytest.warns(UserWarning, match="not put into the cache"):
+        one_pass(Numbers([1, 2, 3]), store, Cramped(2)).run()
+    assert store.info().entries == 0
+    run = Doubling()
+    one_pass(Numbers([1, 2, 3]), store, run).run()
+    assert len(run.blocks) == 1
+    assert store.info().entries == 3
+
+
+def test_a_row_for_which_memory_does_not_suffice_is_an_error(store):
+    import tensorflow as tf
+
+    with pytest.warns(UserWarning), pytest.raises(tf.errors.ResourceExhaustedError):
+        one_pass(Numbers([1, 2, 3]), store, Cramped(0)).run()
+    assert not is_anything_claimed(store, [1, 2, 3])
 
 
 # Who computes what -------------------------------------------------------------------------

@@ -14,18 +14,8 @@ from skltransfer.network.engines import compile_part
 TRIAL = trial_rows((3,), 0.0, 1.0)
 
 
-class Result:
-    """Stands for a tensor."""
-
-    def __init__(self, array):
-        self.array = np.asarray(array, np.float32)
-
-    def numpy(self):
-        return self.array
-
-
 def tried(compute, n_rows=4):
-    return in_blocks(lambda rows: (Result(compute(rows)),), n_rows, (), TRIAL).n_rows
+    return in_blocks(lambda rows: (compute(rows),), n_rows, (), TRIAL).n_rows
 
 
 # The trial -------------------------------------------------------------------------------------
@@ -50,7 +40,7 @@ def test_a_function_in_which_rows_are_not_alike_runs_row_by_row(compute):
 
 
 def test_a_difference_in_any_result_counts():
-    blocks = in_blocks(lambda rows: (Result(rows), Result(rows - rows.max())), 4, (), TRIAL)
+    blocks = in_blocks(lambda rows: (rows, rows - rows.max()), 4, (), TRIAL)
     assert blocks.n_rows == 1
 
 
@@ -60,6 +50,18 @@ def test_a_function_in_which_a_row_alone_differs_runs_row_by_row():
 
 def test_nan_is_like_nan():
     assert tried(lambda rows: rows * np.nan) == 4
+
+
+def test_smaller_blocks_are_tried_when_memory_does_not_suffice():
+    import tensorflow as tf
+
+    def compute(rows):
+        if len(rows) > 3:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return rows
+
+    with pytest.warns(UserWarning, match="ran out of memory on a block of 4 pictures"):
+        assert tried(compute) == 2
 
 
 def test_one_row_needs_no_trial():
@@ -84,7 +86,7 @@ def test_fewer_rows_than_a_block_are_filled_up_with_zeros_but_one_runs_alone(n_r
 
     def compute(state, rows):
         seen.append(rows)
-        return Result(state * rows), Result(rows[:, 0])
+        return state * rows, rows[:, 0]
 
     rows = TRIAL[:n_rows]
     doubled, first = Blocks(compute, 4)(2, rows, chosen=(0, 1))
@@ -95,7 +97,7 @@ def test_fewer_rows_than_a_block_are_filled_up_with_zeros_but_one_runs_alone(n_r
 
 
 def test_results_that_nobody_wants_are_not_fetched():
-    blocks = Blocks(lambda rows: (None, Result(rows)), 4)
+    blocks = Blocks(lambda rows: (None, rows), 4)
     assert_array_equal(blocks(TRIAL[:6], chosen=(1,))[0], TRIAL[:6])
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from ._claims import Claim, Claims
+from ._claims import Claim, Claims, Holder
 from ._info import CacheInfo
 from ._segments import LONGEST_KEY
 from ._shelf import Complaint, Shelf
@@ -118,12 +118,18 @@ class ActivationCache:
             A context manager; its attribute `mine` is a mask. It holds until it is left, or the
             process dies.
         """
-        places = [_place(group, key) for key in keys]
-        mine = np.array(self._claims.take(places), bool)
-        stored = mine & self.contains(group, keys)
-        self._claims.release(_chosen(places, stored))
-        mine &= ~stored
-        return Claim(mine, partial(self._claims.release, _chosen(places, mine)))
+        holder = Holder()
+        claim = Claim(np.zeros(len(keys), bool), partial(self._claims.release, holder))
+        try:
+            places = [_place(group, key) for key in keys]
+            free = np.array(self._claims.take(holder, places), bool)
+            stored = free & self.contains(group, keys)
+            self._claims.release(holder, _chosen(places, stored))
+            claim.mine = free & ~stored
+        except BaseException:
+            claim.release()  # at once: a traceback may keep it alive
+            raise
+        return claim
 
     def wait(self, group: bytes, keys: Sequence[bytes]) -> None:
         """Return when each row is stored, or claimed by nobody.

@@ -15,6 +15,8 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -26,8 +28,26 @@ except ImportError:  # Windows
 _HELD_BY_ANOTHER = {errno.EACCES, errno.EAGAIN}
 
 
+@dataclass(eq=False)
+class Holder:
+    """Who holds claims: a thread, for one of its purposes.
+
+    Attributes
+    ----------
+    places : list of int
+        All that it holds, and perhaps more: an interrupt may come at any time.
+    thread : int
+        Whose they are.
+    """
+
+    places: list[int] = field(default_factory=list)
+    thread: int = field(default_factory=threading.get_ident)
+
+
 class Claims:
     """The claims of this process.
+
+    Whatever is interrupted, a holder can be asked to release all that it may have got.
 
     Parameters
     ----------
@@ -38,42 +58,44 @@ class Claims:
     def __init__(self, path: str) -> None:
         self._path = path
         self._file: int | None = None
-        self._owners: dict[int, int] = {}
-        self._table = threading.Lock()
+        self._holders: dict[int, Holder] = {}
+        # A lost claim is released by the garbage collector, which may run while this is held.
+        self._table = threading.RLock()
 
-    def take(self, places: Iterable[int]) -> list[bool]:
-        """Claim what is free; return which places are now this thread's and were not before."""
+    def take(self, holder: Holder, places: Iterable[int]) -> list[bool]:
+        """Claim what is free; return which places are now the holder's and were not before."""
         with self._table:
             self._open()
-            return [self._take(place) for place in places]
+            return [self._take(holder, place) for place in places]
 
-    def release(self, places: Iterable[int]) -> None:
-        """Give claims back."""
+    def release(self, holder: Holder, places: Iterable[int] | None = None) -> None:
+        """Give claims back, by default all; those that are not the holder's are left alone."""
         with self._table:
-            for place in places:
-                del self._owners[place]
-                self._unlock(place)
+            for place in list(holder.places if places is None else places):
+                if self._holders.get(place) is holder:
+                    self._unlock(place)
+                    del self._holders[place]
 
     def is_free(self, place: int) -> bool:
         """Whether nobody holds a claim."""
-        with self._table:
-            self._open()
-            if not self._take(place):
-                return False
-            del self._owners[place]
-            self._unlock(place)
-            return True
+        holder = Holder()
+        with self._table, Claim(np.ones(1, bool), partial(self.release, holder)):
+            return self.take(holder, [place])[0]
 
     def held_by_this_thread(self) -> bool:
         """Whether the calling thread holds any claim."""
         with self._table:
-            return threading.get_ident() in self._owners.values()
+            return threading.get_ident() in {holder.thread for holder in self._holders.values()}
 
-    def _take(self, place: int) -> bool:
-        if place in self._owners or not self._lock(place):
+    def _take(self, holder: Holder, place: int) -> bool:
+        if place in self._holders:
             return False
-        self._owners[place] = threading.get_ident()
-        return True
+        holder.places.append(place)  # in this order, so that nothing is held that nobody knows of
+        self._holders[place] = holder
+        if self._lock(place):
+            return True
+        del self._holders[place]
+        return False
 
     def _open(self) -> None:
         """Open the lock file, anew when somebody has deleted it."""
@@ -123,18 +145,15 @@ class Claim:
         or somebody else computes them.
     """
 
+    _give_back: Callable[[], None] = staticmethod(lambda: None)  # until it is made
+
     def __init__(self, mine: np.ndarray, give_back: Callable[[], None]) -> None:
         self.mine = mine
         self._give_back = give_back
-        self._is_held = True
-        self._releasing = threading.Lock()
 
     def release(self) -> None:
         """Give back what was claimed; again is harmless, from any thread."""
-        with self._releasing:
-            was_held, self._is_held = self._is_held, False
-        if was_held:
-            self._give_back()
+        self._give_back()
 
     def __enter__(self) -> Claim:
         return self

@@ -85,6 +85,10 @@ class ImageSource:
         for position, i in enumerate(indices):
             out[position] = self.load(i, rule)
 
+    def is_at_hand(self, rule: PixelRule) -> bool:
+        """Say whether reading is a mere copy, for which a thread is not worth while."""
+        return False
+
     def digest(self, i: int) -> bytes:
         """Return 32 bytes by which equal content of one kind is known.
 
@@ -173,7 +177,7 @@ class _ArrayImages(ImageSource):
         self.n_features = math.prod(pictures.shape[1:])
 
     def load_block(self, indices: Sequence[int], rule: PixelRule, out: np.ndarray) -> None:
-        if not self._is_ready(rule):
+        if not self.is_at_hand(rule):
             return super().load_block(indices, rule, out)
         block = self._pictures[self._rows_at(indices)]
         block = block if block.ndim == 4 else block[..., np.newaxis]
@@ -183,8 +187,7 @@ class _ArrayImages(ImageSource):
     def digest(self, i: int) -> bytes:
         return digest_array(self._item(i))
 
-    def _is_ready(self, rule: PixelRule) -> bool:
-        """Say whether pictures only need to be scaled."""
+    def is_at_hand(self, rule: PixelRule) -> bool:
         shape = self._pictures.shape
         return shape[1:3] == tuple(rule.size) and shape[3:] in ((), (1,), (3,))
 

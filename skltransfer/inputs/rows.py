@@ -88,6 +88,10 @@ class RowSource:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def is_at_hand(self, rule) -> bool:
+        """Always: there is nothing to decode."""
+        return True
+
     def load_block(self, indices, rule, out: np.ndarray) -> None:
         """Write the pictures of rows `indices` into `out`."""
         out[:] = self.layout.pictures(self.rows[indices], rule.size)

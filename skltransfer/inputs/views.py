@@ -46,6 +46,10 @@ class ViewedSource:
     def __len__(self) -> int:
         return len(self.source)
 
+    def is_at_hand(self, rule: PixelRule) -> bool:
+        """Never: views are computed."""
+        return False
+
     def load_block(self, indices, rule: PixelRule, out: np.ndarray) -> None:
         """Read pictures `indices` and write their views into `out`."""
         self.source.load_block(indices, rule, out)

@@ -8,10 +8,11 @@ shape, so each compiled function is tried on the rows that it would run together
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skltransfer._warnings import warn_user
 from skltransfer.network._tensorflow_graphs import kernels
 
 _VALUES_TRIED = 1 << 19  # three pictures of usual size, and many small rows
@@ -26,7 +27,7 @@ class Blocks:
     ----------
     compute : callable
         From float32 arguments, the last of them (any number of rows, ...), to a tuple of tensors
-        with as many rows.
+        or arrays with as many rows.
     n_rows : int
         Rows of a block.
     """
@@ -43,13 +44,17 @@ class Blocks:
             return results[0]
         return [np.concatenate(arrays) for arrays in zip(*results, strict=True)]
 
+    def at_most(self, n_rows: int) -> Blocks:
+        """The same in smaller blocks, which may change bits."""
+        return replace(self, n_rows=min(self.n_rows, n_rows))
+
     def _block(self, state: list, rows: np.ndarray, chosen: Sequence[int]) -> list[np.ndarray]:
         """Compute one block: a single row by itself, fewer than a block filled up with zeros."""
         missing = 0 if len(rows) == 1 else self.n_rows - len(rows)
         if missing:
             rows = np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
         results = self.compute(*state, rows)
-        return [results[index].numpy()[: len(rows) - missing] for index in chosen]
+        return [np.asarray(results[index])[: len(rows) - missing] for index in chosen]
 
 
 def in_blocks(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -> Blocks:
@@ -71,6 +76,16 @@ def in_blocks(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -
     """
     if n_rows == 1:
         return Blocks(compute, 1)
+    try:
+        return _tried(compute, n_rows, state, trial)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        warn_out_of_memory(n_rows)
+        return in_blocks(compute, n_rows // 2, state, trial)
+
+
+def _tried(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -> Blocks:
     alone = [_bits(compute, state, row[np.newaxis])[0] for row in trial]
     mixed = np.resize(trial, (n_rows, *trial.shape[1:]))
     same = _bits(compute, state, mixed) == [alone[row % len(trial)] for row in range(n_rows)]
@@ -98,5 +113,21 @@ def trial_rows(shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
 
 def _bits(compute: Callable, state: tuple, rows: np.ndarray) -> list[tuple[bytes, ...]]:
     """The bits of each row's results: they tell -0.0 from 0.0, and NaN is equal to itself."""
-    results = [result.numpy() for result in compute(*state, rows)]
+    results = [np.asarray(result) for result in compute(*state, rows)]
     return [tuple(result[row].tobytes() for result in results) for row in range(len(rows))]
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether TensorFlow lacked memory, so that smaller blocks may do."""
+    import tensorflow as tf
+
+    return isinstance(error, tf.errors.ResourceExhaustedError)
+
+
+def warn_out_of_memory(n_rows: int) -> None:
+    """Tell that blocks become smaller."""
+    warn_user(
+        f"TensorFlow ran out of memory on a block of {n_rows} pictures. It goes on with smaller "
+        "blocks, which may change the last bits of results; these are then not put into the "
+        "cache. A smaller input_size needs less memory."
+    )

@@ -7,7 +7,7 @@ so that neither the number of rows nor their order shows in the result.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,24 +26,20 @@ class FrozenPart:
 
     Attributes
     ----------
-    run : callable
-        From float32 rows (n, *`input_shape`) to rows (n, *`output_shape`).
+    blocks : Blocks
+        From float32 rows (n, *`input_shape`) to rows (n, *`output_shape`), and to what passes on
+        the way.
     input_shape, output_shape : tuple of int
         Shapes of one row.
-    blocks : Blocks or None
-        As `run`; it also gives what passes on the way.
     """
 
-    run: Callable[[np.ndarray], np.ndarray]
+    blocks: Blocks
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
-    blocks: Blocks | None = None
 
-    def with_passing(self, rows: np.ndarray, wanted: Sequence[int]) -> list[np.ndarray]:
-        """Outputs of `run`, and those of the rows passing on the way that are `wanted`."""
-        if self.blocks is None:
-            return [self.run(rows)]
-        return self.blocks(rows, chosen=(0, *(1 + index for index in wanted)))
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Compute any number of rows."""
+        return self.blocks(rows)[0]
 
 
 def outputs_of(network: Network, layers: tuple[str, ...]) -> tuple[Graph, list[int]]:
@@ -111,5 +107,4 @@ def compile_part(compute: Callable, input_shape: tuple[int, ...]) -> FrozenPart:
     """
     function = compile_function(compute, [(None, *input_shape)])
     blocks = in_blocks(function, most_block_rows(), (), trial_rows(input_shape, 0.0, 255.0))
-    output_shape = function.shapes[0][1:]
-    return FrozenPart(lambda rows: blocks(rows)[0], tuple(input_shape), output_shape, blocks)
+    return FrozenPart(blocks, tuple(input_shape), function.shapes[0][1:])

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from skltransfer.network._places import Blocks, most_block_rows
 from skltransfer.network._tensorflow_graphs import kernels
 from skltransfer.network.engines import FrozenPart, compile_part
 from skltransfer.network.execution import needed_steps, run_steps
@@ -106,7 +107,7 @@ def trunk_part(network: Network, start: int | None, cut: int | None) -> FrozenPa
     """
     if cut is None:
         shape = row_shape(network, None)
-        return FrozenPart(lambda rows: rows, shape, shape)
+        return FrozenPart(Blocks(lambda rows: (rows,), most_block_rows()), shape, shape)
     return network.part(("trunk", start, cut), lambda: _compile(network, start, cut))
 
 
