@@ -117,6 +117,6 @@ def test_a_warm_cache_decodes_nothing(make, paths, tmp_path, monkeypatch):
 def test_what_the_extractor_left_in_the_cache_is_used(make, tiny, paths, tmp_path):
     PretrainedFeatureExtractor(tiny, cache=tmp_path).fit_transform(paths)
     cached = make(freeze_depth="all", cache=tmp_path).fit(paths, LABELS)
-    assert list(cache_info(tmp_path).rows_computed.values()) == [len(paths)]
+    assert set(cache_info(tmp_path).rows_computed.values()) == {len(paths)}
     expected = make(freeze_depth="all", cache=None).fit(paths, LABELS)
     assert_array_equal(cached._state.theta, expected._state.theta)

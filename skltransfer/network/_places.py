@@ -49,8 +49,8 @@ class Blocks:
         return replace(self, n_rows=min(self.n_rows, n_rows))
 
     def _block(self, state: list, rows: np.ndarray, chosen: Sequence[int]) -> list[np.ndarray]:
-        """Compute one block: a single row by itself, fewer than a block filled up with zeros."""
-        missing = 0 if len(rows) == 1 else self.n_rows - len(rows)
+        """Compute one block; fewer rows are filled up with zeros."""
+        missing = self.n_rows - len(rows)
         if missing:
             rows = np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
         results = self.compute(*state, rows)
@@ -58,10 +58,7 @@ class Blocks:
 
 
 def in_blocks(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -> Blocks:
-    """Run `compute` on blocks of `n_rows` if a row then has its bits from when it is alone.
-
-    Else on blocks of one row. So a row has the same bits also where it is computed in two goes,
-    by functions of which only one can run on blocks.
+    """Run `compute` on blocks of `n_rows` if that changes no bit of a row, else of one row.
 
     Parameters
     ----------
@@ -86,12 +83,10 @@ def in_blocks(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -
 
 
 def _tried(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -> Blocks:
-    alone = [_bits(compute, state, row[np.newaxis])[0] for row in trial]
-    mixed = np.resize(trial, (n_rows, *trial.shape[1:]))
-    same = _bits(compute, state, mixed) == [alone[row % len(trial)] for row in range(n_rows)]
-    for row, bits in zip(trial, alone, strict=True):
-        block = np.repeat(row[np.newaxis], n_rows, axis=0)
-        same = same and _bits(compute, state, block) == [bits] * n_rows
+    repeated = [_bits(compute, state, np.repeat(row[np.newaxis], n_rows, axis=0)) for row in trial]
+    mixed = _bits(compute, state, np.resize(trial, (n_rows, *trial.shape[1:])))
+    same = all(len(set(block)) == 1 for block in repeated)
+    same = same and mixed == [repeated[row % len(trial)][0] for row in range(n_rows)]
     return Blocks(compute, n_rows if same else 1)
 
 

@@ -100,11 +100,17 @@ def _compile_features(network: Network, layers: tuple[str, ...], pooling: str) -
     return compile_part(compute, (*network.input_size, 3))
 
 
-def compile_part(compute: Callable, input_shape: tuple[int, ...]) -> FrozenPart:
+def compile_part(
+    compute: Callable, input_shape: tuple[int, ...], n_rows: int | None = None
+) -> FrozenPart:
     """Compile a function of one float32 tensor of rows of `input_shape`.
 
-    It gives a tensor, or a tuple of it and of what passes on the way.
+    It gives a tensor, or a tuple of it and of what passes on the way. Without `n_rows` it is tried
+    how many rows may run together.
     """
     function = compile_function(compute, [(None, *input_shape)])
-    blocks = in_blocks(function, most_block_rows(), (), trial_rows(input_shape, 0.0, 255.0))
+    if n_rows is None:
+        blocks = in_blocks(function, most_block_rows(), (), trial_rows(input_shape, 0.0, 255.0))
+    else:
+        blocks = Blocks(function, n_rows)
     return FrozenPart(blocks, tuple(input_shape), function.shapes[0][1:])

@@ -30,6 +30,12 @@ _BYTES_PER_SECOND = 1e9
 _WORTH_A_GUESS = 3.0
 """Nobody asked for a station yet, so keeping it must save so many times what it costs."""
 
+_STEADY = {
+    *("InputLayer", "Conv2D", "DepthwiseConv2D", "BatchNormalization", "ReLU", "Relu6", "Add"),
+    *("ZeroPadding2D", "MaxPooling2D", "Concatenate", "Dropout", "Rescaling"),
+}
+"""Steps that treat the rows of a block alike."""
+
 _ALWAYS_KEPT = 32768
 """Bytes of a row that are kept without arithmetic: they cost no more than looking them up."""
 
@@ -114,8 +120,24 @@ def trunk_part(network: Network, start: int | None, cut: int | None) -> FrozenPa
 def _compile(network: Network, start: int | None, cut: int) -> FrozenPart:
     passed = _stops_between(network, start, cut) if kernels() == "onednn" else []
     compute = _computation(network, start, [*passed, cut])
-    shape = row_shape(network, start)
-    return compile_part(compute, shape)
+    return compile_part(compute, row_shape(network, start), block_rows(network))
+
+
+def block_rows(network: Network) -> int:
+    """Rows that run together in every piece of the network, so that pieces agree to the bit.
+
+    Convolutions and what is done value by value treat rows alike. Networks of other kinds of
+    steps are tried as a whole; of the others only the mean at their end.
+    """
+    return network.part("block rows", lambda: _tried(network)).blocks.n_rows
+
+
+def _tried(network: Network) -> FrozenPart:
+    end = len(network.features.steps) - 1
+    if all(type(step.operation).__name__ in _STEADY for step in network.features.steps):
+        shape = network.features.steps[end].shape
+        return compile_part(lambda x: pooled([x], "avg"), shape)
+    return compile_part(_computation(network, None, [end]), row_shape(network, None))
 
 
 def _computation(network: Network, start: int | None, stops: list[int]) -> Callable:
