@@ -22,7 +22,7 @@ from skltransfer import FineTunedClassifier, images_from_folder
 
 SETTINGS = {
     "freeze_depth": -2,
-    "epochs": 6,
+    "epochs": 10,
     "learning_rate": 1e-3,
     "label_smoothing": 0.1,
     "augment": "standard",
