@@ -136,7 +136,18 @@ def elsewhere(cases, tmp_path_factory):
 @pytest.mark.parametrize("n_threads", [1, 2, 4])
 def test_other_processes_and_numbers_of_threads_compute_the_same(elsewhere, cases, n_threads):
     for name, (extractor, X) in cases.items():
-        assert_array_equal(elsewhere[n_threads][name], extractor.transform(X), err_msg=name)
+        found, expected = elsewhere[n_threads][name], extractor.transform(X)
+        if kernels_depend_on_threads():
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+        else:
+            assert_array_equal(found, expected, err_msg=name)
+
+
+def kernels_depend_on_threads():
+    """Before 2.20 oneDNN has two kernels for a 1 x 1 convolution and chooses by the threads."""
+    import tensorflow as tf
+
+    return tuple(map(int, tf.__version__.split(".")[:2])) < (2, 20)
 
 
 # Law 6: seeds and settings ----------------------------------------------------------------------
@@ -209,6 +220,7 @@ def test_no_seed_and_no_setting_of_the_process_is_touched(pictures, saved):
     import keras
 
     def settings_after(action):
+        keras.utils.clear_session()  # the seed alone does not reset the generator of Keras 3.11
         keras.utils.set_random_seed(0)  # of Python, NumPy, TensorFlow and Keras
         action()
         return settings()
