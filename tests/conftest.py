@@ -128,6 +128,18 @@ def cats_and_dogs():
 
 
 @pytest.fixture
+def X(cats_and_dogs):
+    """Pictures to train on for a moment."""
+    return cats_and_dogs[0]
+
+
+@pytest.fixture
+def y(cats_and_dogs):
+    """Their labels."""
+    return cats_and_dogs[1]
+
+
+@pytest.fixture
 def make(tiny):
     """Make a classifier on the small network that trains for a moment."""
     from skltransfer import FineTunedClassifier

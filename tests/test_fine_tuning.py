@@ -22,16 +22,6 @@ SETTINGS = [
 ]
 
 
-@pytest.fixture
-def X(cats_and_dogs):
-    return cats_and_dogs[0]
-
-
-@pytest.fixture
-def y(cats_and_dogs):
-    return cats_and_dogs[1]
-
-
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_integer_weights_are_repeated_rows_and_weight_0_is_absence(make, X, y, settings):
     weights = np.arange(24) % 4

@@ -16,16 +16,6 @@ from skltransfer.network import fitting
 CLASSES = ["cat", "dog"]
 
 
-@pytest.fixture
-def X(cats_and_dogs):
-    return cats_and_dogs[0]
-
-
-@pytest.fixture
-def y(cats_and_dogs):
-    return cats_and_dogs[1]
-
-
 # partial_fit ------------------------------------------------------------------------------------
 
 

@@ -32,16 +32,6 @@ from skltransfer import FineTunedClassifier, cache_info
 
 
 @pytest.fixture
-def X(cats_and_dogs):
-    return cats_and_dogs[0]
-
-
-@pytest.fixture
-def y(cats_and_dogs):
-    return cats_and_dogs[1]
-
-
-@pytest.fixture
 def brief(make):
     """Make a classifier that trains for one epoch."""
     return lambda **settings: make(**{"epochs": 1, **settings})
