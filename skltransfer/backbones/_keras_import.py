@@ -1,4 +1,4 @@
-"""The first import of Keras, and so of TensorFlow, without its greeting on standard error."""
+"""The first use of Keras, and so of TensorFlow, without its greeting on standard error."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+
+from skltransfer.backbones._processes import start
 
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _WITHOUT_INFORMATION = "1"
@@ -17,12 +19,18 @@ def import_keras() -> ModuleType:
 
     Warnings and errors are still told. TensorFlow reads the level once, when it is imported; a
     level that the user set is left alone, and the environment is as before afterwards.
+
+    Raises
+    ------
+    RuntimeError
+        In a process forked from one in which TensorFlow had run.
     """
     if "tensorflow" in sys.modules or _LOG_LEVEL in os.environ:
         import keras
     else:
         with _log_level():
             import keras
+    start()
     return keras
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from skltransfer.backbones._processes import start
+
 _OPTIMIZERS = ("function", "constfold", "arithmetic", "remap", "constfold", "dependency")
 _ONEDNN_KERNELS = {
     "Conv2D": "_MklNativeConv2D",
@@ -64,6 +66,7 @@ class CompiledFunction:
         """Results as tensors."""
         import tensorflow as tf
 
+        start()
         # Called in the usual way, a function made of a graph first prepares an error message in
         # which all arguments are printed: milliseconds a call.
         tensors = [tf.convert_to_tensor(argument) for argument in arguments]

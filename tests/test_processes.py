@@ -1,0 +1,95 @@
+"""Processes: a clear error where a fork would hang, and a worker that takes its share of cores."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork to test")
+
+FORKED = """
+import os, sys, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of forks with threads
+import numpy as np
+{before}
+reading, writing = os.pipe()
+pid = os.fork()
+if pid == 0:
+    try:
+        {inside}
+        told = "fine"
+    except RuntimeError as error:
+        told = str(error)
+    os.write(writing, told.encode())
+    os._exit(0)
+os.close(writing)
+print(os.fdopen(reading).read())
+"""
+
+RUN_HERE = """
+from skltransfer import PretrainedFeatureExtractor
+pictures = np.zeros((2, 32, 32, 3), np.uint8)
+extractor = PretrainedFeatureExtractor(input_size=(32, 32), cache=None).fit(pictures)
+extractor.transform(pictures)
+"""
+
+BY_OTHERS = """
+from skltransfer import PretrainedFeatureExtractor
+import tensorflow as tf
+tf.ones(1)
+"""
+
+NEW_FIT = "exec(%r)" % RUN_HERE
+
+
+@needs_fork
+@pytest.mark.parametrize(
+    ("before", "inside"),
+    [
+        (RUN_HERE, "extractor.transform(pictures)"),
+        (RUN_HERE, NEW_FIT),
+        (BY_OTHERS, NEW_FIT),
+    ],
+    ids=["the same estimator", "another one", "after other use of TensorFlow"],
+)
+def test_a_fork_of_a_process_that_ran_tensorflow_says_so(in_fresh_process, before, inside):
+    told, _ = in_fresh_process(FORKED.format(before=before, inside=inside))
+    assert "forked from one in which TensorFlow had already run" in told
+    assert "backend='loky'" in told
+
+
+@needs_fork
+def test_a_fork_of_a_process_that_did_not_works(in_fresh_process):
+    told, _ = in_fresh_process(FORKED.format(before="import skltransfer", inside=NEW_FIT))
+    assert told.strip() == "fine"
+
+
+def threads_of_tensorflow():
+    import tensorflow as tf
+
+    from skltransfer import freeze_points
+
+    freeze_points("efficientnet_lite0")
+    return tf.config.threading.get_intra_op_parallelism_threads()
+
+
+IN_WORKERS = """
+import joblib, sys
+sys.path.insert(0, sys.argv[1])
+from test_processes import threads_of_tensorflow
+with joblib.parallel_config(backend="loky", inner_max_num_threads=3):
+    print(joblib.Parallel(2)(joblib.delayed(threads_of_tensorflow)() for _ in range(2)))
+print(threads_of_tensorflow())
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "in_workers"),
+    [({}, 3), ({"TF_NUM_INTRAOP_THREADS": "2"}, 0)],
+    ids=["joblib's share", "the user's choice"],
+)
+def test_a_worker_takes_its_share_of_the_cores(in_fresh_process, variables, in_workers):
+    """0 is TensorFlow's own: the user's variable, or all cores."""
+    told, _ = in_fresh_process(IN_WORKERS, os.path.dirname(__file__), **variables)
+    assert told.split("\n")[:2] == [str([in_workers] * 2), "0"]
