@@ -15,13 +15,17 @@ from skltransfer._contents import Contents
 from skltransfer._head_parameters import checked_activation, checked_units
 from skltransfer._warnings import warn_unreadable
 from skltransfer._workload import Workload, measure
-from skltransfer.backbones._spec import read_only
+from skltransfer.backbones._registry import resolve
+from skltransfer.backbones._spec import BackboneSpec, read_only
 from skltransfer.inputs import ImageReadError
 from skltransfer.network.fitting import TrainingState
 from skltransfer.network.freezing import resolve_freeze_depth
 from skltransfer.network.heads import Head
 from skltransfer.network.training import Program, count, join, program_for
 from skltransfer.network.trunk import trunk_part
+
+
+_OF_THE_START = ("image_shape", "pixel_range", "input_size", "resize")
 
 
 def _nothing(n_rows: int) -> None:
@@ -38,6 +42,7 @@ class FineTunedBase(BackboneEstimator):
     def _start(self, X, weights: np.ndarray) -> None:
         """Begin with the pretrained network."""
         self._fit_backbone(X, weights)
+        self._origin = self._origin_of(self.backbone_)
         self._cut = self._wanted_cut()
 
     def _drawn_seed(self) -> int:
@@ -50,6 +55,7 @@ class FineTunedBase(BackboneEstimator):
         to learn, the backbone is still the one that was started from, and so are the activations
         in the cache.
         """
+        self._refuse_another_origin(keeper)
         before, cut = self._program(), self._wanted_cut()
         self._refuse_another_head(before.head, keeper)
         if cut == before.cut:
@@ -67,6 +73,22 @@ class FineTunedBase(BackboneEstimator):
             fixed=join(values[id(variable)] for variable in program.fixed),
             standardizer=state.standardizer,
         )
+
+    def _origin_of(self, spec: BackboneSpec) -> dict:
+        """What a fit starts from, as far as a later one cannot change it; no Keras object."""
+        network = spec.name if self.weights is None else spec.fingerprint
+        return {"backbone": network, **{name: getattr(self, name) for name in _OF_THE_START}}
+
+    def _refuse_another_origin(self, keeper: str) -> None:
+        now = self._origin_of(resolve(self.backbone, self.weights, 0))
+        changed = [name for name, value in self._origin.items() if now[name] != value]
+        if changed:
+            name = "backbone or weights" if changed[0] == "backbone" else changed[0]
+            raise ValueError(
+                f"{keeper} goes on with the network and the reading of pictures that the first fit "
+                f"began with, but {name} has changed since. Set it back, or set warm_start=False "
+                "and call fit to start anew."
+            )
 
     def _refuse_another_head(self, head: Head, keeper: str) -> None:
         wanted = checked_units(self.head_units), self.head_activation

@@ -178,6 +178,31 @@ def test_a_warm_start_refuses_another_head(make, X, y):
     classifier.set_params(head_activation="relu").fit(X, y)
 
 
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"weights": None}, "backbone or weights has"),
+        ({"backbone": "efficientnet_lite0"}, "backbone or weights has"),
+        ({"input_size": (24, 24)}, "input_size has"),
+        ({"resize": "pad"}, "resize has"),
+        ({"pixel_range": (0, 255)}, "pixel_range has"),
+    ],
+)
+def test_a_warm_start_refuses_another_beginning(make, X, y, changed, named):
+    classifier = make(warm_start=True, epochs=0).fit(X, y)
+    before = classifier.predict_proba(X)
+    with pytest.raises(ValueError, match=f"warm_start=True goes on with.*but {named} changed"):
+        classifier.set_params(**changed).fit(X, y)
+    assert_array_equal(classifier.predict_proba(X), before)
+
+
+def test_a_warm_start_refuses_another_beginning_of_random_weights(make, X, y):
+    classifier = make(warm_start=True, epochs=0, weights=None).fit(X, y)
+    classifier.fit(X, y)
+    with pytest.raises(ValueError, match="backbone or weights has changed"):
+        classifier.set_params(weights="imagenet").fit(X, y)
+
+
 def test_a_warm_start_may_lack_a_class(make, X, y):
     classifier = make(warm_start=True, class_weight="balanced").fit(X, y)
     classifier.fit(X[y == "cat"], y[y == "cat"])
