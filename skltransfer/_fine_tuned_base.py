@@ -24,7 +24,6 @@ from skltransfer.network.heads import Head
 from skltransfer.network.training import Program, count, join, program_for
 from skltransfer.network.trunk import trunk_part
 
-
 _OF_THE_START = ("image_shape", "pixel_range", "input_size", "resize")
 
 

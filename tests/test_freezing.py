@@ -388,7 +388,7 @@ def test_more_stages_than_there_are_are_refused_with_their_list(depth):
 
 
 def test_an_unknown_name_gets_similar_ones():
-    with pytest.raises(ValueError, match="no layer of that name; did you mean 'block5c_add' or"):
+    with pytest.raises(ValueError, match=r"no layer of that name \(did you mean 'block5c_add' or"):
         cut_name("block5c_addd")
     with pytest.raises(ValueError, match="did you mean 'all'"):
         cut_name("alle")

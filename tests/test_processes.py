@@ -40,7 +40,7 @@ import tensorflow as tf
 tf.ones(1)
 """
 
-NEW_FIT = "exec(%r)" % RUN_HERE
+NEW_FIT = f"exec({RUN_HERE!r})"
 
 
 @needs_fork

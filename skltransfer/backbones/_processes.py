@@ -27,8 +27,8 @@ def start() -> None:
     if _forked:
         raise RuntimeError(
             "This process was forked from one in which TensorFlow had already run, and would wait "
-            "for ever for threads that a fork does not copy. Start workers in another way: joblib's "
-            "own (backend='loky'), joblib.parallel_config(backend='threading'), or "
+            "for ever for threads that a fork does not copy. Start workers in another way: "
+            "joblib's own (backend='loky'), joblib.parallel_config(backend='threading'), or "
             "multiprocessing.get_context('spawn'); or fork before skltransfer is used."
         )
     if not _started:
