@@ -182,6 +182,19 @@ def test_each_file_is_decoded_once_and_in_a_second_search_never(searched, jpegs,
     assert len(decoded) == N
 
 
+def test_photographs_of_twelve_megapixels_are_decoded_once(searched, tmp_path, decoded):
+    rng = np.random.default_rng(0)
+    names = [str(tmp_path / f"{row}.jpg") for row in range(8)]
+    for name in names:
+        small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+        small.resize((4000, 3000), Image.Resampling.BICUBIC).save(name)
+    grid = {"freeze_depth": ["all", -1]}
+    scores = searched(names, tmp_path / "cache", grid=grid, cv=2)
+    assert len(decoded) == len(names)
+    assert_array_equal(searched(names, tmp_path / "cache", grid=grid, cv=2), scores)
+    assert len(decoded) == len(names)
+
+
 def test_pixels_that_are_trained_on_are_kept_too(searched, jpegs, tmp_path, decoded):
     searched(jpegs, tmp_path, grid={"freeze_depth": [0, "all"]})
     assert len(decoded) == N
