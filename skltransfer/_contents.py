@@ -99,15 +99,15 @@ class Contents:
 
     @cached_property
     def _names(self) -> list[bytes | None]:
-        return [self._name(row) for row in range(len(self.source))]
+        """Digests of what is stored and how it is read; None for what cannot be read."""
+        rule = f"{self.rule} {decoder_fingerprint()}".encode()
+        return [self._name(row, rule) for row in range(len(self.source))]
 
-    def _name(self, row: int) -> bytes | None:
-        """Digest of what is stored and how it is read; None for what cannot be read."""
+    def _name(self, row: int, rule: bytes) -> bytes | None:
         try:
             stored = self.source.digest(row)
         except ImageReadError:
             return None
-        rule = f"{self.rule} {decoder_fingerprint()}".encode()
         return hashlib.sha256(b"pixels\0" + stored + rule).digest()
 
     def _decode(self, rows: list[int], n_threads: int, keep_going: bool, advance: Callable):

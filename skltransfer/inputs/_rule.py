@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from PIL import __version__ as pillow_version
 from PIL import features
@@ -35,6 +36,7 @@ class PixelRule:
     pixel_range: tuple[float, float] | None = None
 
 
+@lru_cache(maxsize=1)
 def decoder_fingerprint() -> str:
     """Name the decoding rule and the libraries that decide the bits of a decoded file.
 

@@ -15,7 +15,7 @@ from skltransfer.network.freezing import Stage, find_stages
 from skltransfer.network.graph import Graph, graph_of
 
 _CAPACITY = 4
-_PARTS_CAPACITY = 32  # more than the candidates of a usual grid, which come round in turn
+_PARTS_CAPACITY = 64  # more than the candidates of a usual grid, which come round in turn
 
 
 class Network:

@@ -88,13 +88,7 @@ def stations_before(network: Network, cut: int | None) -> list[Station]:
     """Stations on the way to `cut`, from the input on."""
     if cut is None or kernels() != "onednn":
         return []
-    found: list[Station] = []
-    last_kept = None
-    for stop in _stops_between(network, None, cut):
-        station = _station(network, last_kept, stop)
-        last_kept = stop if station.worth_keeping else last_kept
-        found.append(station)
-    return found
+    return network.part(("stations", cut), lambda: _found_stations(network, cut))
 
 
 def stretches(network: Network, start: int | None, cut: int | None) -> list[str]:
@@ -155,6 +149,16 @@ def _computation(network: Network, start: int | None, stops: list[int]) -> Calla
 def _stops_between(network: Network, start: int | None, cut: int) -> list[int]:
     first = -1 if start is None else start
     return [stage.stop for stage in network.stages if first < stage.stop < cut]
+
+
+def _found_stations(network: Network, cut: int) -> list[Station]:
+    found: list[Station] = []
+    last_kept = None
+    for stop in _stops_between(network, None, cut):
+        station = _station(network, last_kept, stop)
+        last_kept = stop if station.worth_keeping else last_kept
+        found.append(station)
+    return found
 
 
 def _station(network: Network, start: int | None, stop: int) -> Station:
