@@ -22,11 +22,12 @@ from skltransfer import FineTunedClassifier, images_from_folder
 
 SETTINGS = {
     "freeze_depth": -2,
-    "epochs": 10,
+    "epochs": 8,
     "learning_rate": 1e-3,
     "label_smoothing": 0.1,
-    "augment": "standard",
-    "n_views": 4,
+    "augment": "flip",
+    "n_views": 2,
+    "input_size": (288, 288),
     "resize": "pad",
 }
 
