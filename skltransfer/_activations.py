@@ -7,6 +7,7 @@ there, and rows that another process computes are waited for.
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,9 @@ from skltransfer.network._places import is_out_of_memory, warn_out_of_memory
 
 _ROWS_LOOKED_UP_TOGETHER = 32
 _ROWS_READ_TOGETHER = 4
+
+_WORTH_A_THREAD = 1e-3
+"""Seconds; to hand work to a thread and wait for it may cost as much."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -50,6 +54,16 @@ class Piece:
     def is_last(self) -> bool:
         """Whether the block is complete with it."""
         return self.positions.stop >= len(self.block.rows)
+
+
+class Observer:
+    """Told what a pass learns of each row, perhaps by several threads; this one takes no notice."""
+
+    def identified(self, row: int, digest: bytes) -> None:
+        """Take note of the digest of what is stored; only where there is a cache."""
+
+    def decoded(self, row: int, pixels: np.ndarray) -> None:
+        """Take note of the pixels."""
 
 
 @dataclass
@@ -82,8 +96,8 @@ class ActivationPass:
         Whether an unreadable picture gives a row of NaN instead of an error.
     advance : callable
         Told how many rows were done.
-    look : callable
-        Shown every picture that is decoded, as (row, pixels), by several threads.
+    observer : Observer
+        Told digests and pixels.
     failures : dict of int to ImageReadError
         The rows that could not be read.
     computed : Counter of str
@@ -102,7 +116,7 @@ class ActivationPass:
     rows_in_flight: int = 32
     keep_going: bool = False
     advance: Callable[[int], None] = lambda n_rows: None
-    look: Callable[[int, np.ndarray], None] = lambda row, pixels: None
+    observer: Observer = field(default_factory=Observer)
     failures: dict[int, ImageReadError] = field(default_factory=dict)
     computed: Counter[str] = field(default_factory=Counter)
 
@@ -152,18 +166,31 @@ class ActivationPass:
         if not self.cache.keeps_rows:
             yield from rows
             return
-        stretches = (list(stretch) for stretch in _batched(rows, _ROWS_LOOKED_UP_TOGETHER))
-        for stretch in _map_ahead(pool, self._identify, stretches, self.n_threads + 1):
+        for stretch in self._identified(pool, _batched(rows, _ROWS_LOOKED_UP_TOGETHER)):
             firsts = self._without_copies(stretch)
             missing = self._gather(firsts)
             self.advance(len(stretch) - len(firsts))
             yield from missing
 
+    def _identified(
+        self, pool: ThreadPoolExecutor, stretches: Iterator[list[int]]
+    ) -> Iterator[list[int]]:
+        """Rows with their digests; threads take them as soon as some take long."""
+        for stretch in stretches:
+            began = time.perf_counter()
+            self._identify(stretch)
+            is_slow = time.perf_counter() - began > _WORTH_A_THREAD
+            yield stretch
+            if is_slow:
+                break
+        yield from _map_ahead(pool, self._identify, stretches, self.n_threads + 1)
+
     def _identify(self, rows: list[int]) -> list[int]:
-        """Take the digests of some pictures; runs in a thread of its own."""
+        """Take the digests of some pictures; may run in a thread of its own."""
         for row in rows:
             try:
-                self._keys[row] = self.source.digest(row)
+                self._keys[row] = digest = self.source.digest(row)
+                self.observer.identified(row, digest)
             except ImageReadError as error:
                 self._note_failure(row, error)
         return rows
@@ -287,7 +314,7 @@ class ActivationPass:
                 self._note_failure(rows[start], error)
                 continue
             for position in range(start, stop):
-                self.look(rows[position], pixels[position])
+                self.observer.decoded(rows[position], pixels[position])
         return piece
 
     def _note_failure(self, row: int, error: ImageReadError) -> None:

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skltransfer._activation_cache import open_cache
-from skltransfer._activations import ActivationPass
+from skltransfer._activations import ActivationPass, Observer
 from skltransfer._progress import tell
 from skltransfer._reading import fit_reading
 from skltransfer._ways import Way, explained, ways_to
@@ -36,6 +36,7 @@ from skltransfer.network.trunk import (
 )
 
 _CARRIED = "_carried_backbone"
+_NOBODY = Observer()
 _EXPLAINS = 2
 """From this `verbose` on it is told what is kept, and why."""
 
@@ -103,7 +104,7 @@ class BackboneEstimator(BaseEstimator):
         wanted: Collection[int] = (),
         foresees: bool = True,
         keeps: bool = True,
-        look: Callable[[int, np.ndarray], None] = lambda row, pixels: None,
+        observer: Observer = _NOBODY,
     ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         """Activations at `cut`, and what could not be read.
 
@@ -121,15 +122,17 @@ class BackboneEstimator(BaseEstimator):
             Whether to keep also what passes on the way and saves work if other cuts follow.
         keeps : bool, default=True
             Whether the cache is used at all.
-        look : callable, optional
-            Shown every picture that is decoded, as (row, pixels).
+        observer : Observer, optional
+            Told digests and pixels.
         """
         network = self._network()
         stations = stations_before(network, cut)
         kept = self._kept_ahead(stations, len(source)) if foresees and keeps else set()
         ways = ways_to(network, cut, self._group_at, kept | set(wanted))
         shape, group, claims = row_shape(network, cut), self._group_at(cut), self._group(["trunk"])
-        one_pass = self._pass(source, ways, shape, group, claims, advance, keeps=keeps, look=look)
+        one_pass = self._pass(
+            source, ways, shape, group, claims, advance, keeps=keeps, observer=observer
+        )
         rows = one_pass.run()
         if self.verbose >= _EXPLAINS:
             name = name_of(network, cut)
@@ -153,7 +156,7 @@ class BackboneEstimator(BaseEstimator):
         advance: Callable[[int], None],
         *,
         keeps: bool = True,
-        look: Callable[[int, np.ndarray], None] = lambda row, pixels: None,
+        observer: Observer = _NOBODY,
     ) -> ActivationPass:
         """One pass with the estimator's settings; see `ActivationPass`."""
         return ActivationPass(
@@ -169,7 +172,7 @@ class BackboneEstimator(BaseEstimator):
             rows_in_flight=self.batch_size,
             keep_going=self.on_error == "nan",
             advance=advance,
-            look=look,
+            observer=observer,
         )
 
     def _group_at(self, cut: int | None) -> bytes:

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from skltransfer._activation_cache import ActivationCache, NullCache
-from skltransfer._activations import ActivationPass
+from skltransfer._activations import ActivationPass, Observer
 from skltransfer._ways import Way
 from skltransfer.inputs import ImageReadError, PixelRule, decoder_fingerprint
 from skltransfer.inputs._digests import digest_array
@@ -24,7 +24,7 @@ from skltransfer.network.engines import FrozenPart
 _ROWS_READ_TOGETHER = 4
 
 
-class Contents:
+class Contents(Observer):
     """Digests of the pixels of all rows of a source.
 
     Parameters
@@ -42,9 +42,14 @@ class Contents:
         self.rule = rule
         self.cache = cache
         self.digests: list[bytes | None] = [None] * len(source)
+        self._stored: list[bytes | None] = [None] * len(source)
 
-    def look(self, row: int, pixels: np.ndarray) -> None:
-        """Take note of a picture that somebody decoded; safe from several threads."""
+    def identified(self, row: int, digest: bytes) -> None:
+        """Take note of what is stored, so that nobody need read it again."""
+        self._stored[row] = digest
+
+    def decoded(self, row: int, pixels: np.ndarray) -> None:
+        """Take note of a picture that somebody decoded."""
         self.digests[row] = digest_array(pixels)
 
     def complete(
@@ -105,7 +110,7 @@ class Contents:
 
     def _name(self, row: int, rule: bytes) -> bytes | None:
         try:
-            stored = self.source.digest(row)
+            stored = self._stored[row] or self.source.digest(row)
         except ImageReadError:
             return None
         return hashlib.sha256(b"pixels\0" + stored + rule).digest()
@@ -115,8 +120,9 @@ class Contents:
         shape = (*self.rule.size, 3)
         nothing = Blocks(lambda rows: (rows[:, 0, 0, :0],), _ROWS_READ_TOGETHER)
         part = FrozenPart(nothing, shape, (0,))
+        chosen = Contents(self.source.take(rows), self.rule, NullCache())
         one_pass = ActivationPass(
-            source=self.source.take(rows),
+            source=chosen.source,
             ways=[Way("pixels", lambda: part)],
             output_shape=(0,),
             block_rows=_ROWS_READ_TOGETHER,
@@ -127,7 +133,9 @@ class Contents:
             n_threads=n_threads,
             keep_going=keep_going,
             advance=advance,
-            look=lambda position, pixels: self.look(rows[position], pixels),
+            observer=chosen,
         )
         one_pass.run()
+        for row, digest in zip(rows, chosen.digests, strict=True):
+            self.digests[row] = digest
         return {rows[position]: error for position, error in one_pass.failures.items()}

@@ -130,7 +130,7 @@ class FineTunedBase(BackboneEstimator):
         contents = Contents(source, self._reading.rule, open_cache(self.cache))
         plain, failures = None, {}
         if self.augment is None or self.n_views is not None:
-            plain, failures = self._activations(source, advance, look=contents.look)
+            plain, failures = self._activations(source, advance, observer=contents)
             advance = _nothing  # it is told of all rows
         unseen = [row for row in range(len(source)) if row not in failures]
         unread = contents.complete(
@@ -177,7 +177,7 @@ class FineTunedBase(BackboneEstimator):
         contents = Contents(source, self._reading.rule, open_cache(self.cache))
         if not contents.cache.keeps_rows:
             return self._activations(source)
-        found = self._activations(source, look=contents.look)
+        found = self._activations(source, observer=contents)
         contents.remember()
         return found
 

@@ -175,7 +175,7 @@ def _fill_some(
     contents = Contents(source, classifier._reading.rule, open_cache(classifier.cache))
     failures: dict[int, ImageReadError] = {}
     for view in [source] if views is None else views.fixed(source):
-        options = {"look": contents.look} if view is source else {}
+        options = {"observer": contents} if view is source else {}
         for cut in cuts:
             _, unread = classifier._activations_at(
                 cut, view, lambda n_rows: None, wanted=wanted, foresees=False, **options

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 from PIL import Image
@@ -97,6 +98,13 @@ def golden():
     """Pictures, and the features that an independent conversion of the bundled net gives."""
     with np.load(GOLDEN, allow_pickle=False) as file:
         return file["images"], file["features"]
+
+
+@pytest.fixture(scope="session")
+def as_many_threads():
+    """Context in which joblib's workers have the threads of this process, so that bits agree."""
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return lambda: joblib.parallel_config("loky", inner_max_num_threads=n_cores)
 
 
 @pytest.fixture(scope="session")

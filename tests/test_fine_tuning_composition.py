@@ -120,13 +120,16 @@ def test_permuted_labels_score_worse(make, X, y):
     assert score > of_permuted.mean() and p_value <= 0.3
 
 
-def test_a_search_runs_the_frozen_part_once_for_each_picture(brief, X, y, tmp_path):
+def test_a_search_runs_the_frozen_part_once_for_each_picture(
+    brief, X, y, tmp_path, as_many_threads
+):
     """In one process and in two, with the scores that it has without a cache."""
     grid = {"freeze_depth": ["all", -1, 0], "head_units": [(), (4,)]}
     searches = []
     for n_jobs, cache in ((1, tmp_path / "one"), (2, tmp_path / "two"), (1, None)):
         search = GridSearchCV(brief(cache=cache), grid, cv=3, n_jobs=n_jobs)
-        searches.append(search.fit(X, y))
+        with as_many_threads():
+            searches.append(search.fit(X, y))
         if cache is not None:
             assert set(cache_info(cache).rows_computed.values()) == {len(X)}
     scores = [search.cv_results_["mean_test_score"] for search in searches]

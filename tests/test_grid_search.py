@@ -58,15 +58,17 @@ def jpegs(X, tmp_path_factory):
 
 
 @pytest.fixture
-def searched(tiny, y):
+def searched(tiny, y, as_many_threads):
     """Search a grid; the scores of all candidates and folds come back."""
 
-    def search(X, cache, n_jobs=None, grid=GRID, cv=3, backbone=tiny, **settings):
+    def search(X, cache, n_jobs=None, grid=GRID, cv=3, backbone=tiny, workers=None, **settings):
         settings = {"epochs": 1, "batch_size": 8, "random_state": 0, **settings}
         classifier = FineTunedClassifier(backbone, cache=cache, **settings)
         found = GridSearchCV(
             classifier, grid, cv=cv, n_jobs=n_jobs, error_score="raise", scoring="neg_log_loss"
-        ).fit(X, y[: len(X)])
+        )
+        with workers or as_many_threads():
+            found.fit(X, y[: len(X)])
         results = found.cv_results_
         folds = sorted(name for name in results if name.startswith("split"))
         return np.stack([results[name] for name in folds])
@@ -118,8 +120,8 @@ def test_candidates_that_run_at_the_same_time_do_not_repeat_each_other(searched,
 
 
 def test_threads_share_the_work_too(searched, X, tmp_path, uncached_scores):
-    with joblib.parallel_config("threading"):
-        assert_array_equal(searched(X, tmp_path, n_jobs=2), uncached_scores)
+    threads = joblib.parallel_config("threading")
+    assert_array_equal(searched(X, tmp_path, n_jobs=2, workers=threads), uncached_scores)
     assert set(rows_through(tmp_path).values()) == {N}
 
 

@@ -613,3 +613,11 @@ def test_remembered_files_are_bounded(paths, reads):
 def test_the_decoder_is_fingerprinted():
     assert "pillow" in decoder_fingerprint()
     assert decoder_fingerprint() == decoder_fingerprint()
+
+
+def test_the_fingerprint_is_the_same_whatever_was_imported_before(in_fresh_process):
+    """Processes of one search import in another order, and some libraries bring their own zlib."""
+    script = "from skltransfer.inputs import decoder_fingerprint as name; print(name())"
+    alone, _ = in_fresh_process(script)
+    behind_others, _ = in_fresh_process(f"import h5py, pandas; {script}")
+    assert alone == behind_others

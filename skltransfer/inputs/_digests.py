@@ -49,7 +49,7 @@ class FileDigests:
             status = os.fstat(file.fileno())
             digest = hashlib.file_digest(file, _encoded_hash).digest()
         if status.st_mtime_ns + _SETTLED_NS < read_at:
-            self._remember(_key(path, status), digest)
+            self._remember(_key(local_path(path), status), digest)
         return digest
 
     def _remember(self, key: tuple, digest: bytes) -> None:
@@ -85,14 +85,15 @@ def _encoded_hash() -> hashlib._Hash:
 def _identity(path: str | os.PathLike) -> tuple | None:
     """Return the key of a file as it is now; None where it cannot be looked at."""
     try:
-        return _key(path, os.stat(local_path(path)))
+        name = local_path(path)
+        return _key(name, os.stat(name))
     except Exception:  # reading it will say what is wrong
         return None
 
 
-def _key(path: str | os.PathLike, status: os.stat_result) -> tuple:
+def _key(name: str, status: os.stat_result) -> tuple:
     """Join all by which an unchanged file is known."""
     # Inodes are all 0 on some file systems, so the path counts too.
-    name = os.path.abspath(local_path(path))
+    name = name if os.path.isabs(name) else os.path.abspath(name)
     times = (status.st_mtime_ns, status.st_ctime_ns)
     return (name, status.st_dev, status.st_ino, status.st_size, *times)
