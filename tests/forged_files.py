@@ -45,24 +45,27 @@ def replaced(manifest, place, value):
 
 
 def places_of_values(node, place=()):
-    """Places at which a manifest holds the value of something."""
+    """Places at which the value `node` of a manifest holds values, itself included."""
     yield place
+    for way, value in _parts_of(node):
+        yield from places_of_values(value, (*place, *way))
+
+
+def _parts_of(node):
     if isinstance(node, list):
-        inner = enumerate(node)
-    elif isinstance(node, dict):
-        ((name, content),) = node.items()
-        if name == "dict":
-            for i, pair in enumerate(content):
-                for j in (0, 1):
-                    yield from places_of_values(pair[j], (*place, "dict", i, j))
-            return
-        inner = content.items() if isinstance(content, dict) else enumerate(content)
-        inner = inner if name in RECORDS or name == "tuple" else ()
-        place = (*place, name)
-    else:
-        return
-    for key, value in inner:
-        yield from places_of_values(value, (*place, key))
+        return [((index,), value) for index, value in enumerate(node)]
+    if not isinstance(node, dict):
+        return []
+    ((kind, content),) = node.items()
+    if kind == "dict":
+        return [((kind, i, j), pair[j]) for i, pair in enumerate(content) for j in (0, 1)]
+    if kind in ("tuple", "objects"):
+        return [((kind, index), value) for index, value in enumerate(content)]
+    if kind in ("layer", "random_state"):
+        return [((kind,), content)]
+    if kind in RECORDS:
+        return [((kind, name), value) for name, value in content.items()]
+    return []
 
 
 RECORDS = {"Head", "PixelRule", "Reading", "RowLayout", "TrainingState"}

@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import make_tiny_model
 from keras import layers
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
@@ -22,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import check_random_state
 
 import skltransfer._persistence._file as file_module
+from conftest import make_tiny_model
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, load, register_backbone
 from skltransfer.backbones._registry import resolve
 

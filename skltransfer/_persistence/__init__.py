@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skltransfer._persistence._backbones import decode_backbone, encode_backbone
+from skltransfer._persistence._errors import Explained
 from skltransfer._persistence._file import read_file, write_file
 from skltransfer._persistence._layers import LayerConfig, config_of, layer_from
 from skltransfer._persistence._states import CARRIED, KINDS, check_state, unknown_names
@@ -18,6 +19,10 @@ __all__ = ["CARRIED", "read_state", "write_state"]
 
 _AUGMENT = "augment"
 _LAYER = "layer"
+_FORGED = (
+    "save() writes no such file: somebody has changed it. Nothing of it was built. Save the "
+    "estimator again where it was made."
+)
 _WAY_OUT = "joblib.dump(estimator, path) keeps any Python object, in a pickle."
 
 
@@ -73,8 +78,19 @@ def read_state(path, kinds: Mapping[str, Collection[str]]) -> tuple[str, dict[st
     ValueError
         With the reason, when anything in the file is not as `write_state` writes it.
     """
-    manifest, arrays = read_file(_expanded(path))
-    kind, reader = manifest["estimator"], Reader(arrays)
+    try:
+        manifest, arrays = read_file(_expanded(path))
+        return _checked(manifest, Reader(arrays), kinds)
+    except Explained:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{error} {_FORGED}") from error
+
+
+def _checked(
+    manifest: dict[str, Any], reader: Reader, kinds: Mapping[str, Collection[str]]
+) -> tuple[str, dict[str, Any]]:
+    kind = manifest["estimator"]
     if not isinstance(kind, str) or kind not in kinds:
         raise ValueError(f"it asks for the class {kind!r:.60}; allowed are {', '.join(kinds)}.")
     if not isinstance(manifest["backbones"], list) or not isinstance(manifest["state"], dict):

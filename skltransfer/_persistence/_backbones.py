@@ -6,11 +6,13 @@ from typing import Any
 
 from skltransfer._persistence._checks import (
     is_finite,
+    is_json,
     is_positive,
     is_str,
     one_of,
     sequence_of,
 )
+from skltransfer._persistence._errors import Explained
 from skltransfer._persistence._keras_configs import check_config
 from skltransfer._persistence._values import Reader, Writer
 from skltransfer.backbones._registry import (
@@ -75,7 +77,7 @@ def decode_backbone(node, reader: Reader) -> BackboneSpec:
 def _bundled(name: str, fingerprint: str) -> BackboneSpec:
     spec = resolve(BUNDLED)
     if (name, fingerprint) != (spec.name, spec.fingerprint):
-        raise ValueError(
+        raise Explained(
             f"it asks for the bundled network {name!r:.60} with the fingerprint "
             f"{fingerprint[:16]}..., and this version of skltransfer ships {spec.name!r} with "
             f"{spec.fingerprint[:16]}... Open it with the version that it was saved with."
@@ -84,7 +86,9 @@ def _bundled(name: str, fingerprint: str) -> BackboneSpec:
 
 
 def _check_content(architecture, preprocessing, input_size) -> None:
-    if not _is_architecture(architecture) or not _is_json(architecture):
+    if not is_json([architecture, preprocessing]):  # of which a fingerprint can be made
+        raise ValueError("a backbone in it is not described in JSON's types.")
+    if not _is_architecture(architecture):
         raise ValueError("a backbone in it has an architecture that is none.")
     if not _is_preprocessing(preprocessing):
         raise ValueError(f"a backbone in it has the preprocessing {preprocessing!r:.80}.")
@@ -112,7 +116,8 @@ def _is_preprocessing(how) -> bool:
     if type(how) is not dict or how.get("channels", 3) not in (1, 3):
         return False
     how = {key: value for key, value in how.items() if key != "channels"}
-    checks = _PREPROCESSING.get(how.pop("kind", None), {})
+    kind = how.pop("kind", None)
+    checks = _PREPROCESSING[kind] if one_of(*_PREPROCESSING)(kind) else {}
     return bool(checks) and set(how) == set(checks) and all(checks[k](v) for k, v in how.items())
 
 
@@ -121,12 +126,3 @@ _PREPROCESSING = {
     "mode": {"mode": one_of(*_MODES)},
     "keras.applications": {"name": _is_application},
 }
-
-
-def _is_json(value) -> bool:
-    """Whether a fingerprint can be made of it."""
-    if type(value) in (list, tuple):
-        return all(map(_is_json, value))
-    if type(value) is dict:
-        return all(is_str(key) and _is_json(item) for key, item in value.items())
-    return value is None or type(value) in (bool, int, float, str)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable
 from numbers import Integral, Real
 
@@ -28,8 +28,12 @@ def is_positive(value) -> bool:
 
 
 def is_finite(value) -> bool:
-    """A number, neither bool nor NaN nor infinite."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    """A number that is a finite float, or an int of that size; no bool."""
+    return (
+        isinstance(value, Real)
+        and not isinstance(value, bool)
+        and abs(value) <= sys.float_info.max  # NaN is not
+    )
 
 
 def is_bool(value) -> bool:
@@ -40,6 +44,15 @@ def is_bool(value) -> bool:
 def is_str(value) -> bool:
     """Some text."""
     return type(value) is str
+
+
+def is_json(value) -> bool:
+    """Data in JSON's types, tuples among them."""
+    if type(value) in (list, tuple):
+        return all(map(is_json, value))
+    if type(value) is dict:
+        return all(is_str(key) and is_json(item) for key, item in value.items())
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def one_of(*allowed) -> Check:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import struct
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import numpy as np
 
 import skltransfer
 from skltransfer._persistence._arrays import described, little_endian, views_of
+from skltransfer._persistence._errors import Explained
 
 MAGIC = b"\x93SKLTR\r\n"
 """The first byte is no text, and the line end shows a file that was carried over as text."""
@@ -28,6 +30,7 @@ _LENGTH = struct.Struct("<Q")
 _START = len(MAGIC) + _LENGTH.size
 _DIGEST_SIZE = hashlib.sha256().digest_size
 _MOST_MANIFEST_BYTES = 1 << 26
+_VERSION = re.compile(r"[0-9]+(\.[0-9a-z+]+){1,9}")
 _KEYS = ("protocol", "skltransfer", "estimator", "backbones", "state", "arrays")
 
 _PICKLE = (
@@ -40,9 +43,9 @@ _FOREIGN = {
     b"\x1f\x8b": f"gzip-compressed, which may be a file of joblib.dump, {_PICKLE}",
     b"BZh": f"bzip2-compressed, which may be a file of joblib.dump, {_PICKLE}",
     b"\xfd7zXZ": f"xz-compressed, which may be a file of joblib.dump, {_PICKLE}",
-    b"PK": "a zip file, as .keras and .skops files are: the first go to backbone=, the second to "
+    b"PK": "a zip file, as .keras and .skops files are. The first go to backbone=, the second to "
     "skops.io.load",
-    b"\x89HDF": "an HDF5 file; if it holds weights, it goes to weights=",
+    b"\x89HDF": "an HDF5 file. If it holds weights alone, it goes to weights=",
 }
 
 
@@ -84,12 +87,12 @@ def read_file(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
     """
     path.stat()  # no such file is FileNotFoundError
     if not path.is_file():
-        raise ValueError("it is no regular file.")
+        raise Explained("it is no regular file.")
     data = path.read_bytes()
     if not data.startswith(MAGIC):
-        raise ValueError(f"it is {_kind_of(data)}.")
+        raise Explained(f"it is {_kind_of(data)}.")
     if not _is_whole(data):
-        raise ValueError(
+        raise Explained(
             "its bytes do not fit its checksum: it was cut off or changed after it was written. "
             "Take another copy of it, or save the estimator again."
         )
@@ -141,11 +144,12 @@ def _is_canonical(manifest: dict[str, Any], text: bytes) -> bool:
 
 
 def _require_protocol(protocol, version) -> None:
-    if type(protocol) is not int or protocol < 1 or not isinstance(version, str):
+    is_version = isinstance(version, str) and _VERSION.fullmatch(version)
+    if type(protocol) is not int or protocol < 1 or not is_version:
         raise ValueError("it does not tell by which protocol and version it was written.")
     if protocol > PROTOCOL:
-        raise ValueError(
-            f"it was written by skltransfer {version[:40]} with protocol {protocol}, and this is "
+        raise Explained(
+            f"it was written by skltransfer {version} with protocol {protocol}, and this is "
             f"skltransfer {skltransfer.__version__}, which reads protocols up to {PROTOCOL}. "
             "Install that version or a newer one."
         )
@@ -153,9 +157,9 @@ def _require_protocol(protocol, version) -> None:
 
 def _kind_of(data: bytes) -> str:
     if not data:
-        return "empty"
+        return "empty. Take another copy of it, or save the estimator again"
     known = (what for start, what in _FOREIGN.items() if data.startswith(start))
-    return next(known, "no file that save() wrote")
+    return next(known, "no file that an estimator's save(path) wrote, which this function opens")
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from skltransfer._persistence._errors import Explained
+
 # Where Keras' own parts say that they are from.
 _MODULES = {
     f"keras.{name}"
@@ -57,20 +59,20 @@ def check_config(config) -> None:
 
 def _check_named(config: dict[str, Any]) -> None:
     name, module = config["class_name"], config.get("module")
-    registered = config["config"] if name == "function" else config.get("registered_name")
+    registered = config.get("config" if name == "function" else "registered_name")
     if isinstance(registered, str) and ">" in registered:
         allowed = _is_registered(registered)
     elif name == "function":
         allowed = module == "builtins" and _is_name(registered)
     elif module is None:
-        allowed = "module" not in config and name in _VALUES
+        allowed = "module" not in config and isinstance(name, str) and name in _VALUES
     else:
         allowed = _is_of_keras(module, name) and registered in (None, name)
     if not allowed:
-        raise ValueError(
+        raise Explained(
             f"its configuration of Keras asks for {registered or name!r:.60} of {module!r:.60}, "
-            "which is not among the allowed. A layer of your own must be registered with "
-            "keras.saving.register_keras_serializable before the file is opened."
+            "which is not among the allowed: Keras' own parts that hold no code and read no "
+            "files, and parts that keras.saving.register_keras_serializable has registered."
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from skltransfer._persistence._checks import is_json
+from skltransfer._persistence._errors import Explained
 from skltransfer._persistence._keras_configs import check_config
 from skltransfer.backbones._keras_import import import_keras
 from skltransfer.backbones._user_models import build_from_config
@@ -17,7 +19,8 @@ class LayerConfig:
     config: dict[str, Any]
 
     def __post_init__(self):
-        if type(self.config) is not dict or "class_name" not in self.config:
+        is_named = type(self.config) is dict and "class_name" in self.config
+        if not is_named or not is_json(self.config):
             raise ValueError("its augment is no configuration of a layer.")
         check_config(self.config)
 
@@ -53,7 +56,10 @@ def layer_from(found: LayerConfig):
     try:
         layer = build_from_config(found.config)
     except Exception as error:  # Keras raises many kinds for a configuration that it cannot use
-        raise ValueError(f"Keras cannot build its augment: {error}") from error
+        raise Explained(
+            f"the Keras of this process cannot build its augment: {error} Open it with the version "
+            "of Keras that it was saved with."
+        ) from error
     if not isinstance(layer, keras.Layer):
         raise ValueError(f"its augment is no layer, but a {type(layer).__name__}.")
     return layer

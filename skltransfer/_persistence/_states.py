@@ -125,13 +125,13 @@ def check_state(kind: str, state: dict[str, Any], parameters: Collection[str]) -
     """
     wanted, fits = KINDS[kind]
     missing = set(parameters) - set(state)
+    strange = unknown_names(kind, state, parameters)
     is_fitted = not wanted.keys().isdisjoint(state)
     if is_fitted or not _ONLY_FITTED.isdisjoint(state):
         missing |= set(wanted) - set(state)
-    strange = unknown_names(kind, state, parameters)
     if missing or strange:
-        names = ", ".join(sorted(missing | strange))
-        raise ValueError(f"its {kind} has not the attributes that it should: {names:.200}.")
+        what, names = ("lacks", missing) if missing else ("cannot have", strange)
+        raise ValueError(f"its {kind} {what} {', '.join(sorted(names)):.200}.")
     for name, check in {**wanted, **_OPTIONAL}.items():
         if name in state and not check(state[name]):
             raise ValueError(f"its {kind} has {name}={state[name]!r:.80}, which cannot be.")
@@ -141,5 +141,5 @@ def check_state(kind: str, state: dict[str, Any], parameters: Collection[str]) -
 
 
 def _check_carried(state: dict[str, Any]) -> None:
-    if CARRIED in state and state["backbone"] != state[CARRIED].name:
+    if CARRIED in state and not one_of(state[CARRIED].name)(state["backbone"]):
         raise ValueError("it brings a network under a name that its estimator does not use.")
