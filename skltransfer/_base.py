@@ -231,14 +231,15 @@ class BackboneEstimator(BaseEstimator):
             When a parameter is an object that is neither data nor a Keras layer, and for classes
             made of this one. ``joblib.dump`` keeps such estimators.
         ValueError
-            When a Keras layer in it would not be opened again, such as a ``Lambda``.
+            When it would not be opened again: a ``Lambda`` layer in it, attributes set by hand.
+        OSError
+            When the file cannot be written.
 
         See Also
         --------
         skltransfer.load : Opens the file, with an example.
         """
-        names = self._get_param_names()
-        write_state(path, type(self).__name__, self.__getstate__(), names)
+        write_state(path, type(self), self.__getstate__(), self._get_param_names())
 
     def __getstate__(self) -> dict[str, Any]:
         """Plain data: a live model becomes its content, a registered name takes its handle along.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -23,7 +24,7 @@ from sklearn.utils import check_random_state
 import skltransfer._persistence._file as file_module
 from conftest import make_tiny_model
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, load, register_backbone
-from skltransfer.backbones._registry import resolve
+from skltransfer.backbones._registry import resolve, stage_pattern_of
 
 ESTIMATORS = [PretrainedFeatureExtractor, FineTunedClassifier]
 
@@ -238,6 +239,45 @@ def test_weights_that_were_loaded_are_read_only(make, again):
     assert not any(array.flags.writeable for array in again(make()).backbone.weights)
 
 
+@keras.saving.register_keras_serializable("tests")
+class Same(layers.Layer):
+    def call(self, inputs):
+        return inputs
+
+
+def test_a_layer_of_ones_own_is_opened_where_it_is_registered(tmp_path, monkeypatch):
+    inputs = keras.Input((16, 16, 3))
+    outputs = layers.Conv2D(4, 3, activation=keras.activations.silu)(Same()(inputs))
+    backbone = resolve(keras.Model(inputs, outputs))
+    PretrainedFeatureExtractor(backbone).save(tmp_path / "own")
+    assert load(tmp_path / "own").backbone == backbone
+    monkeypatch.delitem(keras.saving.get_custom_objects(), "tests>Same")
+    with pytest.raises(ValueError, match="asks for 'tests>Same' .* has registered"):
+        load(tmp_path / "own")
+
+
+@pytest.mark.parametrize("operation", [lambda x: keras.ops.pad(x, 1) * 2.0, lambda x: x[:, 2:]])
+def test_operations_of_keras_are_saved(operation, again):
+    inputs = keras.Input((16, 16, 3))
+    outputs = keras.Model(inputs, operation(layers.Conv2D(4, 3)(inputs)), name="operations")
+    extractor = PretrainedFeatureExtractor(outputs)
+    assert_same(again(extractor).__getstate__(), extractor.__getstate__())
+
+
+ARCHITECTURES = [
+    {"kind": "bundled", "name": "efficientnet_lite0"},
+    {"kind": "keras.applications", "name": "ResNet50"},
+]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_known_architecture_with_other_weights_comes_back(architecture, again):
+    spec = resolve("efficientnet_lite0")
+    spec = replace(spec, architecture=architecture, weights=(), bundled=False, fingerprint="")
+    spec = replace(spec, stage_pattern=stage_pattern_of(architecture))
+    assert_same(again(PretrainedFeatureExtractor(spec)).backbone, spec)
+
+
 # What cannot be saved ----------------------------------------------------------------------------
 
 
@@ -271,17 +311,25 @@ def test_what_nests_without_end_is_refused(tmp_path):
         FineTunedClassifier(class_weight=endless).save(tmp_path / "file")
 
 
-def test_attributes_and_classes_that_are_not_known_are_refused(tmp_path):
+def test_a_state_that_would_not_be_opened_is_refused(make, X, y, tmp_path):
+    classifier = make(epochs=0).fit(X, y)
+    classifier.classes_ = classifier.classes_[:1]
+    with pytest.raises(ValueError, match="cannot be saved: its .* sizes that do not fit together"):
+        classifier.save(tmp_path / "file")
+
+
+def test_an_attribute_that_is_not_known_is_refused(tmp_path):
     extractor = PretrainedFeatureExtractor()
     extractor.note = "mine"
     with pytest.raises(TypeError, match="does not know the attributes note. Delete them"):
         extractor.save(tmp_path / "file")
 
-    class Own(PretrainedFeatureExtractor):
-        pass
 
-    with pytest.raises(TypeError, match="Own cannot be saved: save.. knows Pretrained"):
-        Own().save(tmp_path / "file")
+@pytest.mark.parametrize("name", ["Own", "PretrainedFeatureExtractor"])
+def test_a_class_of_ones_own_is_refused(name, tmp_path):
+    own = type(name, (PretrainedFeatureExtractor,), {"__module__": "elsewhere"})
+    with pytest.raises(TypeError, match=f"{name} cannot be saved: save.. knows Pretrained"):
+        own().save(tmp_path / "file")
 
 
 @pytest.mark.parametrize(

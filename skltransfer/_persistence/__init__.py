@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = ["CARRIED", "read_state", "write_state"]
 
 _AUGMENT = "augment"
 _LAYER = "layer"
+_PACKAGE = __name__.partition(".")[0]
 _FORGED = (
     "save() writes no such file: somebody has changed it. Nothing of it was built. Save the "
     "estimator again where it was made."
@@ -26,15 +28,15 @@ _FORGED = (
 _WAY_OUT = "joblib.dump(estimator, path) keeps any Python object, in a pickle."
 
 
-def write_state(path, kind: str, state: dict[str, Any], parameters: Collection[str]) -> None:
+def write_state(path, estimator: type, state: dict[str, Any], parameters: Collection[str]) -> None:
     """Write what an estimator holds; see ``BackboneEstimator.save``.
 
     Parameters
     ----------
     path : str or Path
         The file.
-    kind : str
-        Name of the estimator's class.
+    estimator : type
+        The estimator's class.
     state : dict
         Parameters and fitted attributes.
     parameters : collection of str
@@ -44,8 +46,11 @@ def write_state(path, kind: str, state: dict[str, Any], parameters: Collection[s
     ------
     TypeError
         When a value cannot be saved.
+    ValueError
+        When `read_state` would refuse the file.
     """
-    if kind not in KINDS:
+    kind = estimator.__name__
+    if kind not in KINDS or estimator.__module__.partition(".")[0] != _PACKAGE:
         raise TypeError(
             f"{kind} cannot be saved: save() knows {' and '.join(KINDS)}, and no classes made of "
             f"them. {_WAY_OUT}"
@@ -56,9 +61,15 @@ def write_state(path, kind: str, state: dict[str, Any], parameters: Collection[s
             f"This {kind} cannot be saved: save() does not know the attributes "
             f"{', '.join(sorted(strange))}. Delete them first. {_WAY_OUT}"
         )
-    writer = Writer()
-    values = {name: _encoded(kind, name, value, writer) for name, value in state.items()}
-    backbones = [encode_backbone(spec, writer) for spec in writer.backbones]
+    with _naming(f"This {kind}"):
+        check_state(kind, state, parameters)
+    writer, values, backbones = Writer(), {}, []
+    for name, value in state.items():
+        with _naming(f"{name} of this {kind}"):
+            values[name] = _encoded(name, value, writer)
+    for spec in writer.backbones:
+        with _naming(f"The backbone {spec.name!r} of this {kind}"):
+            backbones.append(encode_backbone(spec, writer))
     content = {"estimator": kind, "backbones": backbones, "state": values}
     write_file(_expanded(path), content, writer.arrays)
 
@@ -103,13 +114,21 @@ def _checked(
     return kind, state
 
 
-def _encoded(kind: str, name: str, value, writer: Writer) -> Any:
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """Say what it is that cannot be saved, and the way out."""
     try:
-        if name == _AUGMENT and is_keras_layer(value):
-            return {_LAYER: writer.encode(config_of(value).config)}
-        return writer.encode(value)
-    except TypeError as error:
-        raise TypeError(f"{name} of this {kind} cannot be saved: {error}. {_WAY_OUT}") from error
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        reason = str(error).rstrip(".")
+        raise kind(f"{what} cannot be saved: {reason}. {_WAY_OUT}") from error
+
+
+def _encoded(name: str, value, writer: Writer) -> Any:
+    if name == _AUGMENT and is_keras_layer(value):
+        return {_LAYER: writer.encode(config_of(value).config)}
+    return writer.encode(value)
 
 
 def _decoded(nodes: dict[str, Any], backbones: list, reader: Reader) -> dict[str, Any]:

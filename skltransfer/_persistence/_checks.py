@@ -27,13 +27,14 @@ def is_positive(value) -> bool:
     return is_int(value) and value > 0
 
 
+def is_number(value) -> bool:
+    """A number, NaN and the infinite among them; no bool."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def is_finite(value) -> bool:
     """A number that is a finite float, or an int of that size; no bool."""
-    return (
-        isinstance(value, Real)
-        and not isinstance(value, bool)
-        and abs(value) <= sys.float_info.max  # NaN is not
-    )
+    return is_number(value) and abs(value) <= sys.float_info.max  # NaN is not
 
 
 def is_bool(value) -> bool:

@@ -11,8 +11,8 @@ from skltransfer._persistence._checks import (
     array_of,
     instance_of,
     is_bool,
-    is_finite,
     is_int,
+    is_number,
     is_positive,
     is_str,
     one_of,
@@ -35,7 +35,7 @@ def _is_history(value) -> bool:
     return (
         type(value) is dict
         and set(value) <= _HISTORY
-        and all(type(v) is list and all(map(is_finite, v)) for v in value.values())
+        and all(type(v) is list and all(map(is_number, v)) for v in value.values())
     )
 
 
