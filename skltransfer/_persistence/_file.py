@@ -85,12 +85,7 @@ def read_file(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
     ValueError
         With the reason, when the file is damaged, of a newer protocol, or none of ours.
     """
-    path.stat()  # no such file is FileNotFoundError
-    if not path.is_file():
-        raise Explained("it is no regular file.")
-    data = path.read_bytes()
-    if not data.startswith(MAGIC):
-        raise Explained(f"it is {_kind_of(data)}.")
+    data = _bytes_of(path)
     if not _is_whole(data):
         raise Explained(
             "its bytes do not fit its checksum: it was cut off or changed after it was written. "
@@ -102,6 +97,19 @@ def read_file(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
     manifest = _parsed(data[_START : _START + length])
     payload = memoryview(data)[_START + length : -_DIGEST_SIZE]
     return manifest, views_of(manifest["arrays"], payload)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """All bytes of a file of ours; of any other only the first are read."""
+    path.stat()  # no such file is FileNotFoundError
+    if not path.is_file():
+        raise Explained("it is no regular file.")
+    with open(path, "rb") as file:
+        start = file.read(len(MAGIC))
+        if start != MAGIC:
+            raise Explained(f"it is {_kind_of(start)}.")
+        file.seek(0)
+        return file.read()
 
 
 def _parts(text: bytes, arrays: list[np.ndarray]) -> Iterator[bytes]:
@@ -155,10 +163,10 @@ def _require_protocol(protocol, version) -> None:
         )
 
 
-def _kind_of(data: bytes) -> str:
-    if not data:
+def _kind_of(start: bytes) -> str:
+    if not start:
         return "empty. Take another copy of it, or save the estimator again"
-    known = (what for start, what in _FOREIGN.items() if data.startswith(start))
+    known = (what for magic, what in _FOREIGN.items() if start.startswith(magic))
     return next(known, "no file that an estimator's save(path) wrote, which this function opens")
 
 
