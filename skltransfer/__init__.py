@@ -18,6 +18,7 @@ _HOMES = {
     "freeze_points": "_catalogue",
     "images_from_folder": "inputs.folders",
     "list_backbones": "_catalogue",
+    "load": "_loading",
     "precompute": "_precomputing",
     "register_backbone": "backbones._registry",
 }
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         PretrainedFeatureExtractor as PretrainedFeatureExtractor,
     )
     from skltransfer._fine_tuning import FineTunedClassifier as FineTunedClassifier
+    from skltransfer._loading import load as load
     from skltransfer._precomputing import precompute as precompute
     from skltransfer.backbones._registry import register_backbone as register_backbone
     from skltransfer.inputs.folders import images_from_folder as images_from_folder

@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skltransfer._activation_cache import open_cache
 from skltransfer._activations import ActivationPass, Observer
+from skltransfer._persistence import CARRIED, write_state
 from skltransfer._progress import tell
 from skltransfer._reading import fit_reading
 from skltransfer._ways import Way, explained, ways_to
@@ -35,7 +36,6 @@ from skltransfer.network.trunk import (
     stations_before,
 )
 
-_CARRIED = "_carried_backbone"
 _NOBODY = Observer()
 _EXPLAINS = 2
 """From this `verbose` on it is told what is kept, and why."""
@@ -216,6 +216,34 @@ class BackboneEstimator(BaseEstimator):
         twin.backbone = self.backbone
         return twin
 
+    def save(self, path) -> None:
+        """Write the estimator, fitted or not, to a file without pickle.
+
+        The file holds JSON, arrays and a checksum of both, and ``skltransfer.load`` opens it. Of
+        the bundled network it holds the name and the fingerprint, of others the weights. It is
+        written whole or not at all: an older file of that name stays until the new one is done.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; one that exists is replaced. Any suffix will do.
+
+        Raises
+        ------
+        TypeError
+            When a parameter is an object that is neither data nor a Keras layer, and for classes
+            made of this one. ``joblib.dump`` keeps such estimators.
+        ValueError
+            When it would not be opened again: a ``Lambda`` layer in it, attributes set by hand.
+        OSError
+            When the file cannot be written.
+
+        See Also
+        --------
+        skltransfer.load : Opens the file, with an example.
+        """
+        write_state(path, type(self), self.__getstate__(), self._get_param_names())
+
     def __getstate__(self) -> dict[str, Any]:
         """Plain data: a live model becomes its content, a registered name takes its handle along.
 
@@ -225,13 +253,13 @@ class BackboneEstimator(BaseEstimator):
         if is_keras_model(self.backbone):
             state["backbone"] = resolve(self.backbone)
         elif registered(self.backbone) is not None:
-            state[_CARRIED] = registered(self.backbone)
+            state[CARRIED] = registered(self.backbone)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore, and register the handle that came along."""
         state = dict(state)
-        carried = state.pop(_CARRIED, None)
+        carried = state.pop(CARRIED, None)
         if carried is not None:
             adopt(carried)
         super().__setstate__(state)

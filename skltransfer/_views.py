@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from skltransfer.inputs.rows import RowSource
 from skltransfer.inputs.views import VIEWS, ViewedSource
-from skltransfer.network.augmentation import is_keras_layer, view_by_layer
+from skltransfer.network.augmentation import is_keras_layer, name_of_layer, view_by_layer
 
 _USUAL_VIEWS_OF_A_LAYER = 4
 
@@ -88,7 +87,7 @@ class Views:
     def fixed(self, source) -> list:
         """Sources of fixed views, the first of which are the pictures themselves."""
         require_pictures(source)
-        _, _, usual = self._view()
+        _, _, usual = self._view
         others = [self._seen(source, number, ()) for number in range(1, self.n_views or usual)]
         return [source, *others]
 
@@ -96,16 +95,15 @@ class Views:
         return self._seen(source, None, (epoch,))
 
     def _seen(self, source, number: int | None, more_seed: tuple[int, ...]) -> ViewedSource:
-        name, view, _ = self._view()
+        name, view, _ = self._view
         return ViewedSource(source, view, name, number, (self.seed, *more_seed))
 
+    @cached_property
     def _view(self) -> tuple[str, Callable, int]:
         """Name, function and usual number of the views."""
         if not is_keras_layer(self.augment):
             return self.augment, *VIEWS[self.augment]
-        config = json.dumps(self.augment.get_config(), default=str, sort_keys=True)
-        name = hashlib.sha256(f"{type(self.augment).__name__} {config}".encode()).hexdigest()
-        return name, view_by_layer(self.augment), _USUAL_VIEWS_OF_A_LAYER
+        return name_of_layer(self.augment), view_by_layer(self.augment), _USUAL_VIEWS_OF_A_LAYER
 
 
 def require_pictures(source) -> None:

@@ -314,6 +314,16 @@ def test_a_file_that_is_missing_damaged_or_of_the_old_format_is_refused(tmp_path
         resolve(str(tmp_path / "old.h5"))
 
 
+@pytest.mark.parametrize("name", ["whole.h5", "WHOLE.H5", "whole.hdf5", "whole.keras"])
+def test_a_whole_model_in_the_old_format_is_refused_by_any_name(name, tmp_path):
+    """Keras would load it without its safe mode."""
+    legacy_file(convolution(), tmp_path / name)
+    with h5py.File(tmp_path / name, "a") as file:
+        file.attrs["model_config"] = "{}"
+    with pytest.raises(ValueError, match="in the .h5 format|does not load in Keras' safe mode"):
+        resolve(tmp_path / name)
+
+
 # Models and handles -----------------------------------------------------------------------------
 
 
@@ -419,6 +429,12 @@ def test_a_name_may_be_registered_anew_but_not_adopted_for_another_network():
     adopt(new)
     with pytest.raises(ValueError, match="name belongs to a network with another content. Registe"):
         adopt(old)
+
+
+def test_a_handle_takes_no_name_of_another_network_away():
+    handle = register_backbone("own", convolution())
+    with pytest.raises(ValueError, match="'ResNet50' means the network 'ResNet50' already"):
+        adopt(dataclasses.replace(handle, name="ResNet50"))
 
 
 def test_a_model_that_keras_does_not_load_safely_is_refused():

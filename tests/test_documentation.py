@@ -52,6 +52,15 @@ def test_the_code_about_fine_tuning_runs(photos, capsys):
     assert 0.5 < float(capsys.readouterr().out.split()[-1]) <= 1
 
 
+def test_the_code_about_files_runs(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("skops.io")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code in code_of(ROOT / "docs" / "persistence.md"):
+        exec(compile(code, "persistence.md", "exec"), names)
+    assert capsys.readouterr().out == "True\n"
+
+
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_the_examples_of_a_module_run(name):
     module = importlib.import_module(name)

@@ -217,6 +217,24 @@ def test_a_keras_layer_makes_views(make, X, y):
     np.testing.assert_array_equal(fits[0].predict_proba(X), fits[1].predict_proba(X))
 
 
+@pytest.mark.parametrize("n_views", [2, None])
+def test_layers_of_the_same_settings_make_the_same_views(make, X, y, n_views):
+    """Whether they are new, were used before, or were built by the user; and they stay as given."""
+    import keras
+
+    def new():
+        return keras.Sequential([keras.layers.RandomFlip("vertical"), keras.layers.RandomInvert(1)])
+
+    used, built = new(), new()
+    built.build((None, 16, 16, 3))
+    settings = {"n_views": n_views, "epochs": 1, "n_jobs": 4}
+    expected = make(augment=used, **settings).fit(X, y).predict_proba(X)
+    assert not used.built
+    for layer in (used, new(), built):
+        found = make(augment=layer, **settings).fit(X, y).predict_proba(X)
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_unreadable_pictures_are_left_out_and_predicted_as_missing(make, paths, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_text("no picture")

@@ -19,6 +19,7 @@ from skltransfer.backbones._efficientnet_lite import (
 from skltransfer.backbones._spec import BackboneSpec, read_only
 
 BUNDLED = "efficientnet_lite0"
+_STAGES_OF_BUNDLED = r"^block(\d+)[a-z]+_"
 
 _registered: dict[str, BackboneSpec] = {}
 
@@ -90,8 +91,10 @@ def adopt(spec: BackboneSpec) -> None:
     Raises
     ------
     ValueError
-        When this process has another network under the same name.
+        When this process has another network under the same name, or the name means a bundled or
+        a Keras network.
     """
+    _require_free(spec.name)
     known = _registered.setdefault(spec.name, spec)
     if known != spec:
         raise ValueError(
@@ -155,6 +158,15 @@ def _named(name: str, weights, seed: int) -> BackboneSpec:
     return _with_weights(_bundled(), weights, seed)
 
 
+def stage_pattern_of(architecture: dict) -> str | None:
+    """Pattern of the layer names that tell the stages of an architecture, if they do."""
+    if architecture["kind"] == "bundled":
+        return _STAGES_OF_BUNDLED
+    if architecture["kind"] == "keras.applications":
+        return applications.stage_pattern(architecture["name"])
+    return None
+
+
 def _bundled() -> BackboneSpec:
     return BackboneSpec(
         name=BUNDLED,
@@ -166,7 +178,7 @@ def _bundled() -> BackboneSpec:
         },
         input_size=(224, 224),
         weights=bundled_weights(),
-        stage_pattern=r"^block(\d+)[a-z]+_",
+        stage_pattern=_STAGES_OF_BUNDLED,
         bundled=True,
     )
 

@@ -43,7 +43,7 @@ def spec_from_file(path) -> BackboneSpec:
     """Read a ``.keras`` file in safe mode: it can hold no code."""
     keras = import_keras()
     path = Path(os.path.expanduser(path))
-    if path.suffix in (".h5", ".hdf5"):
+    if path.suffix.lower() in (".h5", ".hdf5"):
         raise ValueError(
             f"backbone={str(path)!r} is a whole model in the .h5 format, which Keras cannot load "
             "safely. Save it as .keras. A weights-only .h5 file goes to weights=, beside the name "

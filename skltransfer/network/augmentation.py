@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
+import json
 import sys
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+
+_OF_ONE_OBJECT = {"name", "build_config", "build_input_shape", "shared_object_id"}
+"""What tells one layer from another that does the same, or from itself before its first use."""
+
+_building = threading.Lock()
 
 
 def is_keras_layer(augment) -> bool:
@@ -14,12 +24,32 @@ def is_keras_layer(augment) -> bool:
     return keras is not None and isinstance(augment, keras.Layer)
 
 
+def name_of_layer(layer) -> str:
+    """Name what a layer does: the same for any layer of its class and settings."""
+    config = json.dumps(_settings(layer.get_config()), default=str, sort_keys=True)
+    return hashlib.sha256(f"{type(layer).__name__} {config}".encode()).hexdigest()
+
+
+def _settings(config: Any) -> Any:
+    if isinstance(config, dict):
+        return {key: _settings(v) for key, v in config.items() if key not in _OF_ONE_OBJECT}
+    if isinstance(config, (list, tuple)):
+        return [_settings(v) for v in config if not _is_input(v)]
+    return config
+
+
+def _is_input(config: Any) -> bool:
+    """Whether this describes the input that a Sequential gets when it is built."""
+    return isinstance(config, dict) and config.get("class_name") == "InputLayer"
+
+
 def view_by_layer(layer) -> Callable:
     """Function from (pixels, number, random generator) to the pixels that `layer` makes of them.
 
     The layer's own generators are given a state drawn from the picture's content for the call;
-    the layer is not changed. View 0 is the picture itself.
+    the layer is not changed, nor built. View 0 is the picture itself.
     """
+    layer = layer if layer.built else copy.deepcopy(layer)
 
     def view(pixels: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
         if number == 0:
@@ -32,8 +62,9 @@ def view_by_layer(layer) -> Callable:
 def _called(layer, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     import keras
 
-    if not layer.built:
-        layer.build((None, *pixels.shape))
+    with _building:
+        if not layer.built:
+            layer.build((None, *pixels.shape))
     states = [v for v in layer.variables if "seed" in v.path or "int" in str(v.dtype)]
     drawn = [(v, rng.integers(2**31, size=tuple(v.shape)).astype(str(v.dtype))) for v in states]
     mapping = [(v, keras.ops.convert_to_tensor(value)) for v, value in drawn]

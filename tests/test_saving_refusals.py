@@ -1,0 +1,349 @@
+"""Files that are not opened: damaged, tampered with, too new, of another kind."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import random
+import re
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from keras import layers
+
+import skltransfer._loading as loading
+import skltransfer._persistence as persistence
+from forged_files import changed, put_together, taken_apart
+from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, load
+from skltransfer.backbones._registry import registered
+from skltransfer.backbones._spec import BackboneSpec
+from tampered_files import exchanged_values, tampered_files
+
+
+@pytest.fixture(scope="module")
+def originals(tiny, cats_and_dogs, tmp_path_factory):
+    """Save files by name: fitted on pictures and on rows, and not fitted."""
+    X, y = cats_and_dogs
+    rows = np.random.default_rng(0).normal(size=(9, 3))
+    estimators = {
+        "classifier": FineTunedClassifier(tiny, epochs=1, head_units=(4,), random_state=0).fit(
+            X, y.astype(object)
+        ),
+        "extractor": PretrainedFeatureExtractor("tiny", input_size=(16, 16)).fit(rows),
+        "unfitted": FineTunedClassifier(
+            class_weight={0: 1.0, 1: np.float32(2)},
+            random_state=np.random.RandomState(0),
+            augment=layers.RandomFlip(),
+        ),
+    }
+    folder = tmp_path_factory.mktemp("originals")
+    for name, estimator in estimators.items():
+        estimator.save(folder / name)
+    return {name: (folder / name).read_bytes() for name in estimators}
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """Load a file of the bytes given; the reason why it is not opened."""
+
+    def why(data):
+        (tmp_path / "model").write_bytes(data)
+        with pytest.raises(ValueError) as caught:
+            load(tmp_path / "model")
+        message = str(caught.value)
+        assert message.startswith(f"{str(tmp_path / 'model')!r} is not opened: ")
+        return message.partition(" is not opened: ")[2]
+
+    return why
+
+
+# Another kind of file, or another version ------------------------------------------------------
+
+
+def test_a_missing_file_and_a_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent"):
+        load(tmp_path / "absent")
+    with pytest.raises(ValueError, match="is not opened: it is no regular file"):
+        load(tmp_path)
+
+
+def test_pickles_are_told_by_what_they_are(refused, tmp_path):
+    extractor = PretrainedFeatureExtractor()
+    for compress in (0, "zlib", "gzip", "bz2", "xz"):
+        joblib.dump(extractor, tmp_path / "pickle", compress=compress)
+        reason = refused((tmp_path / "pickle").read_bytes())
+        assert re.match(r"it is (a pickle|\w+-compressed), .*which can run code", reason)
+        assert reason.endswith("open it with joblib.load and call save() on what you get.")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "it is empty. Take another copy"),
+        (b"text", "it is no file that an estimator's save.path. wrote"),
+        (b"PK\x03\x04", "it is a zip file, as .keras and .skops files are"),
+        (
+            b"\x89HDF\r\n\x1a\n",
+            "it is an HDF5 file. If it holds weights alone, it goes to weights=",
+        ),
+        (gzip.compress(b""), "it is gzip-compressed"),
+        (pickle.dumps(0, protocol=2), "it is a pickle"),
+    ],
+)
+def test_other_files_are_told_by_what_they_are(data, reason, refused):
+    assert re.match(reason, refused(data))
+
+
+def test_a_newer_version_of_the_same_protocol_is_opened(originals, tmp_path):
+    newer = changed(originals["extractor"], lambda m: m.update(skltransfer="7.0.0"))
+    (tmp_path / "model").write_bytes(newer)
+    assert load(tmp_path / "model").backbone == "tiny"
+
+
+def test_a_newer_protocol_is_refused_with_the_version_that_wrote_it(originals, refused):
+    def newer(manifest):
+        manifest.update(protocol=2, skltransfer="7.0.0", more={"of": "another kind"})
+
+    assert refused(changed(originals["extractor"], newer)) == (
+        "it was written by skltransfer 7.0.0 with protocol 2, and this is skltransfer "
+        f"{sys.modules['skltransfer'].__version__}, which reads protocols up to 1. Install that "
+        "version or a newer one."
+    )
+
+
+def test_a_damaged_file_says_so(originals, refused):
+    data = originals["extractor"]
+    for damaged in (data[:-1], data[:30], data + b"\n", data.replace(b"avg", b"max", 1)):
+        assert "it was cut off or changed after it was written. Take another" in refused(damaged)
+
+
+# Contents that a checksum would not show ---------------------------------------------------------
+
+
+def set_in(record, field, value):
+    """A change of one field of a fitted classifier's record."""
+
+    def change(manifest):
+        for node in manifest["state"].values():
+            if isinstance(node, dict) and record in node:
+                node[record][field] = value
+
+    return change
+
+
+def set_state(**values):
+    return lambda manifest: manifest["state"].update(values)
+
+
+FORGED = {
+    "class": (lambda m: m.update(estimator="Popen"), "asks for the class 'Popen'; allowed are"),
+    "kind": (set_state(head_units={"eval": "1"}), "asks for 'eval', which is not among the all"),
+    "activation": (set_in("Head", "activation", "os.system"), "Head has activation='os.system'"),
+    "width": (set_in("Head", "units", {"tuple": [2**60]}), r"Head has units=\(1152921504606846976"),
+    "classes": (set_in("Head", "n_classes", 3), "sizes that do not fit together"),
+    "steps": (set_in("TrainingState", "n_steps", -1), "TrainingState has n_steps=-1"),
+    "size": (
+        set_in("Reading", "rule", {"PixelRule": {"size": 3, "resize": "pad", "pixel_range": None}}),
+        "its PixelRule has size=3, which cannot be",
+    ),
+    "engine": (set_state(engine_="mine"), "has engine_='mine', which cannot be"),
+    "missing": (lambda m: m["state"].pop("_cut"), "its FineTunedClassifier lacks _cut. save"),
+    "more": (set_state(fit=0), "cannot have fit. save.. writes no such file"),
+    "layer": (set_state(backbone={"layer": {"dict": []}}), "asks for 'layer', which is not"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), FORGED.values(), ids=FORGED)
+def test_forged_contents_are_refused_with_the_reason(change, reason, originals, refused):
+    assert re.search(reason, refused(changed(originals["classifier"], change)))
+
+
+@pytest.mark.parametrize("name", ["ResNet50", "efficientnet-lite0", "tiny.keras"])
+def test_a_file_takes_no_name_away(name, originals, refused):
+    """The network that a name stands for in this process is not exchanged."""
+
+    def renamed(manifest):
+        manifest["state"]["backbone"] = name
+        for network in manifest["backbones"]:
+            network["name"] = name
+
+    assert re.match(
+        f"name='{name}' (means|reads)", refused(changed(originals["extractor"], renamed))
+    )
+    assert registered(name) is None
+
+
+def test_a_file_brings_no_network_that_is_not_used(originals, refused):
+    changed_file = changed(originals["extractor"], set_state(backbone="other"))
+    assert "under a name that its estimator does not use" in refused(changed_file)
+
+
+def test_another_bundled_network_is_asked_for(originals, refused):
+    def unknown(manifest):
+        manifest["backbones"] = [{"name": "efficientnet_lite0", "fingerprint": "0" * 64}]
+
+    reason = refused(changed(originals["unfitted"], unknown))
+    assert "asks for the bundled network 'efficientnet_lite0' with the fingerprint 000" in reason
+    assert "Open it with the version that it was saved with." in reason
+
+
+def test_weights_that_are_not_those_of_the_fingerprint(originals, refused):
+    manifest, payload = taken_apart(originals["extractor"])
+    sizes = [np.dtype(a["dtype"]).itemsize * np.prod(a["shape"]) for a in manifest["arrays"]]
+    start = int(sum(sizes[: manifest["backbones"][0]["weights"][0]]))
+    payload = payload[:start] + bytes(8) + payload[start + 8 :]
+    assert "backbone 'tiny' is not the one that was saved" in refused(
+        put_together(manifest, payload)
+    )
+
+
+def test_bytes_that_are_no_characters_or_bools(originals, refused):
+    for dtype, data in (("<U1", b"\xff\xff\xff\xff"), ("|b1", b"\x02")):
+
+        def change(manifest, dtype=dtype):
+            manifest["arrays"].append({"dtype": dtype, "shape": [1]})
+
+        manifest, payload = taken_apart(originals["extractor"])
+        change(manifest)
+        assert "no value of its dtype" in refused(put_together(manifest, payload + data))
+
+
+# Configurations of Keras -----------------------------------------------------------------------
+
+
+def configured(name, module="keras.layers", config=None, **more):
+    return {"module": module, "class_name": name, "config": config or {}, **more}
+
+
+CODE = {
+    "Lambda": configured("Lambda"),
+    "lambda": {"class_name": "__lambda__", "config": {"value": "4wEA"}},
+    "saved model": configured("TFSMLayer", config={"filepath": "model"}),
+    "torch": configured("TorchModuleWrapper"),
+    "a file": configured("StringLookup", config={"vocabulary": "/etc/passwd"}),
+    "another library": configured("Popen", "subprocess"),
+    "a function": configured("load_model", "keras.models"),
+    "a function of Keras": configured("function", "keras.saving", "load_model"),
+    "a private module": configured("Lambda", "keras.src.layers.core.lambda_layer"),
+    "the old way": {"class_name": "Lambda", "config": {}},
+    "no module": configured("Conv2D", None),
+    "not registered": configured("Own", None, registered_name="mine>Own"),
+    "two names": configured("Dense", registered_name="Lambda"),
+    "inside": configured("Sequential", "keras", {"layers": [configured("Lambda")]}),
+    "in an argument": configured("Dense", config={"activation": configured("eval", "builtins")}),
+}
+
+
+def as_value(config):
+    if isinstance(config, dict):
+        return {"dict": [[key, as_value(value)] for key, value in config.items()]}
+    return [as_value(item) for item in config] if isinstance(config, list) else config
+
+
+@pytest.mark.parametrize("config", CODE.values(), ids=CODE)
+def test_a_layer_that_could_run_code_or_read_files(config, originals, refused):
+    layer = {"layer": as_value(config)}
+    reason = refused(changed(originals["unfitted"], set_state(augment=layer)))
+    assert reason.startswith("its configuration of Keras asks for")
+
+
+@pytest.mark.parametrize("config", CODE.values(), ids=CODE)
+def test_a_network_that_could_run_code_or_read_files(config, originals, refused):
+    """The fingerprint is forged too."""
+
+    def change(manifest):
+        (network,) = manifest["backbones"]
+        architecture = {"kind": "model", "config": config}
+        preprocessing = {"kind": "mode", "mode": "tf", "channels": 3}
+        forged = BackboneSpec("tiny", architecture, preprocessing, (16, 16), ())
+        network.update(architecture=as_value(architecture), fingerprint=forged.fingerprint)
+        network["weights"] = []
+
+    reason = refused(changed(originals["extractor"], change))
+    assert reason.startswith("its configuration of Keras asks for")
+
+
+def test_a_layer_that_keras_cannot_build(originals, refused):
+    layer = {"layer": as_value(configured("RandomRotation", config={"factor": "far"}))}
+    reason = refused(changed(originals["unfitted"], set_state(augment=layer)))
+    assert reason.startswith("the Keras of this process cannot build its augment")
+    layer = {"layer": as_value(configured("HeNormal", "keras.initializers"))}
+    reason = refused(changed(originals["unfitted"], set_state(augment=layer)))
+    assert reason.startswith("its augment is no layer")
+
+
+# Many files --------------------------------------------------------------------------------------
+
+
+def test_no_tampered_file_is_opened(originals, refused, monkeypatch):
+    def built(*arguments):
+        raise AssertionError("something was built")
+
+    monkeypatch.setattr(persistence, "layer_from", built)
+    for kind in loading._KINDS.values():
+        monkeypatch.setattr(kind, "__setstate__", built)
+    count = 0
+    for what, data in tampered_files(originals.values()):
+        assert len(refused(data)) > 10, what
+        count += 1
+    assert count > 1000
+
+
+def test_exchanged_values_are_refused_or_opened(originals, tmp_path):
+    """Whatever else a file says in place of something, there is no other error."""
+    rng, path = random.Random(0), tmp_path / "model"
+    opened = 0
+    for data in originals.values():
+        for exchanged in exchanged_values(data, rng, 200):
+            path.write_bytes(exchanged)
+            try:
+                opened += load(path) is not None
+            except ValueError as error:
+                assert "is not opened" in str(error)
+    assert opened > 50
+
+
+RUNS_NOTHING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from skltransfer import load
+from tampered_files import exchanged_values, tampered_files
+originals = [Path(path).read_bytes() for path in sys.argv[3:]]
+target = Path(sys.argv[2])
+files = list(tampered_files(originals, seed=1))
+refused, watching, seen = 0, False, set()
+
+def watch(event, arguments):
+    if watching:
+        seen.add(event)
+
+sys.addaudithook(watch)
+for turn in range(2):  # the first one imports what is imported late
+    refused = 0
+    for what, data in files if turn else files[::10]:
+        target.write_bytes(data)
+        watching = turn == 1
+        try:
+            load(target)
+        except ValueError:
+            refused += 1
+        watching = False
+assert refused == len(files)
+assert not {"keras", "tensorflow"} & set(sys.modules)
+print(refused, *sorted(seen))
+"""
+
+
+def test_a_tampered_file_does_nothing_but_be_read(originals, in_fresh_process, tmp_path):
+    """Python tells of every import, execution, process, connection and unpickling."""
+    for name, data in originals.items():
+        (tmp_path / name).write_bytes(data)
+    files = [tmp_path / name for name in originals]
+    output, _ = in_fresh_process(RUNS_NOTHING, Path(__file__).parent, tmp_path / "model", *files)
+    count, *events = output.split()
+    assert int(count) > 1000
+    assert set(events) <= {"open", "builtins.id", "object.__getattr__"}
