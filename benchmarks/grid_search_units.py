@@ -65,6 +65,7 @@ def prefix(pixels):
     """The whole network up to pooled features."""
     classifier = FineTunedClassifier(freeze_depth="all", cache=None, epochs=0, random_state=0)
     classifier._fit_backbone(pixels)
+    classifier._choose_engine()
     source = classifier._reading.source(classifier, pixels)
     cut = len(classifier._network().features.steps) - 1
     model = keras.Model(*arms.backbone())

@@ -25,8 +25,8 @@ from skltransfer._ways import Way, explained, ways_to
 from skltransfer.backbones._registry import adopt, is_keras_model, registered, resolve
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.inputs import ImageReadError, decoder_fingerprint
-from skltransfer.network._places import most_block_rows
-from skltransfer.network.engines import engine_facts
+from skltransfer.network.choosing import chosen_engine, engine_here
+from skltransfer.network.engines import engine_facts, rows_together
 from skltransfer.network.runtime import Network, network_of
 from skltransfer.network.trunk import (
     Station,
@@ -61,7 +61,7 @@ class BackboneEstimator(BaseEstimator):
         "resize": [StrOptions({"stretch", "crop", "pad"})],
         "batch_size": [Number(Integral, 1, None, closed="left")],
         "precision": [StrOptions({"float32"})],
-        "engine": [StrOptions({"auto", "tensorflow"})],
+        "engine": [StrOptions({"auto", "tensorflow", "openvino"})],
         "cache": [str, os.PathLike, None],
         "on_error": [StrOptions({"raise", "nan"})],
         "n_jobs": [Number(Integral, None, None, closed="neither"), None],
@@ -74,7 +74,6 @@ class BackboneEstimator(BaseEstimator):
         _require_sizes("input_size", self.input_size, (2,))
         _require_sizes("image_shape", self.image_shape, (2, 3))
         self.backbone_ = self._resolve_spec()
-        self.engine_ = "tensorflow"
         native = self.backbone_.input_size
         self._reading = fit_reading(self, X, native, self._accepts, weights)
 
@@ -94,6 +93,19 @@ class BackboneEstimator(BaseEstimator):
 
     def _network(self) -> Network:
         return network_of(self.backbone_, self._reading.rule.size)
+
+    def _choose_engine(self) -> None:
+        """Set `engine_`, when it is known what is to be computed."""
+        told = tell if self.verbose else lambda line: None
+        self.engine_ = chosen_engine(self.engine, self._network(), *self._computed(), told)
+
+    def _engine_here(self) -> str:
+        """`engine_`, or TensorFlow where that is missing."""
+        return engine_here(self.engine_, self._network(), *self._computed())
+
+    def _computed(self) -> tuple[tuple[str, ...], str]:
+        """Layers whose outputs are computed (none: the features' end), and their pooling."""
+        return (), "avg"
 
     def _activations_at(
         self,
@@ -126,9 +138,10 @@ class BackboneEstimator(BaseEstimator):
             Told digests and pixels.
         """
         network = self._network()
-        stations = stations_before(network, cut)
+        engine = self._engine_here()
+        stations = stations_before(network, cut, engine)
         kept = self._kept_ahead(stations, len(source)) if foresees and keeps else set()
-        ways = ways_to(network, cut, self._group_at, kept | set(wanted))
+        ways = ways_to(network, cut, self._group_at, engine, kept | set(wanted))
         shape, group, claims = row_shape(network, cut), self._group_at(cut), self._group(["trunk"])
         one_pass = self._pass(
             source, ways, shape, group, claims, advance, keeps=keeps, observer=observer
@@ -163,7 +176,7 @@ class BackboneEstimator(BaseEstimator):
             source=source,
             ways=ways,
             output_shape=shape,
-            block_rows=most_block_rows(),
+            block_rows=rows_together(self._engine_here()),
             rule=self._reading.rule,
             cache=open_cache(self.cache if keeps else None),
             group=group,
@@ -189,7 +202,7 @@ class BackboneEstimator(BaseEstimator):
                 what,
                 self.backbone_.fingerprint,
                 [rule.size, rule.resize, rule.pixel_range, decoder_fingerprint()],
-                [engine_facts(self.engine_), self.precision],
+                [engine_facts(self._engine_here()), self.precision],
             ],
             sort_keys=True,
         )

@@ -75,8 +75,10 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         Number of decoded pictures held in memory at a time. It changes no result.
     precision : {"float32"}, default="float32"
         Number format in which the network computes.
-    engine : {"auto", "tensorflow"}, default="auto"
-        Who computes; see `engine_` for what "auto" chose.
+    engine : {"auto", "tensorflow", "openvino"}, default="auto"
+        Who computes. "auto" takes OpenVINO where it is installed (``pip install
+        'skltransfer[openvino]'``), TensorFlow has no GPU and OpenVINO can compute the network;
+        see `engine_`. Features differ between engines by about 1e-6 of the largest.
     cache : "memory", str, Path or None, default="memory"
         Where features are kept by the content of their picture, so that none is computed twice.
         "memory" is bounded and shared by this process and the workers it starts; a directory is
@@ -97,8 +99,9 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     ----------
     backbone_ : BackboneSpec
         The network that is used, with its weights, as plain data.
-    engine_ : str
-        Who computes.
+    engine_ : {"tensorflow", "openvino"}
+        Who computes. A fitted extractor that is loaded where OpenVINO is missing warns once and
+        takes TensorFlow.
     layers_ : tuple of str
         Names of the layers whose outputs are the features.
     n_features_in_ : int
@@ -213,6 +216,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
             requested = _layer_names(self.layer)
             self._fit_backbone(X)
             self._choose_layers(requested)
+            self._choose_engine()
         return self
 
     def _choose_layers(self, requested: tuple[str, ...]) -> None:
@@ -260,13 +264,18 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         """
         network = self._network()
         end = len(network.features.steps) - 1
-        if (self.layers_, self.pooling) == ((name_of(network, end),), "avg"):
+        if not self._computed()[0]:
             return self._activations_at(end, source, advance, foresees=False)
-        part = partial(feature_part, network, self.layers_, self.pooling)
+        part = partial(feature_part, network, self.layers_, self.pooling, self._engine_here())
         way = Way("pixels", part, (":".join([self.backbone_.name, "input", *self.layers_]),))
         group = self._group(["features", self.layers_, self.pooling])
         one_pass = self._pass(source, [way], (self._n_features_out,), group, group, advance)
         return one_pass.run(), one_pass.failures
+
+    def _computed(self) -> tuple[tuple[str, ...], str]:
+        end = name_of(network := self._network(), len(network.features.steps) - 1)
+        is_usual = (self.layers_, self.pooling) == ((end,), "avg")
+        return super()._computed() if is_usual else (self.layers_, self.pooling)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the features: the layer they come from and the channel.

@@ -41,6 +41,7 @@ class FineTunedBase(BackboneEstimator):
     def _start(self, X, weights: np.ndarray) -> None:
         """Begin with the pretrained network."""
         self._fit_backbone(X, weights)
+        self._choose_engine()
         self._origin = self._origin_of(self.backbone_)
         self._cut = self._wanted_cut()
 
@@ -154,14 +155,14 @@ class FineTunedBase(BackboneEstimator):
         modes = self._wanted_modes()
         program = program_for(network, self._cut, self._wanted_head(n_classes), *modes)
         threads = decoding_threads(self.n_jobs)
-        part, rule = trunk_part(network, None, self._cut), self._reading.rule
+        part = trunk_part(network, None, self._cut, self._engine_here())
         return Workload(
             n_rows=len(source),
             n_epochs=n_epochs,
             n_views=self.n_views if self.augment is not None else 1,
             n_weights=count(program.shapes),
             row_bytes=4 * math.prod(program.input_shape),
-            costs=measure(program, part, source, rule, self.batch_size, threads),
+            costs=measure(program, part, source, self._reading.rule, self.batch_size, threads),
         )
 
     # activations ---------------------------------------------------------------------------

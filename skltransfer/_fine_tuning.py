@@ -131,8 +131,10 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         How a picture of another shape comes to `input_size`.
     precision : {"float32"}, default="float32"
         Number format in which the network computes.
-    engine : {"auto", "tensorflow"}, default="auto"
-        Who computes the frozen part; see `engine_`.
+    engine : {"auto", "tensorflow", "openvino"}, default="auto"
+        Who computes the frozen part. "auto" takes OpenVINO where it is installed (``pip install
+        'skltransfer[openvino]'``), TensorFlow has no GPU and OpenVINO can compute the network;
+        see `engine_`. What learns is always computed by TensorFlow.
     cache : "memory", str, Path or None, default="memory"
         Where activations of the frozen part are kept: in memory shared by this process and the
         workers it starts, in a directory, or not at all. It changes no result.
@@ -160,8 +162,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Number of weights that learned, the head's included.
     backbone_ : BackboneSpec
         The network that was started from, as plain data.
-    engine_ : str
-        Who computes the frozen part.
+    engine_ : {"tensorflow", "openvino"}
+        Who computes the frozen part. A fitted classifier that is loaded where OpenVINO is missing
+        warns once and takes TensorFlow.
     failed_rows_ : ndarray of int
         Positions of the rows that `fit` could not read and left out.
     n_features_in_ : int

@@ -19,7 +19,7 @@ from skltransfer._warnings import warn_unreadable, warn_user
 from skltransfer.inputs import ImageReadError
 from skltransfer.network.freezing import resolve_freeze_depth
 from skltransfer.network.runtime import Network
-from skltransfer.network.trunk import stations_before
+from skltransfer.network.trunk import is_station, stations_before
 
 _ROWS_TOGETHER = 256
 
@@ -88,6 +88,7 @@ def precompute(X, freeze_depths, **settings) -> CacheInfo:
     classifier._validate_params()
     Views.check(classifier.augment, classifier.n_views, classifier.tta)
     classifier._fit_backbone(X)
+    classifier._choose_engine()
     if classifier._reading.layout is not None:
         raise ValueError(
             "X holds rows of plain numbers, which every training set scales in its own way, so "
@@ -153,7 +154,7 @@ def _fill(
     """Compute all cuts of all views; return what could not be read."""
     network = classifier._network()
     cuts = _in_order([resolve_freeze_depth(d, network.features, network.stages) for d in depths])
-    wanted = _kept_on_the_way(network, cuts)
+    wanted = _kept_on_the_way(network, cuts, classifier.engine_)
     failures: dict[int, ImageReadError] = {}
     with progress_bar(network.spec.name, len(source), classifier.verbose) as advance:
         for start in range(0, len(source), _ROWS_TOGETHER):
@@ -191,13 +192,12 @@ def _in_order(cuts: list[int | None]) -> list[int | None]:
     return sorted(set(cuts), key=lambda cut: (cut is not None, -(cut or 0)))
 
 
-def _kept_on_the_way(network: Network, cuts: list[int | None]) -> set[int]:
+def _kept_on_the_way(network: Network, cuts: list[int | None], engine: str) -> set[int]:
     """Stations where a cut lies, or the last ones before it: nothing is computed twice."""
     wanted = set()
     for cut in cuts:
-        before = [station.stop for station in stations_before(network, cut)]
-        is_station = any(stage.stop == cut for stage in network.stages)
-        wanted.update([cut] if is_station else before[-1:])
+        before = [station.stop for station in stations_before(network, cut, engine)]
+        wanted.update([cut] if is_station(network, cut, engine) else before[-1:])
     return wanted
 
 

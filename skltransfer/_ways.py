@@ -40,6 +40,7 @@ def ways_to(
     network: Network,
     cut: int | None,
     group_of: Callable[[int | None], bytes],
+    engine: str,
     kept: Collection[int] = (),
 ) -> tuple[Way, ...]:
     """All ways to the activations at `cut`, the shortest first, that from pixels last.
@@ -52,16 +53,18 @@ def ways_to(
         Step whose output is wanted; None: pixels.
     group_of : callable
         From a step, or None for pixels, to its group in the cache.
+    engine : str
+        Who computes.
     kept : collection of int
         Steps on the way whose outputs are kept too.
     """
-    stops = [station.stop for station in stations_before(network, cut)]
+    stops = [station.stop for station in stations_before(network, cut, engine)]
 
     def way(name: str, begin: int | None, start: bytes | None) -> Way:
         passed = stops if begin is None else stops[stops.index(begin) + 1 :]
         return Way(
             name,
-            partial(trunk_part, network, begin, cut),
+            partial(trunk_part, network, begin, cut, engine),
             tuple(stretches(network, begin, cut)),
             start,
             tuple(group_of(stop) if stop in kept else None for stop in passed),

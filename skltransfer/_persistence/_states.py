@@ -54,7 +54,7 @@ def _is_labels(value) -> bool:
 
 _FITTED: dict[str, Check] = {
     "backbone_": instance_of(BackboneSpec),
-    "engine_": one_of("tensorflow"),
+    "engine_": one_of("tensorflow", "openvino"),
     "_reading": instance_of(Reading),
     "n_features_in_": is_positive,
 }

@@ -36,22 +36,27 @@ def start() -> None:
         _started = True
 
 
-def _take_share() -> None:
-    """Give TensorFlow the threads that joblib meant for this worker, if this is one.
+def share_of_cores() -> int | None:
+    """Threads that joblib meant for this worker; None: this is none, or joblib said nothing.
 
-    joblib tells its workers by the variables that libraries for linear algebra read; TensorFlow
-    reads others, which are the user's, and takes all cores.
+    joblib tells its workers by the variables that libraries for linear algebra read.
     """
     share = os.environ.get(_SHARE, "")
-    if multiprocessing.parent_process() is None or not share.isdecimal() or int(share) < 1:
-        return
-    if _CHOSEN & set(os.environ):
+    if multiprocessing.parent_process() is None or not share.isdecimal():
+        return None
+    return int(share) or None
+
+
+def _take_share() -> None:
+    """Give TensorFlow the worker's share; it reads other variables, which are the user's."""
+    share = share_of_cores()
+    if share is None or _CHOSEN & set(os.environ):
         return
     import tensorflow as tf
 
     with contextlib.suppress(RuntimeError):  # somebody else has run TensorFlow here before
-        tf.config.threading.set_intra_op_parallelism_threads(int(share))
-        tf.config.threading.set_inter_op_parallelism_threads(int(share))
+        tf.config.threading.set_intra_op_parallelism_threads(share)
+        tf.config.threading.set_inter_op_parallelism_threads(share)
 
 
 def _after_fork() -> None:

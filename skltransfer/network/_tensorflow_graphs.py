@@ -49,7 +49,7 @@ def compile_function(compute: Callable, shapes: list[tuple], *, loops: bool = Fa
     callable
         From ndarrays or tensors to a tuple of tensors; its `shapes` are those of the results.
     """
-    folded = _folded(compute, shapes)
+    folded = traced(compute, shapes)
     if kernels() == "onednn" and not loops:
         return CompiledFunction(_with_onednn(folded), _shapes(folded))
     return CompiledFunction(folded, _shapes(folded))
@@ -88,16 +88,24 @@ def kernels() -> str:
     return "onednn" if _onednn_works() else "eigen"
 
 
-def _folded(compute: Callable, shapes: list[tuple]):
-    """Trace `compute` and fold its variables into constants."""
+def traced(compute: Callable, shapes: list[tuple]):
+    """Trace `compute` for float32 tensors of `shapes`, its variables folded into constants."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2,
     )
 
     signature = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-    traced = tf.function(compute, autograph=False).get_concrete_function(*signature)
-    return convert_variables_to_constants_v2(traced) if traced.graph.captures else traced
+    concrete = tf.function(compute, autograph=False).get_concrete_function(*signature)
+    return convert_variables_to_constants_v2(concrete) if concrete.graph.captures else concrete
+
+
+def evaluated(compute: Callable, rows):
+    """Rows of `compute`, a function of one tensor, by kernels of TensorFlow's choice."""
+    import tensorflow as tf
+
+    start()
+    return tf.function(compute, autograph=False)(tf.convert_to_tensor(rows)).numpy()
 
 
 def _with_onednn(folded):
@@ -197,7 +205,7 @@ def _onednn_works() -> bool:
         return tf.nn.conv2d(pixels, filters, strides=1, padding="SAME")
 
     try:
-        _with_onednn(_folded(compute, [(1, 4, 4, 2)]))(tf.ones((1, 4, 4, 2)))
+        _with_onednn(traced(compute, [(1, 4, 4, 2)]))(tf.ones((1, 4, 4, 2)))
     except (tf.errors.OpError, ValueError, KeyError, AttributeError, ImportError):
         return False
     return True

@@ -7,17 +7,22 @@ so that neither the number of rows nor their order shows in the result.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
+from skltransfer.network._openvino import Piece, RowByRow
 from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
 from skltransfer.network._tensorflow_graphs import compile_function, kernels
 from skltransfer.network.execution import run_steps
 from skltransfer.network.graph import Graph
 from skltransfer.network.runtime import Network
+
+_ROWS_FOR_THREADS = 16
+"""Few wait for the last of so many, and they take little memory."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +31,14 @@ class FrozenPart:
 
     Attributes
     ----------
-    blocks : Blocks
+    blocks : Blocks or RowByRow
         From float32 rows (n, *`input_shape`) to rows (n, *`output_shape`), and to what passes on
         the way.
     input_shape, output_shape : tuple of int
         Shapes of one row.
     """
 
-    blocks: Blocks
+    blocks: Blocks | RowByRow
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
 
@@ -68,27 +73,19 @@ def _unknown_layer(name: str, network: Network) -> str:
     )
 
 
-def feature_part(network: Network, layers: tuple[str, ...], pooling: str) -> FrozenPart:
+def feature_part(
+    network: Network, layers: tuple[str, ...], pooling: str, engine: str
+) -> FrozenPart:
     """From pixels to the pooled outputs of `layers`, side by side (none: the features' end)."""
-    key = ("features", layers, pooling)
-    return network.part(key, lambda: _compile_features(network, layers, pooling))
+    key = ("features", layers, pooling, engine)
+    compute, shape = feature_function(network, layers, pooling), (*network.input_size, 3)
+    if engine == "openvino":
+        return network.part(key, lambda: chained([Piece(compute, shape)], shape))
+    return network.part(key, lambda: compile_part(compute, shape))
 
 
-def engine_facts(engine: str) -> dict[str, Any]:
-    """What the bits of a frozen part's output depend on beside the network and its input."""
-    import keras
-    import tensorflow as tf
-
-    return {
-        "engine": engine,
-        "backend": keras.backend.backend(),
-        "versions": [keras.__version__, tf.__version__],
-        "kernels": kernels(),
-        "block_rows": most_block_rows(),
-    }
-
-
-def _compile_features(network: Network, layers: tuple[str, ...], pooling: str) -> FrozenPart:
+def feature_function(network: Network, layers: tuple[str, ...], pooling: str) -> Callable:
+    """What `feature_part` compiles: a function from a tensor of pixels to one of features."""
     from skltransfer.network.pooling import pooled
 
     graph, stops = outputs_of(network, layers)
@@ -97,13 +94,39 @@ def _compile_features(network: Network, layers: tuple[str, ...], pooling: str) -
         pixels = network.preprocess(pixels)
         return pooled(run_steps(graph, None, stops, pixels, network.arrays), pooling)
 
-    return compile_part(compute, (*network.input_size, 3))
+    return compute
+
+
+def chained(pieces: Sequence[Piece], input_shape: tuple[int, ...]) -> FrozenPart:
+    """Pieces compiled by OpenVINO, one behind the other, from rows of `input_shape` on."""
+    rows = RowByRow(pieces)
+    return FrozenPart(rows, tuple(input_shape), rows.shapes[0][1:])
+
+
+def engine_facts(engine: str) -> dict[str, Any]:
+    """What the bits of a frozen part's output depend on beside the network and its input."""
+    import keras
+    import tensorflow as tf
+
+    facts = {
+        "engine": engine,
+        "backend": keras.backend.backend(),
+        "versions": [keras.__version__, tf.__version__],
+    }
+    if engine == "openvino":
+        return {**facts, "openvino": version("openvino")}
+    return {**facts, "kernels": kernels(), "block_rows": most_block_rows()}
+
+
+def rows_together(engine: str) -> int:
+    """Rows that are best handed over together."""
+    return _ROWS_FOR_THREADS if engine == "openvino" else most_block_rows()
 
 
 def compile_part(
     compute: Callable, input_shape: tuple[int, ...], n_rows: int | None = None
 ) -> FrozenPart:
-    """Compile a function of one float32 tensor of rows of `input_shape`.
+    """Have TensorFlow compile a function of one float32 tensor of rows of `input_shape`.
 
     It gives a tensor, or a tuple of it and of what passes on the way. Without `n_rows` it is tried
     how many rows may run together.

@@ -4,6 +4,9 @@ Stations are the ends of stages. A compiled piece gives what passes at each of t
 own result. TensorFlow's optimizer keeps what a graph gives, so it joins no operations across a
 station, and a piece that starts there computes the same bits as one that passes through: with
 oneDNN's kernels, whose bits depend on their input alone. With others there are no stations.
+OpenVINO does join operations, and chooses kernels by what is around them. So with it the network
+is a chain of pieces, each compiled by itself, that meet at the stations worth keeping: the bits
+are the same from wherever the chain is entered.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
+from skltransfer.network._openvino import Piece
 from skltransfer.network._places import Blocks, most_block_rows
 from skltransfer.network._tensorflow_graphs import kernels
-from skltransfer.network.engines import FrozenPart, compile_part
+from skltransfer.network.engines import FrozenPart, chained, compile_part
 from skltransfer.network.execution import needed_steps, run_steps
 from skltransfer.network.graph import Graph
 from skltransfer.network.pooling import pooled
@@ -84,11 +89,19 @@ def name_of(network: Network, cut: int | None) -> str:
     return "input" if cut is None else network.features.steps[cut].name
 
 
-def stations_before(network: Network, cut: int | None) -> list[Station]:
+def stations_before(network: Network, cut: int | None, engine: str) -> list[Station]:
     """Stations on the way to `cut`, from the input on."""
-    if cut is None or kernels() != "onednn":
+    if cut is None or (engine == "tensorflow" and kernels() != "onednn"):
         return []
-    return network.part(("stations", cut), lambda: _found_stations(network, cut))
+    found = network.part(("stations", cut), lambda: _found_stations(network, cut))
+    return [s for s in found if s.worth_keeping] if engine == "openvino" else found
+
+
+def is_station(network: Network, cut: int | None, engine: str) -> bool:
+    """Whether later cuts can be computed from the activations at `cut`; the end counts too."""
+    end = len(network.features.steps) - 1
+    stops = [station.stop for station in stations_before(network, end, engine)]
+    return cut is not None and cut in (*stops, end)
 
 
 def stretches(network: Network, start: int | None, cut: int | None) -> list[str]:
@@ -100,7 +113,7 @@ def stretches(network: Network, start: int | None, cut: int | None) -> list[str]
     return [f"{network.spec.name}:{before}:{behind}" for before, behind in pairwise(names)]
 
 
-def trunk_part(network: Network, start: int | None, cut: int | None) -> FrozenPart:
+def trunk_part(network: Network, start: int | None, cut: int | None, engine: str) -> FrozenPart:
     """From `start` to `cut`: the activations there, and what passes at the stations between.
 
     Pixels are given back as they are where nothing is frozen.
@@ -108,13 +121,31 @@ def trunk_part(network: Network, start: int | None, cut: int | None) -> FrozenPa
     if cut is None:
         shape = row_shape(network, None)
         return FrozenPart(Blocks(lambda rows: (rows,), most_block_rows()), shape, shape)
-    return network.part(("trunk", start, cut), lambda: _compile(network, start, cut))
+    compile_trunk = {"tensorflow": _compile, "openvino": _chain}[engine]
+    return network.part(("trunk", start, cut, engine), lambda: compile_trunk(network, start, cut))
 
 
 def _compile(network: Network, start: int | None, cut: int) -> FrozenPart:
-    passed = _stops_between(network, start, cut) if kernels() == "onednn" else []
+    passed = _passed(network, start, cut, "tensorflow")
     compute = _computation(network, start, [*passed, cut])
     return compile_part(compute, row_shape(network, start), block_rows(network))
+
+
+def _chain(network: Network, start: int | None, cut: int) -> FrozenPart:
+    bounds = pairwise([start, *_passed(network, start, cut, "openvino"), cut])
+    pieces = [network.part(("piece", *ends), partial(_piece, network, *ends)) for ends in bounds]
+    return chained(pieces, row_shape(network, start))
+
+
+def _piece(network: Network, start: int | None, stop: int) -> Piece:
+    compute = _computation(network, start, [stop])
+    return Piece(lambda x: compute(x)[0], row_shape(network, start))
+
+
+def _passed(network: Network, start: int | None, cut: int, engine: str) -> list[int]:
+    """Steps of the stations between `start` and `cut`."""
+    first = -1 if start is None else start
+    return [s.stop for s in stations_before(network, cut, engine) if s.stop > first]
 
 
 def block_rows(network: Network) -> int:

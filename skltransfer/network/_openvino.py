@@ -1,0 +1,143 @@
+"""Functions of one row, compiled by OpenVINO, each run by one thread.
+
+Several rows run at a time, but every one of them alone and in a single thread, so that its bits
+depend neither on its company nor on the number of threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache
+from importlib.util import find_spec
+
+import joblib
+import numpy as np
+
+from skltransfer.backbones._processes import share_of_cores, start
+from skltransfer.network._tensorflow_graphs import traced
+
+INSTALL = "pip install 'skltransfer[openvino]'"
+
+
+class NotConvertible(ValueError):
+    """OpenVINO does not know what a function is made of."""
+
+
+@cache
+def is_installed() -> bool:
+    """Whether there is OpenVINO; it is not loaded."""
+    return find_spec("openvino") is not None
+
+
+class Piece:
+    """A pure function of one float32 tensor, compiled for one row.
+
+    Parameters
+    ----------
+    compute : callable
+        From a tensor to a tensor. Variables that it reads become constants.
+    input_shape : tuple of int
+        Shape of a row.
+
+    Attributes
+    ----------
+    shapes : list of tuple
+        Shape of the result, with None for the rows.
+
+    Raises
+    ------
+    NotConvertible
+        When OpenVINO lacks one of the operations.
+    """
+
+    def __init__(self, compute: Callable, input_shape: tuple[int, ...]):
+        graph = traced(compute, [(1, *input_shape)])
+        self.shapes = [(None, *graph.outputs[0].shape[1:])]
+        self._compiled = _compiled(graph.graph)
+        self._own = threading.local()  # a request serves one thread at a time
+
+    def __call__(self, row: np.ndarray) -> np.ndarray:
+        """Compute rows (1, ...); the result is overwritten by the next call in the same thread."""
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        return self._own.request.infer({0: row}, share_inputs=True, share_outputs=True)[0]
+
+
+class RowByRow:
+    """Pieces one behind the other, run on one row by each of several threads.
+
+    It is called like `Blocks`: its first result is that of the last piece, the others are what
+    passes between the pieces.
+    """
+
+    n_rows = 1
+
+    def __init__(self, pieces: Sequence[Piece]):
+        self._pieces = tuple(pieces)
+        self.shapes = [piece.shapes[0] for piece in (self._pieces[-1], *self._pieces[:-1])]
+
+    def __call__(self, rows: np.ndarray, chosen: Sequence[int] = (0,)) -> list[np.ndarray]:
+        """Compute any number of rows, and give those of the results that are `chosen`."""
+        start()
+        rows = np.ascontiguousarray(rows, np.float32)
+        results = {i: np.empty((len(rows), *self.shapes[i][1:]), np.float32) for i in chosen}
+
+        def run(index: int) -> None:
+            row = rows[index : index + 1]
+            for number, piece in enumerate(self._pieces, start=1):
+                row = piece(row)
+                place = number % len(self._pieces)
+                if place in results:
+                    results[place][index] = row[0]
+
+        for _ in _threads().map(run, range(len(rows))):
+            pass  # raises what a thread raised
+        return [results[i] for i in chosen]
+
+    def at_most(self, n_rows: int) -> RowByRow:
+        """The same: its blocks are of one row already."""
+        return self
+
+
+def _n_threads() -> int:
+    return share_of_cores() or joblib.cpu_count()
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadPoolExecutor:
+    """Threads for the rows of all networks of the process."""
+    return ThreadPoolExecutor(_n_threads(), thread_name_prefix="skltransfer-openvino")
+
+
+@lru_cache(maxsize=1)
+def _core():
+    from openvino import Core
+
+    return Core()
+
+
+def _compiled(graph):
+    """Compile TensorFlow's graph of one function."""
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.tensorflow.graph_iterator import GraphIteratorTFGraph
+
+    # openvino.convert_model does the same, and reports each use to its makers.
+    frontend = FrontEndManager().load_by_framework("tf")
+    options = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "INFERENCE_NUM_THREADS": _n_threads(),
+        "NUM_STREAMS": _n_threads(),  # one thread for a request
+        "ENABLE_CPU_PINNING": False,  # workers would all be tied to the same cores
+    }
+    try:
+        nodes = GraphIteratorTFGraph(graph, False)  # asked until all is converted
+        model = frontend.convert(frontend.load(nodes))
+        if len(model.outputs) != 1:
+            raise ValueError(f"it has {len(model.outputs)} results")
+        return _core().compile_model(model, "CPU", options)
+    except Exception as error:  # the kinds that OpenVINO raises have no common base
+        reason = str(error).strip().splitlines()[-1]
+        raise NotConvertible(f"OpenVINO cannot convert it: {reason:.200}") from error

@@ -1,0 +1,275 @@
+"""OpenVINO as the engine of the frozen part: the laws hold on it, and it is seldom in the way.
+
+Laws 3, 4 and 8 are held here on each engine. Other tests take "auto", whatever that is.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import joblib
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.model_selection import GridSearchCV
+
+from conftest import WHERE_THE_PACKAGE_IS
+from skltransfer import (
+    FineTunedClassifier,
+    PretrainedFeatureExtractor,
+    cache_info,
+    load,
+    register_backbone,
+)
+from skltransfer.network import choosing
+from skltransfer.network.engines import feature_part
+from skltransfer.network.runtime import network_of
+from skltransfer.network.trunk import row_shape, stations_before, trunk_part
+
+pytest.importorskip("openvino")
+
+ENGINES = ["tensorflow", "openvino"]
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    return request.param
+
+
+@pytest.fixture
+def is_missing(monkeypatch):
+    """As if OpenVINO were not installed; called where it is to vanish."""
+
+    def vanish():
+        choosing._warn_of_another_engine.cache_clear()
+        monkeypatch.setattr(choosing, "is_installed", lambda: False)
+
+    return vanish
+
+
+def close(found, expected):
+    assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+# The same features -----------------------------------------------------------------------------
+
+
+def test_features_of_the_bundled_backbone_are_the_golden_ones(golden):
+    images, features = golden
+    extractor = PretrainedFeatureExtractor(engine="openvino", cache=None)
+    close(extractor.fit_transform(images), features)
+    assert extractor.engine_ == "openvino"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"layer": ["stem", "top"]}, {"pooling": "flatten"}, {"input_size": (40, 30)}],
+    ids=str,
+)
+def test_features_are_those_of_tensorflow(tiny, uneven, pictures, parameters):
+    backbones = [tiny] if "layer" in parameters else [tiny, uneven]
+    backbones = [tiny] if "input_size" in parameters else backbones
+    for backbone in backbones:
+        found, expected = (
+            PretrainedFeatureExtractor(
+                backbone, engine=engine, cache=None, **parameters
+            ).fit_transform(pictures)
+            for engine in reversed(ENGINES)
+        )
+        close(found, expected)
+
+
+# Law 4: a row depends on nothing but itself ----------------------------------------------------
+
+
+@pytest.mark.parametrize("backbone", ["tiny", "uneven"])
+def test_order_company_and_number_of_rows_change_nothing(request, backbone, engine, pictures):
+    backbone = request.getfixturevalue(backbone)
+    extractor = PretrainedFeatureExtractor(backbone, engine=engine, cache=None).fit(pictures)
+    features, order = extractor.transform(pictures), RNG.permutation(len(pictures))
+    assert_array_equal(extractor.transform(pictures[order]), features[order])
+    assert_array_equal(extractor.transform(pictures[2:7]), features[2:7])
+    for row in range(len(pictures)):
+        assert_array_equal(extractor.transform(pictures[row : row + 1]), features[row : row + 1])
+
+
+ELSEWHERE = """
+import joblib, sys
+from skltransfer.network import _openvino
+_openvino._n_threads = lambda: int(sys.argv[2])
+extractors, images = joblib.load(sys.argv[1])
+joblib.dump([extractor.transform(images) for extractor in extractors], sys.argv[1] + sys.argv[2])
+"""
+
+
+def test_number_of_threads_and_process_change_nothing(golden, tiny, tmp_path):
+    images = golden[0]
+    settings = {"engine": "openvino", "cache": None}
+    extractors = [PretrainedFeatureExtractor(b, **settings) for b in ("efficientnet_lite0", tiny)]
+    expected = [extractor.fit(images).transform(images) for extractor in extractors]
+    joblib.dump((extractors, images), tmp_path / "cases")
+    for n_threads in ("1", "3"):
+        command = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "cases"), n_threads]
+        subprocess.run(command, cwd=WHERE_THE_PACKAGE_IS, check=True, timeout=300)
+        found = joblib.load(tmp_path / f"cases{n_threads}")
+        for one, other in zip(found, expected, strict=True):
+            assert_array_equal(one, other)
+
+
+def test_threads_of_the_caller_do_not_disturb_each_other(tiny, engine, pictures):
+    extractor = PretrainedFeatureExtractor(tiny, engine=engine, cache=None).fit(pictures)
+    features = extractor.transform(pictures)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(extractor.transform, [pictures] * 12):
+            assert_array_equal(found, features)
+
+
+# From wherever the chain is entered ------------------------------------------------------------
+
+
+def assert_stations_change_nothing(network, pixels):
+    """Enter at each station, and stop at each."""
+    end = len(network.features.steps) - 1
+    stops = [station.stop for station in stations_before(network, end, "openvino")]
+    assert stops
+    expected, *passed = trunk_part(network, None, end, "openvino").blocks(
+        pixels, chosen=range(len(stops) + 1)
+    )
+    for stop, rows in zip(stops, passed, strict=True):
+        assert rows.shape[1:] == row_shape(network, stop)
+        assert_array_equal(trunk_part(network, None, stop, "openvino")(pixels), rows)
+        assert_array_equal(trunk_part(network, stop, end, "openvino")(rows), expected)
+
+
+def test_a_row_has_the_same_bits_from_every_station(tiny):
+    pixels = RNG.uniform(0, 255, (5, 16, 16, 3)).astype(np.float32)
+    assert_stations_change_nothing(network_of(tiny, (16, 16)), pixels)
+
+
+def test_a_row_of_the_bundled_network_has_the_same_bits_from_every_station(golden):
+    images = golden[0].astype(np.float32)
+    spec = PretrainedFeatureExtractor().fit(golden[0]).backbone_
+    assert_stations_change_nothing(network_of(spec, (224, 224)), images)
+
+
+# Law 3, and searches ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_search_computes_each_stretch_once_and_scores_as_without_a_cache(
+    tiny, X, y, tmp_path, as_many_threads, engine, n_jobs
+):
+    grid = {"freeze_depth": ["all", -1, 0], "head_units": [(), (4,)]}
+
+    def scores(cache, n_jobs):
+        classifier = FineTunedClassifier(
+            tiny, engine=engine, cache=cache, epochs=1, batch_size=8, random_state=0
+        )
+        search = GridSearchCV(classifier, grid, cv=3, n_jobs=n_jobs, scoring="neg_log_loss")
+        with as_many_threads():
+            return search.fit(X, y).cv_results_["mean_test_score"]
+
+    assert_array_equal(scores(tmp_path, n_jobs), scores(None, 1))
+    assert cache_info(tmp_path).rows_computed == {"tiny:input:block": 24, "tiny:block:top": 24}
+
+
+def test_what_one_engine_kept_is_not_the_others(tiny, pictures, tmp_path):
+    for engine in ENGINES:
+        cached, plain = (
+            PretrainedFeatureExtractor(tiny, engine=engine, cache=cache).fit_transform(pictures)
+            for cache in (tmp_path, None)
+        )
+        assert_array_equal(cached, plain)
+    assert cache_info(tmp_path).entries == 2 * len(pictures)
+
+
+# Law 8: elsewhere ------------------------------------------------------------------------------
+
+
+def saved_and_loaded(estimator, tmp_path):
+    estimator.save(tmp_path / "estimator")
+    return load(tmp_path / "estimator")
+
+
+def test_dumped_and_loaded_is_the_same(tiny, pictures, tmp_path):
+    extractor = PretrainedFeatureExtractor(tiny, engine="openvino", cache=None).fit(pictures)
+    features = extractor.transform(pictures)
+    for again in (pickle.loads(pickle.dumps(extractor)), saved_and_loaded(extractor, tmp_path)):
+        assert again.engine_ == "openvino"
+        assert_array_equal(again.transform(pictures), features)
+
+
+def test_without_openvino_tensorflow_computes_and_it_is_told_once(make, X, y, tmp_path, is_missing):
+    extractor = PretrainedFeatureExtractor("tiny", engine="openvino", cache=None).fit(X)
+    classifier = make(engine="openvino", cache=tmp_path / "cache").fit(X, y)
+    features, probabilities = extractor.transform(X), classifier.predict_proba(X)
+    again = saved_and_loaded(classifier, tmp_path)
+    is_missing()
+    with pytest.warns(UserWarning, match="fitted with engine='openvino', and here TensorFlow") as w:
+        close(extractor.transform(X), features)
+        assert_allclose(again.predict_proba(X), probabilities, atol=1e-5)
+    assert len(w) == 1
+    assert again.engine_ == "openvino"
+
+
+# Which is chosen -------------------------------------------------------------------------------
+
+
+def test_auto_takes_openvino_where_it_is(tiny, pictures, is_missing, monkeypatch):
+    extractor = PretrainedFeatureExtractor(tiny)
+    assert extractor.fit(pictures).engine_ == "openvino"
+    monkeypatch.setattr(choosing, "_without_gpu", lambda: False)
+    assert extractor.fit(pictures).engine_ == "tensorflow"
+    monkeypatch.undo()
+    is_missing()
+    assert extractor.fit(pictures).engine_ == "tensorflow"
+
+
+def test_asked_for_and_missing_is_an_error_with_the_command(tiny, pictures, is_missing):
+    is_missing()
+    with pytest.raises(ImportError, match=r"pip install 'skltransfer\[openvino\]'"):
+        PretrainedFeatureExtractor(tiny, engine="openvino").fit(pictures)
+
+
+@pytest.fixture
+def strange():
+    """A network with a step that OpenVINO does not know."""
+    import keras
+
+    from recording_backbone import Strange
+
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
+    return register_backbone("strange", keras.Model(inputs, Strange()(x)))
+
+
+def test_a_network_that_openvino_does_not_know_is_computed_by_tensorflow(strange, pictures, capsys):
+    extractor = PretrainedFeatureExtractor(strange, cache=None, verbose=1).fit(pictures)
+    assert extractor.engine_ == "tensorflow"
+    told = " ".join(capsys.readouterr().err.split())
+    assert "strange: TensorFlow computes the frozen part. OpenVINO cannot convert it" in told
+    with pytest.raises(ValueError, match="cannot compute backbone='strange': OpenVINO cannot conv"):
+        extractor.set_params(engine="openvino").fit(pictures)
+
+
+def test_a_network_that_comes_out_different_is_computed_by_tensorflow(pictures, monkeypatch):
+    from conftest import make_tiny_model
+
+    handle = register_backbone("another", make_tiny_model(7))
+    evaluated = choosing.evaluated
+    monkeypatch.setattr(choosing, "evaluated", lambda *given: 1.001 * evaluated(*given))
+    extractor = PretrainedFeatureExtractor(handle, cache=None)
+    assert extractor.fit(pictures).engine_ == "tensorflow"
+    with pytest.raises(ValueError, match="differ from TensorFlow's by 1e-03 of the largest"):
+        extractor.set_params(engine="openvino").fit(pictures)
+
+
+def test_parts_are_shared_by_estimators_and_not_by_engines(tiny):
+    network = network_of(tiny, (16, 16))
+    parts = [feature_part(network, ("stem",), "avg", engine) for engine in ENGINES]
+    assert parts[0] is not parts[1]
+    assert feature_part(network, ("stem",), "avg", "openvino") is parts[1]
