@@ -25,6 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import peers
 from PIL import Image
+from sklearn.base import clone
 from sklearn.datasets import load_sample_images
 
 from skltransfer import PretrainedFeatureExtractor
@@ -62,6 +63,7 @@ def report_memory(options, extractor, images, model, preprocess):
     gflops = 2 * MATRIX**3 / 1e9 / statistics.median(seconds.pop("matrix product"))
     work = gflop_per_image(model)
     print(f"\n### {options.backbone} from memory, {options.images} images of 224 x 224\n")
+    print(f"The engine of {OURS} is {extractor.engine_}.\n")
     print_table(seconds, options.images, differences)
     limit = gflops / work
     rate = options.images / statistics.median(seconds[OURS])
@@ -86,13 +88,22 @@ def memory_ways(name, extractor, images, model, preprocess):
     }
     if name in peers.TIMM_NAMES:
         makers["timm on PyTorch, best batch"] = lambda: peers.timm_pytorch(name, pixels)
-    ways, missing = {OURS: lambda: extractor.transform(images)}, []
+    ways, missing = our_ways(extractor, images), []
     for way, make in makers.items():
         try:
             ways[way] = make()
         except ImportError:
             missing.append(way)
     return ways, missing
+
+
+def our_ways(extractor, images):
+    """The engine that "auto" chose, and beside it the one that needs nothing else installed."""
+    ways = {OURS: lambda: extractor.transform(images)}
+    if extractor.engine_ != "tensorflow":
+        plain = clone(extractor).set_params(engine="tensorflow").fit(images)
+        ways[f"{OURS} with TensorFlow alone"] = lambda: plain.transform(images)
+    return ways
 
 
 def report_files(options, extractor, model, preprocess):

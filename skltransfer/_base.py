@@ -26,10 +26,11 @@ from skltransfer.backbones._registry import adopt, is_keras_model, registered, r
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.inputs import ImageReadError, decoder_fingerprint
 from skltransfer.network.choosing import chosen_engine, engine_here
-from skltransfer.network.engines import engine_facts, rows_together
+from skltransfer.network.engines import rows_together
 from skltransfer.network.runtime import Network, network_of
 from skltransfer.network.trunk import (
     Station,
+    facts,
     is_end,
     name_of,
     row_shape,
@@ -202,7 +203,7 @@ class BackboneEstimator(BaseEstimator):
                 what,
                 self.backbone_.fingerprint,
                 [rule.size, rule.resize, rule.pixel_range, decoder_fingerprint()],
-                [engine_facts(self._engine_here()), self.precision],
+                [facts(self._network(), self._engine_here()), self.precision],
             ],
             sort_keys=True,
         )

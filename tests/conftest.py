@@ -45,6 +45,14 @@ def make_tiny_model(seed=0):
     return model
 
 
+@pytest.fixture(scope="session", params=["tensorflow", "openvino"])
+def engine(request):
+    """Each engine for what must hold on all of them; other tests take the one of "auto"."""
+    if request.param == "openvino":
+        pytest.importorskip("openvino")
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def tiny():
     """Handle of a small registered network, which is fast and needs no file."""

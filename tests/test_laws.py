@@ -30,14 +30,14 @@ ROWS = RNG.normal(size=(9, 5))
 
 
 @pytest.fixture
-def extractor(tiny):
+def extractor(tiny, engine):
     """Without a cache, which would make everything equal."""
-    return PretrainedFeatureExtractor(tiny, cache=None)
+    return PretrainedFeatureExtractor(tiny, engine=engine, cache=None)
 
 
-def test_features_of_the_bundled_backbone_are_the_golden_ones(golden):
+def test_features_of_the_bundled_backbone_are_the_golden_ones(golden, engine):
     images, features = golden
-    found = PretrainedFeatureExtractor().fit_transform(images)
+    found = PretrainedFeatureExtractor(engine=engine).fit_transform(images)
     assert found.dtype == np.float32
     assert np.abs(found - features).max() <= 1e-4 * features.max()
 
@@ -106,11 +106,13 @@ def cases(tiny, uneven, golden, pictures, paths):
         name: (PretrainedFeatureExtractor(cache=None, **parameters).fit(X), X)
         for name, parameters, X in [
             ("bundled", {}, golden[0]),
+            ("bundled, TensorFlow", {"engine": "tensorflow"}, golden[0]),
             ("random weights", {"backbone": tiny, "weights": None, "random_state": 0}, pictures),
             ("of one's own, files", {"backbone": tiny, "layer": ["stem", "top"]}, paths),
             ("of one's own, by name", {"backbone": "tiny", "pooling": "flatten"}, pictures),
             ("rows of numbers", {"backbone": tiny, "pooling": "max"}, ROWS),
             ("uneven", {"backbone": uneven}, pictures),
+            ("uneven, TensorFlow", {"backbone": uneven, "engine": "tensorflow"}, pictures),
         ]
     }
 

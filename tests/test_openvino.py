@@ -35,11 +35,6 @@ ENGINES = ["tensorflow", "openvino"]
 RNG = np.random.default_rng(0)
 
 
-@pytest.fixture(params=ENGINES)
-def engine(request):
-    return request.param
-
-
 @pytest.fixture
 def is_missing(monkeypatch):
     """As if OpenVINO were not installed; called where it is to vanish."""

@@ -158,9 +158,9 @@ def assert_rows_depend_on_themselves_alone(compute, X):
 
 
 @pytest.mark.parametrize("pooling", ["avg", "flatten"])
-def test_features_of_a_row_depend_on_it_alone(network, pooling, many_pictures):
-    extractor = PretrainedFeatureExtractor(network, pooling=pooling, cache=None).fit(many_pictures)
-    assert_rows_depend_on_themselves_alone(extractor.transform, many_pictures)
+def test_features_of_a_row_depend_on_it_alone(network, pooling, engine, many_pictures):
+    extractor = PretrainedFeatureExtractor(network, pooling=pooling, engine=engine, cache=None)
+    assert_rows_depend_on_themselves_alone(extractor.fit(many_pictures).transform, many_pictures)
 
 
 @pytest.mark.parametrize("freeze_depth", [0, "all"])

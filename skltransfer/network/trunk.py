@@ -16,11 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 from skltransfer.network._openvino import Piece
 from skltransfer.network._places import Blocks, most_block_rows
 from skltransfer.network._tensorflow_graphs import kernels
-from skltransfer.network.engines import FrozenPart, chained, compile_part
+from skltransfer.network.engines import FrozenPart, chained, compile_part, engine_facts
 from skltransfer.network.execution import needed_steps, run_steps
 from skltransfer.network.graph import Graph
 from skltransfer.network.pooling import pooled
@@ -102,6 +103,15 @@ def is_station(network: Network, cut: int | None, engine: str) -> bool:
     end = len(network.features.steps) - 1
     stops = [station.stop for station in stations_before(network, end, engine)]
     return cut is not None and cut in (*stops, end)
+
+
+def facts(network: Network, engine: str) -> dict[str, Any]:
+    """What the bits of activations depend on beside the network's weights and the picture."""
+    if engine == "tensorflow":
+        return engine_facts(engine)
+    end = len(network.features.steps) - 1
+    links = [station.name for station in stations_before(network, end, engine)]
+    return {**engine_facts(engine), "links": links}
 
 
 def stretches(network: Network, start: int | None, cut: int | None) -> list[str]:
