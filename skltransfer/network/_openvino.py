@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
+from importlib.metadata import version
 from importlib.util import find_spec
 
 import joblib
@@ -29,6 +30,12 @@ class NotConvertible(ValueError):
 def is_installed() -> bool:
     """Whether there is OpenVINO; it is not loaded."""
     return find_spec("openvino") is not None
+
+
+@cache
+def installed_version() -> str:
+    """Version of the installed OpenVINO, read from its files once."""
+    return version("openvino")
 
 
 class Piece:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from skltransfer.network._openvino import Piece, RowByRow
+from skltransfer.network._openvino import Piece, RowByRow, installed_version
 from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
 from skltransfer.network._tensorflow_graphs import compile_function, kernels
 from skltransfer.network.execution import run_steps
@@ -114,7 +113,7 @@ def engine_facts(engine: str) -> dict[str, Any]:
         "versions": [keras.__version__, tf.__version__],
     }
     if engine == "openvino":
-        return {**facts, "openvino": version("openvino")}
+        return {**facts, "openvino": installed_version()}
     return {**facts, "kernels": kernels(), "block_rows": most_block_rows()}
 
 
