@@ -62,7 +62,7 @@ class Piece:
     def __init__(self, compute: Callable, input_shape: tuple[int, ...]):
         graph = traced(compute, [(1, *input_shape)])
         self.shapes = [(None, *graph.outputs[0].shape[1:])]
-        self._compiled = _compiled(graph.graph)
+        self._compiled = _compiled(graph.graph, graph.outputs[0].name)
         self._own = threading.local()  # a request serves one thread at a time
 
     def __call__(self, row: np.ndarray) -> np.ndarray:
@@ -125,8 +125,9 @@ def _core():
     return Core()
 
 
-def _compiled(graph):
-    """Compile TensorFlow's graph of one function."""
+def _compiled(graph, output: str):
+    """Compile TensorFlow's graph of one function, whose result has the name `output`."""
+    from openvino import Model
     from openvino.frontend import FrontEndManager
     from openvino.frontend.tensorflow.graph_iterator import GraphIteratorTFGraph
 
@@ -142,8 +143,8 @@ def _compiled(graph):
     try:
         nodes = GraphIteratorTFGraph(graph, False)  # asked until all is converted
         model = frontend.convert(frontend.load(nodes))
-        if len(model.outputs) != 1:
-            raise ValueError(f"it has {len(model.outputs)} results")
+        # Whatever nobody reads has become a result too.
+        model = Model([model.output(output).node], model.get_parameters())
         return _core().compile_model(model, "CPU", options)
     except Exception as error:  # the kinds that OpenVINO raises have no common base
         reason = str(error).strip().splitlines()[-1]
