@@ -74,6 +74,13 @@ class CompiledFunction:
         return tuple(results) if isinstance(results, (list, tuple)) else (results,)
 
 
+def as_tensor(array):
+    """Copy an array for TensorFlow, once for many calls."""
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(array)
+
+
 def _shapes(folded) -> list[tuple[int, ...]]:
     return [tuple(output.shape) for output in folded.outputs]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skltransfer.network._tensorflow_graphs import as_tensor
 from skltransfer.network.training import Program
 
 _WARM_UP = 0.1
@@ -150,6 +151,8 @@ def run_epoch(
     rng = np.random.default_rng([how.seed, epoch])
     step = program.step(min(how.batch_size, len(examples)))
     mean_weight = examples.weights.mean()
+    rates, decays = as_tensor(how.rates), as_tensor(how.decays)
+    fixed, standardizer = as_tensor(state.fixed), as_tensor(state.standardizer)
     losses = []
     for positions, real in _batches(len(examples), how.batch_size, rng):
         weights = (examples.weights[positions] / mean_weight).astype(np.float32) * real
@@ -158,11 +161,11 @@ def run_epoch(
             state.theta,
             state.first,
             state.second,
-            how.rates,
-            how.decays,
+            rates,
+            decays,
             _hyper(schedule(state.n_steps), state.n_steps + 1),
-            state.fixed,
-            state.standardizer,
+            fixed,
+            standardizer,
             examples.rows(positions, epoch),
             examples.targets[positions],
             weights,
