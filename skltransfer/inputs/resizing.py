@@ -7,11 +7,17 @@ uses no threads of its own, so that the bits depend on the image alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+
+_PIXELS_TOGETHER = 2**20
+"""Pixels that are converted and narrowed together, so that they stay in the processor's cache."""
+
+ReadRows = Callable[[int, int], np.ndarray]
+"""From (top, bottom) to these rows of a picture, of shape (bottom - top, w, 3) or (..., 1)."""
 
 
 class Placement(NamedTuple):
@@ -50,16 +56,40 @@ def resize(image: np.ndarray, size: tuple[int, int], how: str = "stretch") -> np
     Returns
     -------
     ndarray of shape (size[0], size[1], 3), dtype float32
-        C-contiguous. `image` itself where it already is that.
+        C-contiguous. A view of `image` where it already is that.
     """
-    if image.shape[:2] == tuple(size):
-        return _as_float_rgb(image)
-    box, (top, left), (height, width) = place(image.shape[:2], size, how)
+    return resize_rows(lambda top, bottom: image[top:bottom], image.shape[:2], size, how)
+
+
+def resize_rows(
+    rows: ReadRows, source: tuple[int, int], size: tuple[int, int], how: str = "stretch"
+) -> np.ndarray:
+    """Resize one picture that is read a few rows at a time; the bits are those of `resize`.
+
+    Parameters
+    ----------
+    rows : callable
+        Gives the rows from `top` to before `bottom` as `resize` takes pictures.
+    source : tuple of two int
+        Height and width of the picture.
+    size : tuple of two int
+        Height and width wanted.
+    how : {"stretch", "crop", "pad"}, default="stretch"
+        As in :func:`resize`.
+
+    Returns
+    -------
+    ndarray of shape (size[0], size[1], 3), dtype float32
+        C-contiguous. What `rows` gave where it already is that.
+    """
+    if tuple(source) == tuple(size):
+        return _as_float_rgb(rows(0, source[0]))
+    (left, upper, right, lower), (top, before), (height, width) = place(source, size, how)
     resized = np.zeros((*size, 3), np.float32)
-    target = resized[top : top + height, left : left + width]
-    for channel, band in enumerate(_bands(image)):
-        target[..., channel] = band.resize((width, height), Image.Resampling.BILINEAR, box)
-    if image.shape[2] == 1:
+    target = resized[top : top + height, before : before + width]
+    for channel, band in enumerate(_narrowed(rows, source, (left, right), width)):
+        target[..., channel] = _resized(band, (height, width), (0, upper, width, lower))
+    if channel == 0:
         target[..., 1:] = target[..., :1]
     return resized
 
@@ -135,11 +165,32 @@ def _fitted_size(source: tuple[int, int], size: tuple[int, int]) -> tuple[int, i
     return height, max(1, round(source_width * height / source_height))
 
 
-def _bands(image: np.ndarray) -> Iterator[Image.Image]:
-    """Yield the channels as Pillow images of mode F, one at a time for the sake of memory."""
-    for channel in range(image.shape[2]):
-        band = Image.fromarray(image[..., channel])
-        yield band if band.mode == "F" else band.convert("F")
+def _narrowed(
+    rows: ReadRows, source: tuple[int, int], sides: tuple[float, float], width: int
+) -> list[np.ndarray]:
+    """Resize across, which is the first of Pillow's two steps too; one array for each channel."""
+    height, source_width = source
+    together = max(1, _PIXELS_TOGETHER // source_width)
+    parts = []
+    for top in range(0, height, together):
+        block = rows(top, min(top + together, height))
+        box = (sides[0], 0, sides[1], len(block))
+        parts.append([_resized(band, (len(block), width), box) for band in _bands(block)])
+    return [np.concatenate(channel) for channel in zip(*parts, strict=True)]
+
+
+def _bands(image: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the channels, one at a time for the sake of memory."""
+    return (image[..., channel] for channel in range(image.shape[2]))
+
+
+def _resized(
+    band: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]
+) -> np.ndarray:
+    """Resize one channel in Pillow's mode F."""
+    image = Image.fromarray(band)
+    image = image if image.mode == "F" else image.convert("F")
+    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box))
 
 
 def _as_float_rgb(image: np.ndarray) -> np.ndarray:
