@@ -149,6 +149,16 @@ def test_a_large_jpeg_is_decoded_reduced_where_that_stays_within_the_bound(monke
         decode(jpeg, PixelRule((33, 33)), 0)
 
 
+def test_the_bounds_of_files_hold_for_pil_images_of_files(monkeypatch):
+    monkeypatch.setattr(_limits, "MAX_PIXELS", 32 * 32)
+    of_a_file = Image.open(io.BytesIO(encode(LARGE, "PNG")))
+    with pytest.raises(ImageReadError, match="at most 1,024 are decoded"):
+        decode(of_a_file, PixelRule((16, 16)), 0)
+    with pytest.raises(ImageReadError, match="at most 1,024 are decoded"):
+        images.raw_pixels(of_a_file, 0)
+    assert decode(LARGE, PixelRule((16, 16)), 0).shape == (16, 16, 3)  # it is in memory already
+
+
 @pytest.mark.parametrize("file_format", ["PNG", "GIF", "BMP", "JPEG", "PPM"])
 def test_a_bomb_gives_an_error_and_no_warning(file_format):
     bomb = announcing(10_000, 10_000, file_format)  # Pillow would warn and go on
@@ -197,9 +207,10 @@ def test_how_many_rows_are_converted_together_changes_no_bit(monkeypatch, size, 
         stored = turned(orientation, opaque_above)
         sources.append(encode(stored, "PNG", exif=exif(orientation)))
     rule = PixelRule(size, how)
-    whole = [decode(source, rule, 0) for source in sources]
+    monkeypatch.setattr(resizing, "_PIXELS_TOGETHER", 23 * 31 - 1)
+    many = [decode(source, rule, 0) for source in sources]
     monkeypatch.setattr(resizing, "_PIXELS_TOGETHER", 70)
-    for source, expected in zip(sources, whole, strict=True):
+    for source, expected in zip(sources, many, strict=True):
         np.testing.assert_array_equal(decode(source, rule, 0), expected)
 
 

@@ -18,9 +18,9 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
-from . import _limits
+from ._errors import Unreadable
+from ._limits import check_pixels
 from ._pil_images import orientation_of
-from ._reading_errors import Unreadable
 from ._rule import PixelRule
 from .resizing import draft_size
 
@@ -53,9 +53,7 @@ def load_file(file: BinaryIO, rule: PixelRule) -> Image.Image:
     header_size = image.size
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         _reduce_jpeg(image, rule)
-    fault = _limits.why_too_large(image, header_size)
-    if fault is not None:
-        raise Unreadable(fault)
+    check_pixels(image, header_size)
     image.load()
     return image
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from ._errors import ImageReadError, read_error
-from ._reading_errors import Unreadable, naming_the_row, reason
+from ._errors import ImageReadError, Unreadable, read_error
+from ._reading_errors import naming_the_row, reason
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import ExifTags, Image
 
-from ._reading_errors import Unreadable
+from ._errors import Unreadable
 from ._rule import BLACK_TO_WHITE
 
 _SIXTEEN_BITS = (0.0, 65535.0)

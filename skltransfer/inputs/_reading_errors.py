@@ -8,13 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from ._errors import read_error
+from ._errors import Unreadable, read_error
 from ._limits import too_large
 from ._silence import without_warnings
-
-
-class Unreadable(Exception):
-    """Carries a reason, to which the row is added further up."""
 
 
 @contextmanager

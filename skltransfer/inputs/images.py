@@ -10,7 +10,7 @@ One rule for each kind of picture:
   frame they stand at.
 - JPEGs at least twice as large as needed both ways are decoded reduced.
 - Files of more than `MAX_PIXELS` pixels, after that reduction, or with a side longer than
-  65,535 are refused by their header.
+  65,535 are refused by their header; so are PIL images that were opened from such files.
 - A picture is read or refused; warnings of Pillow, which tell of damaged metadata, are not heard.
 
 No setting of Pillow is changed. Its own limit, which warns of files that are not even decoded,
@@ -26,10 +26,10 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from ._files import load_file
-from ._limits import MAX_PIXELS
+from ._limits import MAX_PIXELS, check_pixels
 from ._paths import missing_value, open_path
 from ._pil_images import UprightImage
 from ._reading_errors import naming_the_row
@@ -70,7 +70,7 @@ def decode(source: Any, rule: PixelRule, index: int) -> np.ndarray:
     """
     if isinstance(source, Image.Image):
         with _reading_pil_images, naming_the_row(source, index):
-            source.load()
+            _load(source)
             return _read_image(source, rule)
     if isinstance(source, (str, os.PathLike)):
         with open_path(source, index) as file:
@@ -86,9 +86,16 @@ def decode(source: Any, rule: PixelRule, index: int) -> np.ndarray:
 def raw_pixels(image: Image.Image, index: int) -> np.ndarray:
     """Return the upright pixels of a PIL image as an array, before scaling; for its digest."""
     with _reading_pil_images, naming_the_row(image, index):
-        image.load()
+        _load(image)
         upright = UprightImage(image)
         return upright.rows(0, upright.shape[0])
+
+
+def _load(image: Image.Image) -> None:
+    """Load a user's PIL image; those that were opened from files have the bounds of files."""
+    if isinstance(image, ImageFile.ImageFile):
+        check_pixels(image, image.size)
+    image.load()
 
 
 def _read_file(file: BinaryIO, rule: PixelRule) -> np.ndarray:

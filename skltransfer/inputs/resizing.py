@@ -2,19 +2,21 @@
 
 The filter is the triangle of Pillow, which ``keras.ops.image.resize`` with
 ``antialias=True`` shares. Pillow's mode ``F`` sums in double precision, releases the GIL and
-uses no threads of its own, so that the bits depend on the image alone.
+uses no threads of its own, so that the bits depend on the image alone. Large pictures are resized
+across a few rows at a time, and then down, so that their floats never stand in memory at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 _PIXELS_TOGETHER = 2**20
-"""Pixels that are converted and narrowed together, so that they stay in the processor's cache."""
+"""Pixels of which floats are made together; larger pictures are taken a few rows at a time."""
 
 ReadRows = Callable[[int, int], np.ndarray]
 """From (top, bottom) to these rows of a picture, of shape (bottom - top, w, 3) or (..., 1)."""
@@ -84,12 +86,17 @@ def resize_rows(
     """
     if tuple(source) == tuple(size):
         return _as_float_rgb(rows(0, source[0]))
-    (left, upper, right, lower), (top, before), (height, width) = place(source, size, how)
+    box, (top, left), (height, width) = place(source, size, how)
     resized = np.zeros((*size, 3), np.float32)
-    target = resized[top : top + height, before : before + width]
-    for channel, band in enumerate(_narrowed(rows, source, (left, right), width)):
-        target[..., channel] = _resized(band, (height, width), (0, upper, width, lower))
-    if channel == 0:
+    target = resized[top : top + height, left : left + width]
+    if math.prod(source) > _PIXELS_TOGETHER:
+        bands = _narrowed(rows, source, _needed_rows(source[0], box, height), box, width)
+        box = (0, box[1], width, box[3])
+    else:
+        bands = np.moveaxis(rows(0, source[0]), -1, 0)
+    for channel, band in enumerate(bands):
+        target[..., channel] = _resized(band, (height, width), box)
+    if len(bands) == 1:  # grey
         target[..., 1:] = target[..., :1]
     return resized
 
@@ -165,23 +172,31 @@ def _fitted_size(source: tuple[int, int], size: tuple[int, int]) -> tuple[int, i
     return height, max(1, round(source_width * height / source_height))
 
 
+def _needed_rows(height: int, box: tuple[float, ...], n_wanted: int) -> range:
+    """Rows that count: those of a box and, as far as the filter reaches, its neighbours."""
+    _, upper, _, lower = box
+    reach = max(1.0, (lower - upper) / n_wanted) + 1
+    return range(max(0, math.floor(upper - reach)), min(height, math.ceil(lower + reach)))
+
+
 def _narrowed(
-    rows: ReadRows, source: tuple[int, int], sides: tuple[float, float], width: int
-) -> list[np.ndarray]:
-    """Resize across, which is the first of Pillow's two steps too; one array for each channel."""
-    height, source_width = source
-    together = max(1, _PIXELS_TOGETHER // source_width)
-    parts = []
-    for top in range(0, height, together):
-        block = rows(top, min(top + together, height))
-        box = (sides[0], 0, sides[1], len(block))
-        parts.append([_resized(band, (len(block), width), box) for band in _bands(block)])
-    return [np.concatenate(channel) for channel in zip(*parts, strict=True)]
+    rows: ReadRows, source: tuple[int, int], needed: range, box: tuple[float, ...], width: int
+) -> np.ndarray:
+    """Resize across, a few rows at a time, to an array of shape (channels, h, width).
 
-
-def _bands(image: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the channels, one at a time for the sake of memory."""
-    return (image[..., channel] for channel in range(image.shape[2]))
+    Rows that are not needed are there, too, and 0: were they left out, the second step would round
+    otherwise.
+    """
+    narrowed = None
+    together = max(1, _PIXELS_TOGETHER // source[1])
+    for top in needed[::together]:
+        block = rows(top, min(top + together, needed.stop))
+        if narrowed is None:
+            narrowed = np.zeros((block.shape[2], source[0], width), np.float32)
+        size, across = (len(block), width), (box[0], 0, box[2], len(block))
+        for channel, lines in enumerate(narrowed):  # one at a time, for the sake of memory
+            lines[top : top + len(block)] = _resized(block[..., channel], size, across)
+    return narrowed
 
 
 def _resized(
