@@ -8,7 +8,7 @@ from ._errors import Unreadable
 
 MAX_PIXELS = 2**26
 """Most pixels decoded of one file: 67 million, more than cameras take but for JPEGs, which are
-decoded reduced. Reading so many takes 0.35 GB for a moment, in animations and WebP up to 0.8."""
+decoded reduced. Reading so many takes 0.35 GB for a moment, and of WebP 1.1."""
 
 MAX_SIDE = 65_535
 """Longest side of a file, as in JPEG: Pillow's time grows with the square of a line's length."""
