@@ -120,6 +120,12 @@ def numbers():
     mixed = [L / 255, L]
     refuse("floats of 0-1 among integers", mixed, "mixes arrays on different scales: float arrays")
     refuse("masked values", np.ma.masked_greater(np.stack([L, L]), 200), r"X\.filled\(0\)")
+    missing = np.where(np.arange(W) == 3, -1e30, batch)
+    refuse("a mark of missing values", missing, r"far outside the pixel range \(0, 1\)\. Clip or",
+           pixel_range=(0, 1))  # fmt: skip
+    for pixel_range in [(0, 1e-40), (1e9, 1e9 + 1), (0, 1e300)]:
+        refuse(f"pixel_range={pixel_range!r}", batch, "too narrow or too far from 0 for float32",
+               pixel_range=pixel_range)  # fmt: skip
     for pixel_range in [(255, 0), (0, 0), (0, np.inf), "auto", 255]:
         refuse(f"pixel_range={pixel_range!r}", batch, "give two finite numbers",
                pixel_range=pixel_range)  # fmt: skip
