@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import sys
@@ -47,9 +46,8 @@ def view_by_layer(layer) -> Callable:
     """Function from (pixels, number, random generator) to the pixels that `layer` makes of them.
 
     The layer's own generators are given a state drawn from the picture's content for the call;
-    the layer is not changed, nor built. View 0 is the picture itself.
+    the layer is built, and not changed. View 0 is the picture itself.
     """
-    layer = layer if layer.built else copy.deepcopy(layer)
 
     def view(pixels: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
         if number == 0:
