@@ -19,6 +19,9 @@ _depth = threading.local()
 class _InReadingThreads:
     """Takes the place of the pattern for modules in a filter of warnings."""
 
+    pattern = "(?!)"
+    """What scikit-learn copies to its workers instead: it matches nothing."""
+
     def match(self, module: str) -> bool:
         return getattr(_depth, "now", 0) > 0
 
