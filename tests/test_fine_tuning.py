@@ -12,6 +12,7 @@ import pytest
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, cache_info
 from skltransfer._warnings import UnreadableImagesWarning
 from skltransfer.network import fitting
+from skltransfer.network.augmentation import name_of_layer
 
 SETTINGS = [
     {"freeze_depth": "all"},
@@ -232,6 +233,16 @@ def test_layers_of_the_same_settings_make_the_same_views(make, X, y, n_views):
     for layer in (used, new(), built):
         found = make(augment=layer, **settings).fit(X, y).predict_proba(X)
         np.testing.assert_array_equal(found, expected)
+
+
+def test_a_layer_is_known_by_what_it_computes():
+    import keras
+
+    def name(**settings):
+        return name_of_layer(keras.Sequential([keras.layers.RandomBrightness(0.2, **settings)]))
+
+    assert name() == name()
+    assert len({name(), name(dtype="float64"), name(seed=1)}) == 3
 
 
 def test_unreadable_pictures_are_left_out_and_predicted_as_missing(make, paths, tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-_OF_ONE_OBJECT = {"name", "build_config", "build_input_shape", "shared_object_id"}
+_OF_ONE_OBJECT = {"build_config", "build_input_shape", "shared_object_id"}
 """What tells one layer from another that does the same, or from itself before its first use."""
 
 _building = threading.Lock()
@@ -31,7 +31,9 @@ def name_of_layer(layer) -> str:
 
 def _settings(config: Any) -> Any:
     if isinstance(config, dict):
-        return {key: _settings(v) for key, v in config.items() if key not in _OF_ONE_OBJECT}
+        # The name of a layer is its own; that of a dtype says what is computed.
+        left_out = _OF_ONE_OBJECT | ({"name"} if "trainable" in config else set())
+        return {key: _settings(v) for key, v in config.items() if key not in left_out}
     if isinstance(config, (list, tuple)):
         return [_settings(v) for v in config if not _is_input(v)]
     return config
