@@ -71,6 +71,12 @@ def is_end(network: Network, cut: int | None) -> bool:
     return cut == len(network.features.steps) - 1
 
 
+def is_station(network: Network, cut: int | None) -> bool:
+    """Whether what is computed from `cut` on has the bits of what the whole network computes."""
+    end = len(network.features.steps) - 1
+    return cut is None or any(station.stop == cut for station in stations_before(network, end))
+
+
 def row_shape(network: Network, cut: int | None) -> tuple[int, ...]:
     """Shape of a row of activations at `cut`; of pixels where nothing is frozen."""
     if cut is None:
