@@ -19,6 +19,10 @@ TIMM_NAMES = {
 }
 
 
+_kept_alive = []
+"""Compiled models whose destruction may wait for ever for a thread that wants Python's lock."""
+
+
 def keras_predict(model, pixels):
     """The way of Keras' documentation."""
     return lambda: model.predict(pixels, batch_size=32, verbose=0)
@@ -50,6 +54,7 @@ def openvino(model, pixels):
     converted = openvino.convert_model(concrete(model, 1))
     hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(converted, "CPU", hints)
+    _kept_alive.append(compiled)
     features = np.empty((len(pixels), model.output_shape[-1]), np.float32)
 
     def keep(request, row):

@@ -182,6 +182,19 @@ class FineTunedBase(BackboneEstimator):
         contents.remember()
         return found
 
+    def _keeps_views(self) -> bool:
+        """Whether the cache keeps what is trained on."""
+        drawn_anew = self.augment is not None and self.n_views is None
+        return open_cache(self.cache).keeps_rows and not drawn_anew
+
+    def _pooled(self, source) -> np.ndarray:
+        """Pooled features by the pretrained network of pictures that could be read before."""
+        end = len(self._network().features.steps) - 1
+        features, failures = self._activations_at(end, source, _nothing)
+        if failures:
+            raise failures[min(failures)]
+        return features
+
     def _activations_or_raise(self, source, advance: Callable, kept: bool = True) -> np.ndarray:
         """Activations of pictures that could be read before; views drawn anew are not kept."""
         if kept:

@@ -566,6 +566,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             classes=self.classes_,
             plain=plain,
             activations=partial(self._activations_or_raise, advance=progress.frozen),
+            pooled=self._pooled if self._keeps_views() else None,
+            engine=self._engine_here(),
             seed=self._seed,
             progress=progress,
         )

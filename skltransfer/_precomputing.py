@@ -41,7 +41,7 @@ def precompute(X, freeze_depths, **settings) -> CacheInfo:
         in its own way.
     freeze_depths : list of int, float and str
         Values of ``freeze_depth``; a single one is taken as a list of one. For 0 the decoded
-        pixels are kept.
+        pixels are kept. The pooled features, from which heads start, are always computed.
     **settings
         Parameters of :class:`FineTunedClassifier`. What counts are ``backbone``, ``weights``,
         ``input_size``, ``resize``, ``pixel_range``, ``image_shape``, ``augment``, ``n_views``,
@@ -153,7 +153,9 @@ def _fill(
 ) -> dict[int, ImageReadError]:
     """Compute all cuts of all views; return what could not be read."""
     network = classifier._network()
-    cuts = _in_order([resolve_freeze_depth(d, network.features, network.stages) for d in depths])
+    end = len(network.features.steps) - 1
+    cuts = [resolve_freeze_depth(d, network.features, network.stages) for d in depths]
+    cuts = _in_order([*cuts, end])
     wanted = _kept_on_the_way(network, cuts, classifier.engine_)
     failures: dict[int, ImageReadError] = {}
     with progress_bar(network.spec.name, len(source), classifier.verbose) as advance:

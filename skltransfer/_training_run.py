@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,15 +17,16 @@ from skltransfer.network.fitting import (
     Schedule,
     TrainingState,
     estimate_statistics,
-    features_of,
     logits_of,
     run_epoch,
     steps_per_epoch,
 )
 from skltransfer.network.heads import Standardizer, convex_head, log_softmax, random_head
 from skltransfer.network.training import Program, join
+from skltransfer.network.trunk import is_station, trunk_part
 
 _SPLIT_STREAM = 1
+_ROWS_TOGETHER = 64
 
 
 @dataclass
@@ -56,6 +58,11 @@ class TrainingRun:
         Activations at the cut of all of `source`; None where every epoch draws other views.
     activations : callable
         From a source, and whether to keep them in the cache, to its activations at the cut.
+    pooled : callable or None
+        From a source to its pooled features by the pretrained network, through the cache; None
+        where nothing is kept.
+    engine : str
+        Who computes frozen parts.
     seed : int
         Decides everything random.
     progress : FitProgress
@@ -69,6 +76,8 @@ class TrainingRun:
     classes: np.ndarray
     plain: np.ndarray | None
     activations: Any
+    pooled: Any
+    engine: str
     seed: int
     progress: FitProgress
 
@@ -89,17 +98,19 @@ class TrainingRun:
         """
         factors = class_factors(self.settings.class_weight, self.classes, self.rows)
         held_out = self._held_out()
-        training = self._examples(self.rows.take(~held_out), factors)
+        rows = self.rows.take(~held_out)
+        training = self._examples(rows, factors)
         validation = self._plain(self.rows.take(held_out), factors) if held_out.any() else None
-        state = self.initial_state(training) if state is None else state
-        return self._run_epochs(state, training, validation)
+        state = self.initial_state(rows, training) if state is None else state
+        return self._run_epochs(state.to_train(), training, validation)
 
     def run_once(self, state: TrainingState | None, epoch: int) -> tuple[TrainingState, float]:
         """One epoch at a constant rate, going on from `state`, after `epoch` others."""
         settings = self.settings
         factors = class_factors(settings.class_weight, self.classes, self.rows)
         examples = self._examples(self.rows, factors)
-        state = self.initial_state(examples) if state is None else state
+        state = self.initial_state(self.rows, examples) if state is None else state
+        state = state.to_train()
         how, schedule = self._optimisation(), Schedule(settings.learning_rate, 1, "constant")
         advance = self.progress.trained
         loss = run_epoch(self.program, state, examples, how, schedule, epoch, advance)
@@ -108,8 +119,11 @@ class TrainingRun:
         self._finish(state, examples)
         return state.as_arrays(), loss
 
-    def initial_state(self, examples: Examples) -> TrainingState:
-        """Pretrained suffix, and a head from the convex problem or at random."""
+    def initial_state(self, rows: WeightedRows, examples: Examples) -> TrainingState:
+        """Pretrained suffix, and a head from the convex problem or at random.
+
+        The `examples` are made of `rows`.
+        """
         program, head = self.program, self.program.head
         pretrained = [np.asarray(variable) for variable in program.trained]
         moments = np.stack([np.zeros(head.n_features), np.ones(head.n_features)])
@@ -118,7 +132,7 @@ class TrainingRun:
             fixed=join(np.asarray(variable) for variable in program.fixed),
             standardizer=moments.astype(np.float32),
         )
-        features = self._initial_features(state, examples)
+        features = self._initial_features(state, rows, examples)
         standardizer = Standardizer.of(features, examples.weights)
         state.standardizer = np.stack([standardizer.mean, standardizer.scale])
         if self.settings.head_init == "convex":
@@ -128,15 +142,40 @@ class TrainingRun:
         self.progress.started(len(examples))
         return state
 
-    def _initial_features(self, state: TrainingState, examples: Examples) -> np.ndarray:
+    def _initial_features(
+        self, state: TrainingState, rows: WeightedRows, examples: Examples
+    ) -> np.ndarray:
         """Pooled features as BatchNorm will see them; its statistics are adapted on the way."""
         if self.program.norms and self.settings.batch_norm != "frozen":
             features = self._estimated(state, examples)
             if self.settings.batch_norm == "train":
                 return features
-        if self.program.head_only:
+            return self._features_of(examples, lambda x: logits_of(self.program, state, x)[1])
+        return self._pretrained_features(state, rows, examples)
+
+    def _pretrained_features(
+        self, state: TrainingState, rows: WeightedRows, examples: Examples
+    ) -> np.ndarray:
+        """Pooled features by the network as it was; the same bits whether the cache has them."""
+        program = self.program
+        if program.head_only:
             return examples.rows(np.arange(len(examples)), 0)
-        return features_of(self.program, state, examples.rows, len(examples))
+        if program.cut is not None and not is_station(program.network, program.cut, self.engine):
+            return self._features_of(examples, lambda x: logits_of(program, state, x)[1])
+        if self.pooled is None:
+            above = trunk_part(program.network, program.cut, program.end, self.engine)
+            return self._features_of(examples, above)
+        pooled = self.pooled(self.source.take(rows.rows))
+        return self._seen(rows, pooled.__getitem__, self.pooled)(np.arange(len(rows)), 0)
+
+    def _features_of(self, examples: Examples, above: Callable) -> np.ndarray:
+        """Pooled features of all rows as they are at first, a few at a time."""
+        n_rows = len(examples)
+        blocks = [
+            above(examples.rows(np.arange(start, min(start + _ROWS_TOGETHER, n_rows)), 0))
+            for start in range(0, n_rows, _ROWS_TOGETHER)
+        ]
+        return np.concatenate(blocks)
 
     def _estimated(self, state: TrainingState, examples: Examples) -> np.ndarray:
         size = self.settings.batch_size
@@ -197,12 +236,15 @@ class TrainingRun:
         return split_by_weight(self.rows, len(self.classes), fraction, rng)
 
     def _examples(self, rows: WeightedRows, factors: np.ndarray) -> Examples:
-        if self.settings.augment is None:
-            return self._plain(rows, factors)
-        views = Views(self.settings.augment, self.settings.n_views, self.seed)
-        chosen = self.source.take(rows.rows)
-        seen = views.training_rows(chosen, rows.keys, self._look_up(rows), self.activations)
+        seen = self._seen(rows, self._look_up(rows), self.activations)
         return self._labelled(seen, rows, factors)
+
+    def _seen(self, rows: WeightedRows, plain: Callable, activations: Callable) -> Callable:
+        """Function from (positions, epoch) to activations of the pictures or of views of them."""
+        if self.settings.augment is None:
+            return lambda positions, epoch: plain(positions)
+        views = Views(self.settings.augment, self.settings.n_views, self.seed)
+        return views.training_rows(self.source.take(rows.rows), rows.keys, plain, activations)
 
     def _plain(self, rows: WeightedRows, factors: np.ndarray) -> Examples:
         """Rows as they are, without other views of them."""
@@ -212,7 +254,7 @@ class TrainingRun:
             look_up = self._look_up(rows)
         return self._labelled(lambda positions, epoch: look_up(positions), rows, factors)
 
-    def _look_up(self, rows: WeightedRows):
+    def _look_up(self, rows: WeightedRows) -> Callable:
         """Function from positions among `rows` to their activations, without a second copy."""
         return lambda positions: self.plain[rows.rows[positions]]
 

@@ -150,20 +150,22 @@ def measure(
     running = _milliseconds(lambda: part(block)) / len(block)
     reading = _reading_time(source, rule) / n_threads
     n_rows = min(batch_size, len(source))
-    step = program.step(n_rows)
-    arguments = [np.zeros(shape, np.float32) for shape in _step_shapes(program, n_rows)]
-    training = _milliseconds(lambda: np.asarray(step(*arguments)[-1])) / n_rows
+    training = _milliseconds(_training_step(program, n_rows)) / n_rows
     return Costs(max(running, reading), training)
 
 
-def _step_shapes(program: Program, n_rows: int) -> list[tuple[int, ...]]:
-    """Shapes of the arguments of a training step."""
-    head = program.head
-    weights = (count(program.shapes),)
-    fixed = (count([tuple(v.shape) for v in program.fixed]),)
-    batch = [(n_rows, *program.input_shape), (n_rows, head.n_classes), (n_rows,)]
-    masks = [(n_rows, shape[0]) for shape in head.shapes[::2]] if program.dropout else []
-    return [*[weights] * 5, (3,), fixed, (2, head.n_features), *batch, *masks]
+def _training_step(program: Program, n_rows: int) -> Callable[[], object]:
+    """Function that takes a step with zeros for everything."""
+    gradient, update = program.gradient(n_rows), program.update()
+    arguments = [np.zeros(shape, np.float32) for shape in gradient.arguments]
+    weights = [np.zeros(count(program.shapes), np.float32) for _ in range(5)]
+
+    def step():
+        theta, first, second, rates, decays = weights
+        found, _ = gradient(theta, *arguments[1:])
+        return update(theta, first, second, found, rates, decays, 0.0, 1)
+
+    return step
 
 
 def _reading_time(source, rule: PixelRule) -> float:

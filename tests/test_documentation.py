@@ -38,12 +38,15 @@ def photos(tmp_path, monkeypatch):
 
 
 def test_the_code_in_the_readme_runs(photos, capsys):
-    (code,) = code_of(ROOT / "README.md")
-    exec(compile(code, "README.md", "exec"), {})
-    accuracy, name = capsys.readouterr().out.split()
-    assert 0.5 < float(accuracy) <= 1
+    names = {}
+    for code in code_of(ROOT / "README.md"):
+        exec(compile(code, "README.md", "exec"), names)
+    of_features, name, of_search = capsys.readouterr().out.split()
+    assert 0.5 < float(of_features) <= 1
+    assert 0.5 < float(of_search) <= 1
     assert name == "china"
     assert Path("photos.joblib").is_file()
+    assert Path("photos.skltransfer").is_file()
 
 
 def test_the_code_about_fine_tuning_runs(photos, capsys):

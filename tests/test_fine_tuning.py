@@ -12,6 +12,7 @@ import pytest
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, cache_info
 from skltransfer._warnings import UnreadableImagesWarning
 from skltransfer.network import fitting
+from skltransfer.network.augmentation import name_of_layer
 
 SETTINGS = [
     {"freeze_depth": "all"},
@@ -219,7 +220,7 @@ def test_a_keras_layer_makes_views(make, X, y):
 
 @pytest.mark.parametrize("n_views", [2, None])
 def test_layers_of_the_same_settings_make_the_same_views(make, X, y, n_views):
-    """Whether they are new, were used before, or were built by the user; and they stay as given."""
+    """Whether they are new, were used before, or were built by the user."""
     import keras
 
     def new():
@@ -229,10 +230,19 @@ def test_layers_of_the_same_settings_make_the_same_views(make, X, y, n_views):
     built.build((None, 16, 16, 3))
     settings = {"n_views": n_views, "epochs": 1, "n_jobs": 4}
     expected = make(augment=used, **settings).fit(X, y).predict_proba(X)
-    assert not used.built
     for layer in (used, new(), built):
         found = make(augment=layer, **settings).fit(X, y).predict_proba(X)
         np.testing.assert_array_equal(found, expected)
+
+
+def test_a_layer_is_known_by_what_it_computes():
+    import keras
+
+    def name(**settings):
+        return name_of_layer(keras.Sequential([keras.layers.RandomBrightness(0.2, **settings)]))
+
+    assert name() == name()
+    assert len({name(), name(dtype="float64"), name(seed=1)}) == 3
 
 
 def test_unreadable_pictures_are_left_out_and_predicted_as_missing(make, paths, tmp_path):
@@ -262,7 +272,7 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was(make, X, y, monkeypatch
         raise interruption
 
     with monkeypatch.context() as patched:
-        patched.setattr(fitting.Program, "step", fail)
+        patched.setattr(fitting.Program, "gradient", fail)
         with pytest.raises(interruption):
             classifier.fit(X, y[::-1])
     np.testing.assert_array_equal(classifier.predict_proba(X), before)

@@ -120,3 +120,21 @@ def test_what_the_extractor_left_in_the_cache_is_used(make, tiny, paths, tmp_pat
     assert set(cache_info(tmp_path).rows_computed.values()) == {len(paths)}
     expected = make(freeze_depth="all", cache=None).fit(paths, LABELS)
     assert_array_equal(cached._state.theta, expected._state.theta)
+
+
+@pytest.mark.parametrize("depth", [-1, 1, 0, "stem"])
+@pytest.mark.parametrize(
+    "views", [{}, {"augment": "flip", "n_views": 2}, {"augment": "flip", "n_views": None}]
+)
+def test_heads_start_from_the_same_bits_whatever_the_cache_has(make, paths, tmp_path, depth, views):
+    settings = {"freeze_depth": depth, "epochs": 0, **views}
+    expected = make(cache=None, **settings).fit(paths, LABELS)
+    for _ in range(2):
+        cached = make(cache=tmp_path, **settings).fit(paths, LABELS)
+        assert_array_equal(cached._state.theta, expected._state.theta)
+
+
+def test_heads_start_from_features_that_are_computed_once(make, paths, tmp_path):
+    for depth in (-1, 1, "all"):
+        make(freeze_depth=depth, epochs=0, cache=tmp_path).fit(paths, LABELS)
+    assert set(cache_info(tmp_path).rows_computed.values()) == {len(paths)}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skltransfer.inputs import PixelRule, decode, draft_size, resize
+from skltransfer.inputs import PixelRule, decode, draft_size, resize, resizing
 from skltransfer.inputs.resizing import place
 
 SIZES = [
@@ -86,9 +86,32 @@ def test_grey_equals_three_equal_channels():
         np.testing.assert_array_equal(resize(grey, size), resize(np.repeat(grey, 3, 2), size))
 
 
+@pytest.mark.parametrize("how", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize(("source", "size"), [*SIZES, ((300, 8), (20, 20)), ((301, 7), (5, 9))])
+def test_large_pictures_have_the_bits_of_pillow_across_and_then_down(
+    monkeypatch, source, size, how
+):
+    """However many rows are taken at a time, and although only those that count are."""
+    image = noise(*source)
+    box, (top, left), (height, width) = place(source, size, how)
+    expected = np.zeros((*size, 3), np.float32)
+    for channel in range(3):
+        band = Image.fromarray(image[..., channel]).convert("F")
+        across = (box[0], 0, box[2], source[0])
+        part = band.resize((width, source[0]), Image.Resampling.BILINEAR, across)
+        down = (0, box[1], width, box[3])
+        part = part.resize((width, height), Image.Resampling.BILINEAR, down)
+        expected[top : top + height, left : left + width, channel] = part
+    whole = resize(image, size, how)
+    for together in [0, 40, source[0] * source[1] - 1]:
+        monkeypatch.setattr(resizing, "_PIXELS_TOGETHER", together)
+        np.testing.assert_array_equal(resize(image, size, how), expected)
+    np.testing.assert_allclose(whole, expected, atol=1e-4)
+
+
 def test_nothing_is_done_at_the_wanted_size():
     image = noise(22, 24).astype(np.float32)
-    assert resize(image, (22, 24)) is image
+    assert np.shares_memory(resize(image, (22, 24)), image)
 
 
 def test_threads_change_no_bit():

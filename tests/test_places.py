@@ -85,7 +85,7 @@ def test_fewer_rows_than_a_block_are_filled_up_with_zeros(n_rows, lengths):
         return state * rows, rows[:, 0]
 
     rows = TRIAL[:n_rows]
-    doubled, first = Blocks(compute, 4)(2, rows, chosen=(0, 1))
+    doubled, first = Blocks(compute, 4)(np.float32(2), rows, chosen=(0, 1))
     assert_array_equal(doubled, 2 * rows)
     assert_array_equal(first, rows[:, 0])
     assert [len(block) for block in seen] == lengths

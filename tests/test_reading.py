@@ -166,6 +166,19 @@ def test_constant_columns_and_outliers_stay_finite():
     assert (pictures[0, 0, 0] == 127.5).all()
 
 
+@pytest.mark.parametrize("unit", [2.0**-900, 2.0**900])
+def test_units_of_any_size_change_no_bit(unit):
+    layout, other = RowLayout.of(ROWS), RowLayout.of(ROWS * unit)
+    assert_array_equal(other.mean, layout.mean * unit)
+    assert_array_equal(other.scale, layout.scale * unit)
+    assert_array_equal(other.pictures(ROWS * unit, (32, 32)), layout.pictures(ROWS, (32, 32)))
+
+
+def test_rows_of_the_largest_numbers_are_finite_pictures():
+    rows = np.finfo(np.float64).max * np.array([[1.0], [-1.0], [0.5]])
+    assert np.isfinite(RowLayout.of(rows).pictures(rows, (32, 32))).all()
+
+
 def test_digests_of_rows_tell_rows_and_layouts_apart():
     layout, other = RowLayout.of(ROWS), RowLayout.of(ROWS[:4])
     source = RowSource(ROWS, layout)

@@ -44,6 +44,7 @@ _STAGE_PATTERNS = {
 _RANDOM_LOCK = threading.RLock()
 
 
+@lru_cache(maxsize=1)
 def constructors() -> dict[str, object]:
     """Every constructor of an image network in `keras.applications`, by name."""
     keras = import_keras()

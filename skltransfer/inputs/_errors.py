@@ -44,6 +44,10 @@ class ImageReadError(ValueError):
         return type(self), (str(self), self.row, self.source)
 
 
+class Unreadable(Exception):
+    """Carries a reason, to which the row is added further up."""
+
+
 def read_error(row: int, source: Any, reason: str) -> ImageReadError:
     """Make the error for one row.
 

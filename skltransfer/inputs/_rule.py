@@ -8,7 +8,7 @@ from functools import lru_cache
 from PIL import __version__ as pillow_version
 from PIL import features
 
-DECODING_VERSION: int = 1
+DECODING_VERSION: int = 2
 """Raised whenever the same input would give other pixels; part of every cache key."""
 
 BLACK_TO_WHITE = (0.0, 255.0)

@@ -13,8 +13,9 @@ from PIL import Image
 from . import arrays
 from ._digests import FileDigests, digest_array, digest_encoded, digest_pil_pixels
 from ._errors import describe_source, read_error, shorten
+from ._paths import missing_file, missing_value
 from ._rule import PixelRule
-from .images import decode, missing_file, missing_value, raw_pixels
+from .images import decode, raw_pixels
 
 _PATHS = (str, os.PathLike)
 _ENCODED = (bytes, bytearray, memoryview)

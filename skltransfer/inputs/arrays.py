@@ -25,6 +25,10 @@ _SUSPICIOUSLY_DARK = 32
 such as 0-16, or 12 bits in uint16."""
 _TOLERANCE = 0.1
 """Share of the range by which values may exceed it before they count as another scale."""
+_FARTHEST = 1e6
+"""Ranges by which values may exceed theirs before they are refused; float32 would overflow."""
+_NARROWEST, _LARGEST_END = 1e-30, 1e30
+"""Smallest width and largest end of a range that float32 can be scaled by."""
 _FAMILY_RANGES = {"bool": (0.0, 1.0), "uint16": (0.0, 65535.0)}
 
 
@@ -181,6 +185,12 @@ def check_pixel_range(pixel_range: Any) -> tuple[float, float]:
             f"pixel_range={pixel_range!r} is not allowed: give two finite numbers, the values "
             "of black and white, as in pixel_range=(0, 255), or None to have them found."
         )
+    largest = max(abs(low), abs(high))
+    if high - low < max(_NARROWEST, largest / 2**16) or largest > _LARGEST_END:
+        raise ValueError(
+            f"pixel_range={pixel_range!r} is too narrow or too far from 0 for float32, in which "
+            "pictures are computed. Shift and scale X, and give the range of the result."
+        )
     return low, high
 
 
@@ -196,6 +206,11 @@ def check_scale(
     pixel_range : tuple of two float
         What fit decided.
 
+    Raises
+    ------
+    ValueError
+        When values leave the range by more than a million times its width.
+
     Warns
     -----
     UserWarning
@@ -205,6 +220,12 @@ def check_scale(
     low, high = pixel_range
     slack, one_level = _TOLERANCE * (high - low), (high - low) / BLACK_TO_WHITE[1]
     for seen in _summarised(values):
+        if max(low - seen.low, seen.high - high) > _FARTHEST * (high - low):
+            raise ValueError(
+                f"X holds {seen.family} values from {seen.low:g} to {seen.high:g}, which is far "
+                f"outside the pixel range ({low:g}, {high:g}). Clip or replace them, or give "
+                "pixel_range=(low, high) in the constructor."
+            )
         outside = seen.low < low - slack or seen.high > high + slack
         if outside or low < seen.high <= low + one_level:
             warn_user(

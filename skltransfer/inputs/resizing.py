@@ -2,16 +2,24 @@
 
 The filter is the triangle of Pillow, which ``keras.ops.image.resize`` with
 ``antialias=True`` shares. Pillow's mode ``F`` sums in double precision, releases the GIL and
-uses no threads of its own, so that the bits depend on the image alone.
+uses no threads of its own, so that the bits depend on the image alone. Large pictures are resized
+across a few rows at a time, and then down, so that their floats never stand in memory at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+
+_PIXELS_TOGETHER = 2**20
+"""Pixels of which floats are made together; larger pictures are taken a few rows at a time."""
+
+ReadRows = Callable[[int, int], np.ndarray]
+"""From (top, bottom) to these rows of a picture, of shape (bottom - top, w, 3) or (..., 1)."""
 
 
 class Placement(NamedTuple):
@@ -50,16 +58,45 @@ def resize(image: np.ndarray, size: tuple[int, int], how: str = "stretch") -> np
     Returns
     -------
     ndarray of shape (size[0], size[1], 3), dtype float32
-        C-contiguous. `image` itself where it already is that.
+        C-contiguous. A view of `image` where it already is that.
     """
-    if image.shape[:2] == tuple(size):
-        return _as_float_rgb(image)
-    box, (top, left), (height, width) = place(image.shape[:2], size, how)
+    return resize_rows(lambda top, bottom: image[top:bottom], image.shape[:2], size, how)
+
+
+def resize_rows(
+    rows: ReadRows, source: tuple[int, int], size: tuple[int, int], how: str = "stretch"
+) -> np.ndarray:
+    """Resize one picture that is read a few rows at a time; the bits are those of `resize`.
+
+    Parameters
+    ----------
+    rows : callable
+        Gives the rows from `top` to before `bottom` as `resize` takes pictures.
+    source : tuple of two int
+        Height and width of the picture.
+    size : tuple of two int
+        Height and width wanted.
+    how : {"stretch", "crop", "pad"}, default="stretch"
+        As in :func:`resize`.
+
+    Returns
+    -------
+    ndarray of shape (size[0], size[1], 3), dtype float32
+        C-contiguous. What `rows` gave where it already is that.
+    """
+    if tuple(source) == tuple(size):
+        return _as_float_rgb(rows(0, source[0]))
+    box, (top, left), (height, width) = place(source, size, how)
     resized = np.zeros((*size, 3), np.float32)
     target = resized[top : top + height, left : left + width]
-    for channel, band in enumerate(_bands(image)):
-        target[..., channel] = band.resize((width, height), Image.Resampling.BILINEAR, box)
-    if image.shape[2] == 1:
+    if math.prod(source) > _PIXELS_TOGETHER:
+        bands = _narrowed(rows, source, _needed_rows(source[0], box, height), box, width)
+        box = (0, box[1], width, box[3])
+    else:
+        bands = np.moveaxis(rows(0, source[0]), -1, 0)
+    for channel, band in enumerate(bands):
+        target[..., channel] = _resized(band, (height, width), box)
+    if len(bands) == 1:  # grey
         target[..., 1:] = target[..., :1]
     return resized
 
@@ -135,11 +172,40 @@ def _fitted_size(source: tuple[int, int], size: tuple[int, int]) -> tuple[int, i
     return height, max(1, round(source_width * height / source_height))
 
 
-def _bands(image: np.ndarray) -> Iterator[Image.Image]:
-    """Yield the channels as Pillow images of mode F, one at a time for the sake of memory."""
-    for channel in range(image.shape[2]):
-        band = Image.fromarray(image[..., channel])
-        yield band if band.mode == "F" else band.convert("F")
+def _needed_rows(height: int, box: tuple[float, ...], n_wanted: int) -> range:
+    """Rows that count: those of a box and, as far as the filter reaches, its neighbours."""
+    _, upper, _, lower = box
+    reach = max(1.0, (lower - upper) / n_wanted) + 1
+    return range(max(0, math.floor(upper - reach)), min(height, math.ceil(lower + reach)))
+
+
+def _narrowed(
+    rows: ReadRows, source: tuple[int, int], needed: range, box: tuple[float, ...], width: int
+) -> np.ndarray:
+    """Resize across, a few rows at a time, to an array of shape (channels, h, width).
+
+    Rows that are not needed are there, too, and 0: were they left out, the second step would round
+    otherwise.
+    """
+    narrowed = None
+    together = max(1, _PIXELS_TOGETHER // source[1])
+    for top in needed[::together]:
+        block = rows(top, min(top + together, needed.stop))
+        if narrowed is None:
+            narrowed = np.zeros((block.shape[2], source[0], width), np.float32)
+        size, across = (len(block), width), (box[0], 0, box[2], len(block))
+        for channel, lines in enumerate(narrowed):  # one at a time, for the sake of memory
+            lines[top : top + len(block)] = _resized(block[..., channel], size, across)
+    return narrowed
+
+
+def _resized(
+    band: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]
+) -> np.ndarray:
+    """Resize one channel in Pillow's mode F."""
+    image = Image.fromarray(band)
+    image = image if image.mode == "F" else image.convert("F")
+    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box))
 
 
 def _as_float_rgb(image: np.ndarray) -> np.ndarray:

@@ -40,10 +40,13 @@ class RowLayout:
         distinct, group = np.unique(rows, axis=0, return_inverse=True)
         share = np.bincount(group.ravel(), weights)[:, None]
         share = share / share.sum()
+        # In powers of two, which round nothing, so that no square leaves the range of float64.
+        unit = np.ldexp(1.0, np.frexp(np.abs(distinct).max(axis=0))[1] - 1)
+        distinct = distinct / unit
         mean = (distinct * share).sum(axis=0)
         scale = np.sqrt(((distinct - mean) ** 2 * share).sum(axis=0))
         constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
-        return cls(mean, np.where(constant, 1.0, scale))
+        return cls(mean * unit, np.where(constant, 1.0, scale * unit))
 
     @property
     def grid(self) -> int:
@@ -59,7 +62,9 @@ class RowLayout:
         """Grey float32 pictures (n, h, w, 3); standardised zero is the middle of 0 to 255."""
         from skltransfer.inputs.resizing import resize
 
-        deviations = np.clip((rows - self.mean) / self.scale, -LARGEST_DEVIATION, None)
+        with np.errstate(over="ignore"):  # infinity is clipped too
+            deviations = (rows - self.mean) / self.scale
+        deviations = np.clip(deviations, -LARGEST_DEVIATION, None)
         levels = GREY_LEVELS_PER_DEVIATION * np.minimum(deviations, LARGEST_DEVIATION)
         grid = np.zeros((len(rows), self.grid * self.grid), np.float32)
         grid[:, : rows.shape[1]] = levels

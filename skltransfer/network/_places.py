@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skltransfer._warnings import warn_user
-from skltransfer.network._tensorflow_graphs import kernels
+from skltransfer.network._tensorflow_graphs import as_tensor, kernels
 
 _VALUES_TRIED = 1 << 19  # three pictures of usual size, and many small rows
 _MOST_ROWS_TRIED = 32
@@ -39,6 +39,8 @@ class Blocks:
         """Compute any number of rows, and give those of the results that are `chosen`."""
         *state, rows = arguments
         pieces = [rows[start : start + self.n_rows] for start in range(0, len(rows), self.n_rows)]
+        if len(pieces) > 1:
+            state = [as_tensor(array) for array in state]
         results = [self._block(state, piece, chosen) for piece in pieces]
         if len(results) == 1:
             return results[0]

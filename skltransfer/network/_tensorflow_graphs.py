@@ -50,28 +50,34 @@ def compile_function(compute: Callable, shapes: list[tuple], *, loops: bool = Fa
         From ndarrays or tensors to a tuple of tensors; its `shapes` are those of the results.
     """
     folded = traced(compute, shapes)
-    if kernels() == "onednn" and not loops:
-        return CompiledFunction(_with_onednn(folded), _shapes(folded))
-    return CompiledFunction(folded, _shapes(folded))
+    function = _with_onednn(folded) if kernels() == "onednn" and not loops else folded
+    return CompiledFunction(function, shapes, _shapes(folded))
 
 
 @dataclass(frozen=True)
 class CompiledFunction:
-    """A compiled function and the shapes of its results."""
+    """A compiled function and the shapes of its arguments and its results."""
 
     function: Callable
+    arguments: list[tuple]
     shapes: list[tuple[int, ...]]
 
     def __call__(self, *arguments) -> tuple:
         """Results as tensors."""
-        import tensorflow as tf
-
         start()
         # Called in the usual way, a function made of a graph first prepares an error message in
         # which all arguments are printed: milliseconds a call.
-        tensors = [tf.convert_to_tensor(argument) for argument in arguments]
+        tensors = [as_tensor(argument) for argument in arguments]
         results = self.function._call_flat(tensors, self.function.captured_inputs)
         return tuple(results) if isinstance(results, (list, tuple)) else (results,)
+
+
+def as_tensor(array):
+    """Copy an array for TensorFlow, once for many calls; tensors stay as they are."""
+    import tensorflow as tf
+
+    # Half the time of tf.convert_to_tensor, which counts where steps are small.
+    return array if tf.is_tensor(array) else tf.constant(array)
 
 
 def _shapes(folded) -> list[tuple[int, ...]]:

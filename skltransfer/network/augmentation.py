@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-_OF_ONE_OBJECT = {"name", "build_config", "build_input_shape", "shared_object_id"}
+_OF_ONE_OBJECT = {"build_config", "build_input_shape", "shared_object_id"}
 """What tells one layer from another that does the same, or from itself before its first use."""
 
 _building = threading.Lock()
@@ -32,7 +31,9 @@ def name_of_layer(layer) -> str:
 
 def _settings(config: Any) -> Any:
     if isinstance(config, dict):
-        return {key: _settings(v) for key, v in config.items() if key not in _OF_ONE_OBJECT}
+        # The name of a layer is its own; that of a dtype says what is computed.
+        left_out = _OF_ONE_OBJECT | ({"name"} if "trainable" in config else set())
+        return {key: _settings(v) for key, v in config.items() if key not in left_out}
     if isinstance(config, (list, tuple)):
         return [_settings(v) for v in config if not _is_input(v)]
     return config
@@ -47,9 +48,8 @@ def view_by_layer(layer) -> Callable:
     """Function from (pixels, number, random generator) to the pixels that `layer` makes of them.
 
     The layer's own generators are given a state drawn from the picture's content for the call;
-    the layer is not changed, nor built. View 0 is the picture itself.
+    the layer is built, and not changed. View 0 is the picture itself.
     """
-    layer = layer if layer.built else copy.deepcopy(layer)
 
     def view(pixels: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
         if number == 0:

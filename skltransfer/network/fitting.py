@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skltransfer.network._tensorflow_graphs import as_tensor
 from skltransfer.network.training import Program
 
 _WARM_UP = 0.1
-_BETA_1, _BETA_2 = 0.9, 0.999
 
 
 @dataclass
@@ -39,22 +39,24 @@ class TrainingState:
     second: np.ndarray | None = None
     n_steps: int = 0
 
-    def start_optimiser(self) -> None:
-        """Give AdamW moments of zero unless it has some."""
-        if self.first is None or self.second is None:
-            self.first = np.zeros(np.shape(self.theta), np.float32)
-            self.second = np.zeros(np.shape(self.theta), np.float32)
+    def to_train(self) -> TrainingState:
+        """A copy, as steps change arrays in place; with moments of zero if there are none."""
+        first, second = (
+            np.zeros(np.shape(self.theta), np.float32) if array is None else np.array(array)
+            for array in (self.first, self.second)
+        )
+        return TrainingState(
+            np.array(self.theta), self.fixed, self.standardizer, first, second, self.n_steps
+        )
 
     def as_arrays(self) -> TrainingState:
         """The same without tensors."""
-        first = None if self.first is None else np.asarray(self.first)
-        second = None if self.second is None else np.asarray(self.second)
-        theta = np.asarray(self.theta)
-        return TrainingState(theta, self.fixed, self.standardizer, first, second, self.n_steps)
+        arrays = (self.theta, self.fixed, self.standardizer, self.first, self.second)
+        return TrainingState(*map(np.asarray, arrays), self.n_steps)
 
     def without_optimiser(self) -> TrainingState:
-        """The weights alone: all that prediction and a warm start need."""
-        return TrainingState(np.asarray(self.theta), self.fixed, self.standardizer)
+        """A copy of the weights alone: all that prediction and a warm start need."""
+        return TrainingState(np.array(self.theta), self.fixed, self.standardizer)
 
 
 @dataclass(frozen=True)
@@ -139,36 +141,43 @@ def run_epoch(
     epoch: int,
     advance: Callable[[int], None] = lambda n_rows: None,
 ) -> float:
-    """Train on every row once; `state` is changed.
+    """Train on every row once; `state`, which was made `to_train`, is changed.
 
     Returns
     -------
     float
         Mean weighted cross-entropy of the rows, each before the step that it took part in.
     """
-    state.start_optimiser()
     rng = np.random.default_rng([how.seed, epoch])
-    step = program.step(min(how.batch_size, len(examples)))
+    gradient = program.gradient(min(how.batch_size, len(examples)))
+    update = program.update()
     mean_weight = examples.weights.mean()
+    fixed, standardizer = as_tensor(state.fixed), as_tensor(state.standardizer)
     losses = []
     for positions, real in _batches(len(examples), how.batch_size, rng):
         weights = (examples.weights[positions] / mean_weight).astype(np.float32) * real
         masks = _dropout_masks(program.head, len(positions), how.dropout, rng)
-        state.theta, state.first, state.second, loss = step(
+        found, loss = gradient(
             state.theta,
-            state.first,
-            state.second,
-            how.rates,
-            how.decays,
-            _hyper(schedule(state.n_steps), state.n_steps + 1),
-            state.fixed,
-            state.standardizer,
+            fixed,
+            standardizer,
             examples.rows(positions, epoch),
             examples.targets[positions],
             weights,
             *masks,
         )
+        rate = schedule(state.n_steps)
         state.n_steps += 1
+        state.theta, state.first, state.second = update(
+            state.theta,
+            state.first,
+            state.second,
+            found,
+            how.rates,
+            how.decays,
+            rate,
+            state.n_steps,
+        )
         losses.append(float(loss) * len(positions))
         advance(int(real.sum()))
     return math.fsum(losses) / len(examples)
@@ -198,11 +207,6 @@ def _dropout_masks(head, rows: int, rate: float, rng: np.random.Generator) -> li
     return [(rng.random((rows, w), dtype=np.float32) < keep) / np.float32(keep) for w in widths]
 
 
-def _hyper(rate: float, step: int) -> np.ndarray:
-    """Learning rate, and the corrections of AdamW's moments at `step`, counted from 1."""
-    return np.array([rate, 1 / (1 - _BETA_1**step), 1 / (1 - _BETA_2**step)], np.float32)
-
-
 def logits_of(program: Program, state: TrainingState, activations: np.ndarray):
     """Logits and pooled features of `activations`.
 
@@ -213,15 +217,6 @@ def logits_of(program: Program, state: TrainingState, activations: np.ndarray):
     """
     forward = program.forward()
     return forward(state.theta, state.fixed, state.standardizer, activations, chosen=(0, 1))
-
-
-def features_of(program: Program, state: TrainingState, rows: Callable, n_rows: int) -> np.ndarray:
-    """Pooled features of all rows as they are at first, a few at a time."""
-    blocks = [
-        logits_of(program, state, rows(np.arange(start, min(start + 64, n_rows)), 0))[1]
-        for start in range(0, n_rows, 64)
-    ]
-    return np.concatenate(blocks)
 
 
 def estimate_statistics(

@@ -13,14 +13,12 @@ import numpy as np
 
 from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
 from skltransfer.network._tensorflow_graphs import CompiledFunction, compile_function
+from skltransfer.network.adamw import adamw
 from skltransfer.network.execution import is_batch_norm, needed_steps, run_steps
 from skltransfer.network.heads import Head
 from skltransfer.network.kernels import value_and_gradients
 from skltransfer.network.pooling import pooled
 from skltransfer.network.runtime import Network
-
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
-_CLIP_NORM = 1.0
 
 
 class Program:
@@ -101,9 +99,16 @@ class Program:
         """From (weights, fixed, x) to the features and BatchNorm's moments of a batch."""
         return self._once(("moments", rows), lambda: self._compile_moments(rows))
 
-    def step(self, rows: int) -> CompiledFunction:
-        """One step of AdamW on `rows` rows; see `_compile_step`."""
-        return self._once(("step", rows), lambda: self._compile_step(rows))
+    def gradient(self, rows: int) -> CompiledFunction:
+        """From (weights, fixed, standardizer, x, targets, row weights, masks) to (gradient, loss).
+
+        All of `rows` rows; masks are there with dropout only, one for each layer of the head.
+        """
+        return self._once(("gradient", rows), lambda: self._compile_gradient(rows))
+
+    def update(self) -> Callable:
+        """One step of AdamW with all weights, see `adamw`."""
+        return self._once("update", lambda: adamw(count(self.shapes)))
 
     def with_statistics(self, fixed: np.ndarray, moments: list[np.ndarray]) -> np.ndarray:
         """`fixed` with BatchNorm's statistics replaced by (mean, variance) of each in turn."""
@@ -178,17 +183,8 @@ class Program:
         shapes = self._state_shapes()[:2]
         return compile_function(compute, [*shapes, (rows, *self.input_shape)])
 
-    def _compile_step(self, rows: int) -> CompiledFunction:
-        """Compile a step of AdamW (Loshchilov and Hutter 2019), gradients clipped by their norm.
-
-        Arguments: weights, first and second moments, learning rates and decays of each weight,
-        (learning rate, corrections of the moments), the fixed state, x, targets, row weights,
-        and masks for dropout if there is any. Results: weights, moments, loss.
-        """
-
-        def compute(
-            theta, m, v, rates, decays, hyper, fixed, standardizer, x, targets, weights, *masks
-        ):
+    def _compile_gradient(self, rows: int) -> CompiledFunction:
+        def compute(theta, fixed, standardizer, x, targets, weights, *masks):
             from keras import ops
 
             def loss_of(parameters):
@@ -203,20 +199,12 @@ class Program:
                 return -ops.sum(weights * ops.sum(targets * log_probabilities, axis=-1)) / rows
 
             loss, gradients = value_and_gradients(loss_of, split(theta, self.shapes))
-            flat = ops.concatenate([ops.reshape(g, (-1,)) for g in gradients])
-            norm = ops.sqrt(ops.sum(flat * flat))
-            flat = flat * (_CLIP_NORM / ops.maximum(norm, _CLIP_NORM))
-            m = _BETA_1 * m + (1 - _BETA_1) * flat
-            v = _BETA_2 * v + (1 - _BETA_2) * flat * flat
-            direction = m * hyper[1] / (ops.sqrt(v * hyper[2]) + _EPSILON) + decays * theta
-            return theta - hyper[0] * rates * direction, m, v, loss
+            return ops.concatenate([ops.reshape(g, (-1,)) for g in gradients]), loss
 
-        size = (count(self.shapes),)
         classes = self.head.n_classes
         widths = [(rows, shape[0]) for shape in self.head.shapes[::2]] if self.dropout else []
-        _, fixed, standardizer = self._state_shapes()
         batch = [(rows, *self.input_shape), (rows, classes), (rows,), *widths]
-        return compile_function(compute, [*[size] * 5, (3,), fixed, standardizer, *batch])
+        return compile_function(compute, [*self._state_shapes(), *batch])
 
     def _features(self, parameters: list, fixed, x, moments: dict | None = None):
         """Pooled features of activations `x`."""

@@ -1,0 +1,81 @@
+"""Paths of pictures: which are refused before anything is read, and how files are opened."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from ._errors import ImageReadError, Unreadable, read_error
+from ._reading_errors import naming_the_row, reason
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+_NO_VALUE = "there is no value. Fill it in, or leave the row out."
+
+
+@contextmanager
+def open_path(path: str | os.PathLike, index: int) -> Iterator[BinaryIO]:
+    """Open a file for reading, and name the row in every error of its reading.
+
+    Parameters
+    ----------
+    path : str or path-like
+        ``~`` stands for the home directory. URLs are refused.
+    index : int
+        The row, for messages.
+
+    Yields
+    ------
+    file object
+        Opened in binary mode.
+
+    Raises
+    ------
+    ImageReadError
+        When there is no such file, or it is not a regular file, or it cannot be read.
+    """
+    with naming_the_row(path, index), open(_existing_file(path), "rb") as file:
+        yield file
+
+
+def missing_file(path: str | os.PathLike | None) -> str | None:
+    """Say why there is no file to read at a path, or no path; None if there is one."""
+    if path is None:
+        return _NO_VALUE
+    try:
+        _existing_file(path)
+    except Exception as error:
+        return reason(error)
+    return None
+
+
+def missing_value(index: int) -> ImageReadError:
+    """Return the error for a row that holds nothing."""
+    return read_error(index, None, _NO_VALUE)
+
+
+def local_path(path: str | os.PathLike) -> str:
+    """Return the name of a local file, with ``~`` replaced; refuse URLs and nothing."""
+    name = os.path.expanduser(os.fsdecode(path))
+    if _URL.match(name):
+        raise Unreadable("it is a URL, and nothing is downloaded. Download it first.")
+    if not name or "\0" in name:
+        fault = "holds a null character" if name else "is empty"
+        raise Unreadable(f"the path {fault}. Give the path of an image file.")
+    return name
+
+
+def _existing_file(path: str | os.PathLike) -> str:
+    """Return the name of a regular file that is there."""
+    name = local_path(path)
+    mode = os.stat(name).st_mode
+    if stat.S_ISDIR(mode):
+        raise Unreadable("it is a directory. List its files, or use images_from_folder.")
+    # Opening a pipe would wait for its writer.
+    if not stat.S_ISREG(mode):
+        raise Unreadable("it is not a regular file. Give the path of an image file.")
+    return name
