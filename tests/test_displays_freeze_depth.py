@@ -99,6 +99,20 @@ def test_what_is_drawn_is_the_table():
     assert [text.get_text() for text in legend.get_texts()] == ["() linear", "8"]
 
 
+@pytest.mark.parametrize(
+    "depths", [["all", -1, -2, 0], ["all", *(f"block{i}_add" for i in "7654321")]]
+)
+def test_names_of_depths_do_not_run_into_each_other(depths):
+    display = FreezeDepthDisplay.from_search(finished(grid(depths, [()]), np.ones(len(depths))))
+    display.figure_.canvas.draw()
+    labels = display.time_ax_.get_xticklabels()
+    assert [label.get_text() for label in labels] == list(map(str, depths))
+    slanted = labels[0].get_rotation() != 0
+    boxes = [label.get_window_extent() for label in labels]
+    assert slanted or not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert slanted == (len(depths) == 8)
+
+
 def test_heads_written_in_several_ways_are_one_line():
     candidates = grid([-1], [8]) + grid([-2], [(8,)]) + grid([-3], [[8]])
     table = depth_table(finished(candidates, [1, 2, 3]), "score")

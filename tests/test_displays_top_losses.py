@@ -143,7 +143,7 @@ def test_rows_are_shown_as_the_estimator_reads_them(make, X, y):
 def test_titles_tell_predicted_and_true_with_their_probabilities():
     display = drawn(["cat"], [[0.001, 0.9, 0.099]], display_labels=["Cat", "A" * 30, "Owl"])
     (panel,) = display.axes_
-    assert panel.get_title() == f"predicted {'A' * 21}… (0.90)\ntrue Cat (0.001)"
+    assert panel.get_title() == f"predicted {'A' * 17}… (0.90)\ntrue Cat (0.001)"
 
 
 def test_certain_mistakes_have_a_finite_loss():

@@ -7,7 +7,7 @@ import math
 from skltransfer.displays._checks import checked_count
 
 _PANEL_INCHES = 2.4
-_LONGEST_NAME = 22
+_LONGEST_NAME = 18
 
 
 def require_matplotlib(caller: str) -> None:

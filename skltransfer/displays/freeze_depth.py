@@ -13,6 +13,9 @@ from skltransfer.displays._search_results import depth_table, searched_metric
 _SPREAD = 0.24
 """How far apart the lines' points at one depth are, in all, so that their bars do not overlap."""
 
+_LETTERS_IN_A_ROW = 60
+"""More than these, with names as long as the longest, would run into each other."""
+
 
 class FreezeDepthDisplay:
     """Score and fit time of a search against freeze depth, a line for each head size.
@@ -201,7 +204,10 @@ class FreezeDepthDisplay:
             line = {"color": f"C{column}", "label": _head_name(head), **style}
             x, y, sd = (positions + offset)[tried], means[tried, column], sds[tried, column]
             bars.append(ax.errorbar(x, y, yerr=sd, **line))
-        ax.set_xticks(positions, [_depth_name(depth) for depth in self.depths])
+        names = [_depth_name(depth) for depth in self.depths]
+        crowded = len(names) * max(map(len, names)) > _LETTERS_IN_A_ROW
+        slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+        ax.set_xticks(positions, names, **slant)
         ax.set_xlim(-0.5, len(self.depths) - 0.5)
         return bars
 
