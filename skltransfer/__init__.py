@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "FeatureMapDisplay": "displays.feature_map",
     "FineTunedClassifier": "_fine_tuning",
+    "FreezeDepthDisplay": "displays.freeze_depth",
     "PretrainedFeatureExtractor": "_feature_extractor",
+    "SaliencyDisplay": "displays.saliency",
+    "TopLossesDisplay": "displays.top_losses",
+    "TrainingCurveDisplay": "displays.training_curve",
     "cache_info": "_caching",
     "clear_cache": "_caching",
     "freeze_points": "_catalogue",
@@ -37,6 +42,11 @@ if TYPE_CHECKING:
     from skltransfer._loading import load as load
     from skltransfer._precomputing import precompute as precompute
     from skltransfer.backbones._registry import register_backbone as register_backbone
+    from skltransfer.displays.feature_map import FeatureMapDisplay as FeatureMapDisplay
+    from skltransfer.displays.freeze_depth import FreezeDepthDisplay as FreezeDepthDisplay
+    from skltransfer.displays.saliency import SaliencyDisplay as SaliencyDisplay
+    from skltransfer.displays.top_losses import TopLossesDisplay as TopLossesDisplay
+    from skltransfer.displays.training_curve import TrainingCurveDisplay as TrainingCurveDisplay
     from skltransfer.inputs.folders import images_from_folder as images_from_folder
 
 

@@ -165,3 +165,15 @@ def make(tiny):
         return FineTunedClassifier(tiny, **{**given, **settings})
 
     return classifier
+
+
+@pytest.fixture
+def closed_figures():
+    """Draw without a screen, and close what was drawn."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    yield
+    pyplot.close("all")

@@ -110,7 +110,8 @@ extractor = PretrainedFeatureExtractor(pooling="max", random_state=0)
 clone(extractor).set_params(batch_size=8, weights=None).get_params()
 repr(extractor), extractor._repr_html_(), dir(skltransfer)
 loaded = {name.partition(".")[0] for name in sys.modules}
-print(seconds, *sorted(loaded & {"tensorflow", "keras", "polars", "h5py", "openvino"}))
+heavy = {"tensorflow", "keras", "polars", "h5py", "openvino", "matplotlib"}
+print(seconds, *sorted(loaded & heavy))
 """
 
 

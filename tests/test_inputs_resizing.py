@@ -155,6 +155,16 @@ def test_pad_keeps_a_sliver_of_the_thinnest_picture():
     assert resize(np.full((1, 500, 3), 255, np.uint8), (8, 8), "pad").max() == 255
 
 
+@pytest.mark.parametrize("source", [(3, 1000), (100, 333), (333, 100), (64, 65), (1, 1), (40, 64)])
+def test_within_keeps_proportions_fills_all_of_its_result_and_enlarges_nothing(source):
+    image = np.full((*source, 3), 200, np.uint8)
+    shown = resize(image, (64, 64), "within")
+    np.testing.assert_allclose(shown, 200, atol=1e-4)
+    share = min(1, 64 / max(source))
+    assert shown.shape[:2] == tuple(max(1, round(side * share)) for side in source)
+    np.testing.assert_array_equal(shown, decode(image, PixelRule((64, 64), "within"), 0))
+
+
 @pytest.mark.parametrize("how", ["stretch", "crop", "pad"])
 def test_a_uniform_picture_stays_uniform(how):
     grey = np.full((37, 37, 3), 200, np.uint8)

@@ -49,16 +49,18 @@ def resize(image: np.ndarray, size: tuple[int, int], how: str = "stretch") -> np
         Grey is repeated to three channels.
     size : tuple of two int
         Height and width wanted.
-    how : {"stretch", "crop", "pad"}, default="stretch"
+    how : {"stretch", "crop", "pad", "within"}, default="stretch"
         ``"stretch"`` ignores the aspect ratio. ``"crop"`` uses the largest central box of the
         wanted aspect ratio, with its exact, fractional edges. ``"pad"`` fits the whole picture
         in the middle and fills the rest with black (0); its height and width are rounded to
-        whole pixels, and an odd pixel of padding goes to the bottom or right.
+        whole pixels, and an odd pixel of padding goes to the bottom or right. ``"within"``, for
+        people to look at, reduces a larger picture until it fits, and leaves a smaller one alone.
 
     Returns
     -------
     ndarray of shape (size[0], size[1], 3), dtype float32
-        C-contiguous. A view of `image` where it already is that.
+        C-contiguous. A view of `image` where it already is that. With ``"within"`` it may be
+        smaller.
     """
     return resize_rows(lambda top, bottom: image[top:bottom], image.shape[:2], size, how)
 
@@ -84,6 +86,8 @@ def resize_rows(
     ndarray of shape (size[0], size[1], 3), dtype float32
         C-contiguous. What `rows` gave where it already is that.
     """
+    if how == "within":
+        size, how = place(source, size, how).inner, "stretch"
     if tuple(source) == tuple(size):
         return _as_float_rgb(rows(0, source[0]))
     box, (top, left), (height, width) = place(source, size, how)
@@ -127,6 +131,9 @@ def place(source: tuple[int, int], size: tuple[int, int], how: str) -> Placement
     if how == "pad":
         height, width = inner = _fitted_size(source, size)
         return Placement(whole, ((size[0] - height) // 2, (size[1] - width) // 2), inner)
+    if how == "within":
+        fits = source[0] <= size[0] and source[1] <= size[1]
+        return Placement(whole, (0, 0), tuple(source) if fits else _fitted_size(source, size))
     if how != "stretch":
         raise ValueError(f"resize={how!r} is not one of 'stretch', 'crop' and 'pad'.")
     return Placement(whole, (0, 0), tuple(size))

@@ -1,0 +1,105 @@
+"""Where in an estimator its network is, what X has become there, and what follows."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skltransfer._base import BackboneEstimator
+from skltransfer.displays._checks import unwrapped
+
+
+@dataclass(frozen=True)
+class BackboneStep:
+    """The step of an estimator that runs a network.
+
+    Attributes
+    ----------
+    step : PretrainedFeatureExtractor or FineTunedClassifier
+        Fitted.
+    X : array-like
+        What that step is given.
+    tail : Pipeline or None
+        The steps behind it; None where there are none.
+    """
+
+    step: BackboneEstimator
+    X: Any
+    tail: Pipeline | None
+
+
+def backbone_step(estimator, X, caller: str) -> BackboneStep:
+    """Find the network in a fitted estimator, a pipeline, or the best estimator of a search.
+
+    Raises
+    ------
+    TypeError
+        When there is none, or within something else than a pipeline.
+    """
+    check_is_fitted(estimator)
+    found = unwrapped(estimator)
+    steps = [step for _, step in found.steps] if isinstance(found, Pipeline) else [found]
+    at = next((i for i, step in enumerate(steps) if isinstance(step, BackboneEstimator)), None)
+    if at is None:
+        raise TypeError(
+            f"{caller} looks into a FineTunedClassifier or a PretrainedFeatureExtractor, alone, as "
+            f"a step of a Pipeline or as the best estimator of a search. {type(found).__name__} "
+            "is none of these and has no such step."
+        )
+    seen = found[:at].transform(X) if at else X
+    return BackboneStep(steps[at], seen, found[at + 1 :] if steps[at + 1 :] else None)
+
+
+@contextmanager
+def without_names():
+    """Let steps that were fitted on named columns take arrays of the same columns."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+        yield
+
+
+def linear_weights(tail: Pipeline, features: np.ndarray) -> np.ndarray:
+    """Slopes of a decision function that is linear in the features, found by trying it.
+
+    Parameters
+    ----------
+    tail : Pipeline
+        Fitted; from features to a ``decision_function``.
+    features : ndarray of shape (n, n_features)
+        Where it is looked at.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_features, n_classes)
+        For two classes the slopes of the second and their negatives.
+
+    Raises
+    ------
+    ValueError
+        When the function is not linear.
+    """
+    centre = features.mean(axis=0, dtype=np.float64)
+    width = np.abs(centre).max() or 1.0
+    rng = np.random.default_rng(0)
+    elsewhere = centre + width * rng.standard_normal((8, len(centre)))
+    probes = np.vstack([centre[None], centre + width * np.eye(len(centre)), elsewhere, features])
+    with without_names():
+        scores = np.asarray(tail.decision_function(probes), np.float64)
+    scores = np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
+    changes = scores[1:] - scores[0]
+    slopes = changes[: len(centre)] / width
+    foretold = (probes[len(centre) + 1 :] - centre) @ slopes
+    if not np.allclose(changes[len(centre) :], foretold, rtol=1e-4, atol=1e-4 * np.ptp(changes)):
+        raise ValueError(
+            f"The steps behind the PretrainedFeatureExtractor, up to {type(tail[-1]).__name__}, "
+            "are not linear in the features, so that no weight of a feature map says what speaks "
+            "for a class. Supported are linear steps such as StandardScaler and PCA with a linear "
+            "classifier such as LogisticRegression, and any FineTunedClassifier."
+        )
+    return slopes

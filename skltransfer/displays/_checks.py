@@ -1,0 +1,58 @@
+"""What displays ask of estimators and of parameters, and what they say if not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+
+def unwrapped(estimator):
+    """The estimator itself; of a fitted search the best one."""
+    if hasattr(estimator, "cv_results_") and not hasattr(estimator, "best_estimator_"):
+        raise ValueError(
+            f"This {type(estimator).__name__} was fitted with refit={estimator.refit!r} and keeps "
+            "no estimator to look into. Fit it with refit=True, or pass a fitted estimator."
+        )
+    return getattr(estimator, "best_estimator_", estimator)
+
+
+def last_of(estimator):
+    """The fitted estimator; the best one of a search, and the last step of a pipeline."""
+    check_is_fitted(estimator)
+    found = unwrapped(estimator)
+    return found[-1] if isinstance(found, Pipeline) else found
+
+
+def checked_count(name: str, value, smallest: int) -> int:
+    """`value` if it is an int of at least `smallest`."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < smallest:
+        raise ValueError(f"{name}={value!r} must be an int of {smallest} or more.")
+    return int(value)
+
+
+def class_names(classes: np.ndarray, display_labels: Sequence | None) -> list[str]:
+    """What the `classes` are called in a picture: by themselves, or by `display_labels`."""
+    if display_labels is None:
+        return [str(label) for label in classes]
+    if len(display_labels) != len(classes):
+        raise ValueError(
+            f"display_labels has {len(display_labels)} names, but there are {len(classes)} "
+            f"classes: {classes.tolist()}. Give one name for each, in this order."
+        )
+    return [str(name) for name in display_labels]
+
+
+def positions_among(labels, classes: np.ndarray, name: str, advice: str) -> np.ndarray:
+    """Position of each label among the `classes`; `name` is the parameter that they came in."""
+    place = {label: index for index, label in enumerate(classes.tolist())}
+    unknown = sorted({str(label) for label in labels if label not in place})
+    if unknown:
+        raise ValueError(
+            f"{name} holds {', '.join(unknown)}, which is not among the classes "
+            f"{classes.tolist()}. {advice}"
+        )
+    return np.array([place[label] for label in labels], dtype=np.intp)

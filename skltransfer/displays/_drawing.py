@@ -1,0 +1,81 @@
+"""What all displays draw on: axes, panels within axes, and rows of panels with pictures."""
+
+from __future__ import annotations
+
+import math
+
+from skltransfer.displays._checks import checked_count
+
+_PANEL_INCHES = 2.4
+_LONGEST_NAME = 18
+
+
+def require_matplotlib(caller: str) -> None:
+    """Say how to install matplotlib where it is missing, before anything is computed."""
+    try:
+        import matplotlib.pyplot  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"{caller} draws with matplotlib, which cannot be imported. Install it with "
+            "pip install 'skltransfer[plot]'."
+        ) from error
+
+
+def axes_or_new(ax, caller: str, size: tuple[float, float] | None = None):
+    """`ax`, or the only axes of a new figure of `size` (width, height) in inches."""
+    require_matplotlib(caller)
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        return plt.figure(figsize=size, layout="constrained").add_subplot()
+    if not hasattr(ax, "get_subplotspec"):
+        raise TypeError(
+            f"ax={ax!r} is not one matplotlib Axes. Pass one, such as figure.add_subplot(); the "
+            "display puts its panels inside it."
+        )
+    return ax
+
+
+def panels_in(ax, n_rows: int, n_columns: int, **options) -> list:
+    """Axes in a grid in the place of `ax`, which stays as their empty frame; row by row."""
+    ax.set_axis_off()
+    spec = ax.get_subplotspec()
+    if spec is None:  # axes that were put at a place by hand
+        left, bottom, right, top = ax.get_position().extents
+        place = {"left": left, "bottom": bottom, "right": right, "top": top}
+        grid = ax.figure.add_gridspec(n_rows, n_columns, **place, **options)
+    else:
+        grid = spec.subgridspec(n_rows, n_columns, **options)
+    return [ax.figure.add_subplot(cell) for cell in grid]
+
+
+def styled(defaults: dict, wanted: dict | None, artist: type) -> dict:
+    """The `defaults` for an artist, overruled by what is `wanted`, also by short names ("lw")."""
+    from matplotlib.cbook import normalize_kwargs
+
+    return {**normalize_kwargs(defaults, artist), **normalize_kwargs(wanted or {}, artist)}
+
+
+def picture_grid(ax, caller: str, n_pictures: int, n_columns: int | None, title_lines: int):
+    """`ax` or a new one, and a panel without ticks for each picture; about square by default."""
+    if n_columns is None:
+        n_columns = math.ceil(math.sqrt(n_pictures))
+    across = min(n_pictures, checked_count("n_columns", n_columns, 1))
+    down = math.ceil(n_pictures / across)
+    size = (_PANEL_INCHES * across, (_PANEL_INCHES + 0.2 * title_lines) * down)
+    ax = axes_or_new(ax, caller, size)
+    panels = panels_in(ax, down, across)
+    for panel in panels:
+        panel.set_axis_off()
+        panel.set_anchor("N")  # titles of a row at one height, whatever the shapes of pictures
+    return ax, panels[:n_pictures]
+
+
+def probability_text(probability: float) -> str:
+    """Two decimals, or the first digit that counts."""
+    return f"{probability:.2f}" if probability >= 0.01 else f"{probability:.1g}"
+
+
+def shortened(name: str) -> str:
+    """A name that fits above a panel."""
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"

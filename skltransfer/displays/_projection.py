@@ -1,0 +1,102 @@
+"""Features of pictures, their projection to a plane, and a choice of pictures that fit in it."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline
+
+from skltransfer._fine_tuning import FineTunedClassifier
+from skltransfer.displays._backbone_steps import backbone_step
+from skltransfer.displays._checks import unwrapped
+from skltransfer.network.fitting import logits_of
+
+_ROWS_TOGETHER = 256
+
+
+def features_of(estimator, X, caller: str) -> np.ndarray:
+    """What the last classifier is given, or what the last transformer gives.
+
+    Of a FineTunedClassifier these are the pooled features that its head sees, standardised.
+    """
+    found = backbone_step(estimator, X, caller)
+    if isinstance(found.step, FineTunedClassifier):
+        return _pooled_features(found.step, found.X)
+    whole = unwrapped(estimator)
+    if isinstance(whole, Pipeline) and not hasattr(whole[-1], "transform"):
+        whole = whole[:-1]
+    return np.asarray(whole.transform(X), np.float64)
+
+
+def projected(features: np.ndarray, projection, random_state) -> tuple[np.ndarray, list[str]]:
+    """Positions (n, 2) of rows of features, and names of the two axes."""
+    if isinstance(projection, str) and projection == "pca":
+        pca = PCA(2, svd_solver="full")  # exact, with signs that the data decide
+        positions = _fitted(pca, features)
+        shares = pca.explained_variance_ratio_
+        return positions, [
+            f"{which} principal component ({share:.0%} of the variance)"
+            for which, share in zip(("first", "second"), shares, strict=True)
+        ]
+    if not hasattr(projection, "fit_transform"):
+        raise ValueError(
+            f"projection={projection!r} must be 'pca' or a scikit-learn transformer to two "
+            "components, such as sklearn.manifold.TSNE()."
+        )
+    transformer = clone(projection)
+    if random_state is not None and "random_state" in transformer.get_params():
+        transformer.set_params(random_state=random_state)
+    name = type(projection).__name__
+    return _fitted(transformer, features), [f"{name} 1", f"{name} 2"]
+
+
+def spread_out(positions: np.ndarray, n_wanted: int, spacing: float, rng) -> np.ndarray:
+    """Rows at random, `spacing` apart, as a share of the width or the height of all.
+
+    Returns
+    -------
+    ndarray of int, shape (n_wanted or fewer,)
+        Fewer where no other row is so far from those that were chosen.
+    """
+    extent = np.ptp(positions, axis=0)
+    places = positions / np.where(extent > 0, extent, 1)
+    chosen: list[int] = []
+    for row in rng.permutation(len(places)):
+        if len(chosen) == n_wanted:
+            break
+        apart = np.abs(places[chosen] - places[row]).max(axis=1)
+        if not len(apart) or apart.min() >= spacing:
+            chosen.append(int(row))
+    return np.array(chosen, dtype=np.intp)
+
+
+def _pooled_features(classifier: FineTunedClassifier, X) -> np.ndarray:
+    source, state = classifier._reading.source(classifier, X), classifier._state
+    blocks = []
+    for first in range(0, len(source), _ROWS_TOGETHER):
+        rows = np.arange(first, min(first + _ROWS_TOGETHER, len(source)))
+        activations, failures = classifier._activations_to_predict(source.take(rows))
+        block = logits_of(classifier._program(), state, activations)[1]
+        block[list(failures)] = np.nan
+        blocks.append(block)
+    mean, scale = state.standardizer
+    return ((np.concatenate(blocks) - mean) / scale).astype(np.float64)
+
+
+def _fitted(transformer, features: np.ndarray) -> np.ndarray:
+    """Positions of the rows; those of unreadable pictures, whose features are NaN, stay NaN."""
+    read = ~np.isnan(features).any(axis=1)
+    if read.sum() < 2:
+        raise ValueError(
+            f"A projection needs two or more pictures, but X holds {read.sum()} that could be read."
+        )
+    found = np.asarray(transformer.fit_transform(features[read]), np.float64)
+    if found.ndim != 2 or found.shape[1] != 2:
+        raise ValueError(
+            f"projection={transformer!r} gives an array of shape {found.shape}, and a plane has "
+            "two components. Set n_components=2."
+        )
+    positions = np.full((len(features), 2), np.nan)
+    positions[read] = found
+    return positions

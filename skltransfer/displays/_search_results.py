@@ -1,0 +1,143 @@
+"""The results of a search as a table of freeze depths and head sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from skltransfer._head_parameters import checked_units
+
+_DEPTH, _UNITS = "freeze_depth", "head_units"
+
+
+@dataclass(frozen=True)
+class DepthTable:
+    """Scores and times by freeze depth (rows) and head (columns); NaN where nothing was tried.
+
+    Attributes
+    ----------
+    depths : list of str, int or float
+        In the order of `depth_order`.
+    heads : list of tuple of int
+        Widths of hidden layers.
+    scores, score_sds, times, time_sds : ndarray of float64, shape (n_depths, n_heads)
+        Mean and standard deviation over the folds.
+    """
+
+    depths: list
+    heads: list[tuple[int, ...]]
+    scores: np.ndarray
+    score_sds: np.ndarray
+    times: np.ndarray
+    time_sds: np.ndarray
+
+
+def depth_table(search, metric: str) -> DepthTable:
+    """The best candidate of each freeze depth and head, by the mean of `metric`.
+
+    Of a halving search only the last round that a depth and head came to counts, for rounds have
+    unequal numbers of rows.
+    """
+    results = search.cv_results_
+    places = _places(search, results["params"])
+    depths = sorted({depth for depth, _ in places}, key=_depth_key(places))
+    heads = sorted({head for _, head in places}, key=lambda head: (len(head), head))
+    best = _best_rows(places, results, metric)
+    columns = (f"mean_test_{metric}", f"std_test_{metric}", "mean_fit_time", "std_fit_time")
+    tables = [np.full((len(depths), len(heads)), np.nan) for _ in columns]
+    for (depth, head), row in best.items():
+        for table, column in zip(tables, columns, strict=True):
+            table[depths.index(depth), heads.index(head)] = results[column][row]
+    return DepthTable(depths, heads, *tables)
+
+
+def depth_order(depth) -> tuple:
+    """Where a depth stands: "all", then -1, -2, ..., then names, fractions and counts, down to 0.
+
+    Names stay in the order they came in.
+    """
+    if isinstance(depth, str):
+        return (0, 0.0) if depth == "all" else (2, 0.0)
+    if depth < 0:
+        return (1, -float(depth))
+    return (3, -float(depth)) if isinstance(depth, Real) and 0 < depth < 1 else (4, -float(depth))
+
+
+def searched_metric(search, metric: str | None) -> str:
+    """The name under which ``cv_results_`` holds the scores that are wanted."""
+    names = [key.removeprefix("mean_test_") for key in search.cv_results_ if _is_score(key)]
+    if metric is None and len(names) > 1 and isinstance(search.refit, str):
+        return search.refit
+    if metric is None and len(names) == 1:
+        return names[0]
+    if metric not in names:
+        raise ValueError(
+            f"metric={metric!r} does not say which score of the search to draw; it holds "
+            f"{', '.join(map(repr, names))}. Pass one of these as metric."
+        )
+    return metric
+
+
+def _is_score(key: str) -> bool:
+    return key.startswith("mean_test_")
+
+
+def _places(search, candidates: Sequence[dict]) -> list[tuple[Any, tuple[int, ...]]]:
+    """Freeze depth and head of every candidate, those of the estimator where it names none."""
+    name = _depth_parameter(candidates)
+    units_name = name.removesuffix(_DEPTH) + _UNITS
+    given = search.estimator.get_params()
+    return [
+        (
+            _plain(candidate.get(name, given.get(name))),
+            checked_units(candidate.get(units_name, given.get(units_name, ()))),
+        )
+        for candidate in candidates
+    ]
+
+
+def _depth_parameter(candidates: Sequence[dict]) -> str:
+    names = sorted({name for candidate in candidates for name in candidate})
+    found = [name for name in names if name == _DEPTH or name.endswith(f"__{_DEPTH}")]
+    if not found:
+        raise ValueError(
+            f"The search tried no freeze depths: its parameters are {', '.join(names)}. Search "
+            "over freeze_depth of a FineTunedClassifier, as in {'freeze_depth': ['all', -1, -2]}, "
+            "or 'step__freeze_depth' where it is a step of a pipeline."
+        )
+    if len(found) > 1:
+        raise ValueError(
+            f"The search varies {' and '.join(found)}, and one axis shows one of them. Search "
+            "over one of them at a time."
+        )
+    return found[0]
+
+
+def _plain(depth):
+    """A depth as a Python number, so that equal ones are one, wherever they were drawn."""
+    if isinstance(depth, Integral):
+        return int(depth)
+    return float(depth) if isinstance(depth, Real) else depth
+
+
+def _depth_key(places: list):
+    came = {depth: index for index, (depth, _) in reversed(list(enumerate(places)))}
+    return lambda depth: (depth_order(depth), came[depth])
+
+
+def _best_rows(places: list, results: dict, metric: str) -> dict[tuple, int]:
+    """For each depth and head the row of its best candidate; failed ones do not count."""
+    scores = np.asarray(results[f"mean_test_{metric}"], np.float64)
+    rounds = np.asarray(results.get("iter", np.zeros(len(scores))))
+    best: dict[tuple, int] = {}
+    for row, place in enumerate(places):
+        if np.isnan(scores[row]):
+            continue
+        other = best.get(place)
+        if other is None or (rounds[row], scores[row]) > (rounds[other], scores[other]):
+            best[place] = row
+    return best

@@ -1,0 +1,243 @@
+"""Pictures as points of a plane, the near of which look alike to a network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from skltransfer.displays._checks import checked_count, class_names
+from skltransfer.displays._drawing import axes_or_new, require_matplotlib, shortened, styled
+from skltransfer.displays._pictures import Album
+from skltransfer.displays._projection import features_of, projected, spread_out
+
+_SHOWN_SIDE = 96
+_LARGEST_SHARE = 0.12
+"""Side of a thumbnail as a share of the axes' height."""
+
+_SHARE_OF_ALL = 0.6
+"""Side of a thumbnail times the square root of their number: they cover a third at most."""
+
+
+class FeatureMapDisplay:
+    """Features of pictures, projected to a plane, with some of the pictures beside their points.
+
+    Make it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
+
+    Parameters
+    ----------
+    positions : ndarray of float64, shape (n_samples, 2)
+        Where the pictures lie; rows of NaN are not drawn.
+    thumbnails : list of ndarray of shape (h, w, 3), dtype uint8
+        Small pictures, in their own proportions.
+    thumbnail_rows : ndarray of int, shape (n_thumbnails,)
+        Their rows among `positions`.
+    codes : ndarray of int, shape (n_samples,), or None, default=None
+        Class of each picture, as a position among `names`; None: one colour for all.
+    names : sequence of str, default=()
+        Names of the classes.
+    axis_names : sequence of two str, default=("", "")
+        What the axes show.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        The axes.
+    points_ : list of matplotlib.collections.PathCollection
+        The points, class by class.
+    thumbnail_boxes_ : list of matplotlib.offsetbox.AnnotationBbox
+        The small pictures.
+    figure_ : matplotlib.figure.Figure
+        The figure of the axes.
+
+    See Also
+    --------
+    PretrainedFeatureExtractor : Computes the features.
+
+    Examples
+    --------
+    With photographs in class folders:
+
+    .. code-block:: python
+
+        extractor = PretrainedFeatureExtractor().fit(photos.data)
+        FeatureMapDisplay.from_estimator(
+            extractor, photos.data, photos.target, display_labels=photos.target_names
+        )
+    """
+
+    def __init__(
+        self,
+        *,
+        positions: np.ndarray,
+        thumbnails: Sequence[np.ndarray],
+        thumbnail_rows: np.ndarray,
+        codes: np.ndarray | None = None,
+        names: Sequence[str] = (),
+        axis_names: Sequence[str] = ("", ""),
+    ):
+        self.positions = positions
+        self.thumbnails = thumbnails
+        self.thumbnail_rows = thumbnail_rows
+        self.codes = codes
+        self.names = names
+        self.axis_names = axis_names
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y=None,
+        *,
+        projection="pca",
+        n_thumbnails=20,
+        random_state=None,
+        display_labels=None,
+        ax=None,
+        scatter_kw=None,
+    ):
+        """Compute features, project and draw them.
+
+        Parameters
+        ----------
+        estimator : PretrainedFeatureExtractor, FineTunedClassifier, Pipeline or search
+            Fitted. Of a pipeline what its last classifier is given, or its last transformer
+            gives; of a FineTunedClassifier the standardised features that its head sees.
+        X : array-like
+            Pictures of any kind that the estimator takes, two or more; rows of numbers with
+            ``n_thumbnails=0``. Pictures that could not be read, with ``on_error="nan"``, are left
+            out.
+        y : array-like of shape (n_samples,), default=None
+            Class labels, for colours and a legend.
+        projection : "pca" or transformer, default="pca"
+            Principal components, or a scikit-learn transformer to two components, which is
+            cloned, such as ``TSNE()``.
+        n_thumbnails : int, default=20
+            How many pictures to show, at most: none are put on top of each other. 0 shows none.
+        random_state : int, RandomState instance or None, default=None
+            Decides which pictures are shown, and is handed to a `projection` that has such a
+            parameter. Pass an int for the same map in every call.
+        display_labels : sequence of str, default=None
+            Names of the classes in the order of the sorted labels of `y`; None uses the labels.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        scatter_kw : dict, default=None
+            Keywords for ``Axes.scatter``.
+
+        Returns
+        -------
+        FeatureMapDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        TypeError
+            When the estimator holds no network of this package.
+        ValueError
+            When `projection` is none or gives other than two components, `y` does not fit, fewer
+            than two pictures can be read, or a parameter is refused.
+        """
+        caller = f"{cls.__name__}.from_estimator"
+        require_matplotlib(caller)
+        n_thumbnails = checked_count("n_thumbnails", n_thumbnails, 0)
+        rng = check_random_state(random_state)
+        album = Album.as_read_by(estimator, X) if n_thumbnails else None
+        codes, names = _coded(X, y, display_labels)
+        features = features_of(estimator, X, caller)
+        positions, axis_names = projected(features, projection, random_state)
+        read = np.flatnonzero(~np.isnan(positions[:, 0]))
+        chosen = read[spread_out(positions[read], n_thumbnails, _share(n_thumbnails), rng)]
+        return cls(
+            positions=positions,
+            thumbnails=album.shown(chosen, _SHOWN_SIDE) if album else [],
+            thumbnail_rows=chosen,
+            codes=codes,
+            names=names,
+            axis_names=axis_names,
+        ).plot(ax, scatter_kw=scatter_kw)
+
+    def plot(self, ax=None, *, scatter_kw=None):
+        """Draw points, thumbnails and a legend.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        scatter_kw : dict, default=None
+            Keywords for ``Axes.scatter``.
+
+        Returns
+        -------
+        FeatureMapDisplay
+            The display itself.
+        """
+        self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", (8.0, 6.4))
+        self.figure_ = self.ax_.figure
+        colours = _colours(len(self.names))
+        self.points_ = self._scatter(colours, scatter_kw)
+        self.ax_.margins(0.08)
+        self.ax_.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1], xticks=[], yticks=[])
+        self.thumbnail_boxes_ = self._draw_thumbnails(colours)
+        if self.codes is not None:
+            columns = math.ceil(len(self.names) / 24)
+            self.ax_.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), ncols=columns)
+        return self
+
+    def _scatter(self, colours: list, scatter_kw: dict | None) -> list:
+        from matplotlib.collections import PathCollection
+
+        style = styled({"s": 14, "linewidths": 0}, scatter_kw, PathCollection)
+        if self.codes is None:
+            return [self.ax_.scatter(*self.positions.T, **{"color": "C0", **style})]
+        return [
+            self.ax_.scatter(
+                *self.positions[self.codes == code].T,
+                **{"color": colours[code], "label": shortened(name), **style},
+            )
+            for code, name in enumerate(self.names)
+        ]
+
+    def _draw_thumbnails(self, colours: list) -> list:
+        """Pictures centred on their points, framed in the colour of their class."""
+        from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
+        box = self.ax_.get_window_extent()
+        side = _share(len(self.thumbnails)) * min(box.width, box.height) * 72 / self.figure_.dpi
+        boxes = []
+        for row, picture in zip(self.thumbnail_rows, self.thumbnails, strict=True):
+            image = OffsetImage(picture, zoom=0.85 * side / max(picture.shape[:2]))
+            colour = "0.4" if self.codes is None else colours[self.codes[row]]
+            frame = {"edgecolor": colour, "linewidth": 1.5}
+            mark = AnnotationBbox(image, self.positions[row], pad=0.1, bboxprops=frame)
+            boxes.append(self.ax_.add_artist(mark))
+        return boxes
+
+
+def _coded(X, y, display_labels) -> tuple[np.ndarray | None, list[str]]:
+    """Classes of the pictures as numbers, and their names."""
+    if y is None:
+        return None, []
+    check_consistent_length(X, y)
+    y = column_or_1d(y)
+    check_classification_targets(y)
+    classes, codes = np.unique(y, return_inverse=True)
+    return codes, class_names(classes, display_labels)
+
+
+def _share(n_thumbnails: int) -> float:
+    """Side of a thumbnail as a share of the axes."""
+    return min(_LARGEST_SHARE, _SHARE_OF_ALL / math.sqrt(max(n_thumbnails, 1)))
+
+
+def _colours(n_classes: int) -> list:
+    """Colours that can be told apart as far as their number allows."""
+    import matplotlib
+
+    if n_classes <= 20:
+        return list(matplotlib.colormaps["tab10" if n_classes <= 10 else "tab20"].colors)
+    return list(matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, n_classes)))

@@ -1,0 +1,220 @@
+"""What freezing more or less of a network brings and costs, after a search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skltransfer.displays._drawing import axes_or_new, panels_in, styled
+from skltransfer.displays._search_results import depth_table, searched_metric
+
+_SPREAD = 0.24
+"""How far apart the lines' points at one depth are, in all, so that their bars do not overlap."""
+
+_LETTERS_IN_A_ROW = 60
+"""More than these, with names as long as the longest, would run into each other."""
+
+
+class FreezeDepthDisplay:
+    """Score and fit time of a search against freeze depth, a line for each head size.
+
+    Make it with :meth:`from_estimator` (or `from_search`, the same), which draws at once; `plot`
+    draws the same data again.
+
+    Parameters
+    ----------
+    depths : sequence of str, int or float
+        Values of `freeze_depth`, from left to right.
+    heads : sequence of tuple of int
+        Values of `head_units`, one line each.
+    scores, score_sds : ndarray of float64, shape (n_depths, n_heads)
+        Mean score and its standard deviation over the folds; NaN where nothing was tried.
+    times, time_sds : ndarray of float64, shape (n_depths, n_heads)
+        The same of the seconds of one fit.
+    metric : str, default="score"
+        Name of the score, for the axis.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Frame of both panels.
+    score_ax_, time_ax_ : matplotlib.axes.Axes
+        The upper panel, with the scores, and the lower one, with the times.
+    score_bars_, time_bars_ : list of matplotlib.container.ErrorbarContainer
+        The lines, one for each of `heads`.
+    figure_ : matplotlib.figure.Figure
+        The figure of the axes.
+
+    See Also
+    --------
+    freeze_points : What each depth freezes.
+    sklearn.model_selection.GridSearchCV : The usual search.
+
+    Notes
+    -----
+    Other parameters of the search are optimised over: a point is the candidate with the best mean
+    score among those of its depth and head, and the time is that candidate's. Of a halving search
+    it is the best of the last round that depth and head came to, so that points may rest on
+    unequal numbers of rows.
+
+    Times are those of the fits alone. Frozen layers run once for each picture of a whole search,
+    and the fits that come first pay for it; ``precompute`` does it before the search.
+
+    Examples
+    --------
+    With photographs in class folders:
+
+    .. code-block:: python
+
+        grid = {"freeze_depth": ["all", -1, -2], "head_units": [(), (64,)]}
+        search = GridSearchCV(FineTunedClassifier(random_state=0), grid, cv=5)
+        search.fit(photos.data, photos.target)
+        FreezeDepthDisplay.from_estimator(search).figure_.savefig("freeze_depth.png")
+    """
+
+    def __init__(
+        self,
+        *,
+        depths: Sequence,
+        heads: Sequence[tuple[int, ...]],
+        scores: np.ndarray,
+        score_sds: np.ndarray,
+        times: np.ndarray,
+        time_sds: np.ndarray,
+        metric: str = "score",
+    ):
+        self.depths = depths
+        self.heads = heads
+        self.scores = scores
+        self.score_sds = score_sds
+        self.times = times
+        self.time_sds = time_sds
+        self.metric = metric
+
+    @classmethod
+    def from_estimator(cls, search, *, metric=None, ax=None, line_kw=None):
+        """Draw a fitted search.
+
+        Parameters
+        ----------
+        search : GridSearchCV, RandomizedSearchCV or a halving search
+            Fitted, over `freeze_depth` and possibly `head_units` of a FineTunedClassifier, which
+            may be a step of a pipeline (``"classifier__freeze_depth"``).
+        metric : str, default=None
+            Which score of a search with several. None takes the one that `refit` names.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        line_kw : dict, default=None
+            Keywords for ``Axes.errorbar``.
+
+        Returns
+        -------
+        FreezeDepthDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        TypeError
+            When `search` is no search.
+        ValueError
+            When the search tried no freeze depths, or several steps' at once; when all fits
+            failed; when `metric` names no score of the search, or none is given and there are
+            several.
+        """
+        if not hasattr(search, "estimator") or not hasattr(search, "refit"):
+            raise TypeError(
+                f"{cls.__name__} draws a fitted search, such as GridSearchCV over freeze_depth, "
+                f"and not a {type(search).__name__}."
+            )
+        check_is_fitted(search, "cv_results_")
+        chosen = searched_metric(search, metric)
+        table = depth_table(search, chosen)
+        if np.isnan(table.scores).all():
+            raise ValueError(
+                f"All scores of {chosen!r} are NaN, so there is nothing to draw: the fits or the "
+                "scorer failed. GridSearchCV(..., error_score='raise') shows why."
+            )
+        scored_by = search.scoring if isinstance(search.scoring, str) else "score"
+        name = scored_by if chosen == "score" else chosen
+        return cls(**vars(table), metric=name).plot(ax, line_kw=line_kw)
+
+    @classmethod
+    def from_search(cls, search, *, metric=None, ax=None, line_kw=None):
+        """Draw a fitted search; another name of :meth:`from_estimator`.
+
+        Parameters
+        ----------
+        search : GridSearchCV, RandomizedSearchCV or a halving search
+            Fitted.
+        metric : str, default=None
+            Which score of a search with several.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        line_kw : dict, default=None
+            Keywords for ``Axes.errorbar``.
+
+        Returns
+        -------
+        FreezeDepthDisplay
+            The display, drawn.
+        """
+        return cls.from_estimator(search, metric=metric, ax=ax, line_kw=line_kw)
+
+    def plot(self, ax=None, *, line_kw=None):
+        """Draw scores above times.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure. It becomes the empty frame of two panels.
+        line_kw : dict, default=None
+            Keywords for ``Axes.errorbar``.
+
+        Returns
+        -------
+        FreezeDepthDisplay
+            The display itself.
+        """
+        self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", (6.4, 5.6))
+        self.figure_ = self.ax_.figure
+        self.score_ax_, self.time_ax_ = panels_in(self.ax_, 2, 1, height_ratios=(3, 2))
+        self.score_bars_ = self._lines(self.score_ax_, self.scores, self.score_sds, line_kw)
+        self.time_bars_ = self._lines(self.time_ax_, self.times, self.time_sds, line_kw)
+        self.score_ax_.set_ylabel(f"{self.metric.replace('_', ' ')} (mean ± sd)")
+        self.score_ax_.tick_params(labelbottom=False)
+        self.time_ax_.set_ylabel("seconds of a fit")
+        self.time_ax_.set_ylim(bottom=0)
+        self.time_ax_.set_xlabel("freeze_depth")
+        self.score_ax_.legend(title="head_units", loc="best")
+        return self
+
+    def _lines(self, ax, means: np.ndarray, sds: np.ndarray, line_kw: dict | None) -> list:
+        """A line with bars of one standard deviation for each head."""
+        from matplotlib.lines import Line2D
+
+        positions = np.arange(len(self.depths))
+        n_heads = len(self.heads)
+        offsets = np.linspace(-_SPREAD, _SPREAD, n_heads) / 2 if n_heads > 1 else [0.0]
+        style = styled({"marker": "o", "capsize": 3}, line_kw, Line2D)
+        bars = []
+        for column, (head, offset) in enumerate(zip(self.heads, offsets, strict=True)):
+            tried = ~np.isnan(means[:, column])
+            line = {"color": f"C{column}", "label": _head_name(head), **style}
+            x, y, sd = (positions + offset)[tried], means[tried, column], sds[tried, column]
+            bars.append(ax.errorbar(x, y, yerr=sd, **line))
+        names = [_depth_name(depth) for depth in self.depths]
+        crowded = len(names) * max(map(len, names)) > _LETTERS_IN_A_ROW
+        slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+        ax.set_xticks(positions, names, **slant)
+        ax.set_xlim(-0.5, len(self.depths) - 0.5)
+        return bars
+
+
+def _head_name(head: tuple[int, ...]) -> str:
+    return ", ".join(map(str, head)) or "() linear"
+
+
+def _depth_name(depth) -> str:
+    return f"{depth:.3g}" if isinstance(depth, float) else str(depth)

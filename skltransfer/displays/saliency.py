@@ -1,0 +1,209 @@
+"""Where in a picture a classifier sees a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from skltransfer.displays._backbone_steps import backbone_step
+from skltransfer.displays._checks import class_names, positions_among, unwrapped
+from skltransfer.displays._drawing import (
+    picture_grid,
+    probability_text,
+    require_matplotlib,
+    shortened,
+    styled,
+)
+from skltransfer.displays._heat_maps import heat_maps, look_at, require_maps
+
+
+class SaliencyDisplay:
+    """Heat maps over pictures: which places speak for a class (Grad-CAM [1]_).
+
+    The last feature map before pooling is summed up over its channels, each weighted by the mean
+    gradient of the class's logit; what speaks against the class is left out. The map is coarse (7
+    x 7 places in EfficientNet-Lite0 at 224 pixels) and is enlarged bilinearly.
+
+    Make it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
+
+    Parameters
+    ----------
+    pictures : ndarray of uint8, shape (n_pictures, height, width, 3)
+        The pictures as the network sees them: at its input size, stretched, cropped or padded.
+    heat_maps : ndarray of float32, shape (n_pictures, height, width)
+        Heat at every pixel, not negative, in parts of the class's logit. A map of zeros: nothing
+        in the picture speaks for the class.
+    names : list of str
+        Name of the class that each map is for.
+    probabilities : ndarray of float64, shape (n_pictures,), or None, default=None
+        Probabilities of these classes.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Frame of the grid.
+    axes_ : list of matplotlib.axes.Axes
+        A panel for each picture.
+    heat_images_ : list of matplotlib.image.AxesImage
+        The heat, drawn over the pictures.
+    figure_ : matplotlib.figure.Figure
+        The figure of the axes.
+
+    See Also
+    --------
+    TopLossesDisplay : The pictures that are worth a look.
+
+    Notes
+    -----
+    Of a pipeline of a PretrainedFeatureExtractor (``pooling="avg"``, one layer), linear steps and
+    a linear classifier, the class activation map [2]_ is drawn, which Grad-CAM is the same as
+    there: the weights of the channels are the slopes of the decision function. ``tta`` plays no
+    part.
+
+    References
+    ----------
+    .. [1] Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+       Localization", ICCV 2017.
+    .. [2] Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016.
+
+    Examples
+    --------
+    With photographs in class folders, what each is taken for:
+
+    .. code-block:: python
+
+        SaliencyDisplay.from_estimator(classifier, photos.data[:6])
+    """
+
+    def __init__(
+        self,
+        *,
+        pictures: np.ndarray,
+        heat_maps: np.ndarray,
+        names: Sequence[str],
+        probabilities: np.ndarray | None = None,
+    ):
+        self.pictures = pictures
+        self.heat_maps = heat_maps
+        self.names = names
+        self.probabilities = probabilities
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        *,
+        target=None,
+        display_labels=None,
+        ax=None,
+        n_columns=None,
+        heat_kw=None,
+    ):
+        """Compute and draw the heat maps of some pictures.
+
+        Parameters
+        ----------
+        estimator : FineTunedClassifier, Pipeline or search
+            Fitted; a pipeline may end in a FineTunedClassifier, or begin with a
+            PretrainedFeatureExtractor and end in a linear classifier.
+        X : array-like
+            Pictures of any kind that the estimator takes; a panel is drawn for each.
+        target : label or array-like of shape (n_pictures,), default=None
+            The class to look for, one for all or one for each picture. None takes what is
+            predicted.
+        display_labels : sequence of str, default=None
+            Names of the classes in the order of ``classes_``; None uses the labels.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        n_columns : int, default=None
+            Columns of the grid; None makes it about square.
+        heat_kw : dict, default=None
+            Keywords for ``Axes.imshow`` of the heat, such as ``{"cmap": "viridis"}``.
+
+        Returns
+        -------
+        SaliencyDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        TypeError
+            When the estimator holds no network of this package, or no classifier behind it.
+        ValueError
+            When the backbone ends in no feature map, the classifier is not linear in the features
+            of an extractor, `target` is no class, or a picture cannot be read.
+        """
+        caller = f"{cls.__name__}.from_estimator"
+        require_matplotlib(caller)
+        found = backbone_step(estimator, X, caller)
+        require_maps(found)
+        classes = unwrapped(estimator).classes_
+        names = class_names(classes, display_labels)
+        seen = look_at(found)
+        targets = _targets(target, estimator, X, classes, len(seen.pictures))
+        probabilities = None
+        if hasattr(estimator, "predict_proba"):
+            probabilities = estimator.predict_proba(X)[np.arange(len(targets)), targets]
+        return cls(
+            pictures=seen.pictures,
+            heat_maps=heat_maps(found, seen, targets),
+            names=[names[i] for i in targets],
+            probabilities=probabilities,
+        ).plot(ax, n_columns=n_columns, heat_kw=heat_kw)
+
+    def plot(self, ax=None, *, n_columns=None, heat_kw=None):
+        """Draw the heat over the pictures, each from zero to its own largest value.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure. It becomes the empty frame of the panels.
+        n_columns : int, default=None
+            Columns of the grid; None makes it about square.
+        heat_kw : dict, default=None
+            Keywords for ``Axes.imshow`` of the heat, such as ``{"cmap": "viridis"}``.
+
+        Returns
+        -------
+        SaliencyDisplay
+            The display itself.
+        """
+        caller = f"{type(self).__name__}.plot"
+        self.ax_, self.axes_ = picture_grid(ax, caller, len(self.pictures), n_columns, 1)
+        self.figure_ = self.ax_.figure
+        self.heat_images_ = []
+        for index, panel in enumerate(self.axes_):
+            panel.imshow(self.pictures[index])
+            self.heat_images_.append(self._draw_heat(panel, index, heat_kw))
+            panel.set_title(self._title(index), fontsize="small")
+        return self
+
+    def _draw_heat(self, panel, index: int, heat_kw: dict | None):
+        """Heat that hides the less of the picture, the less there is of it."""
+        from matplotlib.image import AxesImage
+
+        heat = self.heat_maps[index]
+        share = heat / (heat.max() or 1)
+        style = {"cmap": "inferno", "alpha": 0.75 * share**0.7, "vmin": 0, "vmax": 1}
+        return panel.imshow(share, **styled(style, heat_kw, AxesImage))
+
+    def _title(self, index: int) -> str:
+        name = shortened(self.names[index])
+        if self.probabilities is None:
+            return name
+        return f"{name} ({probability_text(self.probabilities[index])})"
+
+
+def _targets(target, estimator, X, classes: np.ndarray, n_pictures: int) -> np.ndarray:
+    """Positions of the explained classes, one for each picture."""
+    wanted = estimator.predict(X) if target is None else target
+    labels = [wanted] * n_pictures if np.ndim(wanted) == 0 else list(wanted)
+    if len(labels) != n_pictures:
+        raise ValueError(
+            f"target has {len(labels)} labels, but X has {n_pictures} pictures. Give one label "
+            "for all, or one for each."
+        )
+    advice = "Give one of these, or None for what is predicted."
+    return positions_among(labels, classes, "target", advice)

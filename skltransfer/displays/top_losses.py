@@ -1,0 +1,312 @@
+"""The pictures that a classifier gets most wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    column_or_1d,
+)
+
+from skltransfer.displays._checks import checked_count, class_names, last_of, positions_among
+from skltransfer.displays._drawing import (
+    picture_grid,
+    probability_text,
+    require_matplotlib,
+    shortened,
+)
+from skltransfer.displays._pictures import Album
+
+_SHOWN_SIDE = 320
+_SMALLEST_PROBABILITY = np.finfo(np.float64).tiny
+
+
+class TopLossesDisplay:
+    """A grid of the pictures with the greatest loss, the greatest first.
+
+    The loss of a picture is the cross-entropy, the negative logarithm of the probability that its
+    own class was given. Pictures at the top are confidently wrong: hard cases, and wrong labels.
+
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
+    draws the same data again.
+
+    Parameters
+    ----------
+    pictures : list of ndarray of shape (h, w, 3), dtype uint8
+        The pictures as they are, in their own proportions, at most 320 pixels wide and high. Those
+        that are not shown are not read.
+    rows : ndarray of int, shape (n_pictures,)
+        Their positions in X.
+    losses : ndarray of float64, shape (n_pictures,)
+        Their losses, without weights.
+    true_names, predicted_names : list of str
+        Names of their classes.
+    true_probabilities, predicted_probabilities : ndarray of float64, shape (n_pictures,)
+        Probabilities of these classes.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Frame of the grid.
+    axes_ : list of matplotlib.axes.Axes
+        A panel for each picture.
+    figure_ : matplotlib.figure.Figure
+        The figure of the axes.
+
+    See Also
+    --------
+    SaliencyDisplay : Where in a picture the class was seen.
+    sklearn.metrics.ConfusionMatrixDisplay : Which classes are taken for which.
+
+    Examples
+    --------
+    With photographs in class folders:
+
+    .. code-block:: python
+
+        TopLossesDisplay.from_estimator(
+            classifier, photos.data, photos.target, display_labels=photos.target_names
+        )
+    """
+
+    def __init__(
+        self,
+        *,
+        pictures: Sequence[np.ndarray],
+        rows: np.ndarray,
+        losses: np.ndarray,
+        true_names: Sequence[str],
+        predicted_names: Sequence[str],
+        true_probabilities: np.ndarray,
+        predicted_probabilities: np.ndarray,
+    ):
+        self.pictures = pictures
+        self.rows = rows
+        self.losses = losses
+        self.true_names = true_names
+        self.predicted_names = predicted_names
+        self.true_probabilities = true_probabilities
+        self.predicted_probabilities = predicted_probabilities
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        n_pictures=9,
+        sample_weight=None,
+        display_labels=None,
+        ax=None,
+        n_columns=None,
+    ):
+        """Predict, and draw the pictures with the greatest loss.
+
+        Parameters
+        ----------
+        estimator : classifier
+            Fitted, with ``predict_proba``: a FineTunedClassifier, a pipeline that begins with a
+            PretrainedFeatureExtractor, a search over these.
+        X : array-like
+            Pictures of any kind that the estimator takes.
+        y : array-like of shape (n_samples,)
+            True labels.
+        n_pictures : int, default=9
+            How many to show, 1 or more; all where there are fewer.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative factors on the losses for the choice of pictures. Those of weight 0 are
+            left out.
+        display_labels : sequence of str, default=None
+            Names of the classes in the order of ``classes_``; None uses the labels.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        n_columns : int, default=None
+            Columns of the grid; None makes it about square.
+
+        Returns
+        -------
+        TopLossesDisplay
+            The display, drawn. Pictures that could not be read, with ``on_error="nan"``, are left
+            out.
+
+        Raises
+        ------
+        TypeError
+            When the estimator has no ``predict_proba``.
+        ValueError
+            When a parameter is refused, a label is unknown, or X holds no pictures.
+        """
+        require_matplotlib(f"{cls.__name__}.from_estimator")
+        last = last_of(estimator)
+        if not hasattr(estimator, "predict_proba"):
+            raise TypeError(
+                f"{type(last).__name__} has no predict_proba, which the loss is made "
+                "of. Wrap it in CalibratedClassifierCV, or compute probabilities and pass them to "
+                f"{cls.__name__}.from_predictions."
+            )
+        album = Album.as_read_by(estimator, X)
+        check_consistent_length(album.source, y)
+        return cls._of_album(
+            album,
+            y,
+            estimator.predict_proba(X),
+            estimator.classes_,
+            n_pictures,
+            sample_weight,
+            display_labels,
+        ).plot(ax, n_columns=n_columns)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true,
+        y_proba,
+        X,
+        *,
+        classes=None,
+        n_pictures=9,
+        sample_weight=None,
+        display_labels=None,
+        image_shape=None,
+        pixel_range=None,
+        ax=None,
+        n_columns=None,
+    ):
+        """Draw the pictures with the greatest loss under given probabilities.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            True labels.
+        y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
+            Probabilities of the classes, or of the second of two; NaN for what is to be left out.
+        X : array-like
+            The pictures: arrays, paths, bytes, PIL images, or rows with `image_shape`.
+        classes : array-like of shape (n_classes,), default=None
+            Labels in the order of the columns of `y_proba`; None takes the sorted labels of
+            `y_true`.
+        n_pictures : int, default=9
+            How many to show, 1 or more; all where there are fewer.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative factors on the losses for the choice of pictures. Those of weight 0 are
+            left out.
+        display_labels : sequence of str, default=None
+            Names of the classes in the order of `classes`; None uses the labels.
+        image_shape : (height, width) or (height, width, channels), default=None
+            How the rows of a 2-D X are read as pictures, in pixels.
+        pixel_range : (low, high), default=None
+            The values in arrays that mean black and white; None decides by the rule told in
+            :class:`~skltransfer.PretrainedFeatureExtractor`.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        n_columns : int, default=None
+            Columns of the grid; None makes it about square.
+
+        Returns
+        -------
+        TopLossesDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            When shapes do not fit, a probability is outside 0 to 1, a label is unknown, a
+            parameter is refused, or X holds no pictures.
+        """
+        require_matplotlib(f"{cls.__name__}.from_predictions")
+        album = Album.of(X, image_shape, pixel_range)
+        check_consistent_length(album.source, y_true, y_proba)
+        classes = np.unique(y_true) if classes is None else np.asarray(classes)
+        return cls._of_album(
+            album, y_true, y_proba, classes, n_pictures, sample_weight, display_labels
+        ).plot(ax, n_columns=n_columns)
+
+    @classmethod
+    def _of_album(cls, album, y, y_proba, classes, n_pictures, sample_weight, display_labels):
+        n_pictures = checked_count("n_pictures", n_pictures, 1)
+        names = class_names(classes, display_labels)
+        probabilities = _checked_probabilities(y_proba, len(classes))
+        advice = "There is no probability for it; leave such rows out."
+        true = positions_among(column_or_1d(y), classes, "y", advice)
+        weights = _check_sample_weight(
+            sample_weight, probabilities, dtype=np.float64, ensure_non_negative=True
+        )
+        of_truth = probabilities[np.arange(len(true)), true]
+        losses = -np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY))
+        rows = _greatest(losses, weights)[:n_pictures]
+        predicted = probabilities[rows].argmax(axis=1)
+        return cls(
+            pictures=album.shown(rows, _SHOWN_SIDE),
+            rows=rows,
+            losses=losses[rows],
+            true_names=[names[i] for i in true[rows]],
+            predicted_names=[names[i] for i in predicted],
+            true_probabilities=of_truth[rows],
+            predicted_probabilities=probabilities[rows, predicted],
+        )
+
+    def plot(self, ax=None, *, n_columns=None):
+        """Draw the grid.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure. It becomes the empty frame of the panels.
+        n_columns : int, default=None
+            Columns of the grid; None makes it about square.
+
+        Returns
+        -------
+        TopLossesDisplay
+            The display itself.
+        """
+        caller = f"{type(self).__name__}.plot"
+        self.ax_, self.axes_ = picture_grid(ax, caller, len(self.pictures), n_columns, 2)
+        self.figure_ = self.ax_.figure
+        for index, (panel, picture) in enumerate(zip(self.axes_, self.pictures, strict=True)):
+            panel.imshow(picture)
+            panel.set_title(self._title(index), fontsize="small")
+        return self
+
+    def _title(self, index: int) -> str:
+        """What was predicted and what is true, with their probabilities."""
+        predicted, true = self.predicted_names[index], self.true_names[index]
+        first = probability_text(self.predicted_probabilities[index])
+        second = probability_text(self.true_probabilities[index])
+        return f"predicted {shortened(predicted)} ({first})\ntrue {shortened(true)} ({second})"
+
+
+def _checked_probabilities(y_proba, n_classes: int) -> np.ndarray:
+    """Probabilities with a column for each class."""
+    found = np.asarray(y_proba, np.float64)
+    if found.ndim == 1:
+        found = np.column_stack([1 - found, found])
+    if found.ndim != 2 or found.shape[1] != n_classes:
+        raise ValueError(
+            f"y_proba has shape {np.shape(y_proba)}, but there are {n_classes} classes: a column "
+            "for each is needed. Pass the labels of the columns as classes where y_true does not "
+            "hold them all."
+        )
+    outside = (found < 0) | (found > 1)
+    if outside.any():
+        row = int(outside.any(axis=1).argmax())
+        raise ValueError(
+            f"y_proba must be probabilities from 0 to 1, but row {row} is {found[row].tolist()}. "
+            "Pass what predict_proba gives."
+        )
+    return found
+
+
+def _greatest(losses: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Rows by falling weighted loss, equal ones in their order; without unread and weightless."""
+    counted = np.flatnonzero((weights > 0) & ~np.isnan(losses))
+    if not len(counted):
+        raise ValueError(
+            "No picture is left to show: where sample_weight is not 0, all probabilities are NaN, "
+            "because the pictures could not be read. Pass pictures that can be."
+        )
+    return counted[np.argsort(-(weights * losses)[counted], kind="stable")]

@@ -1,0 +1,198 @@
+"""How a training went, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from skltransfer.displays._checks import last_of
+from skltransfer.displays._drawing import axes_or_new, styled
+
+
+class TrainingCurveDisplay:
+    """Losses and accuracies of every epoch.
+
+    Make it with :meth:`from_estimator` or :meth:`from_history`, which draw at once; `plot` draws
+    the same data again.
+
+    Parameters
+    ----------
+    history : dict of str to list of float
+        One value an epoch. What ends in "loss" is drawn against the left axis, anything else
+        against the right one.
+
+    Attributes
+    ----------
+    history : dict of str to list of float
+        As given.
+    ax_ : matplotlib.axes.Axes
+        Axes of the losses, or of everything where there is no loss.
+    score_ax_ : matplotlib.axes.Axes or None
+        Axes of the accuracies, on the right; None where there are none.
+    lines_ : dict of str to matplotlib.lines.Line2D
+        The curves by their names in `history`.
+    best_epoch_ : int or None
+        Epoch, counted from 1, of the smallest "val_loss", whose weights early stopping keeps; it
+        is marked. None where there is no validation.
+    figure_ : matplotlib.figure.Figure
+        The figure of the axes.
+
+    See Also
+    --------
+    FineTunedClassifier : Its ``history_`` is what is drawn.
+
+    Examples
+    --------
+    With photographs in class folders:
+
+    .. code-block:: python
+
+        classifier = FineTunedClassifier(early_stopping=True, random_state=0)
+        classifier.fit(photos.data, photos.target)
+        TrainingCurveDisplay.from_estimator(classifier).figure_.savefig("training.png")
+    """
+
+    def __init__(self, *, history: Mapping[str, Sequence[float]]):
+        self.history = history
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None, line_kw=None):
+        """Draw the history of a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : FineTunedClassifier, Pipeline or search
+            Fitted. The last step of a pipeline counts, and the best estimator of a search.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        line_kw : dict, default=None
+            Keywords for ``Axes.plot``.
+
+        Returns
+        -------
+        TrainingCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        TypeError
+            When the estimator keeps no history.
+        ValueError
+            When no epoch was trained, as with ``epochs=0``.
+        """
+        last = last_of(estimator)
+        if not isinstance(getattr(last, "history_", None), Mapping):
+            raise TypeError(
+                f"{cls.__name__} draws the history_ of a fitted FineTunedClassifier, but "
+                f"{type(last).__name__} has none. For losses of another kind, pass a dict of "
+                "lists to from_history."
+            )
+        if not any(len(values) for values in last.history_.values()):
+            raise ValueError(
+                f"This {type(last).__name__} was fitted with epochs={last.epochs}, so that no "
+                "epoch was trained and there is no curve to draw: its head is the convex solution "
+                "as it is. Fit it with epochs=1 or more."
+            )
+        return cls(history=last.history_).plot(ax, line_kw=line_kw)
+
+    @classmethod
+    def from_history(cls, history, *, ax=None, line_kw=None):
+        """Draw a history of any origin.
+
+        Parameters
+        ----------
+        history : dict of str to list of float
+            One value an epoch under each name, such as a classifier's ``history_`` or Keras'
+            ``model.fit(...).history``.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        line_kw : dict, default=None
+            Keywords for ``Axes.plot``.
+
+        Returns
+        -------
+        TrainingCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        TypeError
+            When `history` is no mapping.
+        ValueError
+            When no name has a value.
+        """
+        if not isinstance(history, Mapping):
+            raise TypeError(
+                f"history is of type {type(history).__name__}; it must be a dict from names to "
+                "one value an epoch, such as {'loss': [0.9, 0.5]}."
+            )
+        if not any(len(values) for values in history.values()):
+            raise ValueError(
+                f"history={dict(history)!r} holds no epoch; give one value an epoch, such as "
+                "{'loss': [0.9, 0.5]}."
+            )
+        return cls(history=history).plot(ax, line_kw=line_kw)
+
+    def plot(self, ax=None, *, line_kw=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        line_kw : dict, default=None
+            Keywords for ``Axes.plot``.
+
+        Returns
+        -------
+        TrainingCurveDisplay
+            The display itself.
+        """
+        ax = axes_or_new(ax, f"{type(self).__name__}.plot")
+        losses = [name for name in self.history if name.endswith("loss")]
+        scores = [name for name in self.history if name not in losses]
+        self.ax_, self.figure_ = ax, ax.figure
+        self.score_ax_ = ax.twinx() if losses and scores else ax if scores else None
+        self.lines_ = {}
+        for axes, names, what in ((ax, losses, "loss"), (self.score_ax_, scores, "accuracy")):
+            for name in names:
+                self.lines_[name] = self._line(axes, name, line_kw)
+            if names:
+                axes.set_ylabel(what)
+        self._mark_best_epoch()
+        self._dress()
+        return self
+
+    def _line(self, ax, name: str, line_kw: dict | None):
+        """One curve; those of the right axis are dashed, and no two share a colour."""
+        from matplotlib.lines import Line2D
+
+        values = self.history[name]
+        style = {
+            "color": f"C{len(self.lines_)}",
+            "linestyle": "-" if name.endswith("loss") else "--",
+            "marker": "o",
+            "markersize": 4,
+            "label": name.replace("_", " "),
+        }
+        (line,) = ax.plot(np.arange(1, len(values) + 1), values, **styled(style, line_kw, Line2D))
+        return line
+
+    def _mark_best_epoch(self) -> None:
+        self.best_epoch_ = None
+        if len(self.history.get("val_loss", ())):
+            self.best_epoch_ = int(np.argmin(self.history["val_loss"])) + 1
+            self.ax_.axvline(self.best_epoch_, color="0.6", linestyle=":", zorder=0)
+
+    def _dress(self) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        n_epochs = max(map(len, self.history.values()))
+        self.ax_.set_xlim(0.5, n_epochs + 0.5)
+        self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        self.ax_.set_xlabel("epoch" if self.best_epoch_ is None else "epoch (dotted: the best)")
+        lines = list(self.lines_.values())
+        names = [line.get_label() for line in lines]
+        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "frameon": False}
+        self.ax_.legend(lines, names, ncols=min(len(lines), 4), **above)

@@ -1,0 +1,207 @@
+"""`TopLossesDisplay`: the rows with the greatest cross-entropy, and only these are read."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from skltransfer import PretrainedFeatureExtractor, TopLossesDisplay
+from skltransfer._warnings import UnreadableImagesWarning
+
+pytestmark = pytest.mark.usefixtures("closed_figures")
+
+CLASSES = np.array(["cat", "dog", "owl"])
+RNG = np.random.default_rng(0)
+PROBABILITIES = RNG.dirichlet([1, 1, 1], size=8)
+TRUTH = CLASSES[RNG.integers(0, 3, 8)]
+
+
+def drawn(y_true=TRUTH, y_proba=PROBABILITIES, X=None, **settings):
+    X = np.zeros((len(y_true), 4, 5, 3), np.uint8) if X is None else X
+    return TopLossesDisplay.from_predictions(
+        y_true, y_proba, X, **{"classes": CLASSES, "n_pictures": 99, **settings}
+    )
+
+
+# Laws --------------------------------------------------------------------------------------
+
+
+def test_losses_are_those_of_scikit_learn_and_fall():
+    display = drawn()
+    each = [
+        log_loss([label], [row], labels=CLASSES)
+        for label, row in zip(TRUTH, PROBABILITIES, strict=True)
+    ]
+    assert_allclose(display.losses, np.sort(each)[::-1])
+    assert_array_equal(display.rows, np.argsort(each)[::-1])
+    assert_allclose(display.losses.mean(), log_loss(TRUTH, PROBABILITIES, labels=CLASSES))
+
+
+def test_fewer_pictures_are_the_first_of_more():
+    assert_array_equal(drawn(n_pictures=3).rows, drawn().rows[:3])
+    assert len(drawn(n_pictures=3).axes_) == 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_rows_changes_no_picture(seed, pictures):
+    order = np.random.default_rng(seed).permutation(8)
+    display = drawn(X=pictures)
+    permuted = drawn(TRUTH[order], PROBABILITIES[order], pictures[order])
+    assert_array_equal(order[permuted.rows], display.rows)
+    assert_array_equal(permuted.pictures, display.pictures)
+
+
+def test_weights_are_factors_on_losses_and_none_is_absence():
+    weights = np.array([0, 1, 2, 3, 0, 5, 6, 7])
+    display = drawn(sample_weight=weights)
+    assert set(display.rows) == set(np.flatnonzero(weights))
+    assert (np.diff(weights[display.rows] * display.losses) <= 0).all()
+
+
+def test_rows_of_equal_loss_keep_their_order():
+    assert_array_equal(drawn(np.repeat("cat", 4), np.full((4, 3), 1 / 3)).rows, range(4))
+
+
+def test_two_classes_may_have_one_column():
+    second = np.array([0.9, 0.2, 0.6])
+    truth = np.array(["a", "b", "b"])
+    one = drawn(truth, second, classes=None)
+    two = drawn(truth, np.column_stack([1 - second, second]), classes=["a", "b"])
+    assert_allclose(one.losses, two.losses)
+    assert_allclose(one.losses, -np.log([0.1, 0.2, 0.6]))
+
+
+def test_pictures_of_every_kind_are_shown_alike(pictures, paths):
+    encoded = [path.read_bytes() for path in paths]
+    opened = [Image.fromarray(picture) for picture in pictures]
+    rows = pictures.reshape(len(pictures), -1)
+    expected = pictures[drawn(X=pictures).rows]
+    for X in (pictures, paths, encoded, opened, pd.Series(list(map(str, paths)))):
+        assert_array_equal(drawn(X=X).pictures, expected)
+    assert_array_equal(drawn(X=rows, image_shape=(20, 24, 3)).pictures, expected)
+    assert_array_equal(drawn(X=pictures / 255).pictures, expected)
+    assert_array_equal(drawn(X=pictures * 2.0, pixel_range=(0, 510)).pictures, expected)
+
+
+def test_only_what_is_shown_is_read(pictures, tmp_path):
+    """The other files are no pictures at all."""
+    paths = [tmp_path / f"{row}.png" for row in range(8)]
+    wanted = drawn(n_pictures=2).rows
+    for row, path in enumerate(paths):
+        if row in wanted:
+            Image.fromarray(pictures[row]).save(path)
+        else:
+            path.write_bytes(b"no picture")
+    assert_array_equal(drawn(X=paths, n_pictures=2).pictures, pictures[wanted])
+
+
+def test_large_pictures_keep_their_proportions():
+    stream = io.BytesIO()
+    Image.new("RGB", (1000, 333), "red").save(stream, "JPEG")
+    (picture,) = drawn(["cat"], [[0.5, 0.2, 0.3]], [stream.getvalue()]).pictures
+    assert picture.shape == (107, 320, 3)
+    assert (np.abs(picture.reshape(-1, 3).astype(int) - [254, 0, 0]) <= 1).all()
+
+
+# From estimators ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pipeline(tiny):
+    return make_pipeline(PretrainedFeatureExtractor(tiny), LogisticRegression(C=1e-4))
+
+
+def test_estimators_and_their_predictions_are_drawn_alike(make, pipeline, X, y):
+    search = GridSearchCV(make(epochs=0), {"head_units": [(), (4,)]}, cv=2)
+    for estimator in (make(epochs=0), pipeline, search):
+        estimator.fit(X, y)
+        display = TopLossesDisplay.from_estimator(estimator, X, y)
+        same = TopLossesDisplay.from_predictions(y, estimator.predict_proba(X), X)
+        assert_array_equal(display.rows, same.rows)
+        assert_array_equal(display.pictures, X[display.rows])
+        assert display.predicted_names == estimator.predict(X)[display.rows].tolist()
+        assert display.true_names == y[display.rows].tolist()
+
+
+def test_rows_are_shown_as_the_estimator_reads_them(make, X, y):
+    flat = X.reshape(len(X), -1) / 100.0
+    classifier = make(epochs=0, image_shape=(16, 16, 3), pixel_range=(0, 2.55)).fit(flat, y)
+    display = TopLossesDisplay.from_estimator(classifier, flat, y)
+    assert_array_equal(display.pictures, X[display.rows])
+
+
+def test_titles_tell_predicted_and_true_with_their_probabilities():
+    display = drawn(["cat"], [[0.001, 0.9, 0.099]], display_labels=["Cat", "A" * 30, "Owl"])
+    (panel,) = display.axes_
+    assert panel.get_title() == f"predicted {'A' * 17}… (0.90)\ntrue Cat (0.001)"
+
+
+def test_certain_mistakes_have_a_finite_loss():
+    assert np.isfinite(drawn(["cat"], [[0, 1, 0]]).losses).all()
+
+
+def test_unreadable_pictures_are_left_out(make, X, y, tmp_path):
+    items = [*X[:8], tmp_path / "missing.png"]
+    classifier = make(epochs=0, on_error="nan").fit(X, y)
+    with pytest.warns(UnreadableImagesWarning):
+        display = TopLossesDisplay.from_estimator(classifier, items, y[:9], n_pictures=9)
+    assert sorted(display.rows) == list(range(8))
+
+
+# What is refused ---------------------------------------------------------------------------
+
+
+def test_unknown_labels_are_refused():
+    with pytest.raises(ValueError, match="y holds cow, which is not among the classes .*leave"):
+        drawn(["cat", "cow"], PROBABILITIES[:2])
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"shape \(8, 2\), but there are 3 classes.*as classes"):
+        drawn(y_proba=PROBABILITIES[:, :2])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        drawn(X=np.zeros((3, 4, 4), np.uint8))
+    with pytest.raises(ValueError, match="display_labels has 1 names, but there are 3 classes"):
+        drawn(display_labels=["cat"])
+    with pytest.raises(ValueError, match="from 0 to 1, but row 0 is .*predict_proba"):
+        drawn(y_proba=np.log(PROBABILITIES))
+
+
+@pytest.mark.parametrize("n_pictures", [0, -1, 2.0, True, None])
+def test_numbers_of_pictures_that_make_no_sense_are_refused(n_pictures):
+    with pytest.raises(ValueError, match=f"n_pictures={n_pictures!r} must be an int of 1 or more"):
+        drawn(n_pictures=n_pictures)
+
+
+def test_rows_of_numbers_show_nothing(make, y):
+    rows = np.random.default_rng(0).normal(size=(24, 5))
+    with pytest.raises(
+        ValueError, match=r"X of shape \(8, 5\) holds rows of numbers.*image_shape="
+    ):
+        drawn(X=rows[:8])
+    classifier = make(epochs=0).fit(rows, y)
+    with pytest.raises(ValueError, match=r"X of shape \(24, 5\) holds rows of numbers"):
+        TopLossesDisplay.from_estimator(classifier, rows, y)
+
+
+def test_without_a_row_left_there_is_nothing_to_draw():
+    with pytest.raises(ValueError, match="No picture is left to show: .* could not be read. Pass"):
+        drawn(y_proba=np.full((8, 3), np.nan))
+
+
+def test_estimators_without_probabilities_are_refused(tiny, make, X, y):
+    ridge = make_pipeline(PretrainedFeatureExtractor(tiny), RidgeClassifier()).fit(X, y)
+    with pytest.raises(TypeError, match="RidgeClassifier has no predict_proba.*Calibrated"):
+        TopLossesDisplay.from_estimator(ridge, X, y)
+    with pytest.raises(NotFittedError):
+        TopLossesDisplay.from_estimator(make(), X, y)
