@@ -61,9 +61,11 @@ html_theme_options = {
     "footer_end": [],
     "logo": {"text": "skltransfer"},
 }
-html_sidebars = {
-    name: [] for name in ("index", "from_the_textbook", "getting_started", "benchmarks", "changes")
-}
+WITHOUT_SIDEBAR = (
+    *("index", "getting_started", "from_the_textbook"),
+    *("benchmarks", "design", "contributing", "changes"),
+)
+html_sidebars = {name: [] for name in WITHOUT_SIDEBAR}
 
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
