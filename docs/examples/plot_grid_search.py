@@ -24,7 +24,7 @@ chosen = np.concatenate(
 X, y = cells[chosen], probability[chosen] == 1
 
 clear_cache()
-classifier = FineTunedClassifier(epochs=2, learning_rate=1e-3, input_size=(96, 96), random_state=0)
+classifier = FineTunedClassifier(epochs=2, input_size=(96, 96), random_state=0)
 grid = {"freeze_depth": ["all", -1, -2], "head_units": [(), 64]}
 search = GridSearchCV(classifier, grid, cv=3).fit(X, y)
 print(search.best_params_, f"{search.best_score_:.3f}")
@@ -49,7 +49,8 @@ scores = results["mean_test_score"].to_numpy().reshape(len(depths), len(heads))
 figure, axis = plt.subplots(figsize=(6, 3.5), layout="constrained")
 image = axis.imshow(scores, cmap="viridis")
 for (row, column), score in np.ndenumerate(scores):
-    axis.text(column, row, f"{score:.2f}", ha="center", va="center", color="white")
+    colour = "black" if score > scores.mean() else "white"
+    axis.text(column, row, f"{score:.2f}", ha="center", va="center", color=colour)
 axis.set(xlabel="head_units", ylabel="freeze_depth")
 axis.set_xticks(range(len(heads)), heads)
 axis.set_yticks(range(len(depths)), depths)
