@@ -72,13 +72,11 @@ copybutton_prompt_is_regexp = True
 
 # These two are scripts for the command line, which the README names. The others are the gallery.
 SCRIPTS = ["quickstart", "solar_cells"]
-# An example that needs a part of the package which is not there yet is left out.
-WAITING = [] if "SaliencyDisplay" in skltransfer.__all__ else ["plot_explaining"]
 
 sphinx_gallery_conf = {
     "examples_dirs": ["examples"],
     "gallery_dirs": ["auto_examples"],
-    "ignore_pattern": rf"(^|[/\\])({'|'.join([*SCRIPTS, *WAITING])})\.py$",
+    "ignore_pattern": rf"(^|[/\\])({'|'.join(SCRIPTS)})\.py$",
     "filename_pattern": r"[/\\]plot_",
     "within_subsection_order": "NumberOfCodeLinesSortKey",
     "download_all_examples": False,

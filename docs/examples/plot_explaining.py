@@ -2,8 +2,9 @@
 Explaining a prediction
 =======================
 
-Which pictures does a classifier get most wrong, and where in a picture does it look? Both questions
-find faults that an accuracy hides: a wrong label, or a class that is known by its background.
+Which pictures does a classifier get most wrong, where in a picture does it look, and which pictures
+are alike to it? These questions find faults that an accuracy hides: a wrong label, a class that is
+known by its background, or a class that is really two.
 """
 
 # %%
@@ -55,4 +56,17 @@ from skltransfer import SaliencyDisplay
 some = np.concatenate([np.flatnonzero(y_test == name)[:4] for name in ("defective", "sound")])
 display = SaliencyDisplay.from_estimator(classifier, X_test[some], target="defective", n_columns=4)
 display.figure_.set_size_inches(9, 5)
+plt.show()
+
+# %%
+# What is alike to it
+# -------------------
+#
+# The features of the test cells, projected to the two directions in which they differ most. Groups
+# that have nothing to do with the classes are worth a look: these cells are of two kinds, mono- and
+# polycrystalline, which differ more than sound and defective ones do.
+
+from skltransfer import FeatureMapDisplay
+
+FeatureMapDisplay.from_estimator(classifier, X_test, y_test, n_thumbnails=16)
 plt.show()

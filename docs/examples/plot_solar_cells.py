@@ -88,9 +88,10 @@ print(f"fine-tuned:      {tuned.score(X_test, y_test):.3f}")
 
 from sklearn.metrics import RocCurveDisplay
 
+from skltransfer import TrainingCurveDisplay
+
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-left.plot(range(1, tuned.n_iter_ + 1), tuned.history_["loss"], marker="o")
-left.set(xlabel="epoch", ylabel="training loss")
+TrainingCurveDisplay.from_estimator(tuned, ax=left)
 for name, model in {"frozen features": frozen, "fine-tuned": tuned}.items():
     RocCurveDisplay.from_estimator(
         model, X_test, y_test, pos_label="defective", name=name, ax=right
