@@ -10,7 +10,10 @@ from sklearn.utils import Bunch
 
 from skltransfer import (
     FineTunedClassifier,
+    FreezeDepthDisplay,
     PretrainedFeatureExtractor,
+    SaliencyDisplay,
+    TopLossesDisplay,
     cache_info,
     clear_cache,
     freeze_points,
@@ -41,6 +44,13 @@ def fine_tuning(pictures: np.ndarray, labels: list[str]) -> None:
     assert_type(fitted.partial_fit(pictures, labels), FineTunedClassifier)
     assert_type(fitted.predict_proba(pictures), np.ndarray)
     assert_type(load("a.skltransfer"), PretrainedFeatureExtractor | FineTunedClassifier)
+
+
+def displays(classifier: FineTunedClassifier, search: Any) -> None:
+    """Pictures."""
+    assert_type(FreezeDepthDisplay.from_search(search).plot(), FreezeDepthDisplay)
+    assert_type(SaliencyDisplay.from_estimator(classifier, ["a.jpg"]), SaliencyDisplay)
+    TopLossesDisplay.from_estimator(classifier, ["a.jpg"], ["cat"], n_pictures=4)
 
 
 def mistakes() -> None:
