@@ -62,9 +62,9 @@ plt.show()
 # What is alike to it
 # -------------------
 #
-# The features of the test cells, projected to the two directions in which they differ most. Groups
-# that have nothing to do with the classes are worth a look: these cells are of two kinds, mono- and
-# polycrystalline, which differ more than sound and defective ones do.
+# The features of the test cells, projected to the two directions in which they differ most. The
+# second parts the most broken cells from the others. The first has nothing to do with the classes:
+# it parts mono- from polycrystalline cells, which a larger study would judge one by one.
 
 from skltransfer import FeatureMapDisplay
 
