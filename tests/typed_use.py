@@ -48,7 +48,7 @@ def fine_tuning(pictures: np.ndarray, labels: list[str]) -> None:
 
 def displays(classifier: FineTunedClassifier, search: Any) -> None:
     """Pictures."""
-    assert_type(FreezeDepthDisplay.from_search(search).plot(), FreezeDepthDisplay)
+    assert_type(FreezeDepthDisplay.from_estimator(search).plot(), FreezeDepthDisplay)
     assert_type(SaliencyDisplay.from_estimator(classifier, ["a.jpg"]), SaliencyDisplay)
     TopLossesDisplay.from_estimator(classifier, ["a.jpg"], ["cat"], n_pictures=4)
 

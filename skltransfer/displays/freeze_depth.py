@@ -24,8 +24,7 @@ _LETTERS_IN_A_ROW = 60
 class FreezeDepthDisplay:
     """Score and fit time of a search against freeze depth, a line for each head size.
 
-    Make it with :meth:`from_estimator` (or `from_search`, the same), which draws at once; `plot`
-    draws the same data again.
+    Make it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
 
     Parameters
     ----------
@@ -150,35 +149,6 @@ class FreezeDepthDisplay:
         scored_by = search.scoring if isinstance(search.scoring, str) else "score"
         name = scored_by if chosen == "score" else chosen
         return cls(**vars(table), metric=name).plot(ax, line_kw=line_kw)
-
-    @classmethod
-    def from_search(
-        cls,
-        search: Any,
-        *,
-        metric: str | None = None,
-        ax: Axes | None = None,
-        line_kw: dict[str, Any] | None = None,
-    ) -> FreezeDepthDisplay:
-        """Draw a fitted search; another name of :meth:`from_estimator`.
-
-        Parameters
-        ----------
-        search : GridSearchCV, RandomizedSearchCV or a halving search
-            Fitted.
-        metric : str, default=None
-            Which score of a search with several.
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
-        line_kw : dict, default=None
-            Keywords for ``Axes.errorbar``.
-
-        Returns
-        -------
-        FreezeDepthDisplay
-            The display, drawn.
-        """
-        return cls.from_estimator(search, metric=metric, ax=ax, line_kw=line_kw)
 
     def plot(
         self, ax: Axes | None = None, *, line_kw: dict[str, Any] | None = None
