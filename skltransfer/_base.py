@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skltransfer._activation_cache import open_cache
 from skltransfer._activations import ActivationPass, Observer
+from skltransfer._documentation import Documented
 from skltransfer._persistence import CARRIED, write_state
 from skltransfer._progress import tell
 from skltransfer._reading import fit_reading
@@ -42,18 +43,26 @@ _EXPLAINS = 2
 """From this `verbose` on it is told what is kept, and why."""
 
 
+_Fit = TypeVar("_Fit", bound=Callable[..., Any])
+
+
+def with_checked_parameters(fit: _Fit) -> _Fit:
+    """Let scikit-learn check the parameters before `fit` runs, which keeps its type."""
+    return cast(_Fit, _fit_context(prefer_skip_nested_validation=True)(fit))
+
+
 class Number(Interval):
     """An interval of numbers; True and False are none."""
 
-    def is_satisfied_by(self, val) -> bool:
+    def is_satisfied_by(self, val: Any) -> bool:
         """Whether `val` is a number within the interval."""
         return not isinstance(val, bool) and super().is_satisfied_by(val)
 
 
-class BackboneEstimator(BaseEstimator):
+class BackboneEstimator(Documented, BaseEstimator):
     """Base of the estimators that run a pretrained network."""
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "backbone": "no_validation",
         "weights": [str, os.PathLike, None],
         "image_shape": "no_validation",
@@ -70,7 +79,7 @@ class BackboneEstimator(BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    def _fit_backbone(self, X, weights: np.ndarray | None = None) -> None:
+    def _fit_backbone(self, X: Any, weights: np.ndarray | None = None) -> None:
         """Choose the network and decide how X is read; set the attributes both are known by."""
         _require_sizes("input_size", self.input_size, (2,))
         _require_sizes("image_shape", self.image_shape, (2, 3))
@@ -111,7 +120,7 @@ class BackboneEstimator(BaseEstimator):
     def _activations_at(
         self,
         cut: int | None,
-        source,
+        source: Any,
         advance: Callable[[int], None],
         *,
         wanted: Collection[int] = (),
@@ -158,11 +167,11 @@ class BackboneEstimator(BaseEstimator):
         chosen = [station for station in stations if station.worth_keeping]
         n_bytes = n_rows * sum(station.n_bytes for station in chosen)
         has_room = open_cache(self.cache).has_room_to_spare(n_bytes)
-        return {station.stop for station in chosen} if has_room else set()
+        return {station.stop for station in chosen} if has_room else set()  # type: ignore[misc]
 
     def _pass(
         self,
-        source,
+        source: Any,
         ways: Sequence[Way],
         shape: tuple[int, ...],
         group: bytes,
@@ -195,7 +204,7 @@ class BackboneEstimator(BaseEstimator):
         stop = name_of(network, cut)
         return self._group(["features", (stop,), "avg"] if is_end(network, cut) else ["cut", stop])
 
-    def _group(self, what: list) -> bytes:
+    def _group(self, what: list[Any]) -> bytes:
         """Name of all that an activation depends on but the picture."""
         rule = self._reading.rule
         described = json.dumps(
@@ -210,7 +219,7 @@ class BackboneEstimator(BaseEstimator):
         return hashlib.sha256(described.encode()).digest()
 
     @contextmanager
-    def _unchanged_on_failure(self):
+    def _unchanged_on_failure(self) -> Iterator[None]:
         """Give the estimator its state back when a fit is interrupted or fails."""
         before = dict(self.__dict__)
         try:
@@ -220,7 +229,7 @@ class BackboneEstimator(BaseEstimator):
             self.__dict__.update(before)
             raise
 
-    def __sklearn_clone__(self):
+    def __sklearn_clone__(self) -> Any:
         """Clone without copying a live Keras model, which no estimator ever changes."""
         if not is_keras_model(self.backbone):
             return super().__sklearn_clone__()
@@ -230,7 +239,7 @@ class BackboneEstimator(BaseEstimator):
         twin.backbone = self.backbone
         return twin
 
-    def save(self, path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the estimator, fitted or not, to a file without pickle.
 
         The file holds JSON, arrays and a checksum of both, and ``skltransfer.load`` opens it. Of
@@ -279,13 +288,13 @@ class BackboneEstimator(BaseEstimator):
         super().__setstate__(state)
 
 
-def _require_sizes(name: str, value, lengths: tuple[int, ...]) -> None:
+def _require_sizes(name: str, value: Any, lengths: tuple[int, ...]) -> None:
     if value is None:
         return
     fits = (
         isinstance(value, (tuple, list))
         and len(value) in lengths
-        and all(isinstance(v, Integral) and not isinstance(v, bool) and v > 0 for v in value)
+        and all(isinstance(v, Integral) and not isinstance(v, bool) and int(v) > 0 for v in value)
     )
     if not fits:
         shapes = " or ".join(
@@ -296,4 +305,4 @@ def _require_sizes(name: str, value, lengths: tuple[int, ...]) -> None:
 
 def decoding_threads(n_jobs: int | None) -> int:
     """Threads for reading pictures: one for each core unless told otherwise."""
-    return effective_n_jobs(-1 if n_jobs is None else n_jobs)
+    return int(effective_n_jobs(-1 if n_jobs is None else n_jobs))

@@ -7,7 +7,7 @@ import os
 from skltransfer._activation_cache import CacheInfo, open_cache
 
 
-def cache_info(cache: str | os.PathLike = "memory") -> CacheInfo:
+def cache_info(cache: str | os.PathLike[str] = "memory") -> CacheInfo:
     """Tell what an activation cache holds and what it has saved.
 
     Parameters
@@ -23,6 +23,11 @@ def cache_info(cache: str | os.PathLike = "memory") -> CacheInfo:
         ``rows_computed`` the number of pictures that ran through each segment of a network, in
         all processes that share the cache.
 
+    See Also
+    --------
+    clear_cache : Empties a cache.
+    precompute : Fills it before a search.
+
     Examples
     --------
     >>> from skltransfer import cache_info, clear_cache
@@ -33,7 +38,7 @@ def cache_info(cache: str | os.PathLike = "memory") -> CacheInfo:
     return open_cache(cache).info()
 
 
-def clear_cache(cache: str | os.PathLike = "memory") -> None:
+def clear_cache(cache: str | os.PathLike[str] = "memory") -> None:
     """Empty an activation cache and set its counts to zero.
 
     Parameters
@@ -41,5 +46,16 @@ def clear_cache(cache: str | os.PathLike = "memory") -> None:
     cache : "memory", str or Path, default="memory"
         As the estimators' parameter of that name. Of a directory only the cache's own files are
         removed.
+
+    See Also
+    --------
+    cache_info : Tells what a cache holds.
+
+    Examples
+    --------
+    >>> from skltransfer import cache_info, clear_cache
+    >>> clear_cache()
+    >>> cache_info().bytes
+    0
     """
     open_cache(cache).clear()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -19,6 +20,10 @@ from skltransfer.network.execution import run_steps
 from skltransfer.network.freezing import Stage
 from skltransfer.network.graph import Graph
 from skltransfer.network.runtime import Network, network_of
+
+if TYPE_CHECKING:
+    from skltransfer._types import Size, Weights
+    from skltransfer.backbones._types import Backbone as AnyBackbone
 
 _TIMED_RUNS = 5
 _ROWS_TIMED = 4
@@ -95,7 +100,7 @@ class FreezePoint:
     milliseconds: float = column("ms/image", _milliseconds)
 
 
-def list_backbones() -> Table:
+def list_backbones() -> Table[Backbone]:
     """List the networks that ``backbone=`` takes by name.
 
     Returns
@@ -127,12 +132,12 @@ def list_backbones() -> Table:
 
 
 def freeze_points(
-    backbone="efficientnet_lite0",
+    backbone: AnyBackbone = "efficientnet_lite0",
     *,
-    weights=None,
-    input_size: tuple[int, int] | None = None,
+    weights: Weights = None,
+    input_size: Size | None = None,
     measure: bool = True,
-) -> Table:
+) -> Table[FreezePoint]:
     """List the stages of a network: where ``freeze_depth`` can cut it.
 
     Parameters
@@ -170,12 +175,12 @@ def freeze_points(
     'block6d_add'
     """
     spec = resolve(backbone, _weights_at_hand(backbone, weights))
-    network = network_of(spec, tuple(input_size or spec.input_size))
+    network = network_of(spec, cast("Size", tuple(input_size or spec.input_size)))
     times = accumulate(_stage_times(network)) if measure else [math.nan] * len(network.stages)
     return Table(_rows(network, list(times)))
 
 
-def _weights_at_hand(backbone, weights):
+def _weights_at_hand(backbone: AnyBackbone, weights: Weights) -> Weights:
     """`weights`, or for None those that the network has without a download."""
     return "imagenet" if weights is None and not is_downloaded(backbone) else weights
 
@@ -188,7 +193,7 @@ def _rows(network: Network, times: list[float]) -> Iterator[FreezePoint]:
     ):
         owned = _n_parameters(graph, start, stop)
         frozen += owned
-        shape = graph.steps[stop].shape
+        shape = cast(tuple[int, ...], graph.steps[stop].shape)
         size = _BYTES_PER_VALUE * math.prod(shape)
         yield FreezePoint(stage.index + 1, stage.layer, shape, owned, frozen, size, elapsed)
 
@@ -216,15 +221,15 @@ def _stage_times(network: Network) -> Iterator[float]:
         block = part(block)
 
 
-def _stage_function(network: Network, start: int | None, stop: int):
-    def compute(x):
+def _stage_function(network: Network, start: int | None, stop: int) -> Callable[[Any], Any]:
+    def compute(x: Any) -> Any:
         x = network.preprocess(x) if start is None else x
         return run_steps(network.features, start, [stop], x, network.arrays)[0]
 
     return compute
 
 
-def _median_milliseconds(part, block: np.ndarray) -> float:
+def _median_milliseconds(part: Callable[[np.ndarray], Any], block: np.ndarray) -> float:
     part(block)  # the first run pays for what is set up once
     elapsed = []
     for _ in range(_TIMED_RUNS):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
-from sklearn.base import TransformerMixin, _fit_context
+from sklearn.base import TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from skltransfer._base import BackboneEstimator
+from skltransfer._base import BackboneEstimator, with_checked_parameters
 from skltransfer._progress import progress_bar
 from skltransfer._warnings import warn_unreadable
 from skltransfer._ways import Way
@@ -18,6 +19,21 @@ from skltransfer.inputs import ImageReadError
 from skltransfer.network.engines import feature_part, outputs_of
 from skltransfer.network.pooling import n_features
 from skltransfer.network.trunk import name_of
+
+if TYPE_CHECKING:
+    from skltransfer._types import (
+        Images,
+        ImageShape,
+        OnError,
+        Path,
+        PixelRange,
+        Pooling,
+        Resize,
+        Seed,
+        Size,
+        Weights,
+    )
+    from skltransfer.backbones._types import Backbone
 
 
 class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
@@ -146,7 +162,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     array(['block2b_add_0', 'block2b_add_1'], dtype=object)
     """
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BackboneEstimator._parameter_constraints,
         "layer": [str, list, tuple, None],
         "pooling": [StrOptions({"avg", "max", "flatten"})],
@@ -154,24 +170,24 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
 
     def __init__(
         self,
-        backbone="efficientnet_lite0",
+        backbone: Backbone = "efficientnet_lite0",
         *,
-        weights="imagenet",
-        layer=None,
-        pooling="avg",
-        image_shape=None,
-        pixel_range=None,
-        input_size=None,
-        resize="stretch",
-        batch_size=32,
-        precision="float32",
-        engine="auto",
-        cache="memory",
-        on_error="raise",
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        weights: Weights = "imagenet",
+        layer: str | Sequence[str] | None = None,
+        pooling: Pooling = "avg",
+        image_shape: ImageShape | None = None,
+        pixel_range: PixelRange | None = None,
+        input_size: Size | None = None,
+        resize: Resize = "stretch",
+        batch_size: int = 32,
+        precision: str = "float32",
+        engine: str = "auto",
+        cache: Path | None = "memory",
+        on_error: OnError = "raise",
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.backbone = backbone
         self.weights = weights
         self.layer = layer
@@ -189,8 +205,8 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    @with_checked_parameters
+    def fit(self, X: Images, y: Any = None) -> Self:
         """Decide how X is read; the network itself learns nothing.
 
         No picture is decoded: of files only the existence is checked.
@@ -226,10 +242,10 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         steps = [graph.steps[stop] for stop in stops]
         self.layers_ = tuple(step.name for step in steps)
         self._feature_prefixes = requested or (self.backbone_.name,)
-        self._widths = tuple(n_features(step.shape, self.pooling) for step in steps)
+        self._widths = tuple(n_features(cast(Any, step.shape), self.pooling) for step in steps)
         self._n_features_out = sum(self._widths)
 
-    def transform(self, X):
+    def transform(self, X: Images) -> Any:
         """Compute the features of every row.
 
         Parameters
@@ -257,7 +273,9 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
             warn_unreadable(failures, len(source))
         return rows
 
-    def _features(self, source, advance) -> tuple[np.ndarray, dict[int, ImageReadError]]:
+    def _features(
+        self, source: Any, advance: Callable[[int], None]
+    ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         """Features, and what could not be read.
 
         Those that a fine-tuned classifier with a frozen backbone works with are shared with it.
@@ -277,8 +295,10 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         is_usual = (self.layers_, self.pooling) == ((end,), "avg")
         return super()._computed() if is_usual else (self.layers_, self.pooling)
 
-    def get_feature_names_out(self, input_features=None):
-        """Names of the features: the layer they come from and the channel.
+    def get_feature_names_out(
+        self, input_features: Sequence[str] | np.ndarray | None = None
+    ) -> np.ndarray:
+        """Tell the names of the features: the layer they come from and the channel.
 
         Parameters
         ----------
@@ -299,13 +319,13 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         ]
         return np.asarray(names, dtype=object)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
 
-def _layer_names(layer: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
+def _layer_names(layer: str | Sequence[str] | None) -> tuple[str, ...]:
     """Check the parameter `layer`; none stands for the end of the features."""
     names = (layer,) if isinstance(layer, str) else tuple(() if layer is None else layer)
     if layer is not None and not names:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import (
@@ -19,7 +19,7 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from skltransfer._base import Number
+from skltransfer._base import Number, with_checked_parameters
 from skltransfer._export import model_input
 from skltransfer._fine_tuned_base import FineTunedBase
 from skltransfer._head_parameters import checked_activation, checked_units
@@ -34,6 +34,27 @@ from skltransfer.network.export import keras_classifier
 from skltransfer.network.fitting import logits_of
 from skltransfer.network.heads import log_softmax
 from skltransfer.network.training import count
+
+if TYPE_CHECKING:
+    from skltransfer._types import (
+        BatchNorm,
+        ClassWeight,
+        FreezeDepth,
+        HeadInit,
+        Images,
+        ImageShape,
+        Labels,
+        OnError,
+        Path,
+        PixelRange,
+        Resize,
+        SampleWeight,
+        Schedule,
+        Seed,
+        Size,
+        Weights,
+    )
+    from skltransfer.backbones._types import Augment, Backbone, KerasModel
 
 _ROWS_PREDICTED_TOGETHER = 256
 
@@ -204,7 +225,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     array(['night', 'day'], dtype='<U5')
     """
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **FineTunedBase._parameter_constraints,
         "freeze_depth": "no_validation",
         "head_units": "no_validation",
@@ -231,43 +252,43 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
 
     def __init__(
         self,
-        backbone="efficientnet_lite0",
+        backbone: Backbone = "efficientnet_lite0",
         *,
-        weights="imagenet",
-        freeze_depth=-1,
-        head_units=(),
-        head_activation="relu",
-        head_dropout=0.2,
-        head_init="convex",
-        epochs=10,
-        batch_size=32,
-        learning_rate=3e-4,
-        head_learning_rate=None,
-        layer_decay=1.0,
-        weight_decay=1e-4,
-        schedule="cosine",
-        batch_norm="frozen",
-        augment=None,
-        n_views=None,
-        label_smoothing=0.0,
-        class_weight=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=3,
-        warm_start=False,
-        tta=False,
-        image_shape=None,
-        pixel_range=None,
-        input_size=None,
-        resize="stretch",
-        precision="float32",
-        engine="auto",
-        cache="memory",
-        on_error="raise",
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        weights: Weights = "imagenet",
+        freeze_depth: FreezeDepth = -1,
+        head_units: int | Sequence[int] = (),
+        head_activation: str = "relu",
+        head_dropout: float = 0.2,
+        head_init: HeadInit = "convex",
+        epochs: int = 10,
+        batch_size: int = 32,
+        learning_rate: float = 3e-4,
+        head_learning_rate: float | None = None,
+        layer_decay: float = 1.0,
+        weight_decay: float = 1e-4,
+        schedule: Schedule = "cosine",
+        batch_norm: BatchNorm = "frozen",
+        augment: Augment | None = None,
+        n_views: int | None = None,
+        label_smoothing: float = 0.0,
+        class_weight: ClassWeight = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 3,
+        warm_start: bool = False,
+        tta: bool = False,
+        image_shape: ImageShape | None = None,
+        pixel_range: PixelRange | None = None,
+        input_size: Size | None = None,
+        resize: Resize = "stretch",
+        precision: str = "float32",
+        engine: str = "auto",
+        cache: Path | None = "memory",
+        on_error: OnError = "raise",
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         self.backbone = backbone
         self.weights = weights
         self.freeze_depth = freeze_depth
@@ -304,8 +325,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    @with_checked_parameters
+    def fit(self, X: Images, y: Labels, sample_weight: SampleWeight = None) -> Self:
         """Train the head, then the head and the layers that are not frozen.
 
         Parameters
@@ -348,7 +369,13 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             self.n_iter_ = len(self.history_["loss"])
         return self
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: Images,
+        y: Labels,
+        classes: Labels = None,
+        sample_weight: SampleWeight = None,
+    ) -> Self:
         """Train one epoch at a constant learning rate, going on from the last call.
 
         The first call decides how X is read and where the head starts from.
@@ -403,7 +430,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             self.n_iter_ = len(self.history_["loss"])
         return self
 
-    def predict(self, X):
+    def predict(self, X: Images) -> np.ndarray:
         """Predict the class of every row.
 
         Parameters
@@ -420,10 +447,10 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         scores = self._log_probabilities(X)
         most_frequent = self._class_totals.argmax()
         best = np.where(np.isnan(scores[:, 0]), most_frequent, scores.argmax(axis=1))
-        return self.classes_[best]
+        return np.asarray(self.classes_[best])
 
-    def predict_proba(self, X):
-        """Probabilities of the classes.
+    def predict_proba(self, X: Images) -> np.ndarray:
+        """Predict the probabilities of the classes.
 
         Parameters
         ----------
@@ -435,10 +462,10 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         ndarray of shape (n_samples, n_classes), dtype float64
             In the order of `classes_`; NaN for what could not be read with ``on_error="nan"``.
         """
-        return np.exp(self._log_probabilities(X))
+        return np.asarray(np.exp(self._log_probabilities(X)))
 
-    def predict_log_proba(self, X):
-        """Logarithms of the probabilities of the classes.
+    def predict_log_proba(self, X: Images) -> np.ndarray:
+        """Predict the logarithms of the probabilities of the classes.
 
         Parameters
         ----------
@@ -452,7 +479,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         """
         return self._log_probabilities(X)
 
-    def decision_function(self, X):
+    def decision_function(self, X: Images) -> np.ndarray:
         """Confidence scores of the classes.
 
         Parameters
@@ -468,7 +495,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         scores = self._log_probabilities(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
-    def to_keras(self):
+    def to_keras(self) -> KerasModel:
         """The fitted classifier as one Keras model, to serve, convert or look into.
 
         Returns
@@ -498,7 +525,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
 
     # fit, step by step ---------------------------------------------------------------------
 
-    def _checked(self, X, y, sample_weight) -> tuple[np.ndarray, np.ndarray]:
+    def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
         """Labels and weights of the rows, some of which are positive."""
         if y is None:
             raise ValueError(
@@ -528,7 +555,13 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
                 f"{self.classes_.tolist()}. Fit a new classifier, or pass all classes at first."
             )
 
-    def _train(self, data, classes: np.ndarray | None, n_epochs: int, run: Callable) -> tuple:
+    def _train(
+        self,
+        data: tuple[Any, np.ndarray, np.ndarray],
+        classes: np.ndarray | None,
+        n_epochs: int,
+        run: Callable[[TrainingRun], Any],
+    ) -> tuple[Any, Any]:
         """Weights of the classes, and what `run` makes of the training; shows how far it is.
 
         The `classes` are those of y where none are given.
@@ -544,7 +577,15 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             training = self._training(source, counted, y, weights, classes, progress)
             return training.class_totals, run(training)
 
-    def _training(self, source, counted, y, weights, classes, progress) -> TrainingRun:
+    def _training(
+        self,
+        source: Any,
+        counted: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray,
+        classes: np.ndarray | None,
+        progress: Any,
+    ) -> TrainingRun:
         """All that a training works with.
 
         With ``on_error="nan"``, pictures that cannot be read are left out.
@@ -574,7 +615,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
 
     # prediction -----------------------------------------------------------------------------
 
-    def _log_probabilities(self, X) -> np.ndarray:
+    def _log_probabilities(self, X: Any) -> np.ndarray:
         """Logarithms of probabilities, averaged over views with ``tta``."""
         check_is_fitted(self)
         source = self._reading.source(self, X)
@@ -591,11 +632,12 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             warn_unreadable(failures, len(source))
         return np.concatenate(blocks)
 
-    def _predicted(self, source) -> tuple[np.ndarray, dict[int, ImageReadError]]:
+    def _predicted(self, source: Any) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         sources = [source]
         if self.tta:
             sources = Views(self.augment, self.n_views, self._seed).fixed(source)
-        total, failures = None, {}
+        total: Any = None
+        failures: dict[int, ImageReadError] = {}
         for view in sources:
             activations, unread = self._activations_to_predict(view)
             failures.update(unread)

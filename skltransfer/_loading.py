@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from skltransfer._base import BackboneEstimator
+import os
+
 from skltransfer._feature_extractor import PretrainedFeatureExtractor
 from skltransfer._fine_tuning import FineTunedClassifier
 from skltransfer._persistence import read_state
@@ -10,7 +11,7 @@ from skltransfer._persistence import read_state
 _KINDS = {kind.__name__: kind for kind in (PretrainedFeatureExtractor, FineTunedClassifier)}
 
 
-def load(path) -> BackboneEstimator:
+def load(path: str | os.PathLike[str]) -> PretrainedFeatureExtractor | FineTunedClassifier:
     """Open an estimator that was written by its ``save(path)``.
 
     The file can run no code. All of it is checked before anything is built: its checksum, the
@@ -36,6 +37,11 @@ def load(path) -> BackboneEstimator:
     ValueError
         When the file is damaged or was changed, was written by a newer protocol, is of another
         kind such as a pickle, or needs a bundled network that this version does not ship.
+
+    See Also
+    --------
+    PretrainedFeatureExtractor.save : Writes the file.
+    FineTunedClassifier.save : Writes the file.
 
     Examples
     --------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -21,10 +23,15 @@ from skltransfer.network.freezing import resolve_freeze_depth
 from skltransfer.network.runtime import Network
 from skltransfer.network.trunk import is_station, stations_before
 
+if TYPE_CHECKING:
+    from skltransfer._types import FreezeDepth, Images, Path
+
 _ROWS_TOGETHER = 256
 
 
-def precompute(X, freeze_depths, **settings) -> CacheInfo:
+def precompute(
+    X: Images, freeze_depths: FreezeDepth | Iterable[FreezeDepth], **settings: Any
+) -> CacheInfo:
     """Run pictures through the frozen layers once, for all depths that a search will try.
 
     Every picture is read once and runs through each layer once; what is kept are the entries that
@@ -96,16 +103,17 @@ def precompute(X, freeze_depths, **settings) -> CacheInfo:
         )
     source = classifier._reading.source(classifier, X)
     views = _views(classifier)
-    refused = cache_info(classifier.cache).refused
+    cache = cast("Path", classifier.cache)  # None was refused
+    refused = cache_info(cache).refused
     failures = _fill(classifier, source, views, depths)
     if failures:
         warn_unreadable(failures, len(source))
-    info = cache_info(classifier.cache)
+    info = cache_info(cache)
     _warn_of_little_room(info, info.refused - refused)
     return info
 
 
-def _classifier(settings: dict) -> FineTunedClassifier:
+def _classifier(settings: dict[str, Any]) -> FineTunedClassifier:
     """Check the names of `settings`, and that what is computed would be kept."""
     known = FineTunedClassifier().get_params(deep=False)
     if "freeze_depth" in settings:
@@ -125,9 +133,9 @@ def _classifier(settings: dict) -> FineTunedClassifier:
     return FineTunedClassifier(**settings)
 
 
-def _listed(freeze_depths) -> list:
+def _listed(freeze_depths: Any) -> list[FreezeDepth]:
     if isinstance(freeze_depths, (str, Integral, Real)):
-        return [freeze_depths]
+        return [cast("FreezeDepth", freeze_depths)]
     depths = list(freeze_depths)
     if not depths:
         raise ValueError("freeze_depths is empty; give the values of freeze_depth to prepare for.")
@@ -149,7 +157,7 @@ def _views(classifier: FineTunedClassifier) -> Views | None:
 
 
 def _fill(
-    classifier: FineTunedClassifier, source, views: Views | None, depths: list
+    classifier: FineTunedClassifier, source: Any, views: Views | None, depths: list[FreezeDepth]
 ) -> dict[int, ImageReadError]:
     """Compute all cuts of all views; return what could not be read."""
     network = classifier._network()
@@ -169,7 +177,7 @@ def _fill(
 
 def _fill_some(
     classifier: FineTunedClassifier,
-    source,
+    source: Any,
     views: Views | None,
     cuts: list[int | None],
     wanted: set[int],
@@ -178,7 +186,7 @@ def _fill_some(
     contents = Contents(source, classifier._reading.rule, open_cache(classifier.cache))
     failures: dict[int, ImageReadError] = {}
     for view in [source] if views is None else views.fixed(source):
-        options = {"observer": contents} if view is source else {}
+        options: dict[str, Any] = {"observer": contents} if view is source else {}
         for cut in cuts:
             _, unread = classifier._activations_at(
                 cut, view, lambda n_rows: None, wanted=wanted, foresees=False, **options
@@ -194,9 +202,9 @@ def _in_order(cuts: list[int | None]) -> list[int | None]:
     return sorted(set(cuts), key=lambda cut: (cut is not None, -(cut or 0)))
 
 
-def _kept_on_the_way(network: Network, cuts: list[int | None], engine: str) -> set[int]:
+def _kept_on_the_way(network: Network, cuts: list[int | None], engine: str) -> set[Any]:
     """Stations where a cut lies, or the last ones before it: nothing is computed twice."""
-    wanted = set()
+    wanted: set[Any] = set()
     for cut in cuts:
         before = [station.stop for station in stations_before(network, cut, engine)]
         wanted.update([cut] if is_station(network, cut, engine) else before[-1:])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from dataclasses import field, fields
-from typing import Any
+from typing import Any, Generic, SupportsIndex, TypeVar, cast, overload
+
+Row = TypeVar("Row")
 
 
 def column(header: str, show: Callable[[Any], str] = str, *, right: bool = True) -> Any:
@@ -23,15 +25,22 @@ def column(header: str, show: Callable[[Any], str] = str, *, right: bool = True)
     return field(metadata={"header": header, "show": show, "right": right})
 
 
-class Table(tuple):
+class Table(tuple[Row, ...], Generic[Row]):
     """An immutable sequence of rows, each an instance of one dataclass."""
 
     __slots__ = ()
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Table[Row]: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Row | Table[Row]:
         """Return a row; for a slice, a table."""
-        found = super().__getitem__(index)
-        return Table(found) if isinstance(index, slice) else found
+        if isinstance(index, slice):
+            return Table(super().__getitem__(index))
+        return super().__getitem__(index)
 
     def __repr__(self) -> str:
         """Aligned text, the header first."""
@@ -48,7 +57,7 @@ class Table(tuple):
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def _columns(self) -> list[dict[str, Any]]:
-        return [dict(column.metadata) for column in fields(self[0])] if self else []
+        return [dict(column.metadata) for column in fields(cast(Any, self[0]))] if self else []
 
     def _headers(self) -> list[str]:
         return [column["header"] for column in self._columns()]
@@ -60,7 +69,7 @@ class Table(tuple):
         ]
         return "  ".join(cells).rstrip()
 
-    def _html_row(self, row) -> str:
+    def _html_row(self, row: Any) -> str:
         cells = [
             f'<td style="text-align: {"right" if column["right"] else "left"}">'
             f"{html.escape(text)}</td>"
@@ -69,5 +78,5 @@ class Table(tuple):
         return f"<tr>{''.join(cells)}</tr>"
 
 
-def _texts(row) -> list[str]:
+def _texts(row: Any) -> list[str]:
     return [column.metadata["show"](getattr(row, column.name)) for column in fields(row)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Mapping
+from types import FrameType
 
 _NOT_THE_USER = {"skltransfer", "sklearn", "joblib"}
 
@@ -22,7 +23,7 @@ class UnreadableImagesWarning(UserWarning):
         super().__init__(message)
         self.rows = rows
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[str, list[int]]]:
         """Rebuild with both arguments, so that the warning travels between processes."""
         return type(self), (str(self), self.rows)
 
@@ -46,5 +47,5 @@ def warn_unreadable(failures: Mapping[int, Exception], n_rows: int) -> None:
     warn_user(UnreadableImagesWarning(message, rows))
 
 
-def _package(frame) -> str:
-    return frame.f_globals.get("__name__", "").partition(".")[0]
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]

@@ -91,7 +91,9 @@ def test_a_point_is_the_best_of_its_depth_and_head_in_any_order(seed):
 
 
 def test_what_is_drawn_is_the_table():
-    display = FreezeDepthDisplay.from_search(finished(grid(["all", -1], [(), (8,)]), [1, 2, 3, 4]))
+    display = FreezeDepthDisplay.from_estimator(
+        finished(grid(["all", -1], [(), (8,)]), [1, 2, 3, 4])
+    )
     assert_allclose([b.lines[0].get_ydata() for b in display.score_bars_], [[1, 3], [2, 4]])
     assert_allclose([b.lines[0].get_ydata() for b in display.time_bars_], [[10, 30], [20, 40]])
     assert [tick.get_text() for tick in display.time_ax_.get_xticklabels()] == ["all", "-1"]
@@ -103,7 +105,7 @@ def test_what_is_drawn_is_the_table():
     "depths", [["all", -1, -2, 0], ["all", *(f"block{i}_add" for i in "7654321")]]
 )
 def test_names_of_depths_do_not_run_into_each_other(depths):
-    display = FreezeDepthDisplay.from_search(finished(grid(depths, [()]), np.ones(len(depths))))
+    display = FreezeDepthDisplay.from_estimator(finished(grid(depths, [()]), np.ones(len(depths))))
     display.figure_.canvas.draw()
     labels = display.time_ax_.get_xticklabels()
     assert [label.get_text() for label in labels] == list(map(str, depths))
@@ -161,7 +163,7 @@ def test_of_a_halving_search_the_last_round_counts():
     assert_allclose(depth_table(search, "score").scores, [[0.7], [0.5]])
     grid_ = {"freeze_depth": ["all", -1, -2]}
     halving = HalvingGridSearchCV(Cheap(), grid_, cv=2, min_resources=8, factor=2).fit(X, Y)
-    assert FreezeDepthDisplay.from_search(halving).depths == ["all", -1, -2]
+    assert FreezeDepthDisplay.from_estimator(halving).depths == ["all", -1, -2]
 
 
 def test_a_search_with_several_metrics_needs_one():
@@ -169,17 +171,17 @@ def test_a_search_with_several_metrics_needs_one():
     search = GridSearchCV(Cheap(), {"freeze_depth": [-1]}, cv=2, scoring=scoring, refit=False)
     search.fit(X, Y)
     with pytest.raises(ValueError, match="metric=None .* it holds 'first', 'second'. Pass one"):
-        FreezeDepthDisplay.from_search(search)
-    display = FreezeDepthDisplay.from_search(search, metric="second")
+        FreezeDepthDisplay.from_estimator(search)
+    display = FreezeDepthDisplay.from_estimator(search, metric="second")
     assert_allclose(display.scores, [[2.0]])
     assert display.score_ax_.get_ylabel() == "second (mean ± sd)"
     refitted = search.set_params(refit="first").fit(X, Y)
-    assert FreezeDepthDisplay.from_search(refitted).metric == "first"
+    assert FreezeDepthDisplay.from_estimator(refitted).metric == "first"
 
 
 def test_the_score_has_the_name_that_the_search_gave_it():
     search = finished(grid([-1], [()]), [0.5], scoring="roc_auc")
-    assert FreezeDepthDisplay.from_search(search).score_ax_.get_ylabel() == "roc auc (mean ± sd)"
+    assert FreezeDepthDisplay.from_estimator(search).score_ax_.get_ylabel() == "roc auc (mean ± sd)"
 
 
 def test_a_real_search_is_drawn(make, cats_and_dogs):
@@ -193,7 +195,7 @@ def test_a_real_search_is_drawn(make, cats_and_dogs):
 def test_failed_candidates_are_left_out():
     table = depth_table(finished(grid(["all", -1, -1], [()]), [0.5, np.nan, 0.7]), "score")
     assert_allclose(table.scores, [[0.5], [0.7]])
-    display = FreezeDepthDisplay.from_search(finished(grid(["all", -1], [()]), [0.5, np.nan]))
+    display = FreezeDepthDisplay.from_estimator(finished(grid(["all", -1], [()]), [0.5, np.nan]))
     assert display.depths == ["all", -1]
     assert_allclose(display.score_bars_[0].lines[0].get_ydata(), [0.5])
 
@@ -204,29 +206,29 @@ def test_failed_candidates_are_left_out():
 def test_a_search_without_freeze_depths_is_refused():
     search = GridSearchCV(LogisticRegression(), {"C": [1, 2]}, cv=2).fit(X, Y)
     with pytest.raises(ValueError, match="tried no freeze depths: its parameters are C. Search"):
-        FreezeDepthDisplay.from_search(search)
+        FreezeDepthDisplay.from_estimator(search)
 
 
 def test_a_search_over_two_steps_at_once_is_refused():
     search = finished([{"a__freeze_depth": -1, "b__freeze_depth": -1}], [1.0])
     with pytest.raises(ValueError, match="varies a__freeze_depth and b__freeze_depth, and one"):
-        FreezeDepthDisplay.from_search(search)
+        FreezeDepthDisplay.from_estimator(search)
 
 
 def test_a_search_of_failures_is_refused():
     with pytest.raises(ValueError, match="All scores of 'score' are NaN.*error_score='raise'"):
-        FreezeDepthDisplay.from_search(finished(grid([-1], [()]), [np.nan]))
+        FreezeDepthDisplay.from_estimator(finished(grid([-1], [()]), [np.nan]))
 
 
 def test_an_unknown_metric_is_refused():
     with pytest.raises(ValueError, match="metric='auc' .* it holds 'score'"):
-        FreezeDepthDisplay.from_search(finished(grid([-1], [()]), [1.0]), metric="auc")
+        FreezeDepthDisplay.from_estimator(finished(grid([-1], [()]), [1.0]), metric="auc")
 
 
 def test_what_is_no_fitted_search_is_refused():
     with pytest.raises(
         TypeError, match="draws a fitted search, such as .* not a LogisticRegression"
     ):
-        FreezeDepthDisplay.from_search(LogisticRegression())
+        FreezeDepthDisplay.from_estimator(LogisticRegression())
     with pytest.raises(NotFittedError):
-        FreezeDepthDisplay.from_search(GridSearchCV(Cheap(), {"freeze_depth": [-1]}))
+        FreezeDepthDisplay.from_estimator(GridSearchCV(Cheap(), {"freeze_depth": [-1]}))

@@ -35,6 +35,7 @@ def photos(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         for left in range(0, 640, 107):
             Image.fromarray(picture[100:300, left : left + 107]).save(folder / f"{left}.jpg")
+    return tmp_path
 
 
 def test_the_code_in_the_readme_runs(photos, capsys):
@@ -53,6 +54,44 @@ def test_the_code_about_fine_tuning_runs(photos, capsys):
     for code in code_of(ROOT / "docs" / "fine_tuning.md"):
         exec(compile(code, "fine_tuning.md", "exec"), {})
     assert 0.5 < float(capsys.readouterr().out.split()[-1]) <= 1
+
+
+PAGES = [
+    ROOT / "docs" / "getting_started.md",
+    *(page for page in sorted((ROOT / "docs" / "guide").glob("*.md")) if code_of(page)),
+]
+KERAS_COPIES_ARRAYS = "ignore:__array__ implementation:DeprecationWarning"
+
+
+@pytest.mark.filterwarnings(KERAS_COPIES_ARRAYS)
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_the_code_of_the_guide_runs(page, photos):
+    names = {}
+    for code in code_of(page):
+        exec(compile(code, page.name, "exec"), names)
+
+
+@pytest.mark.filterwarnings(KERAS_COPIES_ARRAYS, "ignore:.shuffle=True. was passed:UserWarning")
+def test_the_recipe_of_the_textbook_and_ours_run(photos):
+    """On small pictures, and with the bundled network in place of the one that is downloaded."""
+    photos.joinpath("train").symlink_to("photos")
+    photos.joinpath("test").symlink_to("photos")
+    without_download = {
+        "VGG16(": "VGG16(weights=None, ",
+        "(224, 224": "(32, 32",
+        '"VGG16",': '"efficientnet_lite0", input_size=(32, 32),',
+        "epochs=5": "epochs=1",
+    }
+    keras_names, our_names = {}, {}
+    for code in code_of(ROOT / "docs" / "from_the_textbook.md"):
+        for told, instead in without_download.items():
+            code = code.replace(told, instead)
+        names = keras_names if code.startswith("# Keras") else our_names
+        exec(compile(code, "from_the_textbook.md", "exec"), names)
+    assert keras_names["accuracy"] <= 1
+    assert our_names["accuracy"] > 0.5
+    assert not keras_names["base"].get_layer("block4_conv3").trainable
+    assert our_names["classifier"].freeze_depth == -1
 
 
 def test_the_code_about_files_runs(tmp_path, monkeypatch, capsys):

@@ -15,7 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A part of the package may import parts of the lines above its own; what is on no line may import
 # all of them, and nobody may import it.
 ORDER = (
-    {"_warnings", "_progress", "_tables", "_head_parameters"},
+    {"_documentation", "_head_parameters", "_progress", "_tables", "_types", "_warnings"},
     {"inputs", "_activation_cache", "_weighted_data"},
     {"backbones"},
     {"network"},

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from skltransfer.backbones import _keras_applications as applications
 from skltransfer.backbones import _user_models as user_models
@@ -18,13 +19,18 @@ from skltransfer.backbones._efficientnet_lite import (
 )
 from skltransfer.backbones._spec import BackboneSpec, read_only
 
+if TYPE_CHECKING:
+    from skltransfer.backbones._types import ModelOrBuilder, Preprocessing
+
 BUNDLED = "efficientnet_lite0"
 _STAGES_OF_BUNDLED = r"^block(\d+)[a-z]+_"
 
 _registered: dict[str, BackboneSpec] = {}
 
 
-def register_backbone(name: str, model_or_builder, *, preprocessing=None) -> BackboneSpec:
+def register_backbone(
+    name: str, model_or_builder: ModelOrBuilder, *, preprocessing: Preprocessing = None
+) -> BackboneSpec:
     """Make a Keras model of your own usable as ``backbone=``.
 
     The model is copied by content: what happens to it later changes nothing here. The handle
@@ -59,6 +65,24 @@ def register_backbone(name: str, model_or_builder, *, preprocessing=None) -> Bac
         does not load in Keras' safe mode (a Lambda layer, an unregistered custom layer).
     TypeError
         When `model_or_builder` is neither.
+
+    See Also
+    --------
+    list_backbones : Lists what has a name already.
+    freeze_points : Lists the stages of a network.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from skltransfer import PretrainedFeatureExtractor, register_backbone
+    >>> model = keras.Sequential(
+    ...     [keras.Input((16, 16, 3)), keras.layers.Conv2D(4, 3, strides=2, activation="relu")]
+    ... )
+    >>> handle = register_backbone("mine", model, preprocessing="tf")
+    >>> handle.input_size
+    (16, 16)
+    >>> PretrainedFeatureExtractor(handle).set_params(pooling="max").pooling
+    'max'
     """
     _require_free(name)
     model = user_models.model_of(name, model_or_builder)
@@ -66,7 +90,7 @@ def register_backbone(name: str, model_or_builder, *, preprocessing=None) -> Bac
     return _registered[name]
 
 
-def _require_free(name) -> None:
+def _require_free(name: Any) -> None:
     """Refuse names that `resolve` would take for something else."""
     if not isinstance(name, str) or not name:
         raise TypeError(f"name={name!r} must be a non-empty str.")
@@ -80,7 +104,7 @@ def _require_free(name) -> None:
         )
 
 
-def registered(name) -> BackboneSpec | None:
+def registered(name: Any) -> BackboneSpec | None:
     """The handle registered under `name` in this process, if any."""
     return _registered.get(name) if isinstance(name, str) else None
 
@@ -109,7 +133,7 @@ def registered_specs() -> tuple[BackboneSpec, ...]:
     return tuple(_registered.values())
 
 
-def resolve(backbone, weights="imagenet", seed: int = 0) -> BackboneSpec:
+def resolve(backbone: Any, weights: Any = "imagenet", seed: int = 0) -> BackboneSpec:
     """Find the network that `backbone` and `weights` mean.
 
     Parameters
@@ -137,13 +161,13 @@ def _is_file_name(name: str) -> bool:
     return name.lower().endswith((".keras", ".h5", ".hdf5"))
 
 
-def is_keras_model(backbone) -> bool:
+def is_keras_model(backbone: object) -> bool:
     """Whether `backbone` is a live Keras model; Keras is not imported to find out."""
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(backbone, keras.Model)
 
 
-def is_downloaded(backbone) -> bool:
+def is_downloaded(backbone: object) -> bool:
     """Whether `backbone` names a network whose pretrained weights Keras downloads."""
     if not isinstance(backbone, str) or backbone in _registered:
         return False
@@ -151,14 +175,14 @@ def is_downloaded(backbone) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _named(name: str, weights, seed: int) -> BackboneSpec:
+def _named(name: str, weights: Any, seed: int) -> BackboneSpec:
     weights = weights[0] if isinstance(weights, tuple) else weights
     if name != BUNDLED:
         return applications.make_spec(name, weights, seed)
     return _with_weights(_bundled(), weights, seed)
 
 
-def stage_pattern_of(architecture: dict) -> str | None:
+def stage_pattern_of(architecture: dict[str, Any]) -> str | None:
     """Pattern of the layer names that tell the stages of an architecture, if they do."""
     if architecture["kind"] == "bundled":
         return _STAGES_OF_BUNDLED
@@ -183,7 +207,7 @@ def _bundled() -> BackboneSpec:
     )
 
 
-def _with_weights(spec: BackboneSpec, weights, seed: int) -> BackboneSpec:
+def _with_weights(spec: BackboneSpec, weights: Any, seed: int) -> BackboneSpec:
     """`spec` with its own, with random, or with loaded weights."""
     from skltransfer.backbones._building import build_model, random_arrays
     from skltransfer.backbones._weights_files import read_weights_file
@@ -199,7 +223,7 @@ def _with_weights(spec: BackboneSpec, weights, seed: int) -> BackboneSpec:
     return replace(spec, weights=read_only(arrays), bundled=False, fingerprint="")
 
 
-def _file_identity(weights):
+def _file_identity(weights: Any) -> Any:
     """A key for caching: a file that changes is another file."""
     if weights is None or weights == "imagenet":
         return weights
@@ -210,7 +234,7 @@ def _file_identity(weights):
     return (str(path), status.st_size, status.st_mtime_ns)
 
 
-def _canonical_name(name) -> str:
+def _canonical_name(name: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(
             f"backbone={name!r} is a {type(name).__name__}. Pass a name from list_backbones(), the "

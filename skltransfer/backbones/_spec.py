@@ -44,7 +44,7 @@ class BackboneSpec:
     bundled: bool = False
     fingerprint: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.fingerprint:
             described = json.dumps([self.architecture, self.preprocessing], sort_keys=True)
             object.__setattr__(self, "fingerprint", fingerprint(described, self.weights))
@@ -54,7 +54,7 @@ class BackboneSpec:
         """Number of weights, BatchNorm's statistics included."""
         return sum(array.size for array in self.weights)
 
-    def __eq__(self, other) -> bool:
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, BackboneSpec) and self.fingerprint == other.fingerprint
 
     def __hash__(self) -> int:
@@ -87,7 +87,7 @@ class BackboneSpec:
                 "skltransfer ships. Load it with the version it was saved with, or fit it again."
             )
 
-    def __deepcopy__(self, memo: dict) -> BackboneSpec:
+    def __deepcopy__(self, memo: dict[int, Any]) -> BackboneSpec:
         """Return itself: a spec never changes, and its arrays are large."""
         return self
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 
-def unwrapped(estimator):
+def unwrapped(estimator: Any) -> Any:
     """The estimator itself; of a fitted search the best one."""
     if hasattr(estimator, "cv_results_") and not hasattr(estimator, "best_estimator_"):
         raise ValueError(
@@ -20,7 +21,7 @@ def unwrapped(estimator):
     return getattr(estimator, "best_estimator_", estimator)
 
 
-def last_of(estimator):
+def last_of(estimator: Any) -> Any:
     """The fitted estimator; the best one of a search, and the last step of a pipeline."""
     check_is_fitted(estimator)
     found = unwrapped(estimator)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skltransfer._types import Images, Labels, Seed
 from skltransfer.displays._checks import checked_count, class_names
 from skltransfer.displays._drawing import axes_or_new, require_matplotlib, shortened, styled
 from skltransfer.displays._pictures import Album
 from skltransfer.displays._projection import features_of, projected, spread_out
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _SHOWN_SIDE = 96
 _LARGEST_SHARE = 0.12
@@ -79,7 +84,7 @@ class FeatureMapDisplay:
         codes: np.ndarray | None = None,
         names: Sequence[str] = (),
         axis_names: Sequence[str] = ("", ""),
-    ):
+    ) -> None:
         self.positions = positions
         self.thumbnails = thumbnails
         self.thumbnail_rows = thumbnail_rows
@@ -90,17 +95,17 @@ class FeatureMapDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y=None,
+        estimator: Any,
+        X: Images,
+        y: Labels | None = None,
         *,
-        projection="pca",
-        n_thumbnails=20,
-        random_state=None,
-        display_labels=None,
-        ax=None,
-        scatter_kw=None,
-    ):
+        projection: Any = "pca",
+        n_thumbnails: int = 20,
+        random_state: Seed = None,
+        display_labels: Sequence[str] | None = None,
+        ax: Axes | None = None,
+        scatter_kw: dict[str, Any] | None = None,
+    ) -> FeatureMapDisplay:
         """Compute features, project and draw them.
 
         Parameters
@@ -161,7 +166,9 @@ class FeatureMapDisplay:
             axis_names=axis_names,
         ).plot(ax, scatter_kw=scatter_kw)
 
-    def plot(self, ax=None, *, scatter_kw=None):
+    def plot(
+        self, ax: Axes | None = None, *, scatter_kw: dict[str, Any] | None = None
+    ) -> FeatureMapDisplay:
         """Draw points, thumbnails and a legend.
 
         Parameters
@@ -188,7 +195,7 @@ class FeatureMapDisplay:
             self.ax_.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), ncols=columns)
         return self
 
-    def _scatter(self, colours: list, scatter_kw: dict | None) -> list:
+    def _scatter(self, colours: list[Any], scatter_kw: dict[str, Any] | None) -> list[Any]:
         from matplotlib.collections import PathCollection
 
         style = styled({"s": 14, "linewidths": 0}, scatter_kw, PathCollection)
@@ -202,7 +209,7 @@ class FeatureMapDisplay:
             for code, name in enumerate(self.names)
         ]
 
-    def _draw_thumbnails(self, colours: list) -> list:
+    def _draw_thumbnails(self, colours: list[Any]) -> list[Any]:
         """Pictures centred on their points, framed in the colour of their class."""
         from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
@@ -218,7 +225,9 @@ class FeatureMapDisplay:
         return boxes
 
 
-def _coded(X, y, display_labels) -> tuple[np.ndarray | None, list[str]]:
+def _coded(
+    X: Images, y: Labels | None, display_labels: Sequence[str] | None
+) -> tuple[np.ndarray | None, list[str]]:
     """Classes of the pictures as numbers, and their names."""
     if y is None:
         return None, []
@@ -234,10 +243,11 @@ def _share(n_thumbnails: int) -> float:
     return min(_LARGEST_SHARE, _SHARE_OF_ALL / math.sqrt(max(n_thumbnails, 1)))
 
 
-def _colours(n_classes: int) -> list:
+def _colours(n_classes: int) -> list[Any]:
     """Colours that can be told apart as far as their number allows."""
     import matplotlib
 
     if n_classes <= 20:
-        return list(matplotlib.colormaps["tab10" if n_classes <= 10 else "tab20"].colors)
+        name = "tab10" if n_classes <= 10 else "tab20"
+        return list(matplotlib.color_sequences[name])
     return list(matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, n_classes)))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skltransfer.displays._drawing import axes_or_new, panels_in, styled
 from skltransfer.displays._search_results import depth_table, searched_metric
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _SPREAD = 0.24
 """How far apart the lines' points at one depth are, in all, so that their bars do not overlap."""
@@ -20,8 +24,7 @@ _LETTERS_IN_A_ROW = 60
 class FreezeDepthDisplay:
     """Score and fit time of a search against freeze depth, a line for each head size.
 
-    Make it with :meth:`from_estimator` (or `from_search`, the same), which draws at once; `plot`
-    draws the same data again.
+    Make it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
 
     Parameters
     ----------
@@ -77,14 +80,14 @@ class FreezeDepthDisplay:
     def __init__(
         self,
         *,
-        depths: Sequence,
+        depths: Sequence[Any],
         heads: Sequence[tuple[int, ...]],
         scores: np.ndarray,
         score_sds: np.ndarray,
         times: np.ndarray,
         time_sds: np.ndarray,
         metric: str = "score",
-    ):
+    ) -> None:
         self.depths = depths
         self.heads = heads
         self.scores = scores
@@ -94,7 +97,14 @@ class FreezeDepthDisplay:
         self.metric = metric
 
     @classmethod
-    def from_estimator(cls, search, *, metric=None, ax=None, line_kw=None):
+    def from_estimator(
+        cls,
+        search: Any,
+        *,
+        metric: str | None = None,
+        ax: Axes | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> FreezeDepthDisplay:
         """Draw a fitted search.
 
         Parameters
@@ -140,29 +150,9 @@ class FreezeDepthDisplay:
         name = scored_by if chosen == "score" else chosen
         return cls(**vars(table), metric=name).plot(ax, line_kw=line_kw)
 
-    @classmethod
-    def from_search(cls, search, *, metric=None, ax=None, line_kw=None):
-        """Draw a fitted search; another name of :meth:`from_estimator`.
-
-        Parameters
-        ----------
-        search : GridSearchCV, RandomizedSearchCV or a halving search
-            Fitted.
-        metric : str, default=None
-            Which score of a search with several.
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
-        line_kw : dict, default=None
-            Keywords for ``Axes.errorbar``.
-
-        Returns
-        -------
-        FreezeDepthDisplay
-            The display, drawn.
-        """
-        return cls.from_estimator(search, metric=metric, ax=ax, line_kw=line_kw)
-
-    def plot(self, ax=None, *, line_kw=None):
+    def plot(
+        self, ax: Axes | None = None, *, line_kw: dict[str, Any] | None = None
+    ) -> FreezeDepthDisplay:
         """Draw scores above times.
 
         Parameters
@@ -190,8 +180,11 @@ class FreezeDepthDisplay:
         self.score_ax_.legend(title="head_units", loc="best")
         return self
 
-    def _lines(self, ax, means: np.ndarray, sds: np.ndarray, line_kw: dict | None) -> list:
+    def _lines(
+        self, ax: Axes, means: np.ndarray, sds: np.ndarray, line_kw: dict[str, Any] | None
+    ) -> list[Any]:
         """A line with bars of one standard deviation for each head."""
+        import matplotlib.pyplot as plt
         from matplotlib.lines import Line2D
 
         positions = np.arange(len(self.depths))
@@ -206,8 +199,9 @@ class FreezeDepthDisplay:
             bars.append(ax.errorbar(x, y, yerr=sd, **line))
         names = [_depth_name(depth) for depth in self.depths]
         crowded = len(names) * max(map(len, names)) > _LETTERS_IN_A_ROW
-        slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
-        ax.set_xticks(positions, names, **slant)
+        ax.set_xticks(positions, names)
+        if crowded:
+            plt.setp(ax.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")
         ax.set_xlim(-0.5, len(self.depths) - 0.5)
         return bars
 
@@ -216,5 +210,5 @@ def _head_name(head: tuple[int, ...]) -> str:
     return ", ".join(map(str, head)) or "() linear"
 
 
-def _depth_name(depth) -> str:
+def _depth_name(depth: Any) -> str:
     return f"{depth:.3g}" if isinstance(depth, float) else str(depth)

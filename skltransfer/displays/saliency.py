@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skltransfer._types import Images, Labels
 from skltransfer.displays._backbone_steps import backbone_step
 from skltransfer.displays._checks import class_names, positions_among, unwrapped
 from skltransfer.displays._drawing import (
@@ -16,6 +18,10 @@ from skltransfer.displays._drawing import (
     styled,
 )
 from skltransfer.displays._heat_maps import heat_maps, look_at, require_maps
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 
 class SaliencyDisplay:
@@ -83,7 +89,7 @@ class SaliencyDisplay:
         heat_maps: np.ndarray,
         names: Sequence[str],
         probabilities: np.ndarray | None = None,
-    ):
+    ) -> None:
         self.pictures = pictures
         self.heat_maps = heat_maps
         self.names = names
@@ -92,15 +98,15 @@ class SaliencyDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: Any,
+        X: Images,
         *,
-        target=None,
-        display_labels=None,
-        ax=None,
-        n_columns=None,
-        heat_kw=None,
-    ):
+        target: Labels | None = None,
+        display_labels: Sequence[str] | None = None,
+        ax: Axes | None = None,
+        n_columns: int | None = None,
+        heat_kw: dict[str, Any] | None = None,
+    ) -> SaliencyDisplay:
         """Compute and draw the heat maps of some pictures.
 
         Parameters
@@ -153,7 +159,13 @@ class SaliencyDisplay:
             probabilities=probabilities,
         ).plot(ax, n_columns=n_columns, heat_kw=heat_kw)
 
-    def plot(self, ax=None, *, n_columns=None, heat_kw=None):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        n_columns: int | None = None,
+        heat_kw: dict[str, Any] | None = None,
+    ) -> SaliencyDisplay:
         """Draw the heat over the pictures, each from zero to its own largest value.
 
         Parameters
@@ -180,7 +192,7 @@ class SaliencyDisplay:
             panel.set_title(self._title(index), fontsize="small")
         return self
 
-    def _draw_heat(self, panel, index: int, heat_kw: dict | None):
+    def _draw_heat(self, panel: Axes, index: int, heat_kw: dict[str, Any] | None) -> AxesImage:
         """Heat that hides the less of the picture, the less there is of it."""
         from matplotlib.image import AxesImage
 
@@ -196,7 +208,9 @@ class SaliencyDisplay:
         return f"{name} ({probability_text(self.probabilities[index])})"
 
 
-def _targets(target, estimator, X, classes: np.ndarray, n_pictures: int) -> np.ndarray:
+def _targets(
+    target: Labels | None, estimator: Any, X: Images, classes: np.ndarray, n_pictures: int
+) -> np.ndarray:
     """Positions of the explained classes, one for each picture."""
     wanted = estimator.predict(X) if target is None else target
     labels = [wanted] * n_pictures if np.ndim(wanted) == 0 else list(wanted)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
     column_or_1d,
 )
 
+from skltransfer._types import Images, ImageShape, Labels, PixelRange, SampleWeight
 from skltransfer.displays._checks import checked_count, class_names, last_of, positions_among
 from skltransfer.displays._drawing import (
     picture_grid,
@@ -19,6 +22,9 @@ from skltransfer.displays._drawing import (
     shortened,
 )
 from skltransfer.displays._pictures import Album
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _SHOWN_SIDE = 320
 _SMALLEST_PROBABILITY = np.finfo(np.float64).tiny
@@ -82,7 +88,7 @@ class TopLossesDisplay:
         predicted_names: Sequence[str],
         true_probabilities: np.ndarray,
         predicted_probabilities: np.ndarray,
-    ):
+    ) -> None:
         self.pictures = pictures
         self.rows = rows
         self.losses = losses
@@ -94,16 +100,16 @@ class TopLossesDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: Images,
+        y: Labels,
         *,
-        n_pictures=9,
-        sample_weight=None,
-        display_labels=None,
-        ax=None,
-        n_columns=None,
-    ):
+        n_pictures: int = 9,
+        sample_weight: SampleWeight = None,
+        display_labels: Sequence[str] | None = None,
+        ax: Axes | None = None,
+        n_columns: int | None = None,
+    ) -> TopLossesDisplay:
         """Predict, and draw the pictures with the greatest loss.
 
         Parameters
@@ -163,19 +169,19 @@ class TopLossesDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        y_proba,
-        X,
+        y_true: Labels,
+        y_proba: ArrayLike,
+        X: Images,
         *,
-        classes=None,
-        n_pictures=9,
-        sample_weight=None,
-        display_labels=None,
-        image_shape=None,
-        pixel_range=None,
-        ax=None,
-        n_columns=None,
-    ):
+        classes: Labels | None = None,
+        n_pictures: int = 9,
+        sample_weight: SampleWeight = None,
+        display_labels: Sequence[str] | None = None,
+        image_shape: ImageShape | None = None,
+        pixel_range: PixelRange | None = None,
+        ax: Axes | None = None,
+        n_columns: int | None = None,
+    ) -> TopLossesDisplay:
         """Draw the pictures with the greatest loss under given probabilities.
 
         Parameters
@@ -226,7 +232,16 @@ class TopLossesDisplay:
         ).plot(ax, n_columns=n_columns)
 
     @classmethod
-    def _of_album(cls, album, y, y_proba, classes, n_pictures, sample_weight, display_labels):
+    def _of_album(
+        cls,
+        album: Album,
+        y: Labels,
+        y_proba: ArrayLike,
+        classes: np.ndarray,
+        n_pictures: int,
+        sample_weight: SampleWeight,
+        display_labels: Sequence[str] | None,
+    ) -> TopLossesDisplay:
         n_pictures = checked_count("n_pictures", n_pictures, 1)
         names = class_names(classes, display_labels)
         probabilities = _checked_probabilities(y_proba, len(classes))
@@ -249,7 +264,7 @@ class TopLossesDisplay:
             predicted_probabilities=probabilities[rows, predicted],
         )
 
-    def plot(self, ax=None, *, n_columns=None):
+    def plot(self, ax: Axes | None = None, *, n_columns: int | None = None) -> TopLossesDisplay:
         """Draw the grid.
 
         Parameters
@@ -280,7 +295,7 @@ class TopLossesDisplay:
         return f"predicted {shortened(predicted)} ({first})\ntrue {shortened(true)} ({second})"
 
 
-def _checked_probabilities(y_proba, n_classes: int) -> np.ndarray:
+def _checked_probabilities(y_proba: ArrayLike, n_classes: int) -> np.ndarray:
     """Probabilities with a column for each class."""
     found = np.asarray(y_proba, np.float64)
     if found.ndim == 1:

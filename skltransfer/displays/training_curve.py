@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skltransfer.displays._checks import last_of
 from skltransfer.displays._drawing import axes_or_new, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 
 class TrainingCurveDisplay:
@@ -53,11 +58,13 @@ class TrainingCurveDisplay:
         TrainingCurveDisplay.from_estimator(classifier).figure_.savefig("training.png")
     """
 
-    def __init__(self, *, history: Mapping[str, Sequence[float]]):
+    def __init__(self, *, history: Mapping[str, Sequence[float]]) -> None:
         self.history = history
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, line_kw=None):
+    def from_estimator(
+        cls, estimator: Any, *, ax: Axes | None = None, line_kw: dict[str, Any] | None = None
+    ) -> TrainingCurveDisplay:
         """Draw the history of a fitted classifier.
 
         Parameters
@@ -97,7 +104,13 @@ class TrainingCurveDisplay:
         return cls(history=last.history_).plot(ax, line_kw=line_kw)
 
     @classmethod
-    def from_history(cls, history, *, ax=None, line_kw=None):
+    def from_history(
+        cls,
+        history: Mapping[str, Sequence[float]],
+        *,
+        ax: Axes | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> TrainingCurveDisplay:
         """Draw a history of any origin.
 
         Parameters
@@ -134,7 +147,9 @@ class TrainingCurveDisplay:
             )
         return cls(history=history).plot(ax, line_kw=line_kw)
 
-    def plot(self, ax=None, *, line_kw=None):
+    def plot(
+        self, ax: Axes | None = None, *, line_kw: dict[str, Any] | None = None
+    ) -> TrainingCurveDisplay:
         """Draw the curves.
 
         Parameters
@@ -154,17 +169,18 @@ class TrainingCurveDisplay:
         scores = [name for name in self.history if name not in losses]
         self.ax_, self.figure_ = ax, ax.figure
         self.score_ax_ = ax.twinx() if losses and scores else ax if scores else None
-        self.lines_ = {}
+        self.lines_: dict[str, Line2D] = {}
         for axes, names, what in ((ax, losses, "loss"), (self.score_ax_, scores, "accuracy")):
+            if axes is None or not names:
+                continue
             for name in names:
                 self.lines_[name] = self._line(axes, name, line_kw)
-            if names:
-                axes.set_ylabel(what)
+            axes.set_ylabel(what)
         self._mark_best_epoch()
         self._dress()
         return self
 
-    def _line(self, ax, name: str, line_kw: dict | None):
+    def _line(self, ax: Axes, name: str, line_kw: dict[str, Any] | None) -> Line2D:
         """One curve; those of the right axis are dashed, and no two share a colour."""
         from matplotlib.lines import Line2D
 
@@ -193,6 +209,12 @@ class TrainingCurveDisplay:
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         self.ax_.set_xlabel("epoch" if self.best_epoch_ is None else "epoch (dotted: the best)")
         lines = list(self.lines_.values())
-        names = [line.get_label() for line in lines]
-        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "frameon": False}
-        self.ax_.legend(lines, names, ncols=min(len(lines), 4), **above)
+        names = [str(line.get_label()) for line in lines]
+        self.ax_.legend(
+            lines,
+            names,
+            ncols=min(len(lines), 4),
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            frameon=False,
+        )

@@ -20,7 +20,7 @@ IMAGE_SUFFIXES = frozenset(
 """Endings of files that count as images, in lower case."""
 
 
-def images_from_folder(root: str | os.PathLike) -> Bunch:
+def images_from_folder(root: str | os.PathLike[str]) -> Bunch:
     """List the images in a folder of class folders, as `sklearn.datasets.load_files` does texts.
 
     Folders within a class folder belong to that class. Hidden files and folders (with a leading
@@ -49,6 +49,10 @@ def images_from_folder(root: str | os.PathLike) -> Bunch:
     UserWarning
         When files are left out that are not images or belong to no class, or when a class is
         empty; it keeps its number.
+
+    See Also
+    --------
+    sklearn.datasets.load_files : The same for texts.
 
     Examples
     --------

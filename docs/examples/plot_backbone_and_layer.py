@@ -1,0 +1,77 @@
+"""
+Picking a backbone and a layer by cross-validation
+==================================================
+
+The last features of a network were made to tell a thousand kinds of objects apart. Pictures that
+are no photographs of objects are often served better by an earlier layer. Which one is a question
+for a grid search, as is the backbone.
+
+The pictures are electroluminescence images of solar cells, from ``elpv-dataset``, and the question
+is whether a cell is defective.
+"""
+
+# %%
+# A balanced sample of cells, so that 0.5 is chance:
+
+import numpy as np
+from elpv_dataset.utils import load_dataset
+
+cells, probability, kind = load_dataset()
+rng = np.random.default_rng(0)
+sound, defective = np.flatnonzero(probability == 0), np.flatnonzero(probability == 1)
+chosen = np.concatenate([rng.choice(sound, 100, False), rng.choice(defective, 100, False)])
+X, y = cells[chosen], probability[chosen] == 1
+
+# %%
+# Where a layer can be read: the ends of the stages. An earlier one has a larger map of fewer
+# channels.
+
+from skltransfer import freeze_points
+
+points = freeze_points("efficientnet_lite0", input_size=(128, 128), measure=False)
+print(points)
+
+# %%
+# A grid over the backbone and its layer. ``weights=None`` stands for a network that has learned
+# nothing: what it reaches is due to the architecture alone. Names from ``list_backbones()`` go into
+# the same place; their weights are downloaded by Keras once, which is why none is used here.
+#
+# The pipeline scales the features and holds the classifier back, as there are more features than
+# pictures. What the network computes for a picture is kept, so that no fold computes it again.
+
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skltransfer import PretrainedFeatureExtractor
+
+model = Pipeline(
+    [
+        ("features", PretrainedFeatureExtractor(input_size=(128, 128), random_state=0)),
+        ("scale", StandardScaler()),
+        ("classify", LogisticRegression(C=0.01, max_iter=1000)),
+    ]
+)
+layers = [point.layer for point in points[2:]]
+grid = {"features__weights": ["imagenet", None], "features__layer": layers}
+search = GridSearchCV(model, grid, cv=5).fit(X, y)
+print(search.best_params_, f"{search.best_score_:.3f}")
+
+# %%
+# Five folds of 200 pictures do not tell neighbours apart; the bars show one standard deviation over
+# the folds.
+
+import matplotlib.pyplot as plt
+
+means = search.cv_results_["mean_test_score"].reshape(len(layers), -1)
+spread = search.cv_results_["std_test_score"].reshape(len(layers), -1)
+figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
+for column, name in enumerate(["trained on ImageNet", "random weights"]):
+    place = np.arange(len(layers)) + 0.1 * column
+    axis.errorbar(place, means[:, column], spread[:, column], marker="o", capsize=3, label=name)
+axis.axhline(0.5, color="grey", linestyle=":", label="chance")
+axis.set(xlabel="layer", ylabel="accuracy, 5 folds")
+axis.set_xticks(range(len(layers)), layers, rotation=30, ha="right")
+axis.legend()
+plt.show()

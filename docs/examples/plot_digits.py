@@ -1,0 +1,52 @@
+"""
+Digits in twenty lines
+======================
+
+Scikit-learn's scanned digits, 8 x 8 pixels each, and a linear classifier. It learns twice: from the
+pixels, and from what a network sees in them that was trained on photographs.
+"""
+
+# %%
+# The pictures have values from 0 to 16, which ``pixel_range`` tells. They are tiny, so they are
+# enlarged only a little, and the features come from the middle of the network as well as from its
+# later layers.
+
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skltransfer import PretrainedFeatureExtractor
+
+digits = load_digits()
+extractor = PretrainedFeatureExtractor(
+    layer=["block3b_add", "block4c_add", "block5c_add"], pixel_range=(0, 16), input_size=(32, 32)
+)
+linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+from_pixels = cross_val_predict(linear, digits.data, digits.target, cv=5)
+from_network = cross_val_predict(
+    make_pipeline(extractor, *linear), digits.images, digits.target, cv=5
+)
+print(f"from pixels:      {(from_pixels == digits.target).mean():.3f}")
+print(f"from the network: {(from_network == digits.target).mean():.3f}")
+
+# %%
+# Those that were classified wrongly from the pixels and rightly from the network, and the reverse:
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+right = {"pixels": from_pixels == digits.target, "network": from_network == digits.target}
+gained = np.flatnonzero(right["network"] & ~right["pixels"])
+lost = np.flatnonzero(right["pixels"] & ~right["network"])
+print(f"{len(gained)} digits gained, {len(lost)} lost")
+
+figure, axes = plt.subplots(2, 8, figsize=(8, 2.6), layout="constrained")
+for row, (name, chosen) in zip(axes, {"gained": gained, "lost": lost}.items(), strict=True):
+    for axis, index in zip(row, chosen[:8], strict=False):
+        axis.imshow(digits.images[index], cmap="gray_r")
+        axis.set_title(f"a {digits.target[index]}, {name}", fontsize=8)
+    for axis in row:
+        axis.axis("off")
+plt.show()

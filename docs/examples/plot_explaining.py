@@ -1,0 +1,72 @@
+"""
+Explaining a prediction
+=======================
+
+Which pictures does a classifier get most wrong, where in a picture does it look, and which pictures
+are alike to it? These questions find faults that an accuracy hides: a wrong label, a class that is
+known by its background, or a class that is really two.
+"""
+
+# %%
+# A classifier of solar cells, on 150 of them, and 150 others to test it:
+
+import numpy as np
+from elpv_dataset.utils import load_dataset
+from sklearn.model_selection import train_test_split
+
+from skltransfer import FineTunedClassifier
+
+cells, probability, kind = load_dataset()
+rng = np.random.default_rng(0)
+chosen = np.concatenate(
+    [rng.choice(np.flatnonzero(probability == value), 150, replace=False) for value in (0, 1)]
+)
+X, y = cells[chosen], np.where(probability[chosen] == 1, "defective", "sound")
+X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
+
+classifier = FineTunedClassifier(epochs=5, input_size=(160, 160), random_state=0)
+classifier.fit(X_train, y_train)
+print(f"accuracy on the others: {classifier.score(X_test, y_test):.3f}")
+
+# %%
+# The pictures with the greatest loss
+# -----------------------------------
+#
+# They are those whose true class got the least probability. Look at them first: some are hard, some
+# have the wrong label.
+
+import matplotlib.pyplot as plt
+
+from skltransfer import TopLossesDisplay
+
+display = TopLossesDisplay.from_estimator(classifier, X_test, y_test, n_pictures=6)
+display.figure_.set_size_inches(8, 6)
+plt.show()
+
+# %%
+# Where it looks
+# --------------
+#
+# Grad-CAM: warm places speak for the class. Here the class is ``"defective"`` in all pictures, the
+# first four of which are. The map is as coarse as the last feature map of the network. It tells
+# what the classifier goes by, and not whether that is right.
+
+from skltransfer import SaliencyDisplay
+
+some = np.concatenate([np.flatnonzero(y_test == name)[:4] for name in ("defective", "sound")])
+display = SaliencyDisplay.from_estimator(classifier, X_test[some], target="defective", n_columns=4)
+display.figure_.set_size_inches(9, 5)
+plt.show()
+
+# %%
+# What is alike to it
+# -------------------
+#
+# The features of the test cells, projected to the two directions in which they differ most. The
+# second parts the most broken cells from the others. The first has nothing to do with the classes:
+# it parts mono- from polycrystalline cells, which a larger study would judge one by one.
+
+from skltransfer import FeatureMapDisplay
+
+FeatureMapDisplay.from_estimator(classifier, X_test, y_test, n_thumbnails=16)
+plt.show()

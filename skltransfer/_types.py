@@ -1,0 +1,32 @@
+"""What public names take, for type checkers; at runtime nothing of it is needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Path: TypeAlias = str | os.PathLike[str]
+Weights: TypeAlias = Path | None
+Size: TypeAlias = tuple[int, int]
+ImageShape: TypeAlias = tuple[int, int] | tuple[int, int, int]
+PixelRange: TypeAlias = tuple[float, float]
+FreezeDepth: TypeAlias = int | float | str
+Seed: TypeAlias = int | np.random.RandomState | None
+
+Images: TypeAlias = Any
+"""Arrays, frames, Series and lists, of numbers, paths, bytes and PIL images."""
+Labels: TypeAlias = Any
+"""Any array-like of strings, ints or bools; scikit-learn has no type for it."""
+SampleWeight: TypeAlias = Sequence[float] | NDArray[Any] | None
+ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
+
+Pooling: TypeAlias = Literal["avg", "max", "flatten"]
+Resize: TypeAlias = Literal["stretch", "crop", "pad"]
+OnError: TypeAlias = Literal["raise", "nan"]
+HeadInit: TypeAlias = Literal["convex", "random"]
+Schedule: TypeAlias = Literal["cosine", "constant"]
+BatchNorm: TypeAlias = Literal["frozen", "train", "adapt"]
