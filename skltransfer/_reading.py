@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.validation import _check_feature_names, validate_data
 
 from skltransfer._warnings import warn_user
@@ -138,7 +139,7 @@ def _smallest_size(layout: RowLayout, native_size, accepts: Callable) -> tuple[i
 
 def _refuse_what_hides(X) -> None:
     """Refuse what holds pictures within it, an X of no rows, and masked values."""
-    if isinstance(X, (Mapping, Set, Iterator)):
+    if isinstance(X, (Mapping, Set, Iterator)) and not issparse(X):  # some of these are dicts
         way_out = "what is in it, as in X['data']" if isinstance(X, Mapping) else "list(X)"
         raise TypeError(
             f"X is a {type(X).__name__}, which is no array and no list of pictures. Pass {way_out}."

@@ -54,6 +54,7 @@ MASKED = np.ma.masked_greater(RNG.integers(0, 256, (2, 8, 8)), 250)
         (["cat.jpg", None], ValueError, "row 0 ('cat.jpg') cannot be read as an image"),
         (MASKED, ValueError, f"masked array with {MASKED.mask.sum()} masked values"),
         (sparse.csr_array(ROWS), TypeError, "Sparse data was passed for X, but dense data"),
+        (sparse.dok_array(ROWS), TypeError, "Sparse data was passed for X, but dense data"),
         (3, ValueError, "Expected 2D array, got scalar array instead"),
         (None, ValueError, "Expected 2D array, got scalar array instead"),
         (np.full((2, 8, 8), 300.0), ValueError, "above 255, so its scale is not known"),
