@@ -41,10 +41,10 @@ def main():
         return
     print_device()
     images = patches(options.images, SIZE)
-    report_correctness(images[:COMPARED])
+    report_correctness(patches(COMPARED, SIZE))
     report_extractor(images, options.repeats)
     report_fine_tuning(images, options)
-    report_search(images[: options.images // 4], options.epochs)
+    report_search(images[: max(options.images // 4, 3 * CLASSES)], options.epochs)
 
 
 def print_device():

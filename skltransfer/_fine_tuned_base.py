@@ -18,6 +18,7 @@ from skltransfer._workload import Workload, measure
 from skltransfer.backbones._registry import resolve
 from skltransfer.backbones._spec import BackboneSpec, read_only
 from skltransfer.inputs import ImageReadError
+from skltransfer.inputs._sources import is_missing
 from skltransfer.network.fitting import TrainingState
 from skltransfer.network.freezing import resolve_freeze_depth
 from skltransfer.network.heads import Head
@@ -29,6 +30,17 @@ _OF_THE_START = ("image_shape", "pixel_range", "input_size", "resize")
 
 def _nothing(n_rows: int) -> None:
     """Tell nobody how many rows were done."""
+
+
+def refuse_missing_labels(y: np.ndarray) -> None:
+    """Refuse None, NaN and NA among labels that are objects."""
+    labels = y.tolist() if y.dtype == object else []
+    missing = [row for row, label in enumerate(labels) if is_missing(label)]
+    if missing:
+        raise ValueError(
+            f"y has no label in row {missing[0]}: it is {y[missing[0]]!r}. Of {len(y)} rows "
+            f"{len(missing)} have none. Leave them out of X and y."
+        )
 
 
 class FineTunedBase(BackboneEstimator):

@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 
 from skltransfer._base import Number, with_checked_parameters
 from skltransfer._export import model_input
-from skltransfer._fine_tuned_base import FineTunedBase
+from skltransfer._fine_tuned_base import FineTunedBase, refuse_missing_labels
 from skltransfer._head_parameters import checked_activation, checked_units
 from skltransfer._progress import progress_bar
 from skltransfer._training_run import TrainingRun
@@ -537,6 +537,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         checked_activation(self.head_activation)
         check_class_weight(self.class_weight)
         y = column_or_1d(y, warn=True)
+        refuse_missing_labels(y)
         check_consistent_length(X, y)
         check_classification_targets(y)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.validation import _check_feature_names, validate_data
 
 from skltransfer._warnings import warn_user
@@ -137,7 +138,12 @@ def _smallest_size(layout: RowLayout, native_size, accepts: Callable) -> tuple[i
 
 
 def _refuse_what_hides(X) -> None:
-    """Refuse an X of no rows, masked values, and pictures in one of several columns."""
+    """Refuse what holds pictures within it, an X of no rows, and masked values."""
+    if isinstance(X, (Mapping, Set, Iterator)) and not issparse(X):  # some of these are dicts
+        way_out = "what is in it, as in X['data']" if isinstance(X, Mapping) else "list(X)"
+        raise TypeError(
+            f"X is a {type(X).__name__}, which is no array and no list of pictures. Pass {way_out}."
+        )
     if isinstance(X, (list, tuple)) and not X:
         raise ValueError(
             "Found array with 0 sample(s): X is an empty list, while a minimum of 1 picture or row "

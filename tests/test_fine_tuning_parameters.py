@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from skltransfer import FineTunedClassifier
@@ -73,6 +74,16 @@ def test_a_freeze_depth_that_fits_no_stage_is_refused_with_the_stages(refusal, d
 
 def test_a_mistyped_layer_gets_a_proposal(refusal):
     assert "did you mean 'block'?" in refusal(freeze_depth="blok")
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_a_missing_label_is_named_by_its_row(make, cats_and_dogs, missing):
+    X, y = cats_and_dogs
+    y = np.array([*y[:3], missing, *y[4:]], dtype=object)
+    with pytest.raises(
+        ValueError, match="y has no label in row 3: it is .* Of 24 rows 1 have none"
+    ):
+        make().fit(X, y)
 
 
 @pytest.mark.parametrize("units", [0, -1, "a", (8, 0), True, ((8, 8), 4), 8.0, None, (8, True)])

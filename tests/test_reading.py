@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.utils import Bunch
 
 from skltransfer import PretrainedFeatureExtractor, register_backbone
 from skltransfer.inputs import PixelRule
@@ -44,12 +45,16 @@ MASKED = np.ma.masked_greater(RNG.integers(0, 256, (2, 8, 8)), 250)
         (np.array([[["a"]]]), TypeError, "X is an array of dtype <U1"),
         ([["a", "b"]], ValueError, "could not convert string to float"),
         (np.zeros(8), ValueError, "Expected 2D array, got 1D array instead"),
+        (Bunch(data=["cat.jpg"]), TypeError, "X is a Bunch, which is no array and no list"),
+        (iter(["cat.jpg"]), TypeError, "no list of pictures. Pass list(X)."),
+        ({"cat.jpg"}, TypeError, "X is a set, which is no array"),
         ("cat.jpg", TypeError, "X is 'cat.jpg', one single picture. Hand over a list: [X]"),
         (b"\x89PNG", TypeError, "one single picture"),
         (["cat.jpg", 3], TypeError, "row 1 of X is a int: 3"),
         (["cat.jpg", None], ValueError, "row 0 ('cat.jpg') cannot be read as an image"),
         (MASKED, ValueError, f"masked array with {MASKED.mask.sum()} masked values"),
         (sparse.csr_array(ROWS), TypeError, "Sparse data was passed for X, but dense data"),
+        (sparse.dok_array(ROWS), TypeError, "Sparse data was passed for X, but dense data"),
         (3, ValueError, "Expected 2D array, got scalar array instead"),
         (None, ValueError, "Expected 2D array, got scalar array instead"),
         (np.full((2, 8, 8), 300.0), ValueError, "above 255, so its scale is not known"),
@@ -61,12 +66,24 @@ def test_refused_in_fit(extractor, X, error, message):
         extractor.fit(X)
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_one_picture_in_colour_is_warned_of(extractor, channels):
+    picture = RNG.integers(0, 256, (32, 40, channels), dtype=np.uint8)
+    told = f"is read as 32 grey pictures of 40 x {channels} pixels.*hand over a list"
+    with pytest.warns(UserWarning, match=told):
+        assert len(extractor.fit_transform(picture)) == 32
+    assert len(extractor.fit_transform([picture])) == 1
+    extractor.fit(picture[:31])
+
+
 def test_refused_after_a_fit_on_pictures(extractor, pictures):
     extractor.fit(pictures)
     with pytest.raises(ValueError, match="X holds rows of numbers, but this Pretrained"):
         extractor.transform(ROWS)
     with pytest.raises(ValueError, match="empty list"):
         extractor.transform([])
+    with pytest.raises(TypeError, match="no list of pictures. Pass list"):
+        extractor.transform(iter(pictures))
 
 
 def test_refused_after_a_fit_on_rows(extractor, pictures, paths):

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from skltransfer._warnings import warn_user
+
 from . import arrays
 from ._digests import FileDigests, digest_array, digest_encoded, digest_pil_pixels
 from ._errors import describe_source, read_error, shorten
@@ -21,6 +23,9 @@ _PATHS = (str, os.PathLike)
 _ENCODED = (bytes, bytearray, memoryview)
 _BLOCK = 64
 """Rows of a large array looked at together."""
+
+_SIDE_OF_A_PICTURE = 32
+"""Pixels; grey pictures of three or four columns and so many rows are hardly ever meant."""
 
 _file_digests = FileDigests()
 
@@ -355,7 +360,7 @@ def _is_image_like(item: Any) -> bool:
     return hasattr(item, "__array__") and len(getattr(item, "shape", ())) >= 2
 
 
-def _is_missing(item: Any) -> bool:
+def is_missing(item: Any) -> bool:
     """Say whether an item is None, NaN, pandas' NA or NaT."""
     if item is None or type(item).__name__ in ("NAType", "NaTType"):
         return True
@@ -384,12 +389,23 @@ def _checked_pictures(array: np.ndarray) -> np.ndarray:
             f"X has shape {array.shape}, but pictures are (n, h, w, channels) or (n, h, w)."
         )
     arrays.check_picture_shape(array.shape[1:], f"X has shape {array.shape}: every row")
+    _warn_of_one_picture(array.shape)
     return array
+
+
+def _warn_of_one_picture(shape: tuple[int, ...]) -> None:
+    """Tell that an array which looks like one picture in colour is read as many grey ones."""
+    if len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= _SIDE_OF_A_PICTURE:
+        count, height, width = shape
+        warn_user(
+            f"X has shape {shape} and is read as {count} grey pictures of {height} x {width} "
+            "pixels. If it is one picture in colour, hand over a list: [X]."
+        )
 
 
 def _checked_item(item: Any, row: int) -> Any:
     """Return an item that can be read later; arrays are looked at now."""
-    if _is_missing(item):
+    if is_missing(item):
         return None
     if isinstance(item, (*_PATHS, *_ENCODED, Image.Image)):
         return item

@@ -131,7 +131,8 @@ def _warn_of_left_out(folder: Path, others: list[Path], empty: list[str]) -> Non
         )
     if empty:
         warnings.warn(
-            f"Class folders without images: {', '.join(empty)}. They keep their numbers in target.",
+            f"Class folders without images: {', '.join(empty)}. They keep their numbers in target, "
+            "so that target_names is longer than classes_; remove the folders to avoid that.",
             UserWarning,
             stacklevel=3,
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skltransfer.network._tensorflow_graphs import as_tensor
+from skltransfer.network.adamw import held
 from skltransfer.network.training import Program
 
 _WARM_UP = 0.1
@@ -151,6 +152,7 @@ def run_epoch(
     rng = np.random.default_rng([how.seed, epoch])
     gradient = program.gradient(min(how.batch_size, len(examples)))
     update = program.update()
+    rates, decays = held(how.rates), held(how.decays)
     mean_weight = examples.weights.mean()
     fixed, standardizer = as_tensor(state.fixed), as_tensor(state.standardizer)
     losses = []
@@ -173,8 +175,8 @@ def run_epoch(
             state.first,
             state.second,
             found,
-            how.rates,
-            how.decays,
+            rates,
+            decays,
             rate,
             state.n_steps,
         )

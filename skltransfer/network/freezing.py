@@ -98,7 +98,8 @@ def _fraction_cut(fraction: float, graph: Graph) -> int | None:
 def _named_cut(name: str, graph: Graph, stages: tuple[Stage, ...]) -> int:
     index = graph.position.get(name)
     if index is None:
-        close = difflib.get_close_matches(name, ["all", *graph.position], n=3, cutoff=0.6)
+        cuts = [graph.steps[cut].name for cut in possible_cuts(graph)]
+        close = difflib.get_close_matches(name, ["all", *cuts], n=3, cutoff=0.6)
         hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
         raise _refusal(name, stages, f"the backbone has no layer of that name{hint}")
     if index not in graph.bottlenecks:
