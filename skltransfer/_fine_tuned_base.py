@@ -22,7 +22,8 @@ from skltransfer.inputs._sources import is_missing
 from skltransfer.network.fitting import TrainingState
 from skltransfer.network.freezing import resolve_freeze_depth
 from skltransfer.network.heads import Head
-from skltransfer.network.training import Program, count, join, program_for
+from skltransfer.network.programs import program_for
+from skltransfer.network.training import Program, count, join
 from skltransfer.network.trunk import trunk_part
 
 _OF_THE_START = ("image_shape", "pixel_range", "input_size", "resize")

@@ -142,7 +142,7 @@ def measure(
     batch_size: int,
     n_threads: int,
 ) -> Costs:
-    """Take the time of one block and one training step, on rows of zeros, and of a few reads.
+    """Take the time of one block and one step, on rows that show nothing, and of a few reads.
 
     Threads read while the network computes, so that the slower of both counts.
     """
@@ -155,10 +155,10 @@ def measure(
 
 
 def _training_step(program: Program, n_rows: int) -> Callable[[], object]:
-    """Function that takes a step with zeros for everything."""
+    """Function that takes a step with ones for everything."""
     gradient, update = program.gradient(n_rows), program.update()
-    arguments = [np.zeros(shape, np.float32) for shape in gradient.arguments]
-    weights = [np.zeros(count(program.shapes), np.float32) for _ in range(5)]
+    arguments = [np.ones(shape, np.float32) for shape in program.batch_shapes(n_rows)]
+    weights = [np.ones(count(program.shapes), np.float32) for _ in range(5)]
 
     def step():
         theta, first, second, rates, decays = weights

@@ -51,15 +51,14 @@ def compile_function(compute: Callable, shapes: list[tuple], *, loops: bool = Fa
     """
     folded = traced(compute, shapes)
     function = _with_onednn(folded) if kernels() == "onednn" and not loops else folded
-    return CompiledFunction(function, shapes, _shapes(folded))
+    return CompiledFunction(function, _shapes(folded))
 
 
 @dataclass(frozen=True)
 class CompiledFunction:
-    """A compiled function and the shapes of its arguments and its results."""
+    """A compiled function and the shapes of its results."""
 
     function: Callable
-    arguments: list[tuple]
     shapes: list[tuple[int, ...]]
 
     def __call__(self, *arguments) -> tuple:

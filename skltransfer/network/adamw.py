@@ -7,6 +7,7 @@ time, and the same bits on any number of threads. On a GPU the weights stay ther
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -61,10 +62,10 @@ def _step_on_host(theta, first, second, gradient, rates, decays, rate: float, nu
 
 
 def _norm(gradient: np.ndarray) -> float:
-    """Length of the gradient, summed up in float64."""
+    """Length of the gradient."""
     parts = range(0, len(gradient), _WEIGHTS_TOGETHER)
     squares = (np.square(gradient[start : start + _WEIGHTS_TOGETHER]) for start in parts)
-    return float(np.sqrt(sum(part.sum(dtype=np.float64) for part in squares)))
+    return math.sqrt(math.fsum(float(part.sum()) for part in squares))
 
 
 def _factors(norm: float, rate: float, number: int) -> np.ndarray:

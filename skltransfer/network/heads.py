@@ -16,7 +16,8 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits
+
+from skltransfer.network._blas import one_thread
 
 # Inverse regularisation C = 30 / n_features: logits of the same prior width whatever the number
 # of features. Flat between 10 and 100 on clothing photographs, digits and solar cells.
@@ -131,7 +132,7 @@ def convex_head(
     directions = np.concatenate([kernel, -kernel], axis=1)[:, : head.units[0]]
     layers[0][:, : directions.shape[1]] = directions
     layers[1][: directions.shape[1]] = np.concatenate([bias, -bias])[: head.units[0]]
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         outputs = np.asarray(head.hidden(layers, features))
     return [*layers[:-2], *softmax_regression(outputs, targets, weights)]
 
@@ -212,7 +213,7 @@ def _solved(features: np.ndarray, targets: np.ndarray, weights: np.ndarray):
         value = loss + 0.5 * penalty * (kernel**2).sum()
         return value / total, np.concatenate([slope.ravel(), residual.sum(axis=0)]) / total
 
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         solution = minimize(
             objective,
             np.zeros((n_features + 1) * n_classes),

@@ -6,13 +6,14 @@ once for each (network, cut, shape of head) and a hundred fits share it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 
 from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
-from skltransfer.network._tensorflow_graphs import CompiledFunction, compile_function
+from skltransfer.network._tensorflow_graphs import CompiledFunction, as_tensor, compile_function
 from skltransfer.network.adamw import adamw
 from skltransfer.network.execution import is_batch_norm, needed_steps, run_steps
 from skltransfer.network.heads import Head
@@ -49,6 +50,9 @@ class Program:
         self.dropout = dropout
         self.end = len(self.graph.steps) - 1
         self._compiled: dict = {}
+
+    held = staticmethod(as_tensor)
+    """Make an argument ready for many calls."""
 
     @property
     def head_only(self) -> bool:
@@ -91,7 +95,7 @@ class Program:
         """Shapes of what learns: the suffix, then the head."""
         return [tuple(v.shape) for v in self.trained] + self.head.shapes
 
-    def forward(self) -> Blocks:
+    def forward(self) -> Callable:
         """From (weights, fixed, standardizer, x) to (logits, pooled features)."""
         return self._once("forward", self._compile_forward)
 
@@ -99,11 +103,17 @@ class Program:
         """From (weights, fixed, x) to the features and BatchNorm's moments of a batch."""
         return self._once(("moments", rows), lambda: self._compile_moments(rows))
 
-    def gradient(self, rows: int) -> CompiledFunction:
-        """From (weights, fixed, standardizer, x, targets, row weights, masks) to (gradient, loss).
+    def batch_shapes(self, rows: int) -> list[tuple[int, ...]]:
+        """Shapes of what a step is handed: state, x, targets, row weights and masks.
 
-        All of `rows` rows; masks are there with dropout only, one for each layer of the head.
+        Masks are there with dropout only, one for each layer of the head.
         """
+        widths = [(rows, shape[0]) for shape in self.head.shapes[::2]] if self.dropout else []
+        batch = [(rows, *self.input_shape), (rows, self.head.n_classes), (rows,), *widths]
+        return [*self._state_shapes(), *batch]
+
+    def gradient(self, rows: int) -> Callable:
+        """From (weights, fixed, standardizer, *batch) to (gradient, loss), see `batch_shapes`."""
         return self._once(("gradient", rows), lambda: self._compile_gradient(rows))
 
     def update(self) -> Callable:
@@ -201,10 +211,7 @@ class Program:
             loss, gradients = value_and_gradients(loss_of, split(theta, self.shapes))
             return ops.concatenate([ops.reshape(g, (-1,)) for g in gradients]), loss
 
-        classes = self.head.n_classes
-        widths = [(rows, shape[0]) for shape in self.head.shapes[::2]] if self.dropout else []
-        batch = [(rows, *self.input_shape), (rows, classes), (rows,), *widths]
-        return compile_function(compute, [*self._state_shapes(), *batch])
+        return compile_function(compute, self.batch_shapes(rows))
 
     def _features(self, parameters: list, fixed, x, moments: dict | None = None):
         """Pooled features of activations `x`."""
@@ -222,22 +229,16 @@ class Program:
         return [(count(self.shapes),), (fixed,), (2, self.head.n_features)]
 
 
-def program_for(network: Network, cut, head: Head, by_batch: bool, dropout: bool) -> Program:
-    """The program, shared by every fit of the process that wants the same."""
-    key = ("program", cut, head, by_batch, dropout)
-    return network.part(key, lambda: Program(network, cut, head, by_batch, dropout))
-
-
 def count(shapes: list[tuple[int, ...]]) -> int:
     """Number of weights of `shapes` together."""
-    return int(sum(np.prod(shape, dtype=np.int64) for shape in shapes))
+    return sum(math.prod(shape) for shape in shapes)
 
 
 def split(flat, shapes: list[tuple[int, ...]]) -> list:
     """Views of a flat array or tensor in `shapes`, one after the other."""
     parts, start = [], 0
     for shape in shapes:
-        size = int(np.prod(shape, dtype=np.int64))
+        size = math.prod(shape)
         part = flat[start : start + size]
         parts.append(
             part.reshape(shape) if isinstance(part, np.ndarray) else _reshaped(part, shape)

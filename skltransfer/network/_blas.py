@@ -1,0 +1,39 @@
+"""NumPy's matrix products on one thread: they may round otherwise on several."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from threadpoolctl import ThreadpoolController
+
+_lock = threading.Lock()
+_users = 0
+_limit = None
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let BLAS use one thread until the last of the threads that asked for it is done."""
+    global _users, _limit
+    with _lock:
+        if _users == 0:
+            _limit = _libraries().limit(limits=1, user_api="blas")
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                _limit.restore_original_limits()
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> ThreadpoolController:
+    """The libraries that are loaded; looking for them takes milliseconds."""
+    import scipy.linalg  # noqa: F401  SciPy has a BLAS of its own
+
+    return ThreadpoolController()
