@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,6 +24,8 @@ from skltransfer.inputs import ImageReadError, PixelRule
 from skltransfer.network._places import is_out_of_memory, warn_out_of_memory
 
 _ROWS_LOOKED_UP_TOGETHER = 32
+_MOST_ROWS_GATHERED = 512
+_BYTES_GATHERED = 4 << 20
 _ROWS_READ_TOGETHER = 4
 
 _WORTH_A_THREAD = 1e-3
@@ -166,11 +168,17 @@ class ActivationPass:
         if not self.cache.keeps_rows:
             yield from rows
             return
-        for stretch in self._identified(pool, _batched(rows, _ROWS_LOOKED_UP_TOGETHER)):
+        identified = self._identified(pool, _batched(rows, _ROWS_LOOKED_UP_TOGETHER))
+        for stretch in _batched(chain.from_iterable(identified), self._rows_gathered()):
             firsts = self._without_copies(stretch)
             missing = self._gather(firsts)
             self.advance(len(stretch) - len(firsts))
             yield from missing
+
+    def _rows_gathered(self) -> int:
+        """Rows that are looked up at a time: many small ones, few large ones."""
+        row_bytes = max(1, self._out[:1].nbytes)
+        return max(_ROWS_LOOKED_UP_TOGETHER, min(_BYTES_GATHERED // row_bytes, _MOST_ROWS_GATHERED))
 
     def _identified(
         self, pool: ThreadPoolExecutor, stretches: Iterator[list[int]]
@@ -211,9 +219,12 @@ class ActivationPass:
 
     def _gather(self, rows: list[int]) -> list[int]:
         """Fill in what the cache has; return the rows that are still to be computed."""
-        held = np.empty((len(rows), *self._out.shape[1:]), self._out.dtype)
-        found = self.cache.gather(self.group, self._keys_of(rows), held)
-        self._out[np.asarray(rows, dtype=np.intp)[found]] = held[found]
+        if rows == list(range(len(self._out))):  # as usual: without a second copy
+            found = self.cache.gather(self.group, self._keys_of(rows), self._out)
+        else:
+            held = np.empty((len(rows), *self._out.shape[1:]), self._out.dtype)
+            found = self.cache.gather(self.group, self._keys_of(rows), held)
+            self._out[np.asarray(rows, dtype=np.intp)[found]] = held[found]
         self.advance(int(np.count_nonzero(found)))
         return [row for row, hit in zip(rows, found, strict=True) if not hit]
 

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from numbers import Integral
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -151,7 +152,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         engine = self._engine_here()
         stations = stations_before(network, cut, engine)
         kept = self._kept_ahead(stations, len(source)) if foresees and keeps else set()
-        ways = ways_to(network, cut, self._group_at, engine, kept | set(wanted))
+        ways = ways_to(network, cut, cache(self._group_at), engine, kept | set(wanted))
         shape, group, claims = row_shape(network, cut), self._group_at(cut), self._group(["trunk"])
         one_pass = self._pass(
             source, ways, shape, group, claims, advance, keeps=keeps, observer=observer

@@ -48,6 +48,16 @@ def test_order_and_number_of_rows_asked_for_change_nothing(cache):
     assert gathered(cache, []).shape == (0,)
 
 
+@pytest.mark.parametrize("width", [1, 3000, 20000], ids=["many between", "a few", "none"])
+def test_rows_far_apart_in_a_file_come_back_too(cache, width):
+    keys = keys_of(600)[: 600 if width == 1 else 60]
+    cache.put(GROUP, keys, rows_of(keys, (width,)))
+    rng = np.random.default_rng(width)
+    for n_asked in (1, 7, len(keys)):
+        asked = [keys[i] for i in rng.choice(len(keys), n_asked)]
+        assert gathered(cache, asked, like=rows_of(asked, (width,))).all()
+
+
 def test_what_was_not_put_is_not_found(cache):
     keys = keys_of(6)
     cache.put(GROUP, keys[::2], rows_of(keys[::2]))

@@ -6,8 +6,9 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import compress
 
 import numpy as np
 
@@ -22,6 +23,7 @@ ROWS_FOLDER = "rows"
 _LINKS = b"links"
 _LONGEST_VALUE = 255
 _LINKS_SHARE = 50
+_MOST_RESOLVED = 100_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 
 
@@ -50,6 +52,7 @@ class ActivationCache:
         self._links = Shelf(links, budget // _LINKS_SHARE, complaint)
         self._work = WorkCounter(os.path.join(folder, "work"))
         self._claims = Claims(os.path.join(folder, "claims"))
+        self._resolved: dict[bytes, bytes] = {}  # links never change
         self._reset_counts()
 
     def gather(self, group: bytes, keys: Sequence[bytes], out: np.ndarray) -> np.ndarray:
@@ -172,11 +175,21 @@ class ActivationCache:
 
     def resolve(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the values that were linked to keys; None for those that were not."""
+        if len(self._resolved) > _MOST_RESOLVED:
+            self._resolved = {}
+        known = self._resolved
+        unknown = [key for key in keys if key not in known]
+        if unknown:
+            known.update(self._read_links(unknown))
+        return [known.get(key) for key in keys]
+
+    def _read_links(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         rows = np.empty((len(keys), 1 + _LONGEST_VALUE), np.uint8)
         _check(keys, rows)
         found = self._links.read(_LINKS, keys, rows)
-        packed = [row.tobytes() if hit else None for row, hit in zip(rows, found, strict=True)]
-        return [None if value is None else value[1 : 1 + value[0]] for value in packed]
+        for key, row in compress(zip(keys, rows, strict=True), found):
+            packed = row.tobytes()
+            yield key, packed[1 : 1 + packed[0]]
 
     def count_work(self, segment: str, rows: int) -> None:
         """Count rows that ran through a segment of the network."""
@@ -201,6 +214,7 @@ class ActivationCache:
 
     def clear(self) -> None:
         """Delete all rows and links, and count from zero."""
+        self._resolved = {}
         self._rows.clear()
         self._links.clear()
         self._work.clear()

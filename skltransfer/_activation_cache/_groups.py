@@ -9,6 +9,7 @@ import threading
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import BinaryIO
 
 import numpy as np
@@ -17,8 +18,11 @@ from ._segments import KEY_END, Segment, growing_segment, segment_names
 
 _BORN = "born"
 
-_MOST_BUFFERS = 256
-"""Rows that one call to the system fills; Linux and macOS allow 1024."""
+_MOST_ROWS = 512
+"""Rows that one call to the system fills, with as many gaps; Linux and macOS allow 1024 buffers."""
+
+_LARGEST_GAP = 1 << 15
+"""Bytes that are read for nothing, since another call to the system would take as long."""
 
 
 class Group:
@@ -140,24 +144,36 @@ class Group:
 
     def _read_run(self, file: BinaryIO, run: list[tuple], keys, rows, found) -> None:
         """Read rows that lie together; what is incomplete or damaged is not `found`."""
-        buffers = [rows[position] for position, _, _ in run]
-        n_read = _read_into(file, buffers, run[0][1])
-        for number, (row, (position, _, checksum)) in enumerate(zip(buffers, run, strict=True)):
+        start, row_bytes = run[0][1], rows[0].nbytes
+        n_read = _read_into(file, list(_buffers(run, rows)), start)
+        for position, offset, checksum in run:
             found[position] = (
-                n_read >= (number + 1) * row.nbytes
-                and zlib.crc32(row, zlib.crc32(keys[position], self._salt)) == checksum
+                n_read >= offset + row_bytes - start
+                and zlib.crc32(rows[position], zlib.crc32(keys[position], self._salt)) == checksum
             )
 
 
 def _runs(places: list[tuple], row_bytes: int) -> Iterator[list[tuple]]:
-    """Join what lies together in the file, so that it is read at once."""
+    """Join what lies together in the file, or nearly so, to be read at once."""
     run: list[tuple] = []
-    for place in places:
-        if run and (place[1] != run[-1][1] + row_bytes or len(run) == _MOST_BUFFERS):
-            yield run
-            run = []
+    for place in sorted(places, key=itemgetter(1)):
+        if run:
+            gap = place[1] - run[-1][1] - row_bytes
+            if not 0 <= gap <= _LARGEST_GAP or len(run) == _MOST_ROWS:
+                yield run
+                run = []
         run.append(place)
     yield run
+
+
+def _buffers(run: list[tuple], rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows to be filled, and room for what lies between them."""
+    unused, end = np.empty(_LARGEST_GAP, np.uint8), run[0][1]
+    for position, offset, _ in run:
+        if offset > end:
+            yield unused[: offset - end]
+        yield rows[position]
+        end = offset + rows[position].nbytes
 
 
 def _read_into(file: BinaryIO, buffers: list[np.ndarray], offset: int) -> int:

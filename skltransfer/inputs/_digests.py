@@ -94,6 +94,6 @@ def _identity(path: str | os.PathLike) -> tuple | None:
 def _key(name: str, status: os.stat_result) -> tuple:
     """Join all by which an unchanged file is known."""
     # Inodes are all 0 on some file systems, so the path counts too.
-    name = name if os.path.isabs(name) else os.path.abspath(name)
+    name = name if name.startswith(os.sep) else os.path.abspath(name)
     times = (status.st_mtime_ns, status.st_ctime_ns)
     return (name, status.st_dev, status.st_ino, status.st_size, *times)

@@ -60,8 +60,10 @@ def missing_value(index: int) -> ImageReadError:
 
 def local_path(path: str | os.PathLike) -> str:
     """Return the name of a local file, with ``~`` replaced; refuse URLs and nothing."""
-    name = os.path.expanduser(os.fsdecode(path))
-    if _URL.match(name):
+    name = os.fsdecode(path)
+    if name.startswith("~"):
+        name = os.path.expanduser(name)
+    if "://" in name and _URL.match(name):
         raise Unreadable("it is a URL, and nothing is downloaded. Download it first.")
     if not name or "\0" in name:
         fault = "holds a null character" if name else "is empty"
