@@ -33,7 +33,7 @@ from skltransfer.backbones._building import build_model, preprocessing_function
 from skltransfer.inputs import PixelRule, read_images
 
 SIZE = (224, 224)
-FILE_SIZE = (240, 320)
+FILE_SIZES = ((240, 320), (3000, 4000))
 MATRIX = 2048
 OURS = "skltransfer"
 LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "openvino", "onnxruntime", "torch", "timm")
@@ -51,7 +51,8 @@ def main():
     extractor = make_extractor(options.backbone).fit(images)
     model, preprocess = keras_model(extractor.backbone_)
     report_memory(options, extractor, images, model, preprocess)
-    report_files(options, extractor, model, preprocess)
+    for size in FILE_SIZES:
+        report_files(options, extractor, model, preprocess, size)
     report_one_image(extractor, images)
 
 
@@ -106,10 +107,10 @@ def our_ways(extractor, images):
     return ways
 
 
-def report_files(options, extractor, model, preprocess):
+def report_files(options, extractor, model, preprocess, size):
     """JPEG files: beside Keras, and beside decoding alone and computing alone."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_jpegs(Path(folder), options.images)
+        paths = write_jpegs(Path(folder), options.images, size)
         decoded = decode(paths)
         ways = {
             OURS: lambda: extractor.transform(paths),
@@ -120,7 +121,7 @@ def report_files(options, extractor, model, preprocess):
             "computing alone": lambda: extractor.transform(decoded),
         }
         seconds = in_turns(ways, options.repeats)
-    height, width = FILE_SIZE
+    height, width = size
     print(f"\n### {options.backbone} from {options.images} JPEG files of {height} x {width}\n")
     print_table(seconds, options.images)
     bounds = zip(seconds["decoding and resizing alone"], seconds["computing alone"], strict=True)
@@ -161,10 +162,11 @@ def patches(n_images, size):
     return found
 
 
-def write_jpegs(folder, n_images):
+def write_jpegs(folder, n_images, size):
+    """Patches of 240 x 320, enlarged to `size`."""
     paths = [folder / f"{row:05}.jpg" for row in range(n_images)]
-    for path, pixels in zip(paths, patches(n_images, FILE_SIZE), strict=True):
-        Image.fromarray(pixels).save(path, quality=90)
+    for path, pixels in zip(paths, patches(n_images, FILE_SIZES[0]), strict=True):
+        Image.fromarray(pixels).resize(size[::-1]).save(path, quality=90)
     return [str(path) for path in paths]
 
 

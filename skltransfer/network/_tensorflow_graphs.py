@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from skltransfer.backbones._processes import start
+from skltransfer.network._pointwise_gradients import as_matrix_products
 
 _OPTIMIZERS = ("function", "constfold", "arithmetic", "remap", "constfold", "dependency")
 _ONEDNN_KERNELS = {
@@ -107,10 +108,8 @@ def traced(compute: Callable, shapes: list[tuple]):
 
 def evaluated(compute: Callable, rows):
     """Rows of `compute`, a function of one tensor, by kernels of TensorFlow's choice."""
-    import tensorflow as tf
-
     start()
-    return tf.function(compute, autograph=False)(tf.convert_to_tensor(rows)).numpy()
+    return compute(as_tensor(rows)).numpy()  # step by step: a graph would take longer to make
 
 
 def _with_onednn(folded):
@@ -119,6 +118,7 @@ def _with_onednn(folded):
 
     graph = _simplified(folded)
     _fuse_depthwise(graph)
+    as_matrix_products(graph)
     constants = {node.name for node in graph.node if node.op == "Const"}
     for node in graph.node:
         if node.op in _ONEDNN_KERNELS:

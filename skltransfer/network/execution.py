@@ -6,8 +6,10 @@ same function and the same gradients, without two passes over the feature map.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from skltransfer.network.graph import Graph, Step
 from skltransfer.network.kernels import add_bias, batch_normalised, layer_normalised
@@ -46,11 +48,12 @@ def run_steps(
     tensors = {id(source): x}
     needed = needed_steps(graph, start, tuple(stops))
     folds = _folds_within(graph, needed, stops) if moments is None else {}
-    owned = [weight for index in needed for weight in graph.steps[index].weights]
+    constants = _folded_constants(graph, folds, values or {})
+    owned = [w for i in needed if i not in constants for w in graph.steps[i].weights]
     mapping = [(v, values[id(v)]) for v in owned if values and id(v) in values]
     with keras.StatelessScope(state_mapping=mapping):
         for index in needed:
-            _run_step(graph, index, tensors, folds, moments)
+            _run_step(graph, index, tensors, folds, constants, moments)
     return [tensors[id(graph.steps[stop].output)] for stop in stops]
 
 
@@ -85,13 +88,36 @@ def _folds_within(graph: Graph, needed: list[int], stops: list[int]) -> dict[int
     return {norm: conv for norm, conv in folds.items() if norm in needed and conv in available}
 
 
-def _run_step(graph: Graph, index: int, tensors: dict, folds: dict[int, int], moments) -> None:
+def _folded_constants(graph: Graph, folds: dict[int, int], values: Mapping[int, Any]) -> dict:
+    """What is frozen is folded here, where it takes less time than as part of what is compiled.
+
+    Kernel and bias, by the steps of both the convolution and its BatchNorm.
+    """
+    found = {}
+    for norm, convolution in folds.items():
+        pair = graph.steps[convolution], graph.steps[norm]
+        weights = [values.get(id(weight)) for step in pair for weight in step.weights]
+        if all(isinstance(weight, np.ndarray) for weight in weights):
+            arrays = _folded(*pair, lambda variable: values[id(variable)], np)
+            found[norm] = found[convolution] = arrays
+    return found
+
+
+def _run_step(
+    graph: Graph,
+    index: int,
+    tensors: dict,
+    folds: dict[int, int],
+    constants: dict[int, tuple],
+    moments: dict | None,
+) -> None:
     step = graph.steps[index]
     if index in folds.values():
         return  # runs together with its BatchNorm
     if index in folds:
         convolution = graph.steps[folds[index]]
-        result = _folded(convolution, step, tensors[id(convolution.inputs[0])])
+        weights = constants.get(index) or _folded_tensors(convolution, step)
+        result = [_convolved(convolution.operation, tensors[id(convolution.inputs[0])], *weights)]
     elif moments is not None and is_batch_norm(step):
         result = _by_batch(step, tensors, moments, index)
     elif _is_grouped_convolution(step):
@@ -133,27 +159,37 @@ def _called(step: Step, tensors: dict) -> list:
     return keras.tree.flatten(step.operation(*arguments, **options))
 
 
-def _folded(convolution: Step, normalisation: Step, x) -> list:
-    """Convolution and frozen BatchNorm as one convolution with a bias."""
+def _folded_tensors(convolution: Step, normalisation: Step) -> tuple:
     from keras import ops
 
+    return _folded(convolution, normalisation, ops.convert_to_tensor, ops)
+
+
+def _folded(convolution: Step, normalisation: Step, value_of: Callable, xp) -> tuple:
+    """Kernel and bias of a convolution that does what it and its frozen BatchNorm did."""
     layer, norm = convolution.operation, normalisation.operation
-    scale = ops.rsqrt(norm.moving_variance + norm.epsilon)
+    scale = 1 / xp.sqrt(value_of(norm.moving_variance) + norm.epsilon)
     if norm.gamma is not None:
-        scale = scale * norm.gamma
-    bias = -norm.moving_mean * scale
+        scale = scale * value_of(norm.gamma)
+    bias = -value_of(norm.moving_mean) * scale
     if norm.beta is not None:
-        bias = bias + norm.beta
+        bias = bias + value_of(norm.beta)
     if layer.use_bias:
-        bias = bias + layer.bias * scale
-    options = _options(layer)
-    kernel = ops.convert_to_tensor(layer.kernel)
-    if type(layer).__name__ == "DepthwiseConv2D":
-        kernel = kernel * ops.reshape(scale, kernel.shape[2:])
-        output = ops.depthwise_conv(x, kernel, **options)
-    else:
-        output = ops.conv(x, kernel * scale, **options)
-    return [add_bias(output, bias)]
+        bias = bias + value_of(layer.bias) * scale
+    kernel = value_of(layer.kernel)
+    of_kernel = xp.reshape(scale, kernel.shape[2:]) if _is_depthwise(layer) else scale
+    return kernel * of_kernel, bias
+
+
+def _convolved(layer, x, kernel, bias):
+    from keras import ops
+
+    convolve = ops.depthwise_conv if _is_depthwise(layer) else ops.conv
+    return add_bias(convolve(x, kernel, **_options(layer)), bias)
+
+
+def _is_depthwise(layer) -> bool:
+    return type(layer).__name__ == "DepthwiseConv2D"
 
 
 def _grouped(layer, x):
