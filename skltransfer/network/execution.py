@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from skltransfer._backend import add_bias, batch_normalised, depthwise_conv
 from skltransfer.network.graph import Graph, Step
-from skltransfer.network.kernels import add_bias, batch_normalised, layer_normalised
+from skltransfer.network.kernels import layer_normalised
 
 
 def run_steps(
@@ -150,7 +151,7 @@ def _folded(convolution: Step, normalisation: Step, x) -> list:
     kernel = ops.convert_to_tensor(layer.kernel)
     if type(layer).__name__ == "DepthwiseConv2D":
         kernel = kernel * ops.reshape(scale, kernel.shape[2:])
-        output = ops.depthwise_conv(x, kernel, **options)
+        output = depthwise_conv(x, kernel, **options)
     else:
         output = ops.conv(x, kernel * scale, **options)
     return [add_bias(output, bias)]
@@ -164,7 +165,7 @@ def _grouped(layer, x):
     kernel = ops.convert_to_tensor(layer.kernel)
     if groups == x.shape[-1]:
         kernel = ops.reshape(kernel, (*kernel.shape[:2], groups, -1))
-        output = ops.depthwise_conv(x, kernel, **options)
+        output = depthwise_conv(x, kernel, **options)
     else:
         pairs = zip(ops.split(x, groups, -1), ops.split(kernel, groups, -1), strict=True)
         output = ops.concatenate([ops.conv(*pair, **options) for pair in pairs], axis=-1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skltransfer.network._tensorflow_graphs import as_tensor
+from skltransfer._backend import as_tensor
 from skltransfer.network.adamw import held
 from skltransfer.network.training import Program
 
