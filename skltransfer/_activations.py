@@ -19,9 +19,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from skltransfer._activation_cache import ActivationCache, Claim, NullCache
+from skltransfer._backend import is_out_of_memory
 from skltransfer._ways import Way
 from skltransfer.inputs import ImageReadError, PixelRule
-from skltransfer.network._places import is_out_of_memory, warn_out_of_memory
+from skltransfer.network._places import warn_out_of_memory
 
 _ROWS_LOOKED_UP_TOGETHER = 32
 _MOST_ROWS_GATHERED = 512
@@ -128,7 +129,7 @@ class ActivationPass:
         self._first_of: dict[bytes, int] = {}
         self._copies: list[tuple[int, int]] = []
         self._held: list[Claim] = []
-        self._at_most: int | None = None  # rows of a block after TensorFlow ran out of memory
+        self._at_most: int | None = None  # rows of a block after memory ran out of memory
         self._out = np.empty((n_rows, *self.output_shape), np.float32)
 
     def run(self) -> np.ndarray:

@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skltransfer._activation_cache import open_cache
 from skltransfer._activations import ActivationPass, Observer
+from skltransfer._backend import backend_names
 from skltransfer._documentation import Documented
 from skltransfer._persistence import CARRIED, write_state
 from skltransfer._progress import tell
@@ -72,7 +73,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         "resize": [StrOptions({"stretch", "crop", "pad"})],
         "batch_size": [Number(Integral, 1, None, closed="left")],
         "precision": [StrOptions({"float32"})],
-        "engine": [StrOptions({"auto", "tensorflow", "openvino"})],
+        "engine": [StrOptions({"auto", "openvino", *backend_names()})],
         "cache": [str, os.PathLike, None],
         "on_error": [StrOptions({"raise", "nan"})],
         "n_jobs": [Number(Integral, None, None, closed="neither"), None],
@@ -111,7 +112,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         self.engine_ = chosen_engine(self.engine, self._network(), *self._computed(), told)
 
     def _engine_here(self) -> str:
-        """`engine_`, or TensorFlow where that is missing."""
+        """`engine_`, or the backend where that is missing."""
         return engine_here(self.engine_, self._network(), *self._computed())
 
     def _computed(self) -> tuple[tuple[str, ...], str]:

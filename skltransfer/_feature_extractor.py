@@ -91,10 +91,12 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         Number of decoded pictures held in memory at a time. It changes no result.
     precision : {"float32"}, default="float32"
         Number format in which the network computes.
-    engine : {"auto", "tensorflow", "openvino"}, default="auto"
+    engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
         Who computes. "auto" takes OpenVINO where it is installed (``pip install
-        'skltransfer[openvino]'``), TensorFlow has no GPU and OpenVINO can compute the network;
-        see `engine_`. Features differ between engines by about 1e-6 of the largest.
+        'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU and OpenVINO can compute
+        the network, else the backend that Keras runs on. A backend's name demands that one: the
+        environment variable ``KERAS_BACKEND`` chooses it before Keras is imported. Features differ
+        between engines by about 1e-6 of the largest; see `engine_`.
     cache : "memory", str, Path or None, default="memory"
         Where features are kept by the content of their picture, so that none is computed twice.
         "memory" is bounded and shared by this process and the workers it starts; a directory is
@@ -115,9 +117,9 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     ----------
     backbone_ : BackboneSpec
         The network that is used, with its weights, as plain data.
-    engine_ : {"tensorflow", "openvino"}
-        Who computes. A fitted extractor that is loaded where OpenVINO is missing warns once and
-        takes TensorFlow.
+    engine_ : {"openvino", "tensorflow", "jax", "torch"}
+        Who computes. A fitted extractor that is loaded where that is missing, or where Keras runs
+        on another backend, warns once and takes the backend there.
     layers_ : tuple of str
         Names of the layers whose outputs are the features.
     n_features_in_ : int
@@ -137,7 +139,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     A row of features depends on its picture and the fitted parameters alone. It has the same bits
     whatever the other rows, their order, `batch_size`, `n_jobs`, `cache`, the number of threads
     and the process; pictures given as arrays and as lossless files have the same features. Other
-    versions of TensorFlow, and other processors, give other last bits.
+    backends or versions of them, and other processors, give other last bits.
 
     Two estimators of one process that use the same network share it: a clone costs nothing. A
     pickle holds no Keras object, and the bundled weights by name and fingerprint only.

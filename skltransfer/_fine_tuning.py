@@ -152,10 +152,12 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         How a picture of another shape comes to `input_size`.
     precision : {"float32"}, default="float32"
         Number format in which the network computes.
-    engine : {"auto", "tensorflow", "openvino"}, default="auto"
+    engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
         Who computes the frozen part. "auto" takes OpenVINO where it is installed (``pip install
-        'skltransfer[openvino]'``), TensorFlow has no GPU and OpenVINO can compute the network;
-        see `engine_`. What learns is always computed by TensorFlow.
+        'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU and OpenVINO can compute
+        the network, else the backend that Keras runs on. A backend's name demands that one: the
+        environment variable ``KERAS_BACKEND`` chooses it before Keras is imported. What learns is
+        always computed by the backend; see `engine_`.
     cache : "memory", str, Path or None, default="memory"
         Where activations of the frozen part are kept: in memory shared by this process and the
         workers it starts, in a directory, or not at all. It changes no result.
@@ -183,9 +185,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Number of weights that learned, the head's included.
     backbone_ : BackboneSpec
         The network that was started from, as plain data.
-    engine_ : {"tensorflow", "openvino"}
-        Who computes the frozen part. A fitted classifier that is loaded where OpenVINO is missing
-        warns once and takes TensorFlow.
+    engine_ : {"openvino", "tensorflow", "jax", "torch"}
+        Who computes the frozen part. A fitted classifier that is loaded where that is missing, or
+        where Keras runs on another backend, warns once and takes the backend there.
     failed_rows_ : ndarray of int
         Positions of the rows that `fit` could not read and left out.
     n_features_in_ : int
@@ -204,7 +206,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     The result is a function of the weighted set of (picture, label) pairs: neither the order of
     rows matters, nor whether a row comes twice or with weight 2. With the same `random_state` and
     number of threads the weights are the same to the bit; with another number of threads
-    TensorFlow sums gradients in another order, and probabilities differ by about 1e-3 at most.
+    the backend sums gradients in another order, and probabilities differ by about 1e-3 at most.
 
     References
     ----------

@@ -45,11 +45,45 @@ def make_tiny_model(seed=0):
     return model
 
 
-@pytest.fixture(scope="session", params=["tensorflow", "openvino"])
+def out_of_memory():
+    """The error with which the backend tells that memory is lacking."""
+    from skltransfer._backend import backend_name
+
+    def of_tensorflow():
+        import tensorflow as tf
+
+        return tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    def of_jax():
+        import jax
+
+        return jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    def of_torch():
+        return RuntimeError("DefaultCPUAllocator: not enough memory")
+
+    return {"tensorflow": of_tensorflow, "jax": of_jax, "torch": of_torch}[backend_name()]()
+
+
+def pytest_runtest_setup(item):
+    """Skip what is about one backend where Keras runs on another."""
+    from skltransfer._backend import backend_name
+
+    for mark in item.iter_markers("about"):
+        if backend_name() != mark.args[0]:
+            pytest.skip(f"about {mark.args[0]}: {mark.kwargs['reason']}")
+
+
+@pytest.fixture(scope="session", params=["backend", "openvino"])
 def engine(request):
     """Each engine for what must hold on all of them; other tests take the one of "auto"."""
-    if request.param == "openvino":
-        pytest.importorskip("openvino")
+    from skltransfer._backend import backend_name, refuses_openvino
+
+    if request.param == "backend":
+        return backend_name()
+    pytest.importorskip("openvino")
+    if refuses_openvino():
+        pytest.skip(refuses_openvino())
     return request.param
 
 

@@ -290,12 +290,13 @@ def test_fits_of_one_shape_are_compiled_once(make, X, y, monkeypatch):
         make(freeze_depth=-1, random_state=seed).fit(X, y).predict(X)
 
 
+@pytest.mark.about("tensorflow", reason="it has two kinds of kernels on a processor")
 def test_onednn_and_other_kernels_train_alike(make, X, y, monkeypatch):
-    from skltransfer.network import _tensorflow_graphs as graphs
+    from skltransfer._backend import _tensorflow
     from skltransfer.network import runtime
 
     expected = make(freeze_depth=0).fit(X, y).predict_proba(X)
-    monkeypatch.setattr(graphs, "kernels", lambda: "eigen")
+    monkeypatch.setattr(_tensorflow, "kernels", lambda: "eigen")
     monkeypatch.setattr("skltransfer._base.network_of", runtime.NetworkPool().get)
     other = make(freeze_depth=0, cache=None).fit(X, y).predict_proba(X)
     np.testing.assert_allclose(other, expected, atol=1e-3)

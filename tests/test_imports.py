@@ -16,6 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # all of them, and nobody may import it.
 ORDER = (
     {"_documentation", "_head_parameters", "_progress", "_tables", "_types", "_warnings"},
+    {"_backend"},
     {"inputs", "_activation_cache", "_weighted_data"},
     {"backbones"},
     {"network"},
@@ -28,9 +29,10 @@ ORDER = (
     {"_feature_extractor", "_fine_tuning"},
 )
 
-HEAVY = {"keras", "tensorflow", "pandas", "polars", "matplotlib", "openvino", "rich", "h5py"}
-SEES_KERAS = {"backbones", "network", "_export", "_persistence"}
-SEES_NO_SCIKIT_LEARN = {"network", "_activation_cache"}
+BACKENDS = {"tensorflow", "jax", "torch"}
+HEAVY = {*BACKENDS, "keras", "pandas", "polars", "matplotlib", "openvino", "rich", "h5py"}
+SEES_KERAS = {"_backend", "backbones", "network", "_export", "_persistence"}
+SEES_NO_SCIKIT_LEARN = {"_backend", "network", "_activation_cache"}
 
 
 def part_of(module):
@@ -80,9 +82,15 @@ def test_imports_go_one_way(module):
 
 
 @by_path(MODULES)
-def test_keras_and_tensorflow_are_seen_where_networks_are(module):
+def test_keras_is_seen_where_networks_are(module):
     if part_of(module) not in SEES_KERAS:
-        assert libraries(module).isdisjoint({"keras", "tensorflow"})
+        assert "keras" not in libraries(module)
+
+
+@by_path(MODULES)
+def test_what_keras_runs_on_is_seen_in_one_place(module):
+    if part_of(module) != "_backend":
+        assert libraries(module).isdisjoint(BACKENDS)
 
 
 @by_path(MODULES)
@@ -110,7 +118,7 @@ extractor = PretrainedFeatureExtractor(pooling="max", random_state=0)
 clone(extractor).set_params(batch_size=8, weights=None).get_params()
 repr(extractor), extractor._repr_html_(), dir(skltransfer)
 loaded = {name.partition(".")[0] for name in sys.modules}
-heavy = {"tensorflow", "keras", "polars", "h5py", "openvino", "matplotlib"}
+heavy = {"tensorflow", "jax", "torch", "keras", "polars", "h5py", "openvino", "matplotlib"}
 print(seconds, *sorted(loaded & heavy))
 """
 

@@ -30,6 +30,7 @@ from skltransfer.network.runtime import network_of
 from skltransfer.network.trunk import row_shape, stations_before, trunk_part
 
 pytest.importorskip("openvino")
+pytestmark = pytest.mark.about("tensorflow", reason="OpenVINO takes its graph from it")
 
 ENGINES = ["tensorflow", "openvino"]
 RNG = np.random.default_rng(0)

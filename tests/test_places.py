@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from conftest import out_of_memory
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, register_backbone
+from skltransfer._backend import kernels
 from skltransfer.network._places import Blocks, in_blocks, trial_rows
-from skltransfer.network._tensorflow_graphs import kernels
 from skltransfer.network.engines import compile_part
 
 TRIAL = trial_rows((3,), 0.0, 1.0)
@@ -49,11 +50,9 @@ def test_nan_is_like_nan():
 
 
 def test_smaller_blocks_are_tried_when_memory_does_not_suffice():
-    import tensorflow as tf
-
     def compute(rows):
         if len(rows) > 3:
-            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+            raise out_of_memory()
         return rows
 
     with pytest.warns(UserWarning, match="ran out of memory on a block of 4 pictures"):
@@ -174,8 +173,8 @@ def test_probabilities_of_a_row_depend_on_it_alone(network, freeze_depth, many_p
 
 
 def test_only_parts_that_need_it_run_row_by_row():
-    import tensorflow as tf
+    from keras import ops
 
-    parts = [compile_part(compute, (5, 7, 3)) for compute in (tf.nn.relu, tf.sigmoid)]
+    parts = [compile_part(compute, (5, 7, 3)) for compute in (ops.relu, ops.sigmoid)]
     if kernels() == "onednn":
         assert [part.blocks.n_rows for part in parts] == [4, 1]

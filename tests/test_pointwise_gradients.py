@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose
 
-from skltransfer.network._tensorflow_graphs import compile_function, kernels
+from skltransfer._backend import compile_function, kernels
 
 pytestmark = pytest.mark.skipif(kernels() != "onednn", reason="only oneDNN's kernel is avoided")
 

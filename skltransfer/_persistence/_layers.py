@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from skltransfer._backend import import_keras
 from skltransfer._persistence._checks import is_json
 from skltransfer._persistence._errors import Explained
 from skltransfer._persistence._keras_configs import check_config
-from skltransfer.backbones._keras_import import import_keras
 from skltransfer.backbones._user_models import build_from_config
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+from skltransfer._backend import backend_names
 from skltransfer._persistence._checks import (
     Check,
     array_of,
@@ -54,7 +55,7 @@ def _is_labels(value) -> bool:
 
 _FITTED: dict[str, Check] = {
     "backbone_": instance_of(BackboneSpec),
-    "engine_": one_of("tensorflow", "openvino"),
+    "engine_": one_of("openvino", *backend_names()),
     "_reading": instance_of(Reading),
     "n_features_in_": is_positive,
 }

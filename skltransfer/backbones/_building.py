@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from skltransfer._backend import import_keras
 from skltransfer.backbones import _keras_applications as applications
 from skltransfer.backbones._efficientnet_lite import build_efficientnet_lite0
-from skltransfer.backbones._keras_import import import_keras
+from skltransfer.backbones._functional_models import arrays_of
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.backbones._user_models import build_from_config
 
@@ -39,7 +40,7 @@ def build_model(spec: BackboneSpec, input_size: tuple[int, int]):
 def random_arrays(spec: BackboneSpec, seed: int) -> list[np.ndarray]:
     """Weights as the architecture's initializers draw them from `seed`."""
     with applications.seeded_python_random(seed):
-        return _build(spec.architecture, (*spec.input_size, 3)).get_weights()
+        return arrays_of(_build(spec.architecture, (*spec.input_size, 3)))
 
 
 def preprocessing_function(spec: BackboneSpec):

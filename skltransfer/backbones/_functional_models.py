@@ -1,6 +1,15 @@
-"""Which Keras models are graphs from one tensor to one."""
+"""Which Keras models are graphs from one tensor to one, and what weights they have."""
 
 from __future__ import annotations
+
+import numpy as np
+
+
+def arrays_of(model) -> list[np.ndarray]:
+    """The weights of `model`, without a warning that NumPy 2 has for Keras' ``get_weights``."""
+    from keras import ops
+
+    return [ops.convert_to_numpy(variable.value) for variable in model.weights]
 
 
 def has_graph(operation) -> bool:

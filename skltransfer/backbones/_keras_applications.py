@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skltransfer.backbones._keras_import import import_keras
+from skltransfer._backend import import_keras
+from skltransfer.backbones._functional_models import arrays_of
 from skltransfer.backbones._spec import BackboneSpec, read_only
 
 FACTS_FILE = Path(__file__).with_name("keras_applications.json")
@@ -94,7 +95,7 @@ def make_spec(name: str, weights, seed: int) -> BackboneSpec:
         if weights == "imagenet":
             arrays = _download(name, size)
         elif weights is None:
-            arrays = build(name, (*size, 3)).get_weights()
+            arrays = arrays_of(build(name, (*size, 3)))
         else:
             arrays = read_weights_file(weights, *_layouts(name, size), name=name)
     return BackboneSpec(
@@ -124,7 +125,7 @@ def _layouts(name: str, size: tuple[int, int]):
 def _download(name: str, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
     try:
         with _bounded_waiting():
-            return tuple(build(name, (*size, 3), weights="imagenet").get_weights())
+            return tuple(arrays_of(build(name, (*size, 3), weights="imagenet")))
     except Exception as error:
         wanted = _wanted_file(error)
         if wanted is None:

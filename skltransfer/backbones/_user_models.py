@@ -9,9 +9,9 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from skltransfer.backbones._functional_models import require_one_input_and_output
+from skltransfer._backend import import_keras
+from skltransfer.backbones._functional_models import arrays_of, require_one_input_and_output
 from skltransfer.backbones._keras_applications import seeded_python_random
-from skltransfer.backbones._keras_import import import_keras
 from skltransfer.backbones._spec import BackboneSpec, read_only
 
 _DEFAULT_SIZE = (224, 224)
@@ -35,7 +35,7 @@ def spec_from_model(model, name: str, preprocessing=None) -> BackboneSpec:
         architecture={"kind": "model", "config": config},
         preprocessing={**_described(preprocessing), "channels": channels},
         input_size=(height or _DEFAULT_SIZE[0], width or _DEFAULT_SIZE[1]),
-        weights=read_only(model.get_weights()),
+        weights=read_only(arrays_of(model)),
     )
 
 

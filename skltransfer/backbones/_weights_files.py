@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from skltransfer.backbones._functional_models import arrays_of
+
 
 def read_weights_file(path, *builders: Callable, name: str) -> list[np.ndarray]:
     """Read the arrays of a network from a weights-only file.
@@ -40,7 +42,7 @@ def read_weights_file(path, *builders: Callable, name: str) -> list[np.ndarray]:
         except Exception as error:  # Keras raises many kinds for a file of another layout
             failure = failure or error
             continue
-        return model.get_weights()[:wanted]
+        return arrays_of(model)[:wanted]
     raise ValueError(
         f"weights={str(path)!r} does not fit backbone={name!r}: {_first_line(failure)} Pass a "
         f"weights file that was saved from this architecture."

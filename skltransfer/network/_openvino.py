@@ -16,8 +16,7 @@ from importlib.util import find_spec
 import joblib
 import numpy as np
 
-from skltransfer.backbones._processes import share_of_cores, start
-from skltransfer.network._tensorflow_graphs import traced
+from skltransfer._backend import share_of_cores, start, traced
 
 INSTALL = "pip install 'skltransfer[openvino]'"
 

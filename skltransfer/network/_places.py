@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skltransfer._backend import as_tensor, backend_title, is_out_of_memory, kernels
 from skltransfer._warnings import warn_user
-from skltransfer.network._tensorflow_graphs import as_tensor, kernels
 
 _VALUES_TRIED = 1 << 19  # three pictures of usual size, and many small rows
 _MOST_ROWS_TRIED = 32
@@ -95,10 +95,10 @@ def _tried(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -> B
 def most_block_rows() -> int:
     """Rows that run together if that changes no bit.
 
-    On CPU few, so that tensors stay small. Without oneDNN one, since the bits of a row depend on
-    its place there.
+    On CPU few, so that tensors stay small, and with other kernels than those of oneDNN one, since
+    the bits of a row depend on its place there.
     """
-    return {"gpu": 64, "onednn": 4, "eigen": 1}[kernels()]
+    return {"gpu": 64, "onednn": 4}.get(kernels(), 1)
 
 
 def trial_rows(shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
@@ -114,17 +114,10 @@ def _bits(compute: Callable, state: tuple, rows: np.ndarray) -> list[tuple[bytes
     return [tuple(result[row].tobytes() for result in results) for row in range(len(rows))]
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether TensorFlow lacked memory, so that smaller blocks may do."""
-    import tensorflow as tf
-
-    return isinstance(error, tf.errors.ResourceExhaustedError)
-
-
 def warn_out_of_memory(n_rows: int) -> None:
     """Tell that blocks become smaller."""
     warn_user(
-        f"TensorFlow ran out of memory on a block of {n_rows} pictures. It goes on with smaller "
-        "blocks, which may change the last bits of results; these are then not put into the "
-        "cache. A smaller input_size needs less memory."
+        f"{backend_title()} ran out of memory on a block of {n_rows} pictures. It goes on with "
+        "smaller blocks, which may change the last bits of results; these are then not put into "
+        "the cache. A smaller input_size needs less memory."
     )

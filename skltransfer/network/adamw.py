@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from skltransfer.network._tensorflow_graphs import as_tensor, compile_function, kernels
+from skltransfer._backend import as_tensor, compile_function, holds_weights
 
 _BETA_1, _BETA_2, _EPSILON = np.float32(0.9), np.float32(0.999), np.float32(1e-7)
 _LARGEST_NORM = 1.0
@@ -27,12 +27,12 @@ def adamw(n_weights: int) -> Callable:
     and the number of the step, counted from 1. It gives the new weights and moments. Those that
     were handed in are not to be used again.
     """
-    return _step_on_device(n_weights) if kernels() == "gpu" else _step_on_host
+    return _step_on_device(n_weights) if holds_weights() else _step_on_host
 
 
 def held(array: np.ndarray):
     """A vector for many steps: copied to a GPU once, on a CPU left as it is."""
-    return as_tensor(array) if kernels() == "gpu" else array
+    return as_tensor(array) if holds_weights() else array
 
 
 def _step_on_host(theta, first, second, gradient, rates, decays, rate: float, number: int):

@@ -7,11 +7,17 @@ from functools import lru_cache
 
 import numpy as np
 
+from skltransfer._backend import (
+    backend_name,
+    backend_title,
+    evaluated,
+    kernels,
+    refuses_openvino,
+    start,
+)
 from skltransfer._warnings import warn_user
-from skltransfer.backbones._processes import start
 from skltransfer.network._openvino import INSTALL, NotConvertible, is_installed
 from skltransfer.network._places import trial_rows
-from skltransfer.network._tensorflow_graphs import evaluated, kernels
 from skltransfer.network.engines import FrozenPart, feature_function, feature_part
 from skltransfer.network.runtime import Network
 from skltransfer.network.trunk import trunk_part
@@ -31,7 +37,7 @@ def chosen_engine(
 
     Parameters
     ----------
-    asked : {"auto", "tensorflow", "openvino"}
+    asked : {"auto", "openvino", "tensorflow", "jax", "torch"}
         What the user wants.
     network : Network
         The backbone.
@@ -44,17 +50,22 @@ def chosen_engine(
 
     Returns
     -------
-    {"tensorflow", "openvino"}
+    {"openvino", "tensorflow", "jax", "torch"}
+        OpenVINO, or the backend that Keras runs on.
 
     Raises
     ------
     ImportError
         When OpenVINO is asked for and not installed.
     ValueError
-        When it is asked for and cannot compute this network.
+        When it is asked for and cannot compute this network, or another backend is asked for than
+        the one that Keras runs on.
     """
-    if asked == "tensorflow" or (asked == "auto" and not (is_installed() and _without_gpu())):
-        return "tensorflow"
+    own = backend_name()
+    if asked not in ("auto", "openvino", own):
+        raise ValueError(_other_backend(asked))
+    if asked == own or (asked == "auto" and not (is_installed() and _without_gpu())):
+        return own
     reason = refusal(network, layers, pooling)
     if reason is None:
         return "openvino"
@@ -62,28 +73,41 @@ def chosen_engine(
         kind = ValueError if is_installed() else ImportError
         raise kind(
             f"engine='openvino' cannot compute backbone={network.spec.name!r}: {reason} "
-            "engine='auto' takes TensorFlow where OpenVINO does not serve."
+            f"engine='auto' takes {backend_title()} where OpenVINO does not serve."
         )
-    tell(f"{network.spec.name}: TensorFlow computes the frozen part. {reason}")
-    return "tensorflow"
+    tell(f"{network.spec.name}: {backend_title()} computes the frozen part. {reason}")
+    return own
+
+
+def _other_backend(asked: str) -> str:
+    own = backend_name()
+    return (
+        f"engine={asked!r} is not what Keras runs on here, which is {backend_title()}. A process "
+        f"has one backend: set KERAS_BACKEND={asked} in the environment before Keras is imported, "
+        f"or take engine={own!r} or 'auto'."
+    )
 
 
 def engine_here(fitted: str, network: Network, layers: tuple[str, ...], pooling: str) -> str:
     """Who computes in this process what another engine may have computed when fitted."""
-    if fitted == "tensorflow":
+    own = backend_name()
+    if fitted == own:
         return fitted
-    reason = refusal(network, layers, pooling)
+    if fitted == "openvino":
+        reason = refusal(network, layers, pooling)
+    else:
+        reason = f"Keras does not run on {backend_title(fitted)} in this process."
     if reason is None:
         return fitted
-    _warn_of_another_engine(reason)
-    return "tensorflow"
+    _warn_of_another_engine(fitted, reason)
+    return own
 
 
 @lru_cache(maxsize=8)  # a reason is told once
-def _warn_of_another_engine(reason: str) -> None:
+def _warn_of_another_engine(fitted: str, reason: str) -> None:
     warn_user(
-        f"This estimator was fitted with engine='openvino', and here TensorFlow computes: {reason} "
-        "Results agree to about 1e-6, not to the bit."
+        f"This estimator was fitted with engine={fitted!r}, and here {backend_title()} computes: "
+        f"{reason} Results agree to about 1e-6, not to the bit."
     )
 
 
@@ -91,6 +115,8 @@ def refusal(network: Network, layers: tuple[str, ...], pooling: str) -> str | No
     """Why OpenVINO cannot compute something here; None: it can."""
     if not is_installed():
         return f"OpenVINO is not installed ({INSTALL})."
+    if refuses_openvino():
+        return refuses_openvino()
     key = ("openvino's refusal", layers, pooling)
     return network.part(key, lambda: _tried(network, layers, pooling))
 

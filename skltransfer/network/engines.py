@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from skltransfer._backend import backend_name, compile_function, kernels, versions
 from skltransfer.network._openvino import Piece, RowByRow, installed_version
 from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
-from skltransfer.network._tensorflow_graphs import compile_function, kernels
 from skltransfer.network.execution import run_steps
 from skltransfer.network.graph import Graph
 from skltransfer.network.runtime import Network
@@ -91,7 +91,7 @@ def feature_function(network: Network, layers: tuple[str, ...], pooling: str) ->
 
     def compute(pixels):
         pixels = network.preprocess(pixels)
-        return pooled(run_steps(graph, None, stops, pixels, network.arrays), pooling)
+        return pooled(run_steps(graph, None, stops, pixels, network.constants), pooling)
 
     return compute
 
@@ -104,14 +104,7 @@ def chained(pieces: Sequence[Piece], input_shape: tuple[int, ...]) -> FrozenPart
 
 def engine_facts(engine: str) -> dict[str, Any]:
     """What the bits of a frozen part's output depend on beside the network and its input."""
-    import keras
-    import tensorflow as tf
-
-    facts = {
-        "engine": engine,
-        "backend": keras.backend.backend(),
-        "versions": [keras.__version__, tf.__version__],
-    }
+    facts = {"engine": engine, "backend": backend_name(), "versions": versions()}
     if engine == "openvino":
         return {**facts, "openvino": installed_version()}
     return {**facts, "kernels": kernels(), "block_rows": most_block_rows()}
@@ -125,7 +118,7 @@ def rows_together(engine: str) -> int:
 def compile_part(
     compute: Callable, input_shape: tuple[int, ...], n_rows: int | None = None
 ) -> FrozenPart:
-    """Have TensorFlow compile a function of one float32 tensor of rows of `input_shape`.
+    """Have the backend compile a function of one float32 tensor of rows of `input_shape`.
 
     It gives a tensor, or a tuple of it and of what passes on the way. Without `n_rows` it is tried
     how many rows may run together.

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from skltransfer._backend import add_bias, batch_normalised, depthwise_conv
 from skltransfer.network.graph import Graph, Step
-from skltransfer.network.kernels import add_bias, batch_normalised, layer_normalised
+from skltransfer.network.kernels import layer_normalised
 
 
 def run_steps(
@@ -184,7 +185,7 @@ def _folded(convolution: Step, normalisation: Step, value_of: Callable, xp) -> t
 def _convolved(layer, x, kernel, bias):
     from keras import ops
 
-    convolve = ops.depthwise_conv if _is_depthwise(layer) else ops.conv
+    convolve = depthwise_conv if _is_depthwise(layer) else ops.conv
     return add_bias(convolve(x, kernel, **_options(layer)), bias)
 
 
@@ -200,7 +201,7 @@ def _grouped(layer, x):
     kernel = ops.convert_to_tensor(layer.kernel)
     if groups == x.shape[-1]:
         kernel = ops.reshape(kernel, (*kernel.shape[:2], groups, -1))
-        output = ops.depthwise_conv(x, kernel, **options)
+        output = depthwise_conv(x, kernel, **options)
     else:
         pairs = zip(ops.split(x, groups, -1), ops.split(kernel, groups, -1), strict=True)
         output = ops.concatenate([ops.conv(*pair, **options) for pair in pairs], axis=-1)

@@ -48,6 +48,6 @@ def _mean(output):
 
     window = tuple(output.shape[1:-1])
     return ops.reshape(
-        ops.average_pool(output, window, padding="valid", data_format="channels_last"),
+        ops.average_pool(output, window, window, padding="valid", data_format="channels_last"),
         (-1, output.shape[-1]),
     )

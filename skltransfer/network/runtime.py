@@ -6,9 +6,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from skltransfer._backend import constant
 from skltransfer.backbones._building import build_model, preprocessing_function
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.network.freezing import Stage, find_stages
@@ -48,8 +50,13 @@ class Network:
 
     @cached_property
     def arrays(self) -> dict[int, np.ndarray]:
-        """The spec's arrays by the ``id`` of their variables: constants for what is frozen."""
+        """The spec's arrays by the ``id`` of their variables."""
         return dict(zip(map(id, self.variables), self.spec.weights, strict=True))
+
+    @cached_property
+    def constants(self) -> dict[int, Any]:
+        """The same as the backend takes them for what is frozen."""
+        return {key: constant(array) for key, array in self.arrays.items()}
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:

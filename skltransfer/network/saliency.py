@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from skltransfer.backbones._processes import start
+from skltransfer._backend import start, value_and_gradients
 from skltransfer.network.engines import outputs_of
 from skltransfer.network.execution import run_steps
 from skltransfer.network.fitting import TrainingState
-from skltransfer.network.kernels import value_and_gradients
 from skltransfer.network.pooling import pooled
 from skltransfer.network.runtime import Network
 from skltransfer.network.training import Program

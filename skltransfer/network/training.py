@@ -12,12 +12,16 @@ from functools import cached_property
 
 import numpy as np
 
+from skltransfer._backend import (
+    CompiledFunction,
+    as_tensor,
+    compile_function,
+    value_and_gradients,
+)
 from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
-from skltransfer.network._tensorflow_graphs import CompiledFunction, as_tensor, compile_function
 from skltransfer.network.adamw import adamw
 from skltransfer.network.execution import is_batch_norm, needed_steps, run_steps
 from skltransfer.network.heads import Head
-from skltransfer.network.kernels import value_and_gradients
 from skltransfer.network.pooling import pooled
 from skltransfer.network.runtime import Network
 

@@ -3,7 +3,8 @@
 Stations are the ends of stages. A compiled piece gives what passes at each of them besides its
 own result. TensorFlow's optimizer keeps what a graph gives, so it joins no operations across a
 station, and a piece that starts there computes the same bits as one that passes through: with
-oneDNN's kernels, whose bits depend on their input alone. With others there are no stations.
+oneDNN's kernels, whose bits depend on their input alone. With others there are no stations: XLA,
+for one, joins what it likes.
 OpenVINO does join operations, and chooses kernels by what is around them. So with it the network
 is a chain of pieces, each compiled by itself, that meet at the stations worth keeping: the bits
 are the same from wherever the chain is entered.
@@ -18,9 +19,9 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from skltransfer._backend import backend_name, kernels
 from skltransfer.network._openvino import Piece
 from skltransfer.network._places import Blocks, most_block_rows
-from skltransfer.network._tensorflow_graphs import kernels
 from skltransfer.network.engines import FrozenPart, chained, compile_part, engine_facts
 from skltransfer.network.execution import needed_steps, run_steps
 from skltransfer.network.graph import Graph
@@ -92,7 +93,7 @@ def name_of(network: Network, cut: int | None) -> str:
 
 def stations_before(network: Network, cut: int | None, engine: str) -> list[Station]:
     """Stations on the way to `cut`, from the input on."""
-    if cut is None or (engine == "tensorflow" and kernels() != "onednn"):
+    if cut is None or (engine != "openvino" and kernels() != "onednn"):
         return []
     found = network.part(("stations", cut), lambda: _found_stations(network, cut))
     return [s for s in found if s.worth_keeping] if engine == "openvino" else found
@@ -107,7 +108,7 @@ def is_station(network: Network, cut: int | None, engine: str) -> bool:
 
 def facts(network: Network, engine: str) -> dict[str, Any]:
     """What the bits of activations depend on beside the network's weights and the picture."""
-    if engine == "tensorflow":
+    if engine != "openvino":
         return engine_facts(engine)
     end = len(network.features.steps) - 1
     links = [station.name for station in stations_before(network, end, engine)]
@@ -131,12 +132,12 @@ def trunk_part(network: Network, start: int | None, cut: int | None, engine: str
     if cut is None:
         shape = row_shape(network, None)
         return FrozenPart(Blocks(lambda rows: (rows,), most_block_rows()), shape, shape)
-    compile_trunk = {"tensorflow": _compile, "openvino": _chain}[engine]
+    compile_trunk = _chain if engine == "openvino" else _compile
     return network.part(("trunk", start, cut, engine), lambda: compile_trunk(network, start, cut))
 
 
 def _compile(network: Network, start: int | None, cut: int) -> FrozenPart:
-    passed = _passed(network, start, cut, "tensorflow")
+    passed = _passed(network, start, cut, backend_name())
     compute = _computation(network, start, [*passed, cut])
     return compile_part(compute, row_shape(network, start), block_rows(network))
 
@@ -180,7 +181,7 @@ def _computation(network: Network, start: int | None, stops: list[int]) -> Calla
 
     def compute(x):
         x = network.preprocess(x) if start is None else x
-        *passed, last = run_steps(network.features, start, stops, x, network.arrays)
+        *passed, last = run_steps(network.features, start, stops, x, network.constants)
         last = pooled([last], "avg") if is_end(network, stops[-1]) else last
         return (last, *passed)
 

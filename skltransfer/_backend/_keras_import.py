@@ -1,4 +1,4 @@
-"""The first use of Keras, and so of TensorFlow, without its greeting on standard error."""
+"""The first use of Keras, and so of its backend, without a greeting on standard error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from skltransfer.backbones._processes import start
+from skltransfer._backend._processes import start
 
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _WITHOUT_INFORMATION = "1"

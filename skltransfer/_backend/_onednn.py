@@ -1,19 +1,14 @@
-"""Functions of one tensor, compiled by TensorFlow for one shape, with constant weights.
+"""oneDNN's kernels for TensorFlow's graphs.
 
-On a CPU the convolutions and matrix products are given oneDNN's kernels, whether or not
-TensorFlow would choose them by itself (it does so only on some processors, and the choice is
-made for the whole process, which is the user's). They compute each row with the same bits
-whatever its position in the block and the number of threads; TensorFlow's other kernels do not.
+The convolutions and matrix products are given these kernels whether or not TensorFlow would choose
+them by itself (it does so only on some processors, and the choice is made for the whole process,
+which is the user's). They compute each row with the same bits whatever its position in the block
+and the number of threads; TensorFlow's other kernels do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
-
-from skltransfer.backbones._processes import start
-from skltransfer.network._pointwise_gradients import as_matrix_products
+from skltransfer._backend._pointwise_gradients import as_matrix_products
 
 _OPTIMIZERS = ("function", "constfold", "arithmetic", "remap", "constfold", "dependency")
 _ONEDNN_KERNELS = {
@@ -33,86 +28,7 @@ _ONEDNN_KERNELS = {
 }
 
 
-def compile_function(compute: Callable, shapes: list[tuple], *, loops: bool = False) -> Callable:
-    """Compile a pure function of float32 tensors of fixed `shapes`.
-
-    Parameters
-    ----------
-    compute : callable
-        From tensors to a tensor or a tuple of tensors. Variables that it reads become constants.
-    shapes : list of tuple
-        A shape for each argument; None where a size may change.
-    loops : bool, default=False
-        Whether `compute` loops inside the graph; kernels are then left to TensorFlow.
-
-    Returns
-    -------
-    callable
-        From ndarrays or tensors to a tuple of tensors; its `shapes` are those of the results.
-    """
-    folded = traced(compute, shapes)
-    function = _with_onednn(folded) if kernels() == "onednn" and not loops else folded
-    return CompiledFunction(function, _shapes(folded))
-
-
-@dataclass(frozen=True)
-class CompiledFunction:
-    """A compiled function and the shapes of its results."""
-
-    function: Callable
-    shapes: list[tuple[int, ...]]
-
-    def __call__(self, *arguments) -> tuple:
-        """Results as tensors."""
-        start()
-        # Called in the usual way, a function made of a graph first prepares an error message in
-        # which all arguments are printed: milliseconds a call.
-        tensors = [as_tensor(argument) for argument in arguments]
-        results = self.function._call_flat(tensors, self.function.captured_inputs)
-        return tuple(results) if isinstance(results, (list, tuple)) else (results,)
-
-
-def as_tensor(array):
-    """Copy an array for TensorFlow, once for many calls; tensors stay as they are."""
-    import tensorflow as tf
-
-    # Half the time of tf.convert_to_tensor, which counts where steps are small.
-    return array if tf.is_tensor(array) else tf.constant(array)
-
-
-def _shapes(folded) -> list[tuple[int, ...]]:
-    return [tuple(output.shape) for output in folded.outputs]
-
-
-@lru_cache(maxsize=1)
-def kernels() -> str:
-    """Whose kernels compute convolutions here: "onednn", "eigen" or "gpu"."""
-    import tensorflow as tf
-
-    if tf.config.list_logical_devices("GPU"):
-        return "gpu"
-    return "onednn" if _onednn_works() else "eigen"
-
-
-def traced(compute: Callable, shapes: list[tuple]):
-    """Trace `compute` for float32 tensors of `shapes`, its variables folded into constants."""
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import (
-        convert_variables_to_constants_v2,
-    )
-
-    signature = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-    concrete = tf.function(compute, autograph=False).get_concrete_function(*signature)
-    return convert_variables_to_constants_v2(concrete) if concrete.graph.captures else concrete
-
-
-def evaluated(compute: Callable, rows):
-    """Rows of `compute`, a function of one tensor, by kernels of TensorFlow's choice."""
-    start()
-    return compute(as_tensor(rows)).numpy()  # step by step: a graph would take longer to make
-
-
-def _with_onednn(folded):
+def with_onednn(folded):
     """Simplify a folded function's graph, then name oneDNN's kernels in it."""
     from tensorflow.python.eager.wrap_function import function_from_graph_def
 
@@ -198,19 +114,3 @@ def _rename_kernel(node, op: str, constant_filter: bool) -> None:
         node.attr["is_filter_const"].b = constant_filter
     node.attr["_kernel"].s = b"MklNameChangeOp"
     node.op = op
-
-
-def _onednn_works() -> bool:
-    """Try a small convolution: builds of TensorFlow without oneDNN lack the kernels."""
-    import tensorflow as tf
-
-    filters = tf.ones((3, 3, 2, 2))
-
-    def compute(pixels):
-        return tf.nn.conv2d(pixels, filters, strides=1, padding="SAME")
-
-    try:
-        _with_onednn(traced(compute, [(1, 4, 4, 2)]))(tf.ones((1, 4, 4, 2)))
-    except (tf.errors.OpError, ValueError, KeyError, AttributeError, ImportError):
-        return False
-    return True

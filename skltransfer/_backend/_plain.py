@@ -1,0 +1,26 @@
+"""Operations as Keras says them for every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def add_bias(x, bias):
+    """Add one number to each channel, the last axis."""
+    return x + bias
+
+
+def batch_normalised(x, gamma, beta, epsilon: float, add: Callable = add_bias):
+    """Normalise by the moments of the batch; `add` adds the bias."""
+    from keras import ops
+
+    mean, variance = ops.moments(x, axes=tuple(range(len(x.shape) - 1)))
+    scale = ops.rsqrt(variance + epsilon) * gamma
+    return add(x * scale, beta - mean * scale), mean, variance
+
+
+def depthwise_conv(x, kernel, **options):
+    """Filter each channel by itself."""
+    from keras import ops
+
+    return ops.depthwise_conv(x, kernel, **options)
