@@ -27,11 +27,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder of the folders train and validation")
     parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--precision", default="float32", help="number format of the network")
     options = parser.parse_args()
     train = images_from_folder(options.data / "train")
     validation = images_from_folder(options.data / "validation")
 
-    extractor = PretrainedFeatureExtractor(options.backbone)
+    extractor = PretrainedFeatureExtractor(options.backbone, precision=options.precision)
     pipeline = make_pipeline(extractor, StandardScaler(), LogisticRegression(max_iter=1000))
     grid = {
         "pretrainedfeatureextractor__resize": ["stretch", "pad"],

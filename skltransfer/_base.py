@@ -72,7 +72,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         "input_size": "no_validation",
         "resize": [StrOptions({"stretch", "crop", "pad"})],
         "batch_size": [Number(Integral, 1, None, closed="left")],
-        "precision": [StrOptions({"float32"})],
+        "precision": [StrOptions({"float32", "bfloat16", "float16"})],
         "engine": [StrOptions({"auto", "openvino", *backend_names()})],
         "cache": [str, os.PathLike, None],
         "on_error": [StrOptions({"raise", "nan"})],
@@ -104,16 +104,21 @@ class BackboneEstimator(Documented, BaseEstimator):
         return True
 
     def _network(self) -> Network:
+        """The backbone in float32."""
         return network_of(self.backbone_, self._reading.rule.size)
+
+    def _frozen_network(self) -> Network:
+        """The backbone in the number format of the frozen part."""
+        return network_of(self.backbone_, self._reading.rule.size, self.precision)
 
     def _choose_engine(self) -> None:
         """Set `engine_`, when it is known what is to be computed."""
         told = tell if self.verbose else lambda line: None
-        self.engine_ = chosen_engine(self.engine, self._network(), *self._computed(), told)
+        self.engine_ = chosen_engine(self.engine, self._frozen_network(), *self._computed(), told)
 
     def _engine_here(self) -> str:
         """`engine_`, or the backend where that is missing."""
-        return engine_here(self.engine_, self._network(), *self._computed())
+        return engine_here(self.engine_, self._frozen_network(), *self._computed())
 
     def _computed(self) -> tuple[tuple[str, ...], str]:
         """Layers whose outputs are computed (none: the features' end), and their pooling."""
@@ -149,7 +154,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         observer : Observer, optional
             Told digests and pixels.
         """
-        network = self._network()
+        network = self._frozen_network()
         engine = self._engine_here()
         stations = stations_before(network, cut, engine)
         kept = self._kept_ahead(stations, len(source)) if foresees and keeps else set()
@@ -214,7 +219,7 @@ class BackboneEstimator(Documented, BaseEstimator):
                 what,
                 self.backbone_.fingerprint,
                 [rule.size, rule.resize, rule.pixel_range, decoder_fingerprint()],
-                [facts(self._network(), self._engine_here()), self.precision],
+                [facts(self._frozen_network(), self._engine_here()), self.precision],
             ],
             sort_keys=True,
         )

@@ -89,8 +89,10 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         whole, between black bars. The filter is antialiased and bilinear.
     batch_size : int, default=32
         Number of decoded pictures held in memory at a time. It changes no result.
-    precision : {"float32"}, default="float32"
-        Number format in which the network computes.
+    precision : {"float32", "bfloat16", "float16"}, default="float32"
+        Number format in which layers compute; weights and features are float32. The shorter ones
+        pay on processors and GPUs that have such arithmetic, and change features by up to some
+        percent of the largest.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
         Who computes. "auto" takes OpenVINO where it is installed (``pip install
         'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU and OpenVINO can compute
@@ -282,11 +284,11 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
 
         Those that a fine-tuned classifier with a frozen backbone works with are shared with it.
         """
-        network = self._network()
-        end = len(network.features.steps) - 1
+        end = len(self._network().features.steps) - 1
         if not self._computed()[0]:
             return self._activations_at(end, source, advance, foresees=False)
-        part = partial(feature_part, network, self.layers_, self.pooling, self._engine_here())
+        what = self._frozen_network(), self.layers_, self.pooling, self._engine_here()
+        part = partial(feature_part, *what)
         way = Way("pixels", part, (":".join([self.backbone_.name, "input", *self.layers_]),))
         group = self._group(["features", self.layers_, self.pooling])
         one_pass = self._pass(source, [way], (self._n_features_out,), group, group, advance)

@@ -168,7 +168,7 @@ class FineTunedBase(BackboneEstimator):
         modes = self._wanted_modes()
         program = program_for(network, self._cut, self._wanted_head(n_classes), *modes)
         threads = decoding_threads(self.n_jobs)
-        part = trunk_part(network, None, self._cut, self._engine_here())
+        part = trunk_part(self._frozen_network(), None, self._cut, self._engine_here())
         return Workload(
             n_rows=len(source),
             n_epochs=n_epochs,

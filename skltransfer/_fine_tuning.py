@@ -150,8 +150,10 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Size in pixels at which the network sees a picture; None is the size it was trained at.
     resize : {"stretch", "crop", "pad"}, default="stretch"
         How a picture of another shape comes to `input_size`.
-    precision : {"float32"}, default="float32"
-        Number format in which the network computes.
+    precision : {"float32", "bfloat16", "float16"}, default="float32"
+        Number format in which frozen layers compute; what learns is always float32. The shorter
+        ones pay on processors and GPUs that have such arithmetic, and change activations by up to
+        some percent of the largest.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
         Who computes the frozen part. "auto" takes OpenVINO where it is installed (``pip install
         'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU and OpenVINO can compute
@@ -611,6 +613,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             plain=plain,
             activations=partial(self._activations_or_raise, advance=progress.frozen),
             pooled=self._pooled if self._keeps_views() else None,
+            frozen=self._frozen_network(),
             engine=self._engine_here(),
             seed=self._seed,
             progress=progress,

@@ -160,7 +160,7 @@ def _fill(
     classifier: FineTunedClassifier, source: Any, views: Views | None, depths: list[FreezeDepth]
 ) -> dict[int, ImageReadError]:
     """Compute all cuts of all views; return what could not be read."""
-    network = classifier._network()
+    network = classifier._frozen_network()
     end = len(network.features.steps) - 1
     cuts = [resolve_freeze_depth(d, network.features, network.stages) for d in depths]
     cuts = _in_order([*cuts, end])

@@ -22,6 +22,7 @@ from skltransfer.network.fitting import (
     steps_per_epoch,
 )
 from skltransfer.network.heads import Standardizer, convex_head, log_softmax, random_head
+from skltransfer.network.runtime import Network
 from skltransfer.network.training import Program, join
 from skltransfer.network.trunk import is_station, trunk_part
 
@@ -61,6 +62,8 @@ class TrainingRun:
     pooled : callable or None
         From a source to its pooled features by the pretrained network, through the cache; None
         where nothing is kept.
+    frozen : Network
+        The backbone in the number format of its frozen part.
     engine : str
         Who computes frozen parts.
     seed : int
@@ -77,6 +80,7 @@ class TrainingRun:
     plain: np.ndarray | None
     activations: Any
     pooled: Any
+    frozen: Network
     engine: str
     seed: int
     progress: FitProgress
@@ -160,10 +164,10 @@ class TrainingRun:
         program = self.program
         if program.head_only:
             return examples.rows(np.arange(len(examples)), 0)
-        if program.cut is not None and not is_station(program.network, program.cut, self.engine):
+        if program.cut is not None and not is_station(self.frozen, program.cut, self.engine):
             return self._features_of(examples, lambda x: logits_of(program, state, x)[1])
         if self.pooled is None:
-            above = trunk_part(program.network, program.cut, program.end, self.engine)
+            above = trunk_part(self.frozen, program.cut, program.end, self.engine)
             return self._features_of(examples, above)
         pooled = self.pooled(self.source.take(rows.rows))
         return self._seen(rows, pooled.__getitem__, self.pooled)(np.arange(len(rows)), 0)

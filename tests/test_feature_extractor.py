@@ -258,7 +258,7 @@ def test_all_pictures_unreadable(extractor, broken):
         ({"pixel_range": "auto"}, ValueError, "pixel_range='auto' is not allowed"),
         ({"resize": "squeeze"}, ValueError, "Got 'squeeze' instead"),
         ({"batch_size": 0}, ValueError, "The 'batch_size' parameter"),
-        ({"precision": "float16"}, ValueError, "The 'precision' parameter"),
+        ({"precision": "float64"}, ValueError, "The 'precision' parameter"),
         ({"engine": "tensorflo"}, ValueError, "The 'engine' parameter"),
         ({"on_error": "ignore"}, ValueError, "Got 'ignore' instead"),
         ({"cache": 3}, ValueError, "The 'cache' parameter"),

@@ -37,7 +37,7 @@ def with_onednn(folded):
     as_matrix_products(graph)
     constants = {node.name for node in graph.node if node.op == "Const"}
     for node in graph.node:
-        if node.op in _ONEDNN_KERNELS:
+        if node.op in _ONEDNN_KERNELS and _is_float32(node):
             _rename_kernel(node, _ONEDNN_KERNELS[node.op], node.input[1] in constants)
     names = [[tensor.name for tensor in tensors] for tensors in (folded.inputs, folded.outputs)]
     return function_from_graph_def(graph, *names)
@@ -72,14 +72,23 @@ def _fuse_depthwise(graph) -> None:
             readers.setdefault(name, []).append(node)
     absorbed = set()
     for node in list(graph.node):
-        if node.op == "BiasAdd" and nodes[node.input[0]].op == "DepthwiseConv2dNative":
+        if node.op != "BiasAdd" or not _is_float32(node):
+            continue
+        convolution = nodes[node.input[0]]
+        if convolution.op == "DepthwiseConv2dNative" and len(readers[convolution.name]) == 1:
             last = _activation_behind(node, readers)
-            if len(readers[node.input[0]]) == 1:
-                absorbed |= {node.input[0], node.name} - {last.name}
-                _become_fused_depthwise(last, node, nodes[node.input[0]])
+            absorbed |= {convolution.name, node.name} - {last.name}
+            _become_fused_depthwise(last, node, convolution)
     kept = [node for node in graph.node if node.name not in absorbed]
     del graph.node[:]
     graph.node.extend(kept)
+
+
+def _is_float32(node) -> bool:
+    """Whether every processor has oneDNN's kernel; others are left to TensorFlow's choice."""
+    from tensorflow.core.framework.types_pb2 import DT_FLOAT
+
+    return node.attr["T"].type == DT_FLOAT
 
 
 def _activation_behind(bias, readers: dict[str, list]):

@@ -37,6 +37,12 @@ def build_model(spec: BackboneSpec, input_size: tuple[int, int]):
     return model
 
 
+def compute_in(model, precision: str) -> None:
+    """Let the layers of a model compute in "bfloat16" or "float16"; weights stay float32."""
+    for layer in model._flatten_layers():
+        layer.dtype_policy = f"mixed_{precision}"
+
+
 def random_arrays(spec: BackboneSpec, seed: int) -> list[np.ndarray]:
     """Weights as the architecture's initializers draw them from `seed`."""
     with applications.seeded_python_random(seed):

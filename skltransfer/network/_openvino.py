@@ -19,6 +19,7 @@ import numpy as np
 from skltransfer._backend import share_of_cores, start, traced
 
 INSTALL = "pip install 'skltransfer[openvino]'"
+_PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
 class NotConvertible(ValueError):
@@ -46,6 +47,8 @@ class Piece:
         From a tensor to a tensor. Variables that it reads become constants.
     input_shape : tuple of int
         Shape of a row.
+    precision : {"float32", "bfloat16", "float16"}
+        Number format in which OpenVINO computes; rows are float32.
 
     Attributes
     ----------
@@ -55,13 +58,13 @@ class Piece:
     Raises
     ------
     NotConvertible
-        When OpenVINO lacks one of the operations.
+        When OpenVINO lacks one of the operations, or here the number format.
     """
 
-    def __init__(self, compute: Callable, input_shape: tuple[int, ...]):
+    def __init__(self, compute: Callable, input_shape: tuple[int, ...], precision: str):
         graph = traced(compute, [(1, *input_shape)])
         self.shapes = [(None, *graph.outputs[0].shape[1:])]
-        self._compiled = _compiled(graph.graph, graph.outputs[0].name)
+        self._compiled = _compiled(graph.graph, graph.outputs[0].name, precision)
         self._own = threading.local()  # a request serves one thread at a time
 
     def __call__(self, row: np.ndarray) -> np.ndarray:
@@ -124,7 +127,7 @@ def _core():
     return Core()
 
 
-def _compiled(graph, output: str):
+def _compiled(graph, output: str, precision: str):
     """Compile TensorFlow's graph of one function, whose result has the name `output`."""
     from openvino import Model
     from openvino.frontend import FrontEndManager
@@ -133,7 +136,7 @@ def _compiled(graph, output: str):
     # openvino.convert_model does the same, and reports each use to its makers.
     frontend = FrontEndManager().load_by_framework("tf")
     options = {
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
         "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_NUM_THREADS": _n_threads(),
         "NUM_STREAMS": _n_threads(),  # one thread for a request
@@ -144,7 +147,10 @@ def _compiled(graph, output: str):
         model = frontend.convert(frontend.load(nodes))
         # Whatever nobody reads has become a result too.
         model = Model([model.output(output).node], model.get_parameters())
-        return _core().compile_model(model, "CPU", options)
+        compiled = _core().compile_model(model, "CPU", options)
     except Exception as error:  # the kinds that OpenVINO raises have no common base
         reason = str(error).strip().splitlines()[-1]
         raise NotConvertible(f"OpenVINO cannot convert it: {reason:.200}") from error
+    if compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() != _PRECISIONS[precision]:
+        raise NotConvertible(f"OpenVINO does not compute in {precision} on this processor.")
+    return compiled

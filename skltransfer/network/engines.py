@@ -18,7 +18,7 @@ from skltransfer.network._openvino import Piece, RowByRow, installed_version
 from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
 from skltransfer.network.execution import run_steps
 from skltransfer.network.graph import Graph
-from skltransfer.network.runtime import Network
+from skltransfer.network.runtime import Network, in_float32
 
 _ROWS_FOR_THREADS = 16
 """Few wait for the last of so many, and they take little memory."""
@@ -77,9 +77,11 @@ def feature_part(
 ) -> FrozenPart:
     """From pixels to the pooled outputs of `layers`, side by side (none: the features' end)."""
     key = ("features", layers, pooling, engine)
-    compute, shape = feature_function(network, layers, pooling), (*network.input_size, 3)
+    shape = (*network.input_size, 3)
     if engine == "openvino":
-        return network.part(key, lambda: chained([Piece(compute, shape)], shape))
+        compute = feature_function(in_float32(network), layers, pooling)
+        return network.part(key, lambda: chained([Piece(compute, shape, network.precision)], shape))
+    compute = feature_function(network, layers, pooling)
     return network.part(key, lambda: compile_part(compute, shape))
 
 

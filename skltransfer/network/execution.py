@@ -25,7 +25,7 @@ def run_steps(
     *,
     moments: dict[int, tuple] | None = None,
 ) -> list:
-    """Compute the outputs of the steps `stops` from the output of step `start`.
+    """Compute the outputs of the steps `stops`, float32, from the output of step `start`.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def run_steps(
     with keras.StatelessScope(state_mapping=mapping):
         for index in needed:
             _run_step(graph, index, tensors, folds, constants, moments)
-    return [tensors[id(graph.steps[stop].output)] for stop in stops]
+    return [keras.ops.cast(tensors[id(graph.steps[stop].output)], "float32") for stop in stops]
 
 
 def needed_steps(graph: Graph, start: int | None, stops: tuple[int, ...]) -> list[int]:
@@ -185,6 +185,7 @@ def _folded(convolution: Step, normalisation: Step, value_of: Callable, xp) -> t
 def _convolved(layer, x, kernel, bias):
     from keras import ops
 
+    x, kernel, bias = (ops.cast(tensor, layer.compute_dtype) for tensor in (x, kernel, bias))
     convolve = depthwise_conv if _is_depthwise(layer) else ops.conv
     return add_bias(convolve(x, kernel, **_options(layer)), bias)
 
@@ -198,14 +199,16 @@ def _grouped(layer, x):
     from keras import ops
 
     options, groups = _options(layer), layer.groups
-    kernel = ops.convert_to_tensor(layer.kernel)
+    x, kernel = (ops.cast(tensor, layer.compute_dtype) for tensor in (x, layer.kernel))
     if groups == x.shape[-1]:
         kernel = ops.reshape(kernel, (*kernel.shape[:2], groups, -1))
         output = depthwise_conv(x, kernel, **options)
     else:
         pairs = zip(ops.split(x, groups, -1), ops.split(kernel, groups, -1), strict=True)
         output = ops.concatenate([ops.conv(*pair, **options) for pair in pairs], axis=-1)
-    return layer.activation(add_bias(output, layer.bias) if layer.use_bias else output)
+    if layer.use_bias:
+        output = add_bias(output, ops.cast(layer.bias, layer.compute_dtype))
+    return layer.activation(output)
 
 
 def _options(layer) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def keras_classifier(
     import keras
 
     spec = replace(network.spec, weights=weights, bundled=False, fingerprint="")
-    features = Network(spec, network.input_size).features
+    features = Network(spec, network.input_size, "float32").features
     backbone = keras.Model(features.input, features.output, name="backbone")
     pooled_features = pooled(backbone(network.preprocess(pictures)), "avg")
     mean, scale = standardizer

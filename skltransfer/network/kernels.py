@@ -14,6 +14,7 @@ def layer_normalised(x, gamma, beta, epsilon: float):
     """
     from keras import ops
 
+    x = ops.cast(x, "float32")
     mean, variance = ops.moments(x, axes=-1, keepdims=True)
     x = (x - mean) / ops.maximum(ops.sqrt(variance + epsilon), 0.0)
     x = x if gamma is None else x * gamma

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from skltransfer._backend import constant
-from skltransfer.backbones._building import build_model, preprocessing_function
+from skltransfer.backbones._building import build_model, compute_in, preprocessing_function
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.network.freezing import Stage, find_stages
 from skltransfer.network.graph import Graph, graph_of
@@ -29,6 +29,9 @@ class Network:
         What was built.
     input_size : tuple of int
         (height, width) of the pictures.
+    precision : {"float32", "bfloat16", "float16"}
+        Number format in which layers compute, as Keras' mixed precision has it: weights, what
+        comes in and what comes out are float32.
     graph : Graph
         Every step, a classification top included.
     features : Graph
@@ -39,9 +42,10 @@ class Network:
         Compiled pieces, by what they compute; see ``engines``.
     """
 
-    def __init__(self, spec: BackboneSpec, input_size: tuple[int, int]):
+    def __init__(self, spec: BackboneSpec, input_size: tuple[int, int], precision: str):
         self.spec = spec
         self.input_size = tuple(input_size)
+        self.precision = precision
         self.graph = self._build()
         self.features = self.graph.until(end_of_features(self.graph))
         self.preprocess = preprocessing_function(spec)
@@ -75,6 +79,8 @@ class Network:
 
     def _build(self) -> Graph:
         model = build_model(self.spec, self.input_size)
+        if self.precision != "float32":
+            compute_in(model, self.precision)
         self.variables = list(model.weights)
         channels = model.inputs[0].shape[-1]
         try:
@@ -94,12 +100,14 @@ class NetworkPool:
         self.lock = threading.RLock()
         self.networks: OrderedDict[tuple, Network] = OrderedDict()
 
-    def get(self, spec: BackboneSpec, input_size: tuple[int, int]) -> Network:
+    def get(
+        self, spec: BackboneSpec, input_size: tuple[int, int], precision: str = "float32"
+    ) -> Network:
         """The network of `spec` at `input_size`, built on first use."""
-        key = (spec.fingerprint, tuple(input_size))
+        key = (spec.fingerprint, tuple(input_size), precision)
         with self.lock:
             if key not in self.networks:
-                self.networks[key] = Network(spec, input_size)
+                self.networks[key] = Network(spec, input_size, precision)
             self.networks.move_to_end(key)
             while len(self.networks) > self.capacity:
                 self.networks.popitem(last=False)
@@ -107,6 +115,11 @@ class NetworkPool:
 
 
 network_of = NetworkPool().get
+
+
+def in_float32(network: Network) -> Network:
+    """The same network, all of it in float32."""
+    return network_of(network.spec, network.input_size)
 
 
 def end_of_features(graph: Graph) -> int:

@@ -26,7 +26,7 @@ from skltransfer.network.engines import FrozenPart, chained, compile_part, engin
 from skltransfer.network.execution import needed_steps, run_steps
 from skltransfer.network.graph import Graph
 from skltransfer.network.pooling import pooled
-from skltransfer.network.runtime import Network
+from skltransfer.network.runtime import Network, in_float32
 
 _MULTIPLICATIONS_PER_SECOND = 1e11
 """Two cores with AVX-512 ran the bundled network at 1.1e11."""
@@ -93,10 +93,15 @@ def name_of(network: Network, cut: int | None) -> str:
 
 def stations_before(network: Network, cut: int | None, engine: str) -> list[Station]:
     """Stations on the way to `cut`, from the input on."""
-    if cut is None or (engine != "openvino" and kernels() != "onednn"):
+    if cut is None or (engine != "openvino" and not _begins_anywhere(network)):
         return []
     found = network.part(("stations", cut), lambda: _found_stations(network, cut))
     return [s for s in found if s.worth_keeping] if engine == "openvino" else found
+
+
+def _begins_anywhere(network: Network) -> bool:
+    """Whether Keras' backend computes the same bits from wherever it starts."""
+    return kernels() == "onednn" and network.precision == "float32"
 
 
 def is_station(network: Network, cut: int | None, engine: str) -> bool:
@@ -149,8 +154,8 @@ def _chain(network: Network, start: int | None, cut: int) -> FrozenPart:
 
 
 def _piece(network: Network, start: int | None, stop: int) -> Piece:
-    compute = _computation(network, start, [stop])
-    return Piece(lambda x: compute(x)[0], row_shape(network, start))
+    compute = _computation(in_float32(network), start, [stop])
+    return Piece(lambda x: compute(x)[0], row_shape(network, start), network.precision)
 
 
 def _passed(network: Network, start: int | None, cut: int, engine: str) -> list[int]:
@@ -170,7 +175,8 @@ def block_rows(network: Network) -> int:
 
 def _tried(network: Network) -> FrozenPart:
     end = len(network.features.steps) - 1
-    if all(type(step.operation).__name__ in _STEADY for step in network.features.steps):
+    kinds = {type(step.operation).__name__ for step in network.features.steps}
+    if network.precision == "float32" and kinds <= _STEADY:
         shape = network.features.steps[end].shape
         return compile_part(lambda x: pooled([x], "avg"), shape)
     return compile_part(_computation(network, None, [end]), row_shape(network, None))
