@@ -282,9 +282,12 @@ def state_of_arrays(classifier):
     return [] if state is None else [(k, copy.copy(v)) for k, v in vars(state).items()]
 
 
+@pytest.mark.parametrize("freeze_depth", ["all", -1])
 @pytest.mark.parametrize("call", ["fit", "partial_fit"])
-def test_training_that_diverges_is_an_error_and_changes_nothing(classifier, X, y, call):
-    classifier.set_params(learning_rate=1e30)
+def test_training_that_diverges_is_an_error_and_changes_nothing(
+    classifier, X, y, call, freeze_depth
+):
+    classifier.set_params(learning_rate=1e30, freeze_depth=freeze_depth)
     before = state_of(classifier)
     with pytest.raises(ValueError, match=r"training diverged with learning_rate=1e\+30.*Lower"):
         for _ in range(3):

@@ -159,27 +159,21 @@ def run_epoch(
     for positions, real in _batches(len(examples), how.batch_size, rng):
         weights = (examples.weights[positions] / mean_weight).astype(np.float32) * real
         masks = _dropout_masks(program.head, len(positions), how.dropout, rng)
-        found, loss = gradient(
-            state.theta,
-            fixed,
-            standardizer,
-            examples.rows(positions, epoch),
-            examples.targets[positions],
-            weights,
-            *masks,
-        )
+        batch = examples.rows(positions, epoch), examples.targets[positions], weights, *masks
         rate = schedule(state.n_steps)
         state.n_steps += 1
-        state.theta, state.first, state.second = update(
-            state.theta,
-            state.first,
-            state.second,
-            found,
-            rates,
-            decays,
-            rate,
-            state.n_steps,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # the loss tells of it
+            found, loss = gradient(state.theta, fixed, standardizer, *batch)
+            state.theta, state.first, state.second = update(
+                state.theta,
+                state.first,
+                state.second,
+                found,
+                rates,
+                decays,
+                rate,
+                state.n_steps,
+            )
         losses.append(float(loss) * len(positions))
         advance(int(real.sum()))
     return math.fsum(losses) / len(examples)

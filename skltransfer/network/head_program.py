@@ -45,7 +45,7 @@ class HeadProgram(Program):
         """Logits and features; each row is computed by itself, so that its bits stay the same."""
         layers = self._layers(theta)
         z = (x - standardizer[0]) / standardizer[1]
-        with one_thread():
+        with one_thread(), np.errstate(over="ignore", invalid="ignore"):
             for kernel, bias in layers[:-1]:
                 z = np.maximum(_row_by_row(z, kernel) + bias, 0)
             kernel, bias = layers[-1]
