@@ -23,6 +23,7 @@ __all__ = [
     "backend_names",
     "backend_title",
     "batch_normalised",
+    "built",
     "compile_function",
     "constant",
     "depthwise_conv",
@@ -105,6 +106,12 @@ def kernels() -> str:
 def holds_weights() -> bool:
     """Whether weights are to stay on the device during training, out of NumPy's reach."""
     return module().holds_weights()
+
+
+def built(build: Callable) -> Any:
+    """The Keras model that `build` makes, where all its weights are going to be set."""
+    import_keras()
+    return module().built(build)
 
 
 def as_tensor(array) -> Any:

@@ -29,6 +29,23 @@ def compiled(compute: Callable, shapes: list[tuple]) -> tuple[Callable, list[tup
     return function, _result_shapes(function, shapes)
 
 
+def built(build: Callable):
+    """The model that `build` makes, with zeros for weights.
+
+    The initializers are traced and not run: XLA would compile them anew for each shape, which takes
+    many seconds for a usual network.
+    """
+    import jax
+    import numpy as np
+
+    made: list = []
+    jax.eval_shape(lambda: made.append(build()))
+    (model,) = made
+    for variable in model.variables:
+        variable.assign(np.zeros(variable.shape, variable.dtype))
+    return model
+
+
 def as_tensor(array):
     """Copy an array for JAX; tensors stay as they are."""
     import jax

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
+def built(build: Callable):
+    """The model that `build` makes."""
+    return build()
+
+
 def add_bias(x, bias):
     """Add one number to each channel, the last axis."""
     return x + bias
