@@ -43,6 +43,7 @@ tf.ones(1)
 NEW_FIT = f"exec({RUN_HERE!r})"
 
 
+@pytest.mark.about("tensorflow", reason="forks and threads of others are another matter")
 @needs_fork
 @pytest.mark.parametrize(
     ("before", "inside"),
@@ -84,6 +85,7 @@ print(threads_of_tensorflow())
 """
 
 
+@pytest.mark.about("tensorflow", reason="forks and threads of others are another matter")
 @pytest.mark.parametrize(
     ("variables", "in_workers"),
     [({}, 3), ({"TF_NUM_INTRAOP_THREADS": "2"}, 0)],

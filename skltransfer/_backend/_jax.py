@@ -14,6 +14,7 @@ _THREADS = "PJRT_NPROC"
 _CHOSEN = {_THREADS, "NPROC"}
 
 add_bias = _plain.add_bias
+as_array = _plain.as_array
 batch_normalised = _plain.batch_normalised
 
 

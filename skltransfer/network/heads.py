@@ -18,6 +18,8 @@ import numpy as np
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
+from skltransfer._backend import as_tensor
+
 # Inverse regularisation C = 30 / n_features: logits of the same prior width whatever the number
 # of features. Flat between 10 and 100 on clothing photographs, digits and solar cells.
 _PRIOR = 30.0
@@ -132,7 +134,7 @@ def convex_head(
     layers[0][:, : directions.shape[1]] = directions
     layers[1][: directions.shape[1]] = np.concatenate([bias, -bias])[: head.units[0]]
     with threadpool_limits(1, user_api="blas"):
-        outputs = np.asarray(head.hidden(layers, features))
+        outputs = np.asarray(head.hidden([as_tensor(array) for array in layers], features))
     return [*layers[:-2], *softmax_regression(outputs, targets, weights)]
 
 
