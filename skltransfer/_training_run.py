@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skltransfer._backend import as_array
 from skltransfer._views import Views
 from skltransfer._weighted_data import WeightedRows, class_factors, split_by_weight
 from skltransfer._workload import FitProgress
@@ -129,11 +130,11 @@ class TrainingRun:
         The `examples` are made of `rows`.
         """
         program, head = self.program, self.program.head
-        pretrained = [np.asarray(variable) for variable in program.trained]
+        pretrained = [as_array(variable) for variable in program.trained]
         moments = np.stack([np.zeros(head.n_features), np.ones(head.n_features)])
         state = TrainingState(
             theta=join([*pretrained, *random_head(head, self.seed)]),
-            fixed=join(np.asarray(variable) for variable in program.fixed),
+            fixed=join(as_array(variable) for variable in program.fixed),
             standardizer=moments.astype(np.float32),
         )
         features = self._initial_features(state, rows, examples)

@@ -84,6 +84,7 @@ def test_grad_cam_of_a_linear_head_is_the_class_activation_map(make, tiny, X, y)
         close(display.heat_maps, enlarged(expected))
 
 
+@pytest.mark.about("tensorflow", reason="its gradient is compared")
 @pytest.mark.parametrize("freeze_depth", ["all", -1, "stem", 0])
 @pytest.mark.parametrize("settings", [{}, {"head_units": (5,), "head_activation": "gelu"}])
 def test_grad_cam_is_that_of_the_exported_model(make, X, y, freeze_depth, settings):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, cache_info
+from skltransfer._backend import as_array
 from skltransfer._warnings import UnreadableImagesWarning
 from skltransfer.network import fitting
 from skltransfer.network.augmentation import name_of_layer
@@ -82,14 +83,14 @@ def test_frozen_means_frozen(make, X, y):
 
 def test_frozen_batch_norm_keeps_its_statistics(make, X, y):
     classifier = make(freeze_depth=0).fit(X, y)
-    fixed = [np.asarray(v).ravel() for v in classifier._program().fixed]
+    fixed = [as_array(v).ravel() for v in classifier._program().fixed]
     np.testing.assert_array_equal(classifier._state.fixed, np.concatenate(fixed))
 
 
 @pytest.mark.parametrize("settings", [*SETTINGS, {"freeze_depth": 0.5}])
 def test_the_keras_model_agrees(make, X, y, settings):
     classifier = make(**settings).fit(X, y)
-    probabilities = np.asarray(classifier.to_keras()(X.astype(np.float32)))
+    probabilities = as_array(classifier.to_keras()(X.astype(np.float32)))
     np.testing.assert_allclose(probabilities, classifier.predict_proba(X), atol=1e-4)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from skltransfer._backend import as_array
 from skltransfer.backbones._functional_models import has_graph
 from skltransfer.network.execution import run_steps
 from skltransfer.network.graph import graph_of
@@ -93,7 +94,7 @@ def computed(graph, x):
 def test_steps_compute_what_the_model_computes(build):
     model = build()
     x = RNG.normal(size=(2, 8, 8, 3)).astype(np.float32)
-    expected = np.asarray(model(x, training=False))
+    expected = as_array(model(x, training=False))
     found = computed(graph_of(model), x)
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 

@@ -91,6 +91,7 @@ def rows_through(cache):
 # How much work it is -----------------------------------------------------------------------
 
 
+@pytest.mark.about("tensorflow", reason="with oneDNN alone a search shares stretches")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("where", ["memory", "folder"])
 def test_each_stretch_runs_once_for_each_picture(
@@ -105,12 +106,14 @@ def test_each_stretch_runs_once_for_each_picture(
     assert rows_through(cache) == expected
 
 
+@pytest.mark.about("tensorflow", reason="with oneDNN alone a search shares stretches")
 @pytest.mark.parametrize("depths", [["all", -1, 1], [1, -1, "all"], [-1, "all", 1, "all"]])
 def test_in_whatever_order_the_depths_come(searched, X, tmp_path, depths):
     searched(X, tmp_path, grid={"freeze_depth": depths})
     assert set(rows_through(tmp_path).values()) == {N}
 
 
+@pytest.mark.about("tensorflow", reason="with oneDNN alone a search shares stretches")
 def test_candidates_that_run_at_the_same_time_do_not_repeat_each_other(searched, X, tmp_path):
     """With one split, workers want the same pictures at different depths at once."""
     split = ShuffleSplit(1, test_size=0.25, random_state=0)
@@ -119,12 +122,14 @@ def test_candidates_that_run_at_the_same_time_do_not_repeat_each_other(searched,
     assert set(rows_through(tmp_path).values()) == {N}
 
 
+@pytest.mark.about("tensorflow", reason="with oneDNN alone a search shares stretches")
 def test_threads_share_the_work_too(searched, X, tmp_path, uncached_scores):
     threads = joblib.parallel_config("threading")
     assert_array_equal(searched(X, tmp_path, n_jobs=2, workers=threads), uncached_scores)
     assert set(rows_through(tmp_path).values()) == {N}
 
 
+@pytest.mark.about("tensorflow", reason="the layers that write down are TensorFlow's")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("depths", [["all", -1], [-1, "all"]])
 def test_the_layers_themselves_see_each_picture_once(tmp_path, X, y, n_jobs, depths):
@@ -237,6 +242,7 @@ def test_a_quarter_of_the_pictures_stays_when_a_quarter_fits(searched, X, tmp_pa
     assert info.hits >= 3 * (info.entries - 1) * 2
 
 
+@pytest.mark.about("tensorflow", reason="with oneDNN alone a search shares stretches")
 def test_half_of_the_cache_is_left_for_what_is_asked_for(searched, X, tmp_path):
     """What passes on the way is kept only while there is plenty of room."""
     row_bytes = 4 * 12 + 64
@@ -311,6 +317,7 @@ def test_a_search_that_is_killed_leaves_nothing_wrong(searched, X, tmp_path, unc
 # What is told ----------------------------------------------------------------------------------
 
 
+@pytest.mark.about("tensorflow", reason="with oneDNN alone a search shares stretches")
 def test_the_choice_is_explained(tiny, X, y, tmp_path, capsys):
     classifier = FineTunedClassifier(tiny, cache=tmp_path, epochs=1, verbose=2, random_state=0)
     classifier.set_params(freeze_depth="all").fit(X, y)

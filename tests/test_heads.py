@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from skltransfer._backend import as_tensor
 from skltransfer.network import heads
 from skltransfer.network.heads import (
     Head,
@@ -70,7 +71,7 @@ def test_a_convex_head_fits_better_than_none(problem, units):
     features, targets, weights = problem
     layers = convex_head(head, features, targets, weights, seed=0)
     assert [layer.shape for layer in layers] == head.shapes
-    logits = np.asarray(head.logits(layers, features))
+    logits = np.asarray(head.logits([as_tensor(array) for array in layers], features))
     loss = -(weights[:, None] * targets * log_softmax(logits)).sum() / weights.sum()
     assert loss < 0.8 * np.log(3)
 
@@ -79,7 +80,7 @@ def test_a_random_head_says_nothing_at_first():
     head = Head(n_features=12, units=(16,), activation="relu", n_classes=3)
     layers = random_head(head, seed=0)
     assert np.abs(layers[0]).max() > 0
-    logits = head.logits(layers, np.ones((1, 12), np.float32))
+    logits = head.logits([as_tensor(array) for array in layers], np.ones((1, 12), np.float32))
     np.testing.assert_array_equal(logits, np.zeros((1, 3)))
 
 

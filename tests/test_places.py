@@ -81,7 +81,7 @@ def test_fewer_rows_than_a_block_are_filled_up_with_zeros(n_rows, lengths):
 
     def compute(state, rows):
         seen.append(rows)
-        return state * rows, rows[:, 0]
+        return np.asarray(state) * rows, rows[:, 0]
 
     rows = TRIAL[:n_rows]
     doubled, first = Blocks(compute, 4)(np.float32(2), rows, chosen=(0, 1))

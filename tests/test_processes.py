@@ -6,11 +6,13 @@ import os
 
 import pytest
 
+from skltransfer._backend import backend_title
+
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork to test")
 
 FORKED = """
 import os, sys, warnings
-warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of forks with threads
+warnings.simplefilter("ignore")  # newer Pythons and JAX warn of forks with threads
 import numpy as np
 {before}
 reading, writing = os.pipe()
@@ -49,13 +51,17 @@ NEW_FIT = f"exec({RUN_HERE!r})"
     [
         (RUN_HERE, "extractor.transform(pictures)"),
         (RUN_HERE, NEW_FIT),
-        (BY_OTHERS, NEW_FIT),
+        pytest.param(
+            BY_OTHERS,
+            NEW_FIT,
+            marks=pytest.mark.about("tensorflow", reason="it is run by hand"),
+        ),
     ],
-    ids=["the same estimator", "another one", "after other use of TensorFlow"],
+    ids=["the same estimator", "another one", "after other use of the backend"],
 )
-def test_a_fork_of_a_process_that_ran_tensorflow_says_so(in_fresh_process, before, inside):
+def test_a_fork_of_a_process_that_ran_the_backend_says_so(in_fresh_process, before, inside):
     told, _ = in_fresh_process(FORKED.format(before=before, inside=inside))
-    assert "forked from one in which TensorFlow had already run" in told
+    assert f"forked from one in which {backend_title()} had already run" in told
     assert "backend='loky'" in told
 
 
@@ -84,6 +90,7 @@ print(threads_of_tensorflow())
 """
 
 
+@pytest.mark.about("tensorflow", reason="it alone tells its number of threads")
 @pytest.mark.parametrize(
     ("variables", "in_workers"),
     [({}, 3), ({"TF_NUM_INTRAOP_THREADS": "2"}, 0)],

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from skltransfer._backend._keras_import import import_keras
 from skltransfer._backend._modules import MODULES, backend_name, module
 from skltransfer._backend._processes import share_of_cores, start
@@ -18,11 +20,13 @@ from skltransfer._backend._processes import share_of_cores, start
 __all__ = [
     "CompiledFunction",
     "add_bias",
+    "as_array",
     "as_tensor",
     "backend_name",
     "backend_names",
     "backend_title",
     "batch_normalised",
+    "built",
     "compile_function",
     "constant",
     "depthwise_conv",
@@ -106,9 +110,20 @@ def holds_weights() -> bool:
     return module().holds_weights()
 
 
+def built(build: Callable) -> Any:
+    """The Keras model that `build` makes, where all its weights are going to be set."""
+    import_keras()
+    return module().built(build)
+
+
 def as_tensor(array) -> Any:
     """Copy an array for the backend, once for many calls; tensors stay as they are."""
     return module().as_tensor(array)
+
+
+def as_array(tensor) -> np.ndarray:
+    """A copy of a tensor or a Keras variable, of which NumPy warns where Keras makes it."""
+    return module().as_array(tensor)
 
 
 def constant(array) -> Any:

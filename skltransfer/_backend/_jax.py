@@ -14,6 +14,7 @@ _THREADS = "PJRT_NPROC"
 _CHOSEN = {_THREADS, "NPROC"}
 
 add_bias = _plain.add_bias
+as_array = _plain.as_array
 batch_normalised = _plain.batch_normalised
 
 
@@ -27,6 +28,23 @@ def compiled(compute: Callable, shapes: list[tuple]) -> tuple[Callable, list[tup
 
     function = jax.jit(results)
     return function, _result_shapes(function, shapes)
+
+
+def built(build: Callable):
+    """The model that `build` makes, with zeros for weights.
+
+    The initializers are traced and not run: XLA would compile them anew for each shape, which takes
+    many seconds for a usual network.
+    """
+    import jax
+    import numpy as np
+
+    made: list = []
+    jax.eval_shape(lambda: made.append(build()))
+    (model,) = made
+    for variable in model.variables:
+        variable.assign(np.zeros(variable.shape, variable.dtype))
+    return model
 
 
 def as_tensor(array):

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
+
+def built(build: Callable):
+    """The model that `build` makes."""
+    return build()
+
+
+def as_array(tensor) -> np.ndarray:
+    """A copy of a tensor or a Keras variable."""
+    return np.array(np.asarray(tensor))
+
 
 def add_bias(x, bias):
     """Add one number to each channel, the last axis."""

@@ -15,6 +15,8 @@ from skltransfer._backend._onednn import with_onednn
 TITLE = "TensorFlow"
 _CHOSEN = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}
 
+as_array = _plain.as_array
+built = _plain.built
 depthwise_conv = _plain.depthwise_conv
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+import numpy as np
+
 from skltransfer._backend import _plain
 
 TITLE = "PyTorch"
 
+built = _plain.built
 add_bias = _plain.add_bias
 batch_normalised = _plain.batch_normalised
 depthwise_conv = _plain.depthwise_conv
@@ -35,6 +38,14 @@ def as_tensor(array):
     if isinstance(array, torch.Tensor):
         return array.to(get_device())
     return torch.tensor(array, device=get_device())
+
+
+def as_array(tensor) -> np.ndarray:
+    """A copy of a tensor or a Keras variable, without its record for gradients."""
+    import torch
+
+    tensor = tensor if isinstance(tensor, torch.Tensor) else tensor.value
+    return tensor.detach().cpu().numpy().copy()
 
 
 def constant(array):

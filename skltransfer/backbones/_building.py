@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skltransfer._backend import import_keras
+from skltransfer._backend import built, import_keras
 from skltransfer.backbones import _keras_applications as applications
 from skltransfer.backbones._efficientnet_lite import build_efficientnet_lite0
 from skltransfer.backbones._functional_models import arrays_of
@@ -27,7 +27,7 @@ def build_model(spec: BackboneSpec, input_size: tuple[int, int]):
     """
     try:
         with applications.seeded_python_random(0):
-            model = _build(spec.architecture, (*input_size, 3))
+            model = built(lambda: _build(spec.architecture, (*input_size, 3)))
     except ValueError as error:
         raise ValueError(
             f"backbone={spec.name!r} cannot be built for input_size={tuple(input_size)}: {error}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from skltransfer._backend import as_array
+
 
 def arrays_of(model) -> list[np.ndarray]:
-    """The weights of `model`, without a warning that NumPy 2 has for Keras' ``get_weights``."""
-    from keras import ops
-
-    return [ops.convert_to_numpy(variable.value) for variable in model.weights]
+    """The weights of `model`, as ``get_weights`` gives them."""
+    return [as_array(variable) for variable in model.weights]
 
 
 def has_graph(operation) -> bool:

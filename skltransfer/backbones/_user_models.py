@@ -9,7 +9,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from skltransfer._backend import import_keras
+from skltransfer._backend import built, import_keras
 from skltransfer.backbones._functional_models import arrays_of, require_one_input_and_output
 from skltransfer.backbones._keras_applications import seeded_python_random
 from skltransfer.backbones._spec import BackboneSpec, read_only
@@ -110,7 +110,7 @@ def _safe_config(model, name: str) -> dict[str, Any]:
         config.pop(key, None)
     try:
         with seeded_python_random(0):
-            rebuilt = build_from_config(config)
+            rebuilt = built(lambda: build_from_config(config))
     except Exception as error:
         raise ValueError(
             f"The configuration of backbone {name!r} does not load in Keras' safe mode: {error} "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skltransfer._backend import built
 from skltransfer.backbones._functional_models import arrays_of
 
 
@@ -35,7 +36,7 @@ def read_weights_file(path, *builders: Callable, name: str) -> list[np.ndarray]:
     wanted = None
     failure: Exception | None = None
     for build in builders:
-        model = build()
+        model = built(build)
         wanted = len(model.weights) if wanted is None else wanted
         try:
             model.load_weights(path)

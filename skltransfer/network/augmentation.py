@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from skltransfer._backend import as_array
+
 _OF_ONE_OBJECT = {"build_config", "build_input_shape", "shared_object_id"}
 """What tells one layer from another that does the same, or from itself before its first use."""
 
@@ -70,7 +72,7 @@ def _called(layer, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     mapping = [(v, keras.ops.convert_to_tensor(value)) for v, value in drawn]
     with keras.StatelessScope(state_mapping=mapping):
         seen = layer(pixels[np.newaxis], training=True)
-    seen = keras.ops.convert_to_numpy(seen)[0]
+    seen = as_array(seen)[0]
     if seen.shape != pixels.shape:
         raise ValueError(
             f"augment={layer.name!r} made a picture of shape {seen.shape} of one of "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skltransfer._backend import start, value_and_gradients
+from skltransfer._backend import as_tensor, start, value_and_gradients
 from skltransfer.network.engines import outputs_of
 from skltransfer.network.execution import run_steps
 from skltransfer.network.fitting import TrainingState
@@ -84,12 +84,13 @@ def grad_cam(
     from keras import ops
 
     start()
-    mean, scale = state.standardizer
-    chosen = np.eye(program.head.n_classes, dtype=np.float32)[targets]
+    mean, scale = as_tensor(state.standardizer)
+    weights = [as_tensor(array) for array in program.of_head(state.theta)]
+    chosen = as_tensor(np.eye(program.head.n_classes, dtype=np.float32)[targets])
 
     def explained(parameters):
         features = (pooled(parameters[0], "avg") - mean) / scale
-        logits = program.head.logits(program.of_head(state.theta), features)
+        logits = program.head.logits(weights, features)
         return ops.sum(logits * chosen)  # no row's logits depend on another's map
 
     _, (gradients,) = value_and_gradients(explained, [ops.convert_to_tensor(maps)])
