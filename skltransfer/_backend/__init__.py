@@ -88,7 +88,7 @@ def backend_title(backend: str | None = None) -> str:
 
 
 def versions() -> list[str]:
-    """Versions of Keras and of the backend, on which the last bits depend."""
+    """Versions of Keras and of the backend, and what else in it the last bits depend on."""
     import keras
 
     return [keras.__version__, module().version()]

@@ -66,10 +66,10 @@ def holds_weights() -> bool:
 
 
 def version() -> str:
-    """What the last bits depend on."""
+    """What the last bits depend on: PyTorch chooses kernels by the number of threads too."""
     import torch
 
-    return str(torch.__version__)
+    return f"{torch.__version__}, {torch.get_num_threads()} threads"
 
 
 def refuses_openvino() -> str | None:
