@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 import joblib
 import numpy as np
@@ -25,6 +26,7 @@ from skltransfer import (
     register_backbone,
 )
 from skltransfer.network import choosing
+from skltransfer.network._openvino import MANY_ROWS, RowByRow
 from skltransfer.network.engines import feature_part
 from skltransfer.network.runtime import network_of
 from skltransfer.network.trunk import row_shape, stations_before, trunk_part
@@ -150,6 +152,38 @@ def test_a_row_of_the_bundled_network_has_the_same_bits_from_every_station(golde
     images = golden[0].astype(np.float32)
     spec = PretrainedFeatureExtractor().fit(golden[0]).backbone_
     assert_stations_change_nothing(network_of(spec, (224, 224)), images)
+
+
+class Piece:
+    """Stands for a compiled one: adds a number, and counts how often."""
+
+    shapes: ClassVar = [(None, 3)]
+
+    def __init__(self, number):
+        self.number = number
+        self.n_calls = 0
+
+    def __call__(self, row):
+        self.n_calls += 1
+        return row + np.float32(self.number)
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_many_rows_take_one_piece_if_that_changes_no_bit(is_same):
+    pieces, whole = [Piece(1), Piece(2)], Piece(3 if is_same else 3.0001)
+    rows = RNG.integers(100, size=(MANY_ROWS, 3)).astype(np.float32)
+    chain = RowByRow(pieces, lambda: whole)
+    few = np.concatenate([chain(rows[:3])[0], chain(rows[3:])[0]])
+    assert_array_equal(chain(rows)[0], few)
+    assert (whole.n_calls > MANY_ROWS) == is_same
+    _, between = chain(rows, chosen=(0, 1))
+    assert_array_equal(between, rows + np.float32(1))
+
+
+def test_the_bundled_network_gets_the_same_bits_in_few_and_many_rows(golden):
+    images = np.resize(golden[0], (MANY_ROWS, *golden[0].shape[1:]))
+    extractor = PretrainedFeatureExtractor(engine="openvino", cache=None).fit(images)
+    assert_array_equal(extractor.transform(images)[:3], extractor.transform(images[:3]))
 
 
 # Law 3, and searches ---------------------------------------------------------------------------

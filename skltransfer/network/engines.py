@@ -14,14 +14,11 @@ from typing import Any
 import numpy as np
 
 from skltransfer._backend import backend_name, compile_function, kernels, versions
-from skltransfer.network._openvino import Piece, RowByRow, installed_version
+from skltransfer.network._openvino import MANY_ROWS, Piece, RowByRow, installed_version
 from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
 from skltransfer.network.execution import run_steps
 from skltransfer.network.graph import Graph
 from skltransfer.network.runtime import Network, in_float32
-
-_ROWS_FOR_THREADS = 16
-"""Few wait for the last of so many, and they take little memory."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +95,13 @@ def feature_function(network: Network, layers: tuple[str, ...], pooling: str) ->
     return compute
 
 
-def chained(pieces: Sequence[Piece], input_shape: tuple[int, ...]) -> FrozenPart:
+def chained(
+    pieces: Sequence[Piece],
+    input_shape: tuple[int, ...],
+    whole: Callable[[], Piece] | None = None,
+) -> FrozenPart:
     """Pieces compiled by OpenVINO, one behind the other, from rows of `input_shape` on."""
-    rows = RowByRow(pieces)
+    rows = RowByRow(pieces, whole)
     return FrozenPart(rows, tuple(input_shape), rows.shapes[0][1:])
 
 
@@ -114,7 +115,7 @@ def engine_facts(engine: str) -> dict[str, Any]:
 
 def rows_together(engine: str) -> int:
     """Rows that are best handed over together."""
-    return _ROWS_FOR_THREADS if engine == "openvino" else most_block_rows()
+    return MANY_ROWS if engine == "openvino" else most_block_rows()
 
 
 def compile_part(

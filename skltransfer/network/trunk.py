@@ -150,7 +150,8 @@ def _compile(network: Network, start: int | None, cut: int) -> FrozenPart:
 def _chain(network: Network, start: int | None, cut: int) -> FrozenPart:
     bounds = pairwise([start, *_passed(network, start, cut, "openvino"), cut])
     pieces = [network.part(("piece", *ends), partial(_piece, network, *ends)) for ends in bounds]
-    return chained(pieces, row_shape(network, start))
+    whole = partial(_piece, network, start, cut) if len(pieces) > 1 else None
+    return chained(pieces, row_shape(network, start), whole)
 
 
 def _piece(network: Network, start: int | None, stop: int) -> Piece:
