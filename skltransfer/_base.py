@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+import skltransfer
 from skltransfer._activation_cache import open_cache
 from skltransfer._activations import ActivationPass, Observer
 from skltransfer._backend import backend_names
@@ -217,6 +218,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         described = json.dumps(
             [
                 what,
+                skltransfer.__version__,
                 self.backbone_.fingerprint,
                 [rule.size, rule.resize, rule.pixel_range, decoder_fingerprint()],
                 [facts(self._frozen_network(), self._engine_here()), self.precision],
