@@ -156,7 +156,7 @@ def measure(
 
 def _training_step(program: Program, n_rows: int) -> Callable[[], object]:
     """Function that takes a step with ones for everything."""
-    gradient, update = program.gradient(n_rows), program.update()
+    gradient, update = program.batch_gradient(n_rows), program.update()
     arguments = [np.ones(shape, np.float32) for shape in program.batch_shapes(n_rows)]
     weights = [np.ones(count(program.shapes), np.float32) for _ in range(5)]
 

@@ -129,6 +129,14 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
+def share_gpus() -> None:
+    """Take a GPU's memory as it is needed, unless the user has said: workers share one.
+
+    JAX reads the variable when it first looks for devices; on a CPU it means nothing.
+    """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
 def take_threads(share: int) -> None:
     """Start XLA with so many threads, unless the user has chosen; it reads their number once."""
     if _CHOSEN & set(os.environ) or has_run():

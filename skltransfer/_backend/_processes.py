@@ -32,6 +32,7 @@ def start() -> None:
             "way: joblib's own (backend='loky'), joblib.parallel_config(backend='threading'), or "
             "multiprocessing.get_context('spawn'); or fork before skltransfer is used."
         )
+    module().share_gpus()
     share = share_of_cores()
     if share is not None:
         module().take_threads(share)

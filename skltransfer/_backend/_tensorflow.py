@@ -13,6 +13,7 @@ from skltransfer._backend import _plain
 from skltransfer._backend._onednn import with_onednn
 
 TITLE = "TensorFlow"
+_GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
 _CHOSEN = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}
 
 as_array = _plain.as_array
@@ -128,6 +129,17 @@ def is_out_of_memory(error: Exception) -> bool:
     import tensorflow as tf
 
     return isinstance(error, tf.errors.ResourceExhaustedError)
+
+
+def share_gpus() -> None:
+    """Take a GPU's memory as it is needed, unless the user has said: workers share one."""
+    if _GROWTH in os.environ:
+        return
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # somebody else has run TensorFlow here before
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def take_threads(share: int) -> None:

@@ -97,6 +97,10 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and "not enough memory" in str(error)
 
 
+def share_gpus() -> None:
+    """Nothing to do: PyTorch takes a GPU's memory as it is needed."""
+
+
 def take_threads(share: int) -> None:
     """Nothing to do: PyTorch reads the variable by which joblib tells."""
 

@@ -150,7 +150,7 @@ def run_epoch(
         Mean weighted cross-entropy of the rows, each before the step that it took part in.
     """
     rng = np.random.default_rng([how.seed, epoch])
-    gradient = program.gradient(min(how.batch_size, len(examples)))
+    gradient = program.batch_gradient(min(how.batch_size, len(examples)))
     update = program.update()
     rates, decays = held(how.rates), held(how.decays)
     mean_weight = examples.weights.mean()

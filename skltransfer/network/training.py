@@ -18,6 +18,7 @@ from skltransfer._backend import (
     compile_function,
     value_and_gradients,
 )
+from skltransfer.network._batches import BatchGradient
 from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
 from skltransfer.network.adamw import adamw
 from skltransfer.network.execution import is_batch_norm, needed_steps, run_steps
@@ -119,6 +120,10 @@ class Program:
     def gradient(self, rows: int) -> Callable:
         """From (weights, fixed, standardizer, *batch) to (gradient, loss), see `batch_shapes`."""
         return self._once(("gradient", rows), lambda: self._compile_gradient(rows))
+
+    def batch_gradient(self, rows: int) -> BatchGradient:
+        """As `gradient`, and in smaller batches where the backend runs out of memory."""
+        return self._once(("batch", rows), lambda: BatchGradient(self.gradient, rows))
 
     def update(self) -> Callable:
         """One step of AdamW with all weights, see `adamw`."""

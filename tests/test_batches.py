@@ -1,0 +1,112 @@
+"""Batches that do not fit into memory are trained in parts, and memory is shared with others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from conftest import out_of_memory
+from skltransfer import FineTunedClassifier
+from skltransfer._backend import _tensorflow
+from skltransfer.backbones._registry import resolve
+from skltransfer.network._batches import BatchGradient
+from skltransfer.network.heads import Head
+from skltransfer.network.runtime import network_of
+from skltransfer.network.training import Program
+
+LABELS = [0, 1] * 4
+
+
+@pytest.fixture
+def program(tiny):
+    network = network_of(resolve(tiny), (16, 16))
+    n_features = network.features.steps[-1].shape[-1]
+    return Program(network, network.stages[0].stop, Head(n_features, (5,), "relu", 3), False, True)
+
+
+def batch_for(program, rows):
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=shape).astype(np.float32) for shape in program.batch_shapes(rows)]
+    arrays[1] = np.abs(arrays[1])  # variances among them
+    arrays[2] = np.abs(arrays[2]) + np.float32(0.5)
+    return arrays
+
+
+def short_of_memory(program, most):
+    """The gradient of a program on a device where only `most` rows fit, and what was asked."""
+    asked = []
+
+    def compiled(rows):
+        def gradient(*arguments):
+            asked.append(rows)
+            if rows > most:
+                raise out_of_memory()
+            return program.gradient(rows)(*arguments)
+
+        return gradient
+
+    return compiled, asked
+
+
+@pytest.mark.parametrize("rows", [8, 7])
+@pytest.mark.parametrize("most", [4, 3, 1])
+def test_parts_add_up_to_the_batch(program, rows, most):
+    arrays = batch_for(program, rows)
+    compiled, asked = short_of_memory(program, most)
+    expected, loss = program.gradient(rows)(*arrays)
+    gradient = BatchGradient(compiled, rows)
+    with pytest.warns(UserWarning, match="ran out of memory on a training batch of") as told:
+        found, of_parts = gradient(*arrays)
+    assert f"batch of {rows} pictures" in str(told[0].message)
+    assert_allclose(np.asarray(found), np.asarray(expected), rtol=1e-4, atol=1e-5)
+    assert float(of_parts) == pytest.approx(float(loss), rel=1e-5)
+    del asked[:]
+    gradient(*arrays)
+    assert max(asked) <= most
+
+
+def test_a_row_that_does_not_fit_is_an_error(program):
+    compiled, _ = short_of_memory(program, 0)
+    warned = pytest.warns(UserWarning, match="smaller batch_size or input_size")
+    with warned, pytest.raises(type(out_of_memory())):
+        BatchGradient(compiled, 2)(*batch_for(program, 2))
+
+
+def test_other_errors_are_not_taken_for_it(program):
+    def compiled(rows):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        BatchGradient(compiled, 2)(*batch_for(program, 2))
+
+
+def test_a_fit_that_runs_out_of_memory_learns_the_same(tiny, pictures, monkeypatch):
+    def probabilities():
+        classifier = FineTunedClassifier(tiny, epochs=2, batch_size=8, random_state=0, cache=None)
+        return classifier.fit(pictures, LABELS).predict_proba(pictures)
+
+    expected = probabilities()
+    whole = BatchGradient.__call__
+
+    def halved(self, *arguments):
+        self._together = 4
+        return whole(self, *arguments)
+
+    monkeypatch.setattr(BatchGradient, "__call__", halved)
+    assert_allclose(probabilities(), expected, atol=1e-4)
+
+
+def test_memory_of_a_gpu_is_taken_as_it_is_needed(monkeypatch):
+    tf = pytest.importorskip("tensorflow")
+    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH", raising=False)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"{kind}:0", f"{kind}:1"])
+    grown = []
+    monkeypatch.setattr(
+        tf.config.experimental, "set_memory_growth", lambda gpu, on: grown.append((gpu, on))
+    )
+    _tensorflow.share_gpus()
+    assert grown == [("GPU:0", True), ("GPU:1", True)]
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")
+    _tensorflow.share_gpus()
+    assert len(grown) == 2
