@@ -174,7 +174,9 @@ def test_many_rows_take_one_piece_if_that_changes_no_bit(is_same):
     rows = RNG.integers(100, size=(MANY_ROWS, 3)).astype(np.float32)
     chain = RowByRow(pieces, lambda: whole)
     few = np.concatenate([chain(rows[:3])[0], chain(rows[3:])[0]])
+    assert whole.n_calls == 0
     assert_array_equal(chain(rows)[0], few)
+    assert_array_equal(chain(rows[:3])[0], few[:3])
     assert (whole.n_calls > MANY_ROWS) == is_same
     _, between = chain(rows, chosen=(0, 1))
     assert_array_equal(between, rows + np.float32(1))

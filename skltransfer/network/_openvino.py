@@ -91,8 +91,9 @@ class RowByRow:
     pieces : sequence of Piece
         Each takes the result of the one before.
     whole : callable or None
-        Gives the same as one piece, which takes a tenth less time. It serves when there are many
-        rows, nothing is wanted from between, and some of them get the same bits by it.
+        Gives the same as one piece, which takes a tenth less time. It is tried when many rows
+        come, and serves if some of them get the same bits by it, and nothing is wanted from
+        between.
     """
 
     n_rows = 1
@@ -109,8 +110,7 @@ class RowByRow:
         start()
         rows = np.ascontiguousarray(rows, np.float32)
         results = {i: np.empty((len(rows), *self.shapes[i][1:]), np.float32) for i in chosen}
-        is_end_alone = tuple(chosen) == (0,) and len(rows) >= MANY_ROWS
-        pieces = self._found_fastest(rows) if is_end_alone else self._pieces
+        pieces = self._found_fastest(rows) if tuple(chosen) == (0,) else self._pieces
 
         def run(index: int) -> None:
             row = rows[index : index + 1]
@@ -131,10 +131,10 @@ class RowByRow:
     def _found_fastest(self, rows: np.ndarray) -> tuple[Piece, ...]:
         """The whole where that changes no bit, else the pieces; it is tried once."""
         with self._lock:
-            if self._fastest is None:
+            if self._fastest is None and len(rows) >= MANY_ROWS:
                 n_tried = max(4, _VALUES_TRIED // prod(self.shapes[0][1:]))
                 self._fastest = self._tried(rows[:n_tried])
-            return self._fastest
+            return self._fastest or self._pieces
 
     def _tried(self, rows: np.ndarray) -> tuple[Piece, ...]:
         if self._whole is None:
