@@ -273,7 +273,7 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was(make, X, y, monkeypatch
         raise interruption
 
     with monkeypatch.context() as patched:
-        patched.setattr(fitting.Program, "gradient", fail)
+        patched.setattr(fitting.Program, "batch_gradient", fail)
         with pytest.raises(interruption):
             classifier.fit(X, y[::-1])
     np.testing.assert_array_equal(classifier.predict_proba(X), before)

@@ -45,13 +45,13 @@ def test_partial_fit_numbers_its_epochs(make, X, y, monkeypatch):
 def test_partial_fit_takes_another_fixed_view_each_time(make, X, y, batch_size, monkeypatch):
     """Also where the steps of an epoch are a multiple of the views."""
     taken = []
-    gradient = fitting.Program.gradient
+    gradient = fitting.Program.batch_gradient
 
     def note(program, rows):
         run = gradient(program, rows)
         return lambda *given: (taken.append(given[3]), run(*given))[1]
 
-    monkeypatch.setattr(fitting.Program, "gradient", note)
+    monkeypatch.setattr(fitting.Program, "batch_gradient", note)
     classifier = make(augment="flip", freeze_depth=0, batch_size=batch_size, n_views=2)
     for _ in range(3):
         classifier.partial_fit(X[:1], y[:1], CLASSES)
@@ -238,7 +238,7 @@ def test_an_interruption_amid_the_epochs_changes_nothing(
     classifier, X, y, call, interruption, monkeypatch
 ):
     before, n_calls = state_of(classifier), 0
-    gradient = fitting.Program.gradient
+    gradient = fitting.Program.batch_gradient
 
     def fail_in_the_second_step(program, rows):
         run = gradient(program, rows)
@@ -252,7 +252,7 @@ def test_an_interruption_amid_the_epochs_changes_nothing(
 
         return counted
 
-    monkeypatch.setattr(fitting.Program, "gradient", fail_in_the_second_step)
+    monkeypatch.setattr(fitting.Program, "batch_gradient", fail_in_the_second_step)
     with pytest.raises(interruption):
         calls(X, y)[call](classifier)
     assert n_calls == 2
