@@ -129,7 +129,7 @@ class ActivationPass:
         self._first_of: dict[bytes, int] = {}
         self._copies: list[tuple[int, int]] = []
         self._held: list[Claim] = []
-        self._at_most: int | None = None  # rows of a block after memory ran out of memory
+        self._at_most: int | None = None  # rows of a block after the backend ran out of memory
         self._out = np.empty((n_rows, *self.output_shape), np.float32)
 
     def run(self) -> np.ndarray:

@@ -95,7 +95,7 @@ def value_and_gradients(loss_of: Callable, parameters: list):
 def depthwise_conv(x, kernel, *, strides, padding: str, dilation_rate, data_format: str):
     """Filter each channel by itself; on a CPU as a sum of shifted pictures.
 
-    XLA's own takes there 15 to 40 times as long: it computes such convolutions number by number.
+    XLA's own takes there many times as long: it computes such convolutions number by number.
     """
     options = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate}
     if kernels() != "xla" or data_format != "channels_last":

@@ -91,7 +91,7 @@ class RowByRow:
     pieces : sequence of Piece
         Each takes the result of the one before.
     whole : callable or None
-        Gives the same as one piece, which takes a tenth less time. It is tried when many rows
+        Gives the same as one piece, which takes less time. It is tried when many rows
         come, and serves if some of them get the same bits by it, and nothing is wanted from
         between.
     """
