@@ -151,7 +151,7 @@ def freeze_points(
         (height, width) in pixels that the network sees; None: its native size.
     measure : bool, default=True
         Whether to run every stage and take its time: the median of a few runs, each stage
-        compiled by TensorFlow by itself, whatever computes frozen parts. It takes seconds, for
+        compiled by Keras' backend by itself, whatever computes frozen parts. It takes seconds, for
         large networks a minute.
 
     Returns

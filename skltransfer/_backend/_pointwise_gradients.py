@@ -1,6 +1,6 @@
 """Gradients by the kernels of 1 x 1 convolutions, as the matrix products that they are.
 
-oneDNN's own kernel for them takes up to twice as long as its matrix product.
+oneDNN's own kernel for them takes longer than its matrix product.
 """
 
 from __future__ import annotations
