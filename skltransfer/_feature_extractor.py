@@ -140,8 +140,8 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     -----
     A row of features depends on its picture and the fitted parameters alone. It has the same bits
     whatever the other rows, their order, `batch_size`, `n_jobs`, `cache`, the number of threads
-    (but with PyTorch) and the process; pictures given as arrays and as lossless files have the same features. Other
-    backends or versions of them, and other processors, give other last bits.
+    (but with PyTorch) and the process; pictures given as arrays and as lossless files have the same
+    features. Other backends or versions of them, and other processors, give other last bits.
 
     Two estimators of one process that use the same network share it: a clone costs nothing. A
     pickle holds no Keras object, and the bundled weights by name and fingerprint only.
