@@ -18,10 +18,11 @@ SIGBUS (244 times of 248). That can be mended at opening, but not when one bit o
 flipped (6 deaths in 1900 trials), or when a file shrinks that is in use. Rows of 5 KB also took
 60 % more room. Here nothing is mapped: a row that is gone is a short read.
 
-Modules: `_segments` (files), `_groups` (what is in them), `_admission` (what is kept), `_shelf`
-(groups under one budget), `_claims` (who computes what), `_work` (what was computed), `_capacity`
-(how much room there is), `_session` (where "memory" is), `_cache` and `_null_cache` (all of it
-together, and nothing at all), `_info` (what they tell), `_opening` (one cache for each folder).
+Modules: `_segments` (files), `_checksums` (of their rows), `_groups` (what is in them),
+`_admission` (what is kept), `_shelf` (groups under one budget), `_claims` (who computes what),
+`_work` (what was computed), `_capacity` (how much room there is), `_session` (where "memory" is),
+`_cache` and `_null_cache` (all of it together, and nothing at all), `_info` (what they tell),
+`_opening` (one cache for each folder).
 """
 
 from __future__ import annotations

@@ -9,11 +9,13 @@ import threading
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import BinaryIO
 
 import numpy as np
 
+from ._checksums import checksums
 from ._segments import KEY_END, Segment, growing_segment, segment_names
 
 _BORN = "born"
@@ -41,18 +43,21 @@ class Group:
         with self._lock:
             if not self._knows_all(keys):
                 self._refresh()
-            return np.array([key + KEY_END in self._places for key in keys], bool)
+            return np.array([key in self._places for key in keys], bool)
 
     def read(self, keys: Sequence[bytes], out: np.ndarray) -> np.ndarray:
         """Fill rows of `out` that are stored; return which."""
-        found = np.zeros(len(keys), bool)
         rows = _as_bytes(out)
         with self._lock:
             if not self._knows_all(keys):
                 self._refresh()
             wanted = self._by_segment(keys, layout_of(out))
-        for segment, places in wanted.items():
-            self._read_segment(segment, places, keys, rows, found)
+        filled = [place for item in wanted.items() for place in _filled(*item, rows)]
+        found = self._intact(sorted(filled), keys, rows)
+        with self._lock:
+            for position, _, _ in chain.from_iterable(wanted.values()):
+                if not found[position]:
+                    self._places.pop(keys[position], None)
         return found
 
     def append(self, keys: Sequence[bytes], rows: np.ndarray) -> None:
@@ -68,12 +73,9 @@ class Group:
         step = max(1, self._segment_bytes // row_bytes)
         for start in range(0, len(keys), step):
             some = slice(start, start + step)
-            checksums = [
-                zlib.crc32(row, zlib.crc32(key, self._salt))
-                for key, row in zip(keys[some], _as_bytes(rows[some]), strict=True)
-            ]
+            sums = checksums(_as_bytes(rows[some]), keys[some], self._salt)
             segment = growing_segment(self.folder, layout_of(rows), self._segment_bytes)
-            segment.append(keys[some], checksums, rows[some])
+            segment.append(keys[some], sums, rows[some])
 
     def born(self) -> float:
         """When the group was first put to use, in seconds since the epoch; makes its folder."""
@@ -90,7 +92,7 @@ class Group:
         return os.stat(path).st_mtime
 
     def _knows_all(self, keys: Sequence[bytes]) -> bool:
-        return all(key + KEY_END in self._places for key in keys)
+        return all(map(self._places.__contains__, keys))
 
     def _refresh(self) -> None:
         """Take in what any process has added or removed."""
@@ -105,7 +107,7 @@ class Group:
     def _learn(self, segment: Segment) -> None:
         entries = segment.news()
         for key, offset, checksum, _ in entries[entries["offset"] < 1 << 62].tolist():
-            self._places[key] = (segment, offset, checksum)
+            self._places[key.removesuffix(KEY_END)] = (segment, offset, checksum)
 
     def _forget(self, segments: set[Segment]) -> None:
         if segments:
@@ -116,41 +118,42 @@ class Group:
         """Sort what is asked for by the file it is in; rows of another shape are dropped."""
         wanted = defaultdict(list)
         for position, key in enumerate(keys):
-            place = self._places.get(key + KEY_END)
+            place = self._places.get(key)
             if place is None:
                 continue
             if place[0].layout == layout:
                 wanted[place[0]].append((position, place[1], place[2]))
             else:
-                del self._places[key + KEY_END]
+                del self._places[key]
         return wanted
 
-    def _read_segment(self, segment: Segment, places, keys, rows, found) -> None:
-        """Read rows of one segment and forget those that are not what they should be."""
-        try:
-            with open(segment.rows_path, "rb", buffering=0) as file:
-                for run in _runs(places, rows[0].nbytes):
-                    self._read_run(file, run, keys, rows, found)
-        except FileNotFoundError:
-            segment.remove()
-        except OSError:
-            pass  # a passing trouble, such as too many open files: absent for now
-        else:
-            segment.touch()
-        with self._lock:
-            for position, _, _ in places:
-                if not found[position]:
-                    self._places.pop(keys[position] + KEY_END, None)
+    def _intact(self, filled: list[tuple], keys: Sequence[bytes], rows: np.ndarray) -> np.ndarray:
+        """Which rows are what they should be, of those that were `filled` from a file."""
+        found = np.zeros(len(keys), bool)
+        positions = np.array([position for position, _, _ in filled], np.intp)
+        chosen = rows if len(filled) == len(rows) else rows[positions]
+        sums = checksums(chosen, [keys[position] for position in positions], self._salt)
+        found[positions] = sums == np.array([checksum for _, _, checksum in filled], np.uint64)
+        return found
 
-    def _read_run(self, file: BinaryIO, run: list[tuple], keys, rows, found) -> None:
-        """Read rows that lie together; what is incomplete or damaged is not `found`."""
-        start, row_bytes = run[0][1], rows[0].nbytes
-        n_read = _read_into(file, list(_buffers(run, rows)), start)
-        for position, offset, checksum in run:
-            found[position] = (
-                n_read >= offset + row_bytes - start
-                and zlib.crc32(rows[position], zlib.crc32(keys[position], self._salt)) == checksum
-            )
+
+def _filled(segment: Segment, places: list[tuple], rows: np.ndarray) -> list[tuple]:
+    """Read rows of one segment; return the places of those that were read to their end."""
+    filled: list[tuple] = []
+    row_bytes = rows.shape[1]
+    try:
+        with open(segment.rows_path, "rb", buffering=0) as file:
+            for run in _runs(places, row_bytes):
+                start = run[0][1]
+                end = start + _read_into(file, list(_buffers(run, rows)), start)
+                filled += [place for place in run if place[1] + row_bytes <= end]
+    except FileNotFoundError:
+        segment.remove()
+    except OSError:
+        pass  # a passing trouble, such as too many open files: absent for now
+    else:
+        segment.touch()
+    return filled
 
 
 def _runs(places: list[tuple], row_bytes: int) -> Iterator[list[tuple]]:
@@ -173,7 +176,7 @@ def _buffers(run: list[tuple], rows: np.ndarray) -> Iterator[np.ndarray]:
         if offset > end:
             yield unused[: offset - end]
         yield rows[position]
-        end = offset + rows[position].nbytes
+        end = offset + rows.shape[1]
 
 
 def _read_into(file: BinaryIO, buffers: list[np.ndarray], offset: int) -> int:

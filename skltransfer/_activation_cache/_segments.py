@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_ENTRY = np.dtype([("key", "S40"), ("offset", "<u8"), ("checksum", "<u4"), ("unused", "V12")])
+_ENTRY = np.dtype([("key", "S40"), ("offset", "<u8"), ("checksum", "<u8"), ("unused", "V8")])
 """64 bytes divide the pages in which a kernel writes, so that a torn index stays aligned."""
 
 ENTRY_BYTES = _ENTRY.itemsize
@@ -69,7 +69,7 @@ class Segment:
             with contextlib.suppress(OSError):
                 os.utime(self.index_path)
 
-    def append(self, keys: Sequence[bytes], checksums: Sequence[int], rows: np.ndarray) -> None:
+    def append(self, keys: Sequence[bytes], checksums: np.ndarray, rows: np.ndarray) -> None:
         """Write rows, then the entries that name them."""
         entries = np.zeros(len(keys), _ENTRY)
         entries["key"] = [key + KEY_END for key in keys]
