@@ -8,11 +8,10 @@ there, and rows that another process computes are waited for.
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, islice
 from typing import Any, TypeVar
 
@@ -20,6 +19,7 @@ import numpy as np
 
 from skltransfer._activation_cache import ActivationCache, Claim, NullCache
 from skltransfer._backend import is_out_of_memory
+from skltransfer._threads import ReadingThreads
 from skltransfer._ways import Way
 from skltransfer.inputs import ImageReadError, PixelRule
 from skltransfer.network._places import warn_out_of_memory
@@ -33,7 +33,6 @@ _WORTH_A_THREAD = 1e-3
 """Seconds; to hand work to a thread and wait for it may cost as much."""
 
 _Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 @dataclass
@@ -77,8 +76,9 @@ class ActivationPass:
     ----------
     source : ImageSource or RowSource
         The pictures.
-    ways : sequence of Way
-        From where rows can be computed: the shortest way first, that from pixels last.
+    find_ways : callable
+        Gives all ways by which rows can be computed: the shortest first, that from pixels last.
+        Called when the first row is missing.
     output_shape : tuple of int
         Shape of a row.
     block_rows : int
@@ -91,8 +91,8 @@ class ActivationPass:
         Name of all that an activation depends on but the picture.
     claims : bytes
         Name under which rows are claimed: that of all activations computed along the same ways.
-    n_threads : int
-        Threads that read pictures.
+    n_jobs : int or None
+        Threads that read pictures; None: one for each core.
     rows_in_flight : int
         Bound on the number of decoded pictures in memory, if two blocks fit in it.
     keep_going : bool
@@ -108,14 +108,14 @@ class ActivationPass:
     """
 
     source: Any
-    ways: Sequence[Way]
+    find_ways: Callable[[], Sequence[Way]]
     output_shape: tuple[int, ...]
     block_rows: int
     rule: PixelRule
     cache: ActivationCache | NullCache
     group: bytes
     claims: bytes
-    n_threads: int = 1
+    n_jobs: int | None = 1
     rows_in_flight: int = 32
     keep_going: bool = False
     advance: Callable[[int], None] = lambda n_rows: None
@@ -146,8 +146,8 @@ class ActivationPass:
             For the first row that cannot be read, unless `keep_going`.
         """
         try:
-            with _threads(self.n_threads) as pool:
-                self._run(pool)
+            with ReadingThreads(self.n_jobs) as threads:
+                self._run(threads)
         finally:
             for claim in self._held:
                 claim.release()
@@ -155,21 +155,25 @@ class ActivationPass:
         self._out[list(self.failures)] = np.nan
         return self._out
 
-    def _run(self, pool: ThreadPoolExecutor) -> None:
-        put_off = self._compute(pool, self._missing(pool))
+    def _run(self, threads: ReadingThreads) -> None:
+        put_off = self._compute(threads, self._missing(threads))
         while put_off:
             self.cache.wait(self.claims, self._keys_of(put_off))
-            put_off = self._compute(pool, self._gather(put_off))
+            put_off = self._compute(threads, self._gather(put_off))
+
+    @cached_property
+    def _ways(self) -> Sequence[Way]:
+        return self.find_ways()
 
     # What is there already -----------------------------------------------------------------
 
-    def _missing(self, pool: ThreadPoolExecutor) -> Iterator[int]:
+    def _missing(self, threads: ReadingThreads) -> Iterator[int]:
         """Rows to compute; the cache's are filled in, and contents seen before put off."""
         rows = range(len(self.source))
         if not self.cache.keeps_rows:
             yield from rows
             return
-        identified = self._identified(pool, _batched(rows, _ROWS_LOOKED_UP_TOGETHER))
+        identified = self._identified(threads, _batched(rows, _ROWS_LOOKED_UP_TOGETHER))
         for stretch in _batched(chain.from_iterable(identified), self._rows_gathered()):
             firsts = self._without_copies(stretch)
             missing = self._gather(firsts)
@@ -182,7 +186,7 @@ class ActivationPass:
         return max(_ROWS_LOOKED_UP_TOGETHER, min(_BYTES_GATHERED // row_bytes, _MOST_ROWS_GATHERED))
 
     def _identified(
-        self, pool: ThreadPoolExecutor, stretches: Iterator[list[int]]
+        self, threads: ReadingThreads, stretches: Iterator[list[int]]
     ) -> Iterator[list[int]]:
         """Rows with their digests; threads take them as soon as some take long."""
         for stretch in stretches:
@@ -192,7 +196,7 @@ class ActivationPass:
             yield stretch
             if is_slow:
                 break
-        yield from _map_ahead(pool, self._identify, stretches, self.n_threads + 1)
+        yield from threads.map_ahead(self._identify, stretches)
 
     def _identify(self, rows: list[int]) -> list[int]:
         """Take the digests of some pictures; may run in a thread of its own."""
@@ -240,14 +244,14 @@ class ActivationPass:
 
     # What is computed ----------------------------------------------------------------------
 
-    def _compute(self, pool: ThreadPoolExecutor, rows: Iterable[int]) -> list[int]:
+    def _compute(self, threads: ReadingThreads, rows: Iterable[int]) -> list[int]:
         """Compute what can be computed now; return the rows to look at again.
 
         These are being computed by others, or have been since somebody looked.
         """
         put_off: list[int] = []
         pieces = self._pieces(self._claimed_blocks(rows, put_off))
-        for piece in self._all_read(pool, pieces):
+        for piece in self._all_read(threads, pieces):
             if piece.is_last:
                 self._finish(piece.block)
         return put_off
@@ -265,21 +269,21 @@ class ActivationPass:
 
     def _chunks(self, rows: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
         """Rows that go the same way, by its number, as many together as a block takes."""
-        waiting: list[list[int]] = [[] for _ in self.ways]
+        waiting: defaultdict[int, list[int]] = defaultdict(list)
         for stretch in _batched(rows, _ROWS_LOOKED_UP_TOGETHER):
             for row, number in zip(stretch, self._numbers_of_ways(stretch), strict=True):
                 waiting[number].append(row)
                 if len(waiting[number]) == self.block_rows:
                     yield number, waiting[number]
                     waiting[number] = []
-        yield from ((number, chunk) for number, chunk in enumerate(waiting) if chunk)
+        yield from ((number, chunk) for number, chunk in sorted(waiting.items()) if chunk)
 
     def _numbers_of_ways(self, rows: list[int]) -> list[int]:
         """For each row the shortest way whose start the cache has."""
-        last = len(self.ways) - 1
+        last = len(self._ways) - 1
         numbers = np.full(len(rows), last)
         if self.cache.keeps_rows:
-            for number, way in enumerate(self.ways[:last]):
+            for number, way in enumerate(self._ways[:last]):
                 open_ones = np.flatnonzero(numbers == last)
                 held = self.cache.contains(way.start, self._keys_of([rows[i] for i in open_ones]))
                 numbers[open_ones[held]] = number
@@ -287,7 +291,7 @@ class ActivationPass:
 
     def _block(self, number: int, chunk: list[int], claim: Claim) -> Block:
         """Of `chunk` what is this pass's to compute, along the way that was chosen for it."""
-        way = self.ways[number]
+        way = self._ways[number]
         rows = [row for row, is_mine in zip(chunk, claim.mine, strict=True) if is_mine]
         if self.cache.keeps_rows:
             held = self.cache.contains(self.group, self._keys_of(rows))
@@ -306,11 +310,11 @@ class ActivationPass:
                 stop = min(start + _ROWS_READ_TOGETHER, len(block.rows))
                 yield Piece(block, range(start, stop))
 
-    def _all_read(self, pool: ThreadPoolExecutor, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    def _all_read(self, threads: ReadingThreads, pieces: Iterable[Piece]) -> Iterator[Piece]:
         if self.source.is_at_hand(self.rule):
             return map(self._read, pieces)  # threads would only disturb those of the network
         rows_ahead = max(self.rows_in_flight, 2 * self.block_rows)
-        return _map_ahead(pool, self._read, pieces, rows_ahead // _ROWS_READ_TOGETHER - 1)
+        return threads.map_ahead(self._read, pieces, rows_ahead // _ROWS_READ_TOGETHER - 1)
 
     def _read(self, piece: Piece) -> Piece:
         """Read a few pictures; may run in a thread of its own."""
@@ -372,32 +376,6 @@ class ActivationPass:
     def _give_back(self, claim: Claim) -> None:
         claim.release()
         self._held.remove(claim)
-
-
-@contextmanager
-def _threads(n_threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that begin nothing new once the caller fails or is interrupted."""
-    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="skltransfer")
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _map_ahead(
-    pool: ThreadPoolExecutor,
-    function: Callable[[_Item], _Result],
-    items: Iterable[_Item],
-    n_ahead: int,
-) -> Iterator[_Result]:
-    """Results in the order of `items`, while threads work on the next `n_ahead`."""
-    waiting: deque[Future[_Result]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) > n_ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def _batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

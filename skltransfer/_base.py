@@ -12,7 +12,6 @@ from numbers import Integral
 from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -158,16 +157,22 @@ class BackboneEstimator(Documented, BaseEstimator):
         network = self._frozen_network()
         engine = self._engine_here()
         stations = stations_before(network, cut, engine)
-        kept = self._kept_ahead(stations, len(source)) if foresees and keeps else set()
-        ways = ways_to(network, cut, cache(self._group_at), engine, kept | set(wanted))
+
+        @cache  # asked for where rows are missing, as the cache's folder is looked through
+        def kept() -> set[int]:
+            return self._kept_ahead(stations, len(source)) if foresees and keeps else set()
+
+        def find_ways() -> Sequence[Way]:
+            return ways_to(network, cut, cache(self._group_at), engine, kept() | set(wanted))
+
         shape, group, claims = row_shape(network, cut), self._group_at(cut), self._group(["trunk"])
         one_pass = self._pass(
-            source, ways, shape, group, claims, advance, keeps=keeps, observer=observer
+            source, find_ways, shape, group, claims, advance, keeps=keeps, observer=observer
         )
         rows = one_pass.run()
         if self.verbose >= _EXPLAINS:
             name = name_of(network, cut)
-            tell(explained(name, len(source), one_pass.computed, stations, kept))
+            tell(explained(name, len(source), one_pass.computed, stations, kept()))
         return rows, one_pass.failures
 
     def _kept_ahead(self, stations: list[Station], n_rows: int) -> set[int]:
@@ -180,7 +185,7 @@ class BackboneEstimator(Documented, BaseEstimator):
     def _pass(
         self,
         source: Any,
-        ways: Sequence[Way],
+        find_ways: Callable[[], Sequence[Way]],
         shape: tuple[int, ...],
         group: bytes,
         claims: bytes,
@@ -192,14 +197,14 @@ class BackboneEstimator(Documented, BaseEstimator):
         """One pass with the estimator's settings; see `ActivationPass`."""
         return ActivationPass(
             source=source,
-            ways=ways,
+            find_ways=find_ways,
             output_shape=shape,
             block_rows=rows_together(self._engine_here()),
             rule=self._reading.rule,
             cache=open_cache(self.cache if keeps else None),
             group=group,
             claims=claims,
-            n_threads=decoding_threads(self.n_jobs),
+            n_jobs=self.n_jobs,
             rows_in_flight=self.batch_size,
             keep_going=self.on_error == "nan",
             advance=advance,
@@ -310,8 +315,3 @@ def _require_sizes(name: str, value: Any, lengths: tuple[int, ...]) -> None:
             {2: "(height, width)", 3: "(height, width, channels)"}[n] for n in lengths
         )
         raise ValueError(f"{name}={value!r} must be None or positive ints {shapes}.")
-
-
-def decoding_threads(n_jobs: int | None) -> int:
-    """Threads for reading pictures: one for each core unless told otherwise."""
-    return int(effective_n_jobs(-1 if n_jobs is None else n_jobs))

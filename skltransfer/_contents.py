@@ -7,7 +7,6 @@ activations, by what is stored, so that a warm cache has nothing decoded.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
@@ -55,7 +54,7 @@ class Contents(Observer):
     def complete(
         self,
         rows: Iterable[int],
-        n_threads: int,
+        n_jobs: int | None,
         keep_going: bool,
         advance: Callable[[int], None] = lambda n_rows: None,
     ) -> dict[int, ImageReadError]:
@@ -77,7 +76,7 @@ class Contents(Observer):
         advance(len(rows) - len(missing))
         if not missing:
             return {}
-        failures = self._decode(missing, n_threads, keep_going, advance)
+        failures = self._decode(missing, n_jobs, keep_going, advance)
         self._resolve()
         return failures
 
@@ -89,7 +88,7 @@ class Contents(Observer):
             if digest is not None
         }
         if known and self.cache.keeps_rows:
-            self.cache.link(list(known), list(known.values()))
+            self.cache.link(self._group, list(known), list(known.values()))
 
     def _resolve(self) -> None:
         """Tell the cache what is known, and ask it for the rest."""
@@ -98,24 +97,27 @@ class Contents(Observer):
         self.remember()
         wanted = [row for row, d in enumerate(self.digests) if d is None and self._names[row]]
         if wanted:
-            found = self.cache.resolve([self._names[row] for row in wanted])
+            found = self.cache.resolve(self._group, [self._names[row] for row in wanted])
             for row, digest in zip(wanted, found, strict=True):
                 self.digests[row] = digest
 
     @cached_property
-    def _names(self) -> list[bytes | None]:
-        """Digests of what is stored and how it is read; None for what cannot be read."""
-        rule = f"{self.rule} {decoder_fingerprint()}".encode()
-        return [self._name(row, rule) for row in range(len(self.source))]
+    def _group(self) -> bytes:
+        """Name of all that the pixels depend on but what is stored."""
+        return f"pixels {self.rule} {decoder_fingerprint()}".encode()
 
-    def _name(self, row: int, rule: bytes) -> bytes | None:
+    @cached_property
+    def _names(self) -> list[bytes | None]:
+        """Digests of what is stored; None for what cannot be read."""
+        return [stored or self._name(row) for row, stored in enumerate(self._stored)]
+
+    def _name(self, row: int) -> bytes | None:
         try:
-            stored = self._stored[row] or self.source.digest(row)
+            return self.source.digest(row)
         except ImageReadError:
             return None
-        return hashlib.sha256(b"pixels\0" + stored + rule).digest()
 
-    def _decode(self, rows: list[int], n_threads: int, keep_going: bool, advance: Callable):
+    def _decode(self, rows: list[int], n_jobs: int | None, keep_going: bool, advance: Callable):
         """Decode some rows without computing anything from them."""
         shape = (*self.rule.size, 3)
         nothing = Blocks(lambda rows: (rows[:, 0, 0, :0],), _ROWS_READ_TOGETHER)
@@ -123,14 +125,14 @@ class Contents(Observer):
         chosen = Contents(self.source.take(rows), self.rule, NullCache())
         one_pass = ActivationPass(
             source=chosen.source,
-            ways=[Way("pixels", lambda: part)],
+            find_ways=lambda: [Way("pixels", lambda: part)],
             output_shape=(0,),
             block_rows=_ROWS_READ_TOGETHER,
             rule=self.rule,
             cache=NullCache(),
             group=b"",
             claims=b"",
-            n_threads=n_threads,
+            n_jobs=n_jobs,
             keep_going=keep_going,
             advance=advance,
             observer=chosen,

@@ -291,7 +291,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         part = partial(feature_part, *what)
         way = Way("pixels", part, (":".join([self.backbone_.name, "input", *self.layers_]),))
         group = self._group(["features", self.layers_, self.pooling])
-        one_pass = self._pass(source, [way], (self._n_features_out,), group, group, advance)
+        one_pass = self._pass(source, lambda: [way], (self._n_features_out,), group, group, advance)
         return one_pass.run(), one_pass.failures
 
     def _computed(self) -> tuple[tuple[str, ...], str]:

@@ -10,9 +10,10 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skltransfer._activation_cache import open_cache
-from skltransfer._base import BackboneEstimator, decoding_threads
+from skltransfer._base import BackboneEstimator
 from skltransfer._contents import Contents
 from skltransfer._head_parameters import checked_activation, checked_units
+from skltransfer._threads import thread_count
 from skltransfer._warnings import warn_unreadable
 from skltransfer._workload import Workload, measure
 from skltransfer.backbones._registry import resolve
@@ -147,9 +148,7 @@ class FineTunedBase(BackboneEstimator):
             plain, failures = self._activations(source, advance, observer=contents)
             advance = _nothing  # it is told of all rows
         unseen = [row for row in range(len(source)) if row not in failures]
-        unread = contents.complete(
-            unseen, decoding_threads(self.n_jobs), self.on_error == "nan", advance
-        )
+        unread = contents.complete(unseen, self.n_jobs, self.on_error == "nan", advance)
         return contents.digests, plain, failures | unread
 
     def _readable(self, counted: np.ndarray, failures: dict, n_rows: int) -> np.ndarray:
@@ -167,7 +166,7 @@ class FineTunedBase(BackboneEstimator):
         network = self._network()
         modes = self._wanted_modes()
         program = program_for(network, self._cut, self._wanted_head(n_classes), *modes)
-        threads = decoding_threads(self.n_jobs)
+        threads = thread_count(self.n_jobs)
         part = trunk_part(self._frozen_network(), None, self._cut, self._engine_here())
         return Workload(
             n_rows=len(source),

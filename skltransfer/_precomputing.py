@@ -11,7 +11,6 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skltransfer._activation_cache import CacheInfo, open_cache
-from skltransfer._base import decoding_threads
 from skltransfer._caching import cache_info
 from skltransfer._contents import Contents
 from skltransfer._fine_tuning import FineTunedClassifier
@@ -193,8 +192,8 @@ def _fill_some(
             )
             failures.update(unread)
     readable = [row for row in range(len(source)) if row not in failures]
-    n_threads = decoding_threads(classifier.n_jobs)
-    return failures | contents.complete(readable, n_threads, classifier.on_error == "nan")
+    keep_going = classifier.on_error == "nan"
+    return failures | contents.complete(readable, classifier.n_jobs, keep_going)
 
 
 def _in_order(cuts: list[int | None]) -> list[int | None]:

@@ -130,13 +130,14 @@ def test_threads_may_put_and_gather_at_once(cache):
 
 def test_links_lead_from_keys_to_values(cache):
     keys, values = keys_of(3), [b"", b"\0value\0", bytes(range(255))]
-    cache.link(keys, values)
-    cache.link(keys, [b"the first value stays"] * 3)
+    cache.link(GROUP, keys, values)
+    cache.link(GROUP, keys, [b"the first value stays"] * 3)
     asked = [*keys, *keys_of(1, "unknown")]
-    assert cache.resolve(asked) == [*values, None]
-    assert another_process(cache).resolve(asked) == [*values, None]
+    assert cache.resolve(GROUP, asked) == [*values, None]
+    assert another_process(cache).resolve(GROUP, asked) == [*values, None]
+    assert cache.resolve(OTHER_GROUP, keys) == [None] * 3
     with pytest.raises(ValueError, match="a value has 256 bytes; 255 are allowed"):
-        cache.link(keys[:1], [bytes(256)])
+        cache.link(GROUP, keys[:1], [bytes(256)])
 
 
 def test_rows_are_counted(cache):
@@ -163,12 +164,12 @@ def test_clearing_begins_anew_for_all_processes(cache):
     keys = keys_of(5)
     for each in (cache, other):
         each.put(GROUP, keys, rows_of(keys))
-        each.link(keys, [b"value"] * 5)
+        each.link(GROUP, keys, [b"value"] * 5)
         each.count_work("segment", 5)
     gathered(cache, keys)
     cache.clear()
     assert not gathered(other, keys).any()
-    assert other.resolve(keys) == [None] * 5
+    assert other.resolve(GROUP, keys) == [None] * 5
     other.count_work("segment", 2)
     cache.count_work("segment", 1)
     for each in (cache, other):
@@ -185,14 +186,14 @@ def test_no_cache_keeps_nothing_and_counts_work():
     keys = keys_of(3)
     cache.clear()
     cache.put(GROUP, keys, rows_of(keys))
-    cache.link(keys, [b"value"] * 3)
+    cache.link(GROUP, keys, [b"value"] * 3)
     with cache.claim(GROUP, keys) as claim:
         assert claim.mine.all()
     cache.wait(GROUP, keys)
     cache.count_work("segment", 3)
     assert not cache.contains(GROUP, keys).any()
     assert not gathered(cache, keys).any()
-    assert cache.resolve(keys) == [None] * 3
+    assert cache.resolve(GROUP, keys) == [None] * 3
     assert cache.info().location is None
     assert cache.info().rows_computed == {"segment": 3}
 

@@ -27,7 +27,7 @@ def filled(tmp_path):
     for start in range(0, 40, 8):
         some = slice(start, start + 8)
         cache.put(GROUP, KEYS[some], rows_of(KEYS[some]))
-        cache.link(KEYS[some], VALUES[some])
+        cache.link(GROUP, KEYS[some], VALUES[some])
         cache.count_work("segment", 8)
     assert len(files_of(cache, "*.rows")) > 2
     return cache
@@ -48,9 +48,9 @@ def use(cache):
     # What it was not to compute has been stored by another process since it looked.
     others = [key for key in missing if key not in mine]
     assert gathered(cache, others).all()
-    linked = cache.resolve(KEYS)
+    linked = cache.resolve(GROUP, KEYS)
     assert all(value in (None, VALUES[i]) for i, value in enumerate(linked))
-    cache.link(KEYS, VALUES)
+    cache.link(GROUP, KEYS, VALUES)
     cache.count_work("segment", 1)
     cache.info()
     return found

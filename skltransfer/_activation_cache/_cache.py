@@ -20,7 +20,6 @@ from ._work import WorkCounter
 
 ROWS_FOLDER = "rows"
 
-_LINKS = b"links"
 _LONGEST_VALUE = 255
 _LINKS_SHARE = 50
 _MOST_RESOLVED = 100_000
@@ -52,7 +51,7 @@ class ActivationCache:
         self._links = Shelf(links, budget // _LINKS_SHARE, complaint)
         self._work = WorkCounter(os.path.join(folder, "work"))
         self._claims = Claims(os.path.join(folder, "claims"))
-        self._resolved: dict[bytes, bytes] = {}  # links never change
+        self._resolved: dict[bytes, dict[bytes, bytes]] = {}  # links never change
         self._reset_counts()
 
     def gather(self, group: bytes, keys: Sequence[bytes], out: np.ndarray) -> np.ndarray:
@@ -152,13 +151,15 @@ class ActivationCache:
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def link(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+    def link(self, group: bytes, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Remember a short value for each key, such as the digest of what a file decodes to.
 
-        The value must follow from the key: linking a key again changes nothing.
+        The value must follow from group and key: linking a key again changes nothing.
 
         Parameters
         ----------
+        group : bytes
+            What values depend on but the keys.
         keys : sequence of bytes
             Digests.
         values : sequence of bytes
@@ -171,22 +172,22 @@ class ActivationCache:
             row[0] = len(value)
             row[1 : 1 + len(value)] = np.frombuffer(value, np.uint8)
         _check(keys, rows)
-        self._links.put(_LINKS, keys, rows)
+        self._links.put(group, keys, rows)
 
-    def resolve(self, keys: Sequence[bytes]) -> list[bytes | None]:
+    def resolve(self, group: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the values that were linked to keys; None for those that were not."""
-        if len(self._resolved) > _MOST_RESOLVED:
+        if sum(map(len, self._resolved.values())) > _MOST_RESOLVED:
             self._resolved = {}
-        known = self._resolved
+        known = self._resolved.setdefault(group, {})
         unknown = [key for key in keys if key not in known]
         if unknown:
-            known.update(self._read_links(unknown))
+            known.update(self._read_links(group, unknown))
         return [known.get(key) for key in keys]
 
-    def _read_links(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    def _read_links(self, group: bytes, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         rows = np.empty((len(keys), 1 + _LONGEST_VALUE), np.uint8)
         _check(keys, rows)
-        found = self._links.read(_LINKS, keys, rows)
+        found = self._links.read(group, keys, rows)
         for key, row in compress(zip(keys, rows, strict=True), found):
             packed = row.tobytes()
             yield key, packed[1 : 1 + packed[0]]

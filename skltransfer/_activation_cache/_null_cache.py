@@ -37,10 +37,10 @@ class NullCache:
     def wait(self, group: bytes, keys: Sequence[bytes]) -> None:
         """Wait for nobody."""
 
-    def link(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+    def link(self, group: bytes, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Keep nothing."""
 
-    def resolve(self, keys: Sequence[bytes]) -> list[bytes | None]:
+    def resolve(self, group: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
         """Find nothing."""
         return [None] * len(keys)
 

@@ -60,7 +60,7 @@ def missing_value(index: int) -> ImageReadError:
 
 def local_path(path: str | os.PathLike) -> str:
     """Return the name of a local file, with ``~`` replaced; refuse URLs and nothing."""
-    name = os.fsdecode(path)
+    name = path if type(path) is str else os.fsdecode(path)
     if name.startswith("~"):
         name = os.path.expanduser(name)
     if "://" in name and _URL.match(name):

@@ -221,7 +221,8 @@ class _ItemImages(ImageSource):
         self._items = items
 
     def digest(self, i: int) -> bytes:
-        item, row = self._item(i), int(self._rows[i])
+        row = int(self._rows[i])
+        item = self._items[row]
         if isinstance(item, _PATHS):
             return _file_digests.digest(item, row)
         if isinstance(item, _ENCODED):
