@@ -81,13 +81,20 @@ class BackboneEstimator(Documented, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    def _fit_backbone(self, X: Any, weights: np.ndarray | None = None) -> None:
-        """Choose the network and decide how X is read; set the attributes both are known by."""
+    def _fit_backbone(self, X: Any, weights: np.ndarray | None = None) -> Any:
+        """Choose the network and decide how X is read; set the attributes both are known by.
+
+        Returns
+        -------
+        ImageSource or RowSource
+            The rows of X that have weight.
+        """
         _require_sizes("input_size", self.input_size, (2,))
         _require_sizes("image_shape", self.image_shape, (2, 3))
         self.backbone_ = self._resolve_spec()
         native = self.backbone_.input_size
-        self._reading = fit_reading(self, X, native, self._accepts, weights)
+        self._reading, source = fit_reading(self, X, native, self._accepts, weights)
+        return source
 
     def _resolve_spec(self) -> BackboneSpec:
         seed = 0

@@ -52,12 +52,14 @@ class FineTunedBase(BackboneEstimator):
     `_modes`, whatever the parameters have become since.
     """
 
-    def _start(self, X, weights: np.ndarray) -> None:
-        """Begin with the pretrained network."""
-        self._fit_backbone(X, weights)
+    def _start(self, X, weights: np.ndarray):
+        """Begin with the pretrained network; return the rows of X that have weight."""
+        source = self._fit_backbone(X, weights)
+        self._reading.check(source)
         self._choose_engine()
         self._origin = self._origin_of(self.backbone_)
         self._cut = self._wanted_cut()
+        return source
 
     def _drawn_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))

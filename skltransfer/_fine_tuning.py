@@ -360,12 +360,12 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             if goes_on:
                 self._refuse_new_labels(y, weights)
                 state = self._learned("warm_start=True").without_optimiser()
+                source = self._reading.source(self, X, np.flatnonzero(weights))
             else:
-                self._start(X, weights)
-                state = None
+                source, state = self._start(X, weights), None
             self._seed = self._drawn_seed()
             self._class_totals, (self._state, self.history_) = self._train(
-                (X, y, weights),
+                (source, y, weights),
                 self.classes_ if goes_on else None,
                 self.epochs,
                 lambda training: training.run(state),
@@ -417,14 +417,15 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             first = _check_partial_fit_first_call(self, classes)
             self._refuse_new_labels(y, weights)
             if first:
-                self._start(X, weights)
+                source, state = self._start(X, weights), None
                 self._seed, self.history_ = self._drawn_seed(), {"loss": []}
-                self._class_totals, state = 0.0, None
+                self._class_totals = 0.0
             else:
                 state = self._learned("partial_fit")
+                source = self._reading.source(self, X, np.flatnonzero(weights))
             losses = self.history_["loss"]
             totals, (self._state, loss) = self._train(
-                (X, y, weights),
+                (source, y, weights),
                 self.classes_,
                 1,
                 lambda training: training.run_once(state, len(losses)),
@@ -569,11 +570,11 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     ) -> tuple[Any, Any]:
         """Weights of the classes, and what `run` makes of the training; shows how far it is.
 
-        The `classes` are those of y where none are given.
+        The source is of the rows that have weight. The `classes` are those of y where none are
+        given.
         """
-        X, y, weights = data
+        source, y, weights = data
         counted = np.flatnonzero(weights)
-        source = self._reading.source(self, X, counted)
         if self.augment is not None:
             require_pictures(source)
         n_classes = len(np.unique(y[counted]) if classes is None else classes)

@@ -93,14 +93,14 @@ def precompute(
     depths = _listed(freeze_depths)
     classifier._validate_params()
     Views.check(classifier.augment, classifier.n_views, classifier.tta)
-    classifier._fit_backbone(X)
+    source = classifier._fit_backbone(X)
     classifier._choose_engine()
     if classifier._reading.layout is not None:
         raise ValueError(
             "X holds rows of plain numbers, which every training set scales in its own way, so "
             "nothing can be computed ahead. If the rows are flattened pictures, set image_shape."
         )
-    source = classifier._reading.source(classifier, X)
+    classifier._reading.check(source)
     views = _views(classifier)
     cache = cast("Path", classifier.cache)  # None was refused
     refused = cache_info(cache).refused

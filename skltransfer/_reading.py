@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -56,8 +57,13 @@ class Reading:
             )
         images = _images(estimator, X, self.image_shape, reset=False)
         images = images if chosen is None else images.take(chosen)
-        check_scale(images.range_summary(), self.rule.pixel_range)
+        self.check(images)
         return images
+
+    def check(self, source) -> None:
+        """Warn of pictures on another scale, or refuse them."""
+        if self.layout is None:
+            check_scale(source.range_summary(), self.rule.pixel_range)
 
 
 def fit_reading(
@@ -66,7 +72,7 @@ def fit_reading(
     native_size: tuple[int, int],
     accepts: Callable,
     weights: np.ndarray | None = None,
-) -> Reading:
+) -> tuple[Reading, Any]:
     """Decide how X is read, and set `n_features_in_` and `feature_names_in_`.
 
     Parameters
@@ -82,6 +88,13 @@ def fit_reading(
     weights : ndarray of shape (n,), default=None
         Weights of the rows, for the moments of plain numbers. Nothing is decided by rows of
         weight 0.
+
+    Returns
+    -------
+    reading : Reading
+        The rule.
+    source : ImageSource or RowSource
+        The rows of X by which it was decided.
     """
     if estimator.pixel_range is not None:
         check_pixel_range(estimator.pixel_range)
@@ -94,7 +107,8 @@ def fit_reading(
     if estimator.on_error == "raise":
         images.check_paths()
     size = tuple(estimator.input_size or native_size)
-    return Reading(PixelRule(size, estimator.resize, pixel_range), None, estimator.image_shape)
+    rule = PixelRule(size, estimator.resize, pixel_range)
+    return Reading(rule, None, estimator.image_shape), images
 
 
 def _images(estimator, X, image_shape, *, reset: bool):
@@ -113,7 +127,7 @@ def _numeric_rows(estimator, X, *, reset: bool, convert: bool = True) -> np.ndar
     return validate_data(estimator, X, reset=reset, dtype=np.float64 if convert else "numeric")
 
 
-def _fit_rows(estimator, X, native_size, accepts: Callable, weights) -> Reading:
+def _fit_rows(estimator, X, native_size, accepts: Callable, weights) -> tuple[Reading, RowSource]:
     rows = _numeric_rows(estimator, X, reset=True)
     if weights is not None:
         rows, weights = rows[weights > 0], weights[weights > 0]
@@ -125,7 +139,8 @@ def _fit_rows(estimator, X, native_size, accepts: Callable, weights) -> Reading:
         )
     layout = RowLayout.of(rows, weights)
     size = estimator.input_size or _smallest_size(layout, native_size, accepts)
-    return Reading(PixelRule(tuple(size), "stretch", None), layout, None)
+    rule = PixelRule(tuple(size), "stretch", None)
+    return Reading(rule, layout, None), RowSource(rows, layout)
 
 
 def _smallest_size(layout: RowLayout, native_size, accepts: Callable) -> tuple[int, int]:

@@ -55,7 +55,7 @@ class Reader(TransformerMixin, BaseEstimator):
 def opened(X, **settings):
     """X as a source of pictures, and the rule they are read by, as `fit` and `transform` do."""
     reader = Reader(**settings)
-    reading = fit_reading(reader, X, (8, 8), lambda size: True)
+    reading, _ = fit_reading(reader, X, (8, 8), lambda size: True)
     return reading.source(reader, X), reading.rule
 
 

@@ -610,6 +610,55 @@ def test_remembered_files_are_bounded(paths, reads):
     assert len(reads) == 4
 
 
+@pytest.fixture
+def looks(monkeypatch):
+    """Names of files whose status was asked for."""
+    seen, status = [], os.stat
+
+    def counted(path, **options):
+        seen.append(os.fspath(path))
+        return status(path, **options)
+
+    monkeypatch.setattr(os, "stat", counted)
+    return seen
+
+
+def test_a_file_that_was_just_checked_is_not_looked_at_again(paths, looks):
+    for path in paths:
+        make_old(path)
+    read_images(paths).take([0]).digest(0)
+    looks.clear()
+    source = read_images(paths).take([1, 0])
+    source.check_paths()
+    expected = read_images(paths).digest(0)
+    assert looks.count(str(paths[0])) == 2
+    assert source.take([1]).digest(0) == expected
+    assert looks.count(str(paths[0])) == 2
+    assert source.digest(1) == expected
+    assert looks.count(str(paths[0])) == 3
+
+
+def test_a_file_that_was_checked_long_ago_is_looked_at_again(paths, monkeypatch):
+    make_old(paths[0])
+    source = read_images(paths)
+    before = source.digest(0)
+    source.check_paths()
+    paths[0].write_bytes(b"x" * paths[0].stat().st_size)
+    long_since = time.monotonic() + 60
+    monkeypatch.setattr(time, "monotonic", lambda: long_since)
+    assert source.digest(0) != before
+
+
+def test_values_are_looked_through_once(monkeypatch):
+    pictures = np.arange(5 * 6 * 9 * 3, dtype=np.uint8).reshape(5, 6, 9, 3)
+    source = read_images(pictures)
+    whole = source.range_summary()
+    with monkeypatch.context() as patched:
+        patched.setattr(type(source), "_ranges", lambda self: pytest.fail("it was known"))
+        assert source.range_summary() == whole
+    assert source.take([0]).range_summary()[0].high < whole[0].high
+
+
 def test_the_decoder_is_fingerprinted():
     assert "pillow" in decoder_fingerprint()
     assert decoder_fingerprint() == decoder_fingerprint()

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from ._paths import local_path, open_path
+from ._paths import existing_file, local_path, open_path
 
 _SETTLED_NS = 2_000_000_000
 """Files changed this short before they were read may change again under the same time stamp:
@@ -39,9 +39,12 @@ class FileDigests:
         self._known: dict[tuple, bytes] = {}
         self._lock = threading.Lock()
 
-    def digest(self, path: str | os.PathLike, row: int) -> bytes:
-        """Return the digest of a file's bytes, reading them only where needed."""
-        known = self._known.get(_identity(path))
+    def digest(self, path: str | os.PathLike, row: int, identity: tuple | None = None) -> bytes:
+        """Return the digest of a file's bytes, reading them only where needed.
+
+        The file is looked at, unless it was just now, and is told by its `identity`.
+        """
+        known = self._known.get(identity or _identity(path))
         if known is not None:
             return known
         with open_path(path, row) as file:
@@ -82,12 +85,16 @@ def _encoded_hash() -> hashlib._Hash:
     return hashlib.sha256(b"encoded\0")
 
 
+def file_identity(path: str | os.PathLike | None) -> tuple:
+    """Return what tells a file as it is now; errors say why there is none to read."""
+    return _key(*existing_file(path))
+
+
 def _identity(path: str | os.PathLike) -> tuple | None:
-    """Return the key of a file as it is now; None where it cannot be looked at."""
+    """Return the same, and None where it cannot be looked at: reading it will say what is wrong."""
     try:
-        name = local_path(path)
-        return _key(name, os.stat(name))
-    except Exception:  # reading it will say what is wrong
+        return file_identity(path)
+    except Exception:
         return None
 
 

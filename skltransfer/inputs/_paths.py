@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from ._errors import ImageReadError, Unreadable, read_error
-from ._reading_errors import naming_the_row, reason
+from ._reading_errors import naming_the_row
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -38,19 +38,8 @@ def open_path(path: str | os.PathLike, index: int) -> Iterator[BinaryIO]:
     ImageReadError
         When there is no such file, or it is not a regular file, or it cannot be read.
     """
-    with naming_the_row(path, index), open(_existing_file(path), "rb") as file:
+    with naming_the_row(path, index), open(existing_file(path)[0], "rb") as file:
         yield file
-
-
-def missing_file(path: str | os.PathLike | None) -> str | None:
-    """Say why there is no file to read at a path, or no path; None if there is one."""
-    if path is None:
-        return _NO_VALUE
-    try:
-        _existing_file(path)
-    except Exception as error:
-        return reason(error)
-    return None
 
 
 def missing_value(index: int) -> ImageReadError:
@@ -71,13 +60,15 @@ def local_path(path: str | os.PathLike) -> str:
     return name
 
 
-def _existing_file(path: str | os.PathLike) -> str:
-    """Return the name of a regular file that is there."""
+def existing_file(path: str | os.PathLike | None) -> tuple[str, os.stat_result]:
+    """Return the name and the status of a regular file that is there."""
+    if path is None:
+        raise Unreadable(_NO_VALUE)
     name = local_path(path)
-    mode = os.stat(name).st_mode
-    if stat.S_ISDIR(mode):
+    status = os.stat(name)
+    if stat.S_ISDIR(status.st_mode):
         raise Unreadable("it is a directory. List its files, or use images_from_folder.")
     # Opening a pipe would wait for its writer.
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(status.st_mode):
         raise Unreadable("it is not a regular file. Give the path of an image file.")
-    return name
+    return name, status

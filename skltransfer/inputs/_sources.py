@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,16 @@ from PIL import Image
 from skltransfer._warnings import warn_user
 
 from . import arrays
-from ._digests import FileDigests, digest_array, digest_encoded, digest_pil_pixels
+from ._digests import (
+    FileDigests,
+    digest_array,
+    digest_encoded,
+    digest_pil_pixels,
+    file_identity,
+)
 from ._errors import describe_source, read_error, shorten
-from ._paths import missing_file, missing_value
+from ._paths import missing_value
+from ._reading_errors import reason
 from ._rule import PixelRule
 from .images import decode, raw_pixels
 
@@ -26,6 +35,9 @@ _BLOCK = 64
 
 _SIDE_OF_A_PICTURE = 32
 """Pixels; grey pictures of three or four columns and so many rows are hardly ever meant."""
+
+_FRESH_SECONDS = 1.0
+"""For how long a file need not be looked at again: between that and reading it passes more time."""
 
 _file_digests = FileDigests()
 
@@ -132,7 +144,7 @@ class ImageSource:
         ValueError
             When a row holds NaN or infinity.
         """
-        return arrays.merge_ranges(self._ranges())
+        return self._range_summary
 
     def check_paths(self) -> None:
         """Look whether all files are there, before any is read.
@@ -158,7 +170,12 @@ class ImageSource:
         """
         chosen = object.__new__(type(self))
         chosen.__dict__ = {**self.__dict__, "_rows": self._rows_at(indices)}
+        chosen.__dict__.pop("_range_summary", None)
         return chosen
+
+    @cached_property
+    def _range_summary(self) -> tuple[arrays.ValueRange, ...]:
+        return arrays.merge_ranges(self._ranges())
 
     def _rows_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the row numbers at some positions."""
@@ -219,12 +236,14 @@ class _ItemImages(ImageSource):
     def __init__(self, items: list) -> None:
         super().__init__(np.arange(len(items)))
         self._items = items
+        self._identities: dict[int, tuple] = {}
+        self._fresh_until = 0.0
 
     def digest(self, i: int) -> bytes:
         row = int(self._rows[i])
         item = self._items[row]
         if isinstance(item, _PATHS):
-            return _file_digests.digest(item, row)
+            return _file_digests.digest(item, row, self._identity_just_seen(row))
         if isinstance(item, _ENCODED):
             return digest_encoded(item)
         if isinstance(item, Image.Image):
@@ -234,12 +253,23 @@ class _ItemImages(ImageSource):
         return digest_array(item)
 
     def check_paths(self) -> None:
-        paths = (i for i in range(len(self)) if isinstance(self._item(i), (*_PATHS, type(None))))
-        faults = [(i, fault) for i in paths if (fault := missing_file(self._item(i)))]
+        faults: list[tuple[int, str]] = []
+        for row in self._rows.tolist():
+            if isinstance(self._items[row], (*_PATHS, type(None))):
+                try:
+                    self._identities[row] = file_identity(self._items[row])
+                except Exception as error:
+                    faults.append((row, reason(error)))
         if faults:
-            i, reason = faults[0]
+            row, fault = faults[0]
             count = f" Of {len(self)} rows, {len(faults)} have no file." if faults[1:] else ""
-            raise read_error(int(self._rows[i]), self._item(i), reason + count)
+            raise read_error(row, self._items[row], fault + count)
+        self._fresh_until = time.monotonic() + _FRESH_SECONDS
+
+    def _identity_just_seen(self, row: int) -> tuple | None:
+        """Identity of a row's file, if `check_paths` has just looked at it, and nobody since."""
+        is_fresh = time.monotonic() < self._fresh_until
+        return self._identities.pop(row, None) if is_fresh else None
 
     def _item(self, i: int) -> Any:
         return self._items[self._rows[i]]
