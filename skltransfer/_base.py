@@ -28,8 +28,8 @@ from skltransfer._ways import Way, explained, ways_to
 from skltransfer.backbones._registry import adopt, is_keras_model, registered, resolve
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.inputs import ImageReadError, decoder_fingerprint
+from skltransfer.network._places import rows_together
 from skltransfer.network.choosing import chosen_engine, engine_here
-from skltransfer.network.engines import rows_together
 from skltransfer.network.runtime import Network, network_of
 from skltransfer.network.trunk import (
     Station,
@@ -206,7 +206,7 @@ class BackboneEstimator(Documented, BaseEstimator):
             source=source,
             find_ways=find_ways,
             output_shape=shape,
-            block_rows=rows_together(self._engine_here()),
+            block_rows=rows_together(),
             rule=self._reading.rule,
             cache=open_cache(self.cache if keeps else None),
             group=group,

@@ -124,7 +124,9 @@ def test_every_row_is_computed(cache, n_rows, n_jobs, at_hand):
 def test_blocks_have_one_size_and_are_filled_up_with_black(cache):
     run = Doubling()
     one_pass(Numbers([1, 2, 3, 4, 5, 6]), cache, run).run()
-    assert [block.ravel().tolist() for block in run.blocks] == [[1, 2, 3, 4], [5, 6, 0, 0]]
+    blocks = [block.ravel().tolist() for block in run.blocks]
+    assert blocks[:2] == [[1, 2, 3, 4], [5, 6, 0, 0]]
+    assert blocks[2:] in ([], [[5, 6]])  # where it is tried whether they may run alone
 
 
 @pytest.mark.parametrize("at_hand", [True, False])
@@ -200,10 +202,10 @@ def test_a_second_pass_reads_and_computes_nothing(store):
 
 def test_equal_pictures_are_computed_once(store):
     values = [1, 2, 1, 1, 3, 2] * 30
-    run = Doubling()
-    assert_array_equal(one_pass(Numbers(values), store, run).run(), doubled(values))
+    source = Numbers(values)
+    assert_array_equal(one_pass(source, store).run(), doubled(values))
     assert computed(store) == 3
-    assert run.n_rows == BLOCK_ROWS
+    assert sorted(source.loaded) == [0, 1, 4]
 
 
 def test_only_what_is_missing_is_computed_in_full_blocks(store):
@@ -324,7 +326,7 @@ def test_rows_of_smaller_blocks_are_not_kept(store):
     assert store.info().entries == 0
     run = Doubling()
     one_pass(Numbers([1, 2, 3]), store, run).run()
-    assert len(run.blocks) == 1
+    assert run.blocks[0].ravel().tolist() == [1, 2, 3, 0]
     assert store.info().entries == 3
 
 

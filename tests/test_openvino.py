@@ -26,7 +26,8 @@ from skltransfer import (
     register_backbone,
 )
 from skltransfer.network import choosing
-from skltransfer.network._openvino import MANY_ROWS, RowByRow
+from skltransfer.network._openvino import RowByRow
+from skltransfer.network._places import MANY_ROWS
 from skltransfer.network.engines import feature_part
 from skltransfer.network.runtime import network_of
 from skltransfer.network.trunk import row_shape, stations_before, trunk_part

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -9,6 +11,7 @@ from numpy.testing import assert_array_equal
 from conftest import out_of_memory
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, register_backbone
 from skltransfer._backend import kernels
+from skltransfer.network import _places as places
 from skltransfer.network._places import Blocks, in_blocks, trial_rows
 from skltransfer.network.engines import compile_part
 
@@ -75,20 +78,76 @@ def test_few_large_rows_are_tried_and_many_small_ones():
 # Blocks ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("n_rows", "lengths"), [(4, [4]), (3, [4]), (1, [4]), (9, [4, 4, 4])])
-def test_fewer_rows_than_a_block_are_filled_up_with_zeros(n_rows, lengths):
+MANY = trial_rows((5000,), 0.0, 1.0)[:9]
+"""Of so many values that one comparison suffices."""
+
+
+def by_number(rows):
+    """What depends on how many rows there are, as some kernels' bits do."""
+    return rows + np.float32(1e-6) * len(rows)
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 4, 9])
+def test_fewer_rows_than_a_block_have_the_bits_of_a_whole_one(n_rows):
+    blocks = Blocks(lambda state, rows: (np.asarray(state) * by_number(rows), rows[:, 0]), 4)
+    for _ in range(3):
+        doubled, first = blocks(np.float32(2), MANY[:n_rows], chosen=(0, 1))
+        assert_array_equal(doubled, 2 * (MANY[:n_rows] + np.float32(4e-6)))
+        assert_array_equal(first, MANY[:n_rows, 0])
+
+
+@pytest.mark.parametrize(
+    ("compute", "values", "counts"),
+    [
+        (lambda rows: 2 * rows, MANY, [4, 3, 3, 3]),
+        (lambda rows: 2 * rows, MANY[:, :1000], [4, 3, 4, 3, 3]),
+        (by_number, MANY, [4, 3, 4, 4]),
+    ],
+    ids=["as soon as is known", "not by a few values", "not if bits differ"],
+)
+def test_fewer_rows_run_alone_where_that_changes_no_bit(compute, values, counts):
     seen = []
 
-    def compute(state, rows):
-        seen.append(rows)
-        return np.asarray(state) * rows, rows[:, 0]
+    def counted(rows):
+        seen.append(len(rows))
+        return (compute(rows),)
 
-    rows = TRIAL[:n_rows]
-    doubled, first = Blocks(compute, 4)(np.float32(2), rows, chosen=(0, 1))
-    assert_array_equal(doubled, 2 * rows)
-    assert_array_equal(first, rows[:, 0])
-    assert [len(block) for block in seen] == lengths
-    assert not np.concatenate(seen)[n_rows:].any()
+    blocks = Blocks(counted, 4)
+    for _ in range(3):
+        blocks(values[:3])
+    assert seen == (counts if kernels() == "onednn" else [4, 4, 4])
+
+
+def test_smaller_blocks_know_nothing_of_larger_ones():
+    blocks = Blocks(lambda rows: (rows,), 4)
+    assert blocks.at_most(9) is blocks
+    smaller = blocks.at_most(2)
+    blocks(MANY[:1])
+    assert (smaller.n_rows, smaller._equal) == (2, {})
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    places._threads.cache_clear()
+    monkeypatch.setattr(places, "computing_threads", lambda: 2)
+    yield
+    places._threads.cache_clear()
+
+
+def test_some_blocks_run_at_a_time(two_cores):
+    both = threading.Barrier(2, timeout=60)
+    blocks = Blocks(lambda rows: (both.wait() * 0 + rows,), 4)
+    assert_array_equal(blocks(MANY[:8])[0], MANY[:8])
+
+
+def test_an_error_of_one_block_is_raised(two_cores):
+    def compute(rows):
+        if rows[0, 0] == MANY[4, 0]:
+            raise out_of_memory()
+        return (rows,)
+
+    with pytest.raises(type(out_of_memory())):
+        Blocks(compute, 4)(MANY)
 
 
 def test_results_that_nobody_wants_are_not_fetched():

@@ -15,7 +15,7 @@ import numpy as np
 
 from skltransfer._backend._keras_import import import_keras
 from skltransfer._backend._modules import MODULES, backend_name, module
-from skltransfer._backend._processes import share_of_cores, start
+from skltransfer._backend._processes import computing_threads, start
 
 __all__ = [
     "CompiledFunction",
@@ -28,6 +28,7 @@ __all__ = [
     "batch_normalised",
     "built",
     "compile_function",
+    "computing_threads",
     "constant",
     "depthwise_conv",
     "evaluated",
@@ -36,7 +37,6 @@ __all__ = [
     "is_out_of_memory",
     "kernels",
     "refuses_openvino",
-    "share_of_cores",
     "start",
     "traced",
     "value_and_gradients",

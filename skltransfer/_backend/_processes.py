@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 
+import joblib
+
 from skltransfer._backend._modules import MODULES, backend_name, module
 
 _SHARE = "OMP_NUM_THREADS"
@@ -48,6 +50,11 @@ def share_of_cores() -> int | None:
     if multiprocessing.parent_process() is None or not share.isdecimal():
         return None
     return int(share) or None
+
+
+def computing_threads() -> int:
+    """Threads that compute in this process: its share of the cores, else all of them."""
+    return share_of_cores() or joblib.cpu_count()
 
 
 def _after_fork() -> None:

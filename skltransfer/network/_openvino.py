@@ -14,15 +14,12 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from math import prod
 
-import joblib
 import numpy as np
 
-from skltransfer._backend import share_of_cores, start, traced
+from skltransfer._backend import computing_threads, start, traced
+from skltransfer.network._places import MANY_ROWS
 
 INSTALL = "pip install 'skltransfer[openvino]'"
-MANY_ROWS = 32
-"""Few wait for the last of so many, and they take little memory."""
-
 _VALUES_TRIED = 4096
 _IN_FLIGHT = 2  # rows for each thread
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
@@ -152,17 +149,13 @@ def _bits(pieces: Sequence[Piece], row: np.ndarray) -> bytes:
     return row.tobytes()
 
 
-def _n_threads() -> int:
-    return share_of_cores() or joblib.cpu_count()
-
-
 @lru_cache(maxsize=1)
 def _threads() -> ThreadPoolExecutor:
     """Threads that hand over the rows of all networks of the process.
 
     They wait while OpenVINO's own compute, so that some more keep those busy.
     """
-    n_threads = _IN_FLIGHT * _n_threads()
+    n_threads = _IN_FLIGHT * computing_threads()
     return ThreadPoolExecutor(n_threads, thread_name_prefix="skltransfer-openvino")
 
 
@@ -184,8 +177,8 @@ def _compiled(graph, output: str, precision: str):
     options = {
         "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
         "PERFORMANCE_HINT": "THROUGHPUT",
-        "INFERENCE_NUM_THREADS": _n_threads(),
-        "NUM_STREAMS": _n_threads(),  # one thread for a request
+        "INFERENCE_NUM_THREADS": computing_threads(),
+        "NUM_STREAMS": computing_threads(),  # one thread for a request
         "ENABLE_CPU_PINNING": False,  # workers would all be tied to the same cores
     }
     try:

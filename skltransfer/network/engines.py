@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from skltransfer._backend import backend_name, compile_function, kernels, versions
-from skltransfer.network._openvino import MANY_ROWS, Piece, RowByRow, installed_version
+from skltransfer.network._openvino import Piece, RowByRow, installed_version
 from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
 from skltransfer.network.execution import run_steps
 from skltransfer.network.graph import Graph
@@ -111,11 +111,6 @@ def engine_facts(engine: str) -> dict[str, Any]:
     if engine == "openvino":
         return {**facts, "openvino": installed_version()}
     return {**facts, "kernels": kernels(), "block_rows": most_block_rows()}
-
-
-def rows_together(engine: str) -> int:
-    """Rows that are best handed over together."""
-    return MANY_ROWS if engine == "openvino" else most_block_rows()
 
 
 def compile_part(
