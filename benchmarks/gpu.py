@@ -1,8 +1,9 @@
 """Extractor, fine-tuning and grid search on the GPU that is here, beside Keras, as Markdown.
 
-Usage: ``python benchmarks/gpu.py [--images 2048]``. First the features are compared with those that
-a process without a GPU computes; then everything takes turns. Pixels are patches of scikit-learn's
-two photographs, uint8 in memory. Where TensorFlow finds no GPU it says so, and measures the CPU.
+Usage: ``[KERAS_BACKEND=jax] python benchmarks/gpu.py [--images 2048]``. First the features are
+compared with those that a process without a GPU computes; then everything takes turns. Pixels are
+patches of scikit-learn's two photographs, uint8 in memory. Where Keras' backend finds no GPU this
+is said, and the CPU is measured.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import keras
 import numpy as np
+from bare_models import compiled, device_names, on_device
 from sklearn.model_selection import GridSearchCV
 from throughput import OURS, SIZE, in_turns, keras_model, patches, print_table
 
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, cache_info, clear_cache
+from skltransfer._backend import as_array, backend_name, backend_title, versions
 
+ENGINE = backend_name()
 BATCHES = (64, 256)
 COMPARED = 32
 CLASSES = 4
@@ -48,24 +53,20 @@ def main():
 
 
 def print_device():
-    import keras
-    import tensorflow as tf
-
-    devices = tf.config.list_physical_devices("GPU")
-    names = [tf.config.experimental.get_device_details(d).get("device_name") for d in devices]
-    found = ", ".join(map(str, names)) or "none was found: all figures are those of the CPU"
-    print(f"GPU: {found}. TensorFlow {tf.__version__}, Keras {keras.__version__}.")
+    found = ", ".join(device_names()) or "none was found: all figures are those of the CPU"
+    of_keras, of_backend = versions()
+    print(f"GPU: {found}. {backend_title()} {of_backend}, Keras {of_keras}.")
 
 
 def extractor():
-    return PretrainedFeatureExtractor(input_size=SIZE, engine="tensorflow", cache=None)
+    return PretrainedFeatureExtractor(input_size=SIZE, engine=ENGINE, cache=None)
 
 
 def report_correctness(images):
     """Features of this process beside those of one that sees no GPU."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.npy"
-        without = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+        without = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
         command = [sys.executable, __file__, "--features", str(path)]
         subprocess.run(command, env=without, check=True)
         expected = np.load(path)
@@ -78,19 +79,15 @@ def report_correctness(images):
 
 def report_extractor(images, repeats):
     """Beside the bare model on batches that lie on the device already, and beside predict."""
-    import tensorflow as tf
-
     ours = extractor().fit(images)
     model, preprocess = keras_model(ours.backbone_)
-    compiled = tf.function(lambda block: model(preprocess(block), training=False))
+    bare = compiled(lambda block: model(preprocess(block), training=False))
     ways = {OURS: lambda: ours.transform(images)}
     for rows in BATCHES:
-        resident = [
-            tf.constant(images[i : i + rows], tf.float32) for i in range(0, len(images), rows)
-        ]
-        ways[f"bare model, batches of {rows} on the device"] = lambda blocks=resident: [
-            compiled(block) for block in blocks
-        ][-1].numpy()
+        resident = [on_device(images[i : i + rows]) for i in range(0, len(images), rows)]
+        ways[f"bare model, batches of {rows} on the device"] = lambda blocks=resident: as_array(
+            [bare(block) for block in blocks][-1]
+        )
     pixels = preprocess(images.astype(np.float32))
     ways["keras.Model.predict, batch 256"] = lambda: model.predict(
         pixels, batch_size=256, verbose=0
@@ -101,13 +98,11 @@ def report_extractor(images, repeats):
 
 def report_fine_tuning(images, options):
     """Epochs at several depths, beside fit of the whole network by Keras."""
-    import keras
-
     labels = np.arange(len(images)) % CLASSES
     ways = {}
     for depth in DEPTHS:
         classifier = FineTunedClassifier(
-            freeze_depth=depth, epochs=options.epochs, random_state=0, engine="tensorflow"
+            freeze_depth=depth, epochs=options.epochs, random_state=0, engine=ENGINE
         )
         ways[f"{OURS}, freeze_depth={depth!r}"] = lambda fitted=classifier: fitted.fit(
             images, labels
@@ -133,7 +128,7 @@ def report_search(images, epochs):
     """A search over three depths and two heads, from nothing."""
     labels = np.arange(len(images)) % CLASSES
     clear_cache()
-    classifier = FineTunedClassifier(epochs=epochs, random_state=0, engine="tensorflow")
+    classifier = FineTunedClassifier(epochs=epochs, random_state=0, engine=ENGINE)
     grid = {"freeze_depth": list(DEPTHS[:3]), "head_units": [(), (64,)]}
     start = time.perf_counter()
     GridSearchCV(classifier, grid, cv=3).fit(images, labels)
