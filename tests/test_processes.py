@@ -31,7 +31,7 @@ print(os.fdopen(reading).read())
 
 RUN_HERE = """
 from skltransfer import PretrainedFeatureExtractor
-pictures = np.zeros((2, 32, 32, 3), np.uint8)
+pictures = np.zeros((9, 32, 32, 3), np.uint8)  # several blocks
 extractor = PretrainedFeatureExtractor(input_size=(32, 32), cache=None).fit(pictures)
 extractor.transform(pictures)
 """

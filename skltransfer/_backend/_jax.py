@@ -26,8 +26,12 @@ def compiled(compute: Callable, shapes: list[tuple]) -> tuple[Callable, list[tup
         found = compute(*tensors)
         return tuple(found) if isinstance(found, (list, tuple)) else (found,)
 
+    def shapes_of(*arguments) -> list[tuple]:
+        structs = [jax.ShapeDtypeStruct(shape, "float32") for shape in arguments]
+        return [result.shape for result in jax.eval_shape(function, *structs)]
+
     function = jax.jit(results)
-    return function, _result_shapes(function, shapes)
+    return function, _plain.result_shapes(shapes_of, shapes)
 
 
 def built(build: Callable):
@@ -154,17 +158,6 @@ def has_run() -> bool:
     """Whether somebody has run JAX in this process; it is not imported to find out."""
     bridge = sys.modules.get("jax._src.xla_bridge")
     return bool(getattr(bridge, "_backends", None))
-
-
-def _result_shapes(function: Callable, shapes: list[tuple]) -> list[tuple]:
-    """Shapes of the results, with None for the rows where an argument has it."""
-    import jax
-
-    open_ended = any(None in shape for shape in shapes)
-    filled = [[1 if size is None else size for size in shape] for shape in shapes]
-    structs = [jax.ShapeDtypeStruct(shape, "float32") for shape in filled]
-    found = [result.shape for result in jax.eval_shape(function, *structs)]
-    return [(None, *shape[1:]) for shape in found] if open_ended else found
 
 
 def _pair(value) -> tuple[int, int]:

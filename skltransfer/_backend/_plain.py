@@ -12,6 +12,16 @@ def built(build: Callable):
     return build()
 
 
+def result_shapes(shapes_of: Callable, shapes: list[tuple]) -> list[tuple]:
+    """Shapes of the results for arguments of `shapes`, with None for the rows where one has it.
+
+    `shapes_of` tells them for arguments whose rows are counted.
+    """
+    found = shapes_of(*([1 if size is None else size for size in shape] for shape in shapes))
+    open_ended = any(None in shape for shape in shapes)
+    return [(None, *shape[1:]) for shape in found] if open_ended else found
+
+
 def as_array(tensor) -> np.ndarray:
     """A copy of a tensor or a Keras variable."""
     return np.array(np.asarray(tensor))

@@ -27,7 +27,10 @@ def compiled(compute: Callable, shapes: list[tuple]) -> tuple[Callable, list[tup
         results = found if isinstance(found, (list, tuple)) else (found,)
         return tuple(result.cpu() for result in results)
 
-    return call, _result_shapes(call, shapes)
+    def shapes_of(*arguments) -> list[tuple]:
+        return [tuple(result.shape) for result in call(*map(torch.zeros, arguments))]
+
+    return call, _plain.result_shapes(shapes_of, shapes)
 
 
 def as_tensor(array):
@@ -109,13 +112,3 @@ def has_run() -> bool:
     """Whether somebody has run PyTorch on a GPU; what ran on a CPU before leaves no trace."""
     cuda = sys.modules.get("torch.cuda")
     return cuda is not None and cuda.is_initialized()
-
-
-def _result_shapes(call: Callable, shapes: list[tuple]) -> list[tuple]:
-    """Shapes of the results, with None for the rows where an argument has it."""
-    import torch
-
-    open_ended = any(None in shape for shape in shapes)
-    filled = [[1 if size is None else size for size in shape] for shape in shapes]
-    found = [tuple(result.shape) for result in call(*map(torch.zeros, filled))]
-    return [(None, *shape[1:]) for shape in found] if open_ended else found

@@ -21,6 +21,7 @@ from skltransfer._backend import (
     computing_threads,
     is_out_of_memory,
     kernels,
+    start,
 )
 from skltransfer._warnings import warn_user
 
@@ -60,6 +61,7 @@ class Blocks:
         pieces = [rows[start : start + self.n_rows] for start in range(0, len(rows), self.n_rows)]
         if len(pieces) == 1:
             return self._block(state, pieces[0], chosen)
+        start()  # or a fork would wait for threads that it has not
         state = [as_tensor(array) for array in state]
         results = list(_threads().map(lambda piece: self._block(state, piece, chosen), pieces))
         return [np.concatenate(arrays) for arrays in zip(*results, strict=True)]
