@@ -71,7 +71,7 @@ class Blocks:
         return self if n_rows >= self.n_rows else replace(self, n_rows=n_rows)
 
     def _block(self, state: list, rows: np.ndarray, chosen: Sequence[int]) -> list[np.ndarray]:
-        """Compute one block; fewer rows are filled up with zeros, unless that changes no bit."""
+        """Compute one block; fewer rows are filled up with zeros where their bits need it."""
         n_rows, equal = len(rows), self._equal.get(len(rows), 0.0)
         if n_rows == self.n_rows or equal >= _VALUES_COMPARED:
             return self._computed(state, rows, chosen)
