@@ -21,7 +21,7 @@ def small_cache(tmp_path, monkeypatch):
     """Has room for ten rows, and sees times of use as exactly as files do."""
     monkeypatch.setattr(_segments, "_TOUCH_SECONDS", 0)
     monkeypatch.setattr(_admission, "_CLOCK_SECONDS", 0.01)
-    return open_cache(tmp_path, budget=10 * COST)
+    return open_cache(tmp_path, budget=21 * COST // 2)  # a fiftieth is for links
 
 
 def test_a_group_that_does_not_fit_keeps_a_stable_part(small_cache):
@@ -85,6 +85,18 @@ def test_nothing_gives_way_to_what_would_not_fit_even_so(small_cache):
     small_cache.put(OTHER_GROUP, huge, rows_of(huge, (11, 1000)))
     assert gathered(small_cache, old).all()
     assert small_cache.info().refused == 1
+
+
+def test_rows_and_links_stay_within_the_budget_together(tmp_path):
+    cache, keys = open_cache(tmp_path, budget=32 * COST), keys_of(40)
+    for key in keys:
+        cache.put(GROUP, [key], rows_of([key]))
+        cache.link(GROUP, [key], [b"value"])
+    n_linked = sum(value is not None for value in cache.resolve(GROUP, keys))
+    info = cache.info()
+    assert info.entries == 31
+    assert n_linked > 0
+    assert info.bytes <= info.budget
 
 
 # ---------------------------------------------------------------- how much room there is

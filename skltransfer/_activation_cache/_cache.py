@@ -37,7 +37,7 @@ class ActivationCache:
     folder : str
         Where its files are; made when they are first needed.
     budget : int
-        Bytes that rows may take.
+        Bytes that rows and links may take together.
     """
 
     keeps_rows = True
@@ -46,9 +46,9 @@ class ActivationCache:
         self._folder = folder
         self._budget = budget
         complaint = Complaint()
-        links = os.path.join(folder, "links")
-        self._rows = Shelf(os.path.join(folder, ROWS_FOLDER), budget, complaint)
-        self._links = Shelf(links, budget // _LINKS_SHARE, complaint)
+        for_links = budget // _LINKS_SHARE
+        self._rows = Shelf(os.path.join(folder, ROWS_FOLDER), budget - for_links, complaint)
+        self._links = Shelf(os.path.join(folder, "links"), for_links, complaint)
         self._work = WorkCounter(os.path.join(folder, "work"))
         self._claims = Claims(os.path.join(folder, "claims"))
         self._resolved: dict[bytes, dict[bytes, bytes]] = {}  # links never change

@@ -32,9 +32,9 @@ def open_cache(
         directory: shared by all processes and runs that name it; made when it is not there.
         None: nothing is kept.
     budget : int, default=None
-        Bytes that rows may take; set by the first call for a location in each process. None: for
-        "memory" a quarter of the free memory or of the container's limit, whichever is less;
-        for a directory half of what is free on its disk or taken by it.
+        Bytes that the cache may take; set by the first call for a location in each process.
+        None: for "memory" a quarter of the free memory or of the container's limit, whichever is
+        less; for a directory half of what is free on its disk or taken by it.
 
     Returns
     -------
