@@ -1,7 +1,7 @@
 """Steps of training above a freeze point beside plain Keras on the same activations, as Markdown.
 
 Usage: ``python benchmarks/suffix_training.py [--depths -1 -2 -3 0] [--repeats 7]``. The bundled
-network at 224 pixels, a batch of 32 crops of scikit-learn's two sample photographs, a linear head
+network at 224 pixels, a batch of 32 patches of scikit-learn's two sample photographs, a linear head
 on 10 classes drawn by lot. Keras runs ``train_on_batch``, in which BatchNorm goes by the batch, and
 a compiled loop of its own with BatchNorm as at prediction, which is what skltransfer computes by
 default: the losses of these two are compared over five steps. Arithmetic counts a forward and
@@ -17,8 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.datasets import load_sample_images
-from throughput import MATRIX, gflop_per_image, in_turns, matrix_product, spread
+from throughput import MATRIX, gflop_per_image, in_turns, matrix_product, patches, spread
 
 from skltransfer._backend import backend_name
 from skltransfer.backbones._building import build_model, preprocessing_function
@@ -32,7 +31,6 @@ from skltransfer.network.training import join
 from skltransfer.network.trunk import trunk_part
 
 SIZE, BATCH, CLASSES, RATE, EPSILON, STEPS = (224, 224), 32, 10, 1e-4, 1e-7, 5
-PHOTOGRAPHS = load_sample_images().images
 OURS, PLAIN, SAME = "skltransfer", "Keras, train_on_batch", "Keras, BatchNorm as at prediction"
 
 
@@ -52,7 +50,7 @@ def report(depth, repeats):
     cut = resolve_freeze_depth(depth, network.features, network.stages)
     rng = np.random.default_rng(0)
     frozen = trunk_part(network, None, cut, backend_name())
-    x = frozen.blocks(np.array([crop(rng) for _ in range(BATCH)]), chosen=(0,))[0]
+    x = frozen.blocks(patches(BATCH, SIZE).astype(np.float32), chosen=(0,))[0]
     kernel = rng.normal(0, 0.02, (network.features.steps[-1].shape[-1], CLASSES))
     batch = x, np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, BATCH)]
     ours = our_step(network, cut, kernel, *batch)
@@ -72,14 +70,6 @@ def report(depth, repeats):
         cells.append(f"{1e3 * statistics.median(seconds[way]) / BATCH:.1f}: {spread(ratios)}")
     cells += [f"{max(abs(a - b) / b for a, b in losses):.0e}", f"{rate / limit:.0%}"]
     print(f"| {depth} | {' | '.join(cells)} |", flush=True)
-
-
-def crop(rng):
-    picture = PHOTOGRAPHS[rng.integers(len(PHOTOGRAPHS))]
-    top, left = (
-        rng.integers(0, side - wanted) for side, wanted in zip(picture.shape, SIZE, strict=False)
-    )
-    return picture[top : top + SIZE[0], left : left + SIZE[1]].astype(np.float32)
 
 
 def our_step(network, cut, kernel, x, targets):
