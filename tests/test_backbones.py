@@ -18,7 +18,8 @@ from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
 from conftest import make_tiny_model
-from skltransfer import register_backbone
+from skltransfer import PretrainedFeatureExtractor, register_backbone
+from skltransfer._backend import as_array
 from skltransfer.backbones import _keras_applications as applications
 from skltransfer.backbones import _registry
 from skltransfer.backbones._building import build_model, preprocessing_function
@@ -240,7 +241,6 @@ def test_an_unreachable_file_is_named_with_the_ways_around(monkeypatch, tmp_path
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     url = "http://127.0.0.1:9/NET-no-top.h5"
     monkeypatch.setattr(applications, "constructors", lambda: {"VGG16": fetched_from(url)})
-    applications._download.cache_clear()
     with pytest.raises(ValueError, match="needs a file that could not be fetched") as caught:
         resolve("VGG16")
     message = str(caught.value)
@@ -256,7 +256,6 @@ def test_a_silent_server_is_not_waited_for(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/net.h5"
         monkeypatch.setattr(applications, "constructors", lambda: {"VGG16": fetched_from(url)})
-        applications._download.cache_clear()
         began = time.perf_counter()
         with pytest.raises(ValueError, match=f"could not be fetched: {url} .*timed out"):
             resolve("VGG16")
@@ -276,7 +275,6 @@ def test_another_failure_of_a_constructor_is_its_own(monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(applications, "constructors", lambda: {"VGG16": build})
-    applications._download.cache_clear()
     with pytest.raises(OSError, match="disk full"):
         resolve("VGG16")
 
@@ -474,6 +472,76 @@ def test_sequential_models_are_backbones():
     x = RNG.normal(size=(1, 8, 8, 3)).astype(np.float32)
     assert_allclose(build_model(handle, (8, 8))(x), model(x), rtol=1e-6)
     assert network_of(handle, (8, 8)).features.steps[-1].name == "conv2d"
+
+
+def normalising(**settings):
+    """A network that standardises pictures itself; adapted to some unless it has its moments."""
+    normalization = layers.Normalization(**settings)
+    model = keras.Sequential([keras.Input((8, 8, 3)), normalization, layers.Conv2D(2, 3)])
+    if not settings:
+        normalization.adapt(RNG.normal(100, 30, (32, 8, 8, 3)).astype(np.float32))
+    return model
+
+
+@pytest.mark.parametrize("settings", [{}, {"mean": [90.0, 100, 110], "variance": [9.0, 16, 25]}])
+def test_normalization_layers_compute_with_the_moments_of_the_model(settings):
+    model = normalising(**settings)
+    x = RNG.uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
+    rebuilt = build_model(register_backbone("own", model), (8, 8))
+    assert_allclose(as_array(rebuilt(x)), as_array(model(x)), rtol=1e-5, atol=1e-5)
+    extractor = PretrainedFeatureExtractor(model, pixel_range=(0, 255), cache=None)
+    expected = as_array(model(x)).mean(axis=(1, 2))
+    assert_allclose(extractor.fit_transform(x), expected, rtol=1e-4, atol=1e-4)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Brightened(layers.Layer):
+    """Keeps a tensor that it makes when it is built."""
+
+    def build(self, input_shape):
+        self.factor = keras.ops.convert_to_tensor([2.0])
+
+    def call(self, x):
+        return x * self.factor
+
+
+def test_layers_may_keep_tensors_from_when_they_are_built():
+    model = keras.Sequential([keras.Input((8, 8, 3)), Brightened(), layers.Conv2D(2, 3)])
+    x = RNG.uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
+    rebuilt = build_model(register_backbone("own", model), (8, 8))
+    assert_allclose(as_array(rebuilt(x)), as_array(model(x)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_efficientnet_of_keras_is_the_network_that_keras_builds_for_its_weights(
+    tmp_path, monkeypatch
+):
+    """With "imagenet" it has one layer more, whose files hold these moments."""
+    model = applications.build("EfficientNetB0", (32, 32, 3))
+    arrays = [RNG.normal(0, 0.2, w.shape).astype(np.float32) for w in model.weights]
+    arrays = [
+        np.abs(a) + 0.5 if w.name in ("gamma", "moving_variance") else a
+        for a, w in zip(arrays, model.weights, strict=True)
+    ]
+    arrays[:2] = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+    model.set_weights(arrays)
+    path = str(current_file(model, tmp_path / "net.weights.h5"))
+    # Keras loads what it downloads by the names of layers, of which one more has no weights.
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *given, **options: path)
+    theirs = applications.build("EfficientNetB0", (32, 32, 3), weights="imagenet")
+    assert len(theirs.layers) == len(model.layers) + 1
+    x = RNG.uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    expected = as_array(theirs(x))
+    for weights in ("imagenet", path):
+        spec = applications.make_spec("EfficientNetB0", weights, 0)
+        found = as_array(build_model(spec, (32, 32))(x))
+        assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_other_moments_of_an_efficientnet_stay():
+    arrays = [np.zeros(3, np.float32), np.ones(3, np.float32), np.float32(0)]
+    for found, given in zip(applications._divided_once_more(arrays), arrays, strict=True):
+        assert_array_equal(found, given)
 
 
 # Preprocessing ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 
 from skltransfer._backend._keras_import import import_keras
 from skltransfer._backend._modules import MODULES, backend_name, module
+from skltransfer._backend._normalization import refresh_normalization
 from skltransfer._backend._processes import computing_threads, start
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "import_keras",
     "is_out_of_memory",
     "kernels",
+    "refresh_normalization",
     "refuses_openvino",
     "start",
     "traced",
@@ -99,8 +101,9 @@ def kernels() -> str:
 
     Returns
     -------
-    {"onednn", "eigen", "xla", "torch", "gpu"}
-        The first two with TensorFlow; "gpu" with each.
+    str
+        "onednn" or "eigen" with TensorFlow, "xla" and "torch" with the others, on processors; else
+        the kind of the device, such as "gpu".
     """
     return module().kernels()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import product
 
 from skltransfer._backend import _plain
+from skltransfer._backend._normalization import refresh_normalization
 
 TITLE = "JAX"
 _THREADS = "PJRT_NPROC"
@@ -38,7 +39,7 @@ def built(build: Callable):
     """The model that `build` makes, with zeros for weights.
 
     The initializers are traced and not run: XLA would compile them anew for each shape, which takes
-    many seconds for a usual network.
+    many seconds for a usual network. Where a layer keeps a tensor of the trace they have to run.
     """
     import jax
     import numpy as np
@@ -48,7 +49,15 @@ def built(build: Callable):
     (model,) = made
     for variable in model.variables:
         variable.assign(np.zeros(variable.shape, variable.dtype))
-    return model
+    refresh_normalization(model)
+    return build() if _holds_traced(model) else model
+
+
+def _holds_traced(model) -> bool:
+    import jax
+
+    held = (value for layer in model._flatten_layers() for value in vars(layer).values())
+    return any(isinstance(value, jax.core.Tracer) for value in held)
 
 
 def as_tensor(array):

@@ -137,8 +137,9 @@ def share_gpus() -> None:
         return
     import tensorflow as tf
 
-    with contextlib.suppress(RuntimeError):  # somebody else has run TensorFlow here before
-        for gpu in tf.config.list_physical_devices("GPU"):
+    for gpu in tf.config.list_physical_devices("GPU"):
+        # Somebody else has run TensorFlow here before, or has divided the GPU.
+        with contextlib.suppress(RuntimeError, ValueError):
             tf.config.experimental.set_memory_growth(gpu, True)
 
 

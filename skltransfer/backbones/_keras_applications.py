@@ -13,7 +13,7 @@ import random
 import socket
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -43,6 +43,9 @@ _STAGE_PATTERNS = {
     "ConvNeXt": r"_stage_(\d)_block",
 }
 _RANDOM_LOCK = threading.RLock()
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 @lru_cache(maxsize=1)
@@ -98,6 +101,8 @@ def make_spec(name: str, weights, seed: int) -> BackboneSpec:
             arrays = arrays_of(build(name, (*size, 3)))
         else:
             arrays = read_weights_file(weights, *_layouts(name, size), name=name)
+    if name.startswith("EfficientNetB"):
+        arrays = _divided_once_more(arrays)
     return BackboneSpec(
         name=name,
         architecture={"kind": "keras.applications", "name": name},
@@ -106,6 +111,20 @@ def make_spec(name: str, weights, seed: int) -> BackboneSpec:
         weights=read_only(arrays),
         stage_pattern=stage_pattern(name),
     )
+
+
+def _divided_once_more(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Weights of EfficientNet, of which Keras builds another network for "imagenet" alone.
+
+    With ImageNet's statistics its Normalization is followed by a division by the root of the same
+    deviations, which becomes part of the variance here. Statistics of anything else stay.
+    """
+    mean, variance, *others = arrays
+    if np.allclose(mean, _IMAGENET_MEAN, atol=1e-3) and np.allclose(
+        variance, _IMAGENET_DEVIATION, atol=1e-3
+    ):
+        variance = variance * np.float32(_IMAGENET_DEVIATION)
+    return [mean, variance, *others]
 
 
 def stage_pattern(name: str) -> str | None:
@@ -121,11 +140,10 @@ def _layouts(name: str, size: tuple[int, int]):
     )
 
 
-@lru_cache(maxsize=2)
-def _download(name: str, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
+def _download(name: str, size: tuple[int, int]) -> list[np.ndarray]:
     try:
         with _bounded_waiting():
-            return tuple(arrays_of(build(name, (*size, 3), weights="imagenet")))
+            return arrays_of(build(name, (*size, 3), weights="imagenet"))
     except Exception as error:
         wanted = _wanted_file(error)
         if wanted is None:

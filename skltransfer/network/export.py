@@ -51,7 +51,7 @@ def keras_classifier(
     mean, scale = standardizer
     x = rescaled(pooled_features, 1 / scale, -mean / scale)
     logits = _dense_layers(head, head_weights, x)
-    return keras.Model(source, keras.layers.Softmax(name="probabilities")(logits))
+    return keras.Model(source, keras.layers.Softmax(name="probabilities", dtype="float32")(logits))
 
 
 def image_input(size: tuple[int, int], pixel_range: tuple[float, float]):
@@ -61,7 +61,7 @@ def image_input(size: tuple[int, int], pixel_range: tuple[float, float]):
     low, high = pixel_range
     factor = 255.0 / (high - low)
     source = keras.Input((None, None, 3), dtype="float32", name="pixels")
-    return source, resized(keras.layers.Rescaling(factor, -low * factor)(source), size)
+    return source, resized(rescaled(source, factor, -low * factor), size)
 
 
 def resized(pictures, size: tuple[int, int]):
@@ -76,11 +76,12 @@ def resized(pictures, size: tuple[int, int]):
     )
 
 
-def rescaled(x, factors: np.ndarray, offsets: np.ndarray):
+def rescaled(x, factors, offsets):
     """``x * factors + offsets`` along the last axis, as a layer that can be saved."""
     import keras
 
-    return keras.layers.Rescaling(factors.tolist(), offsets.tolist(), dtype="float32")(x)
+    factors, offsets = np.asarray(factors).tolist(), np.asarray(offsets).tolist()
+    return keras.layers.Rescaling(factors, offsets, dtype="float32")(x)
 
 
 def _dense_layers(head: Head, weights: list[np.ndarray], x):
@@ -89,7 +90,7 @@ def _dense_layers(head: Head, weights: list[np.ndarray], x):
     pairs = list(zip(weights[::2], weights[1::2], strict=True))
     for index, (kernel, bias) in enumerate(pairs, start=1):
         activation = None if index == len(pairs) else head.activation
-        layer = keras.layers.Dense(len(bias), activation=activation)
+        layer = keras.layers.Dense(len(bias), activation=activation, dtype="float32")
         x = layer(x)
         layer.set_weights([kernel, bias])
     return x

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.optimize import minimize
 
-from skltransfer._backend import as_tensor
+from skltransfer._backend import as_array, as_tensor
 from skltransfer.network._blas import one_thread
 
 # Inverse regularisation C = 30 / n_features: logits of the same prior width whatever the number
@@ -134,7 +134,7 @@ def convex_head(
     layers[0][:, : directions.shape[1]] = directions
     layers[1][: directions.shape[1]] = np.concatenate([bias, -bias])[: head.units[0]]
     with one_thread():
-        outputs = np.asarray(head.hidden([as_tensor(array) for array in layers], features))
+        outputs = as_array(head.hidden([as_tensor(array) for array in layers], features))
     return [*layers[:-2], *softmax_regression(outputs, targets, weights)]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skltransfer._backend import as_tensor, start, value_and_gradients
+from skltransfer._backend import as_array, as_tensor, start, value_and_gradients
 from skltransfer.network.engines import outputs_of
 from skltransfer.network.execution import run_steps
 from skltransfer.network.fitting import TrainingState
@@ -51,7 +51,7 @@ def feature_maps(
     _require_map(network, graph.steps[stop])
     values = network.arrays if values is None else values
     x = network.preprocess(ops.convert_to_tensor(pixels))
-    return np.asarray(run_steps(graph, None, [stop], x, values)[0])
+    return as_array(run_steps(graph, None, [stop], x, values)[0])
 
 
 def tuned_values(program: Program, state: TrainingState) -> dict[int, np.ndarray]:
@@ -94,7 +94,7 @@ def grad_cam(
         return ops.sum(logits * chosen)  # no row's logits depend on another's map
 
     _, (gradients,) = value_and_gradients(explained, [ops.convert_to_tensor(maps)])
-    return class_activation_maps(maps, np.asarray(gradients).mean(axis=(1, 2)))
+    return class_activation_maps(maps, as_array(gradients).mean(axis=(1, 2)))
 
 
 def class_activation_maps(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
