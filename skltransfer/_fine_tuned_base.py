@@ -14,6 +14,7 @@ from skltransfer._base import BackboneEstimator
 from skltransfer._contents import Contents
 from skltransfer._head_parameters import checked_activation, checked_units
 from skltransfer._threads import thread_count
+from skltransfer._views import Views
 from skltransfer._warnings import warn_unreadable
 from skltransfer._workload import Workload, measure
 from skltransfer.backbones._registry import resolve
@@ -195,6 +196,10 @@ class FineTunedBase(BackboneEstimator):
         found = self._activations(source, observer=contents)
         contents.remember()
         return found
+
+    def _views(self, seed: int) -> Views:
+        """The views of `augment`, drawn from `seed`."""
+        return Views(self.augment, self.n_views, seed, self._reading.rule.size)
 
     def _keeps_views(self) -> bool:
         """Whether the cache keeps what is trained on."""

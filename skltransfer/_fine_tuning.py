@@ -120,9 +120,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         random crops, mirrored and recoloured; or what a layer makes of pictures of values 0 to
         255. A view is drawn from `random_state`, content and epoch, never from the position.
     n_views : int or None, default=None
-        Number of fixed views of each picture, the picture itself being one; their activations are
-        kept like any others, so that the frozen part runs once a view. None draws a new view
-        every epoch and runs the frozen part every time.
+        Number of fixed views of each picture, the picture itself being one, and at most as many
+        as differ; their activations are kept like any others, so that the frozen part runs once a
+        view. None draws a new view every epoch and runs the frozen part every time.
     label_smoothing : float, default=0.0
         Share of each target that is spread evenly over the classes, in [0, 1).
     class_weight : dict, "balanced" or None, default=None
@@ -140,7 +140,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         may change in between; the classes and the head may not.
     tta : bool, default=False
         Whether predictions are averaged over the views of `augment`: two for "flip", eight for
-        "flips+turns", else `n_views` or four.
+        "flips+turns" (four where height and width differ), else `n_views` or four. It may be set
+        after `fit`.
     image_shape : (height, width), (height, width, channels) or None, default=None
         How the rows of a 2-D X are read as pictures, in pixels.
     pixel_range : (low, high) or None, default=None
@@ -642,7 +643,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     def _predicted(self, source: Any) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         sources = [source]
         if self.tta:
-            sources = Views(self.augment, self.n_views, self._seed).fixed(source)
+            Views.check(self.augment, self.n_views, self.tta)
+            sources = self._views(self._seed).averaged(source)
         total: Any = None
         failures: dict[int, ImageReadError] = {}
         for view in sources:

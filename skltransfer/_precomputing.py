@@ -8,7 +8,6 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from skltransfer._activation_cache import CacheInfo, open_cache
 from skltransfer._caching import cache_info
@@ -50,11 +49,12 @@ def precompute(
         pixels are kept. The pooled features, from which heads start, are always computed.
     **settings
         Parameters of :class:`FineTunedClassifier`. What counts are ``backbone``, ``weights``,
-        ``input_size``, ``resize``, ``pixel_range``, ``image_shape``, ``augment``, ``n_views``,
-        ``tta``, ``random_state``, ``cache``, ``n_jobs``, ``on_error`` and ``verbose``; others
-        change nothing. With ``n_views`` (or ``tta``) the fixed views are computed too, and
-        ``random_state`` must be an int, by which they are drawn. Views that are drawn anew in
-        every epoch cannot be computed ahead.
+        ``input_size``, ``resize``, ``pixel_range``, ``image_shape``, ``precision``, ``engine``,
+        ``augment``, ``n_views``, ``tta``, ``random_state``, ``cache``, ``batch_size``,
+        ``n_jobs``, ``on_error`` and ``verbose``; others change nothing. With ``n_views`` (or
+        ``tta``) the fixed views are computed too, and ``random_state`` must be an int, by which
+        they are drawn, as for ``weights=None``. Views that are drawn anew in every epoch cannot
+        be computed ahead.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def precompute(
         For a setting that :class:`FineTunedClassifier` does not have.
     ValueError
         When nothing would be kept (``cache=None``), no depth is given, a depth fits no freeze
-        point, a setting or a picture is refused, or the views follow from no seed.
+        point, a setting or a picture is refused, or views or weights follow from no seed.
 
     Warns
     -----
@@ -93,6 +93,7 @@ def precompute(
     depths = _listed(freeze_depths)
     classifier._validate_params()
     Views.check(classifier.augment, classifier.n_views, classifier.tta)
+    _require_seed(classifier)
     source = classifier._fit_backbone(X)
     classifier._choose_engine()
     if classifier._reading.layout is not None:
@@ -101,10 +102,9 @@ def precompute(
             "nothing can be computed ahead. If the rows are flattened pictures, set image_shape."
         )
     classifier._reading.check(source)
-    views = _views(classifier)
     cache = cast("Path", classifier.cache)  # None was refused
     refused = cache_info(cache).refused
-    failures = _fill(classifier, source, views, depths)
+    failures = _fill(classifier, source, depths)
     if failures:
         warn_unreadable(failures, len(source))
     info = cache_info(cache)
@@ -141,22 +141,29 @@ def _listed(freeze_depths: Any) -> list[FreezeDepth]:
     return depths
 
 
-def _views(classifier: FineTunedClassifier) -> Views | None:
-    """The fixed views that fits and predictions will use; None for the pictures alone."""
-    if classifier.augment is None or not (classifier.n_views or classifier.tta):
-        return None
-    state = classifier.random_state
-    if not isinstance(state, Integral):
+def _require_seed(classifier: FineTunedClassifier) -> None:
+    """Refuse what every fit would draw anew, so that it found nothing of what was computed."""
+    if isinstance(classifier.random_state, Integral):
+        return
+    drawn = "weights" if classifier.weights is None else "views"
+    if drawn == "weights" or classifier.n_views or classifier.tta:
+        way_out = {"weights": "give pretrained weights", "views": "leave augment=None"}[drawn]
         raise ValueError(
-            f"random_state={state!r} draws other views in every fit. Pass an int to precompute and "
-            "to the estimator, or leave augment=None to prepare for the pictures as they are."
+            f"random_state={classifier.random_state!r} draws other {drawn} in every fit. Pass an "
+            f"int to precompute and to the estimator, or {way_out}."
         )
-    seed = int(check_random_state(state).randint(np.iinfo(np.int32).max))
-    return Views(classifier.augment, classifier.n_views, seed)
+
+
+def _views_of(source: Any, classifier: FineTunedClassifier) -> list:
+    """Sources of what fits and predictions will use: the pictures, and their fixed views."""
+    views = classifier._views(classifier._drawn_seed())
+    of_fit = views.trained_on(source) if classifier.n_views else [source]
+    of_prediction = views.averaged(source) if classifier.tta else [source]
+    return max(of_fit, of_prediction, key=len)
 
 
 def _fill(
-    classifier: FineTunedClassifier, source: Any, views: Views | None, depths: list[FreezeDepth]
+    classifier: FineTunedClassifier, source: Any, depths: list[FreezeDepth]
 ) -> dict[int, ImageReadError]:
     """Compute all cuts of all views; return what could not be read."""
     network = classifier._frozen_network()
@@ -168,7 +175,7 @@ def _fill(
     with progress_bar(network.spec.name, len(source), classifier.verbose) as advance:
         for start in range(0, len(source), _ROWS_TOGETHER):
             rows = source.take(np.arange(start, min(start + _ROWS_TOGETHER, len(source))))
-            unread = _fill_some(classifier, rows, views, cuts, wanted)
+            unread = _fill_some(classifier, rows, cuts, wanted)
             failures.update({start + row: error for row, error in unread.items()})
             advance(len(rows))
     return failures
@@ -177,14 +184,13 @@ def _fill(
 def _fill_some(
     classifier: FineTunedClassifier,
     source: Any,
-    views: Views | None,
     cuts: list[int | None],
     wanted: set[int],
 ) -> dict[int, ImageReadError]:
     """Compute some rows; fits also look up what the pictures themselves show."""
     contents = Contents(source, classifier._reading.rule, open_cache(classifier.cache))
     failures: dict[int, ImageReadError] = {}
-    for view in [source] if views is None else views.fixed(source):
+    for view in _views_of(source, classifier):
         options: dict[str, Any] = {"observer": contents} if view is source else {}
         for cut in cuts:
             _, unread = classifier._activations_at(

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from skltransfer._backend import as_array
-from skltransfer._views import Views
 from skltransfer._weighted_data import WeightedRows, class_factors, split_by_weight
 from skltransfer._workload import FitProgress
 from skltransfer.network.fitting import (
@@ -248,7 +247,7 @@ class TrainingRun:
         """Function from (positions, epoch) to activations of the pictures or of views of them."""
         if self.settings.augment is None:
             return lambda positions, epoch: plain(positions)
-        views = Views(self.settings.augment, self.settings.n_views, self.seed)
+        views = self.settings._views(self.seed)
         return views.training_rows(self.source.take(rows.rows), rows.keys, plain, activations)
 
     def _plain(self, rows: WeightedRows, factors: np.ndarray) -> Examples:

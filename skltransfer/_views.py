@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ from skltransfer.inputs.rows import RowSource
 from skltransfer.inputs.views import VIEWS, ViewedSource
 from skltransfer.network.augmentation import is_keras_layer, name_of_layer, view_by_layer
 
-_USUAL_VIEWS_OF_A_LAYER = 4
+_USUAL_VIEWS = 4
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,14 @@ class Views:
         Number of fixed views of a picture; None: a new one each epoch.
     seed : int
         Decides, with a picture's content, what is drawn.
+    size : (int, int)
+        Height and width of the pictures as the network sees them.
     """
 
     augment: Any
     n_views: int | None
     seed: int
+    size: tuple[int, int]
 
     @staticmethod
     def check(augment, n_views: int | None, tta: bool) -> None:
@@ -44,7 +48,7 @@ class Views:
                         f"{name}={value!r} needs views of the pictures: set augment to "
                         f"{', '.join(map(repr, VIEWS))} or a Keras layer, or leave {name}={off}."
                     )
-        elif not is_keras_layer(augment) and augment not in VIEWS:
+        elif not is_keras_layer(augment) and augment not in tuple(VIEWS):
             raise ValueError(
                 f"augment={augment!r} is none of None, {', '.join(map(repr, VIEWS))} and a Keras "
                 "layer from pictures (h, w, 3) of values 0 to 255 to pictures of the same shape."
@@ -74,7 +78,7 @@ class Views:
             return lambda positions, epoch: activations(
                 self._drawn(source.take(positions), epoch), kept=False
             )
-        others = [activations(view) for view in self.fixed(source)[1:]]
+        others = [activations(view) for view in self.trained_on(source)[1:]]
         views = [plain, *(seen.__getitem__ for seen in others)]
         offsets = np.array([key[0] for key in keys])
 
@@ -84,12 +88,20 @@ class Views:
 
         return rows
 
-    def fixed(self, source) -> list:
+    def trained_on(self, source) -> list:
+        """Sources of the `n_views` fixed views, none of which comes twice."""
+        _, _, n_distinct = self._view
+        return self._first(source, min(self.n_views or 1, n_distinct or math.inf))
+
+    def averaged(self, source) -> list:
+        """Sources of the views of a prediction: all that there are, else `n_views` or four."""
+        _, _, n_distinct = self._view
+        return self._first(source, n_distinct or self.n_views or _USUAL_VIEWS)
+
+    def _first(self, source, n_views: int) -> list:
         """Sources of fixed views, the first of which are the pictures themselves."""
         require_pictures(source)
-        _, _, usual = self._view
-        others = [self._seen(source, number, ()) for number in range(1, self.n_views or usual)]
-        return [source, *others]
+        return [source, *(self._seen(source, number, ()) for number in range(1, n_views))]
 
     def _drawn(self, source, epoch: int) -> ViewedSource:
         return self._seen(source, None, (epoch,))
@@ -99,11 +111,12 @@ class Views:
         return ViewedSource(source, view, name, number, (self.seed, *more_seed))
 
     @cached_property
-    def _view(self) -> tuple[str, Callable, int]:
-        """Name, function and usual number of the views."""
-        if not is_keras_layer(self.augment):
-            return self.augment, *VIEWS[self.augment]
-        return name_of_layer(self.augment), view_by_layer(self.augment), _USUAL_VIEWS_OF_A_LAYER
+    def _view(self) -> tuple[str, Callable, int | None]:
+        """Name and function of the views, and how many there are; None: any number."""
+        if is_keras_layer(self.augment):
+            return name_of_layer(self.augment), view_by_layer(self.augment), None
+        view, n_distinct = VIEWS[self.augment]
+        return self.augment, view, n_distinct(self.size)
 
 
 def require_pictures(source) -> None:

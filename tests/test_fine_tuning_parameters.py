@@ -162,6 +162,17 @@ def test_views_need_to_be_asked_for(refusal):
     assert "tta=True needs views" in refusal(tta=True)
     assert "n_views=2 needs views" in refusal(n_views=2)
     assert "augment='spin' is none of" in refusal(augment="spin")
+    assert "augment=['flip'] is none of" in refusal(augment=["flip"])
+
+
+def test_views_of_predictions_may_be_asked_for_after_fit(make, cats_and_dogs):
+    X, y = cats_and_dogs
+    settings = {"augment": "flip", "n_views": 2, "epochs": 1}
+    expected = make(tta=True, **settings).fit(X, y).predict_proba(X)
+    classifier = make(**settings).fit(X, y).set_params(tta=True)
+    np.testing.assert_array_equal(classifier.predict_proba(X), expected)
+    with pytest.raises(ValueError, match="tta=True needs views"):
+        classifier.set_params(augment=None, n_views=None).predict(X)
 
 
 def test_no_parameter_is_left_out():

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from sklearn.model_selection import GridSearchCV
 
+from conftest import rows_of_stretches
 from skltransfer import FineTunedClassifier, cache_info, clear_cache, precompute
 from skltransfer._activation_cache import open_cache
 from skltransfer._warnings import UnreadableImagesWarning
@@ -28,7 +29,7 @@ def counted(cache):
 @pytest.mark.parametrize("depths", [["all", -1], [-1, "all", 0], ["top", 0.5, 0.9]])
 def test_a_search_behind_it_computes_nothing(tiny, tmp_path, depths):
     info = precompute(X, depths, **settings(tiny, tmp_path))
-    assert set(info.rows_computed.values()) == {len(X)}
+    assert set(info.rows_computed.values()) == rows_of_stretches(len(X))
     for depth in depths:
         classifier = FineTunedClassifier(freeze_depth=depth, **settings(tiny, tmp_path, epochs=1))
         classifier.fit(X[:9], Y[:9]).predict(X)
@@ -70,7 +71,7 @@ def test_pictures_are_read_once(tiny, tmp_path, monkeypatch):
 def test_views_are_computed_too(tiny, tmp_path):
     more = {"augment": "flip", "n_views": 2, "tta": True}
     info = precompute(X, [-1], **settings(tiny, tmp_path, **more))
-    assert set(info.rows_computed.values()) == {2 * len(X)}
+    assert set(info.rows_computed.values()) == rows_of_stretches(2 * len(X))
     classifier = FineTunedClassifier(freeze_depth=-1, **settings(tiny, tmp_path, epochs=1, **more))
     classifier.fit(X[:9], Y[:9]).predict(X)
     assert counted(tmp_path) == info.rows_computed
@@ -90,7 +91,7 @@ def test_unreadable_pictures_are_told_once(tiny, tmp_path):
     with pytest.warns(UnreadableImagesWarning, match="1 of 3 pictures") as caught:
         info = precompute(pictures, ["all", -1], **settings(tiny, tmp_path, on_error="nan"))
     assert [warning.message.rows for warning in caught] == [[1]]
-    assert set(info.rows_computed.values()) == {2}
+    assert set(info.rows_computed.values()) == rows_of_stretches(2)
     with pytest.raises(ValueError, match="row 1"):
         precompute(pictures, "all", **settings(tiny, tmp_path))
 
@@ -109,7 +110,8 @@ def test_a_small_cache_is_told(tiny, tmp_path):
         ({"inputsize": (8, 8)}, TypeError, "'inputsize'.*Did you mean 'input_size'"),
         ({"resize": "squash"}, ValueError, "'resize' parameter"),
         ({"n_views": 2}, ValueError, "n_views=2 needs views"),
-        ({"augment": "flip", "n_views": 2, "random_state": None}, ValueError, "random_state=None"),
+        ({"augment": "flip", "n_views": 2, "random_state": None}, ValueError, "draws other views"),
+        ({"weights": None, "random_state": None}, ValueError, "random_state=None draws other weig"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(tiny, tmp_path, more, error, message):

@@ -111,9 +111,9 @@ def _recoloured(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(middle + np.float32(contrast) * (pixels - middle), 0, 255).astype(np.float32)
 
 
-VIEWS: dict[str, tuple[View, int]] = {
-    "flip": (flip, 2),
-    "flips+turns": (flips_and_turns, 8),
-    "standard": (crop_flip_colour, 4),
+VIEWS: dict[str, tuple[View, Callable[[tuple[int, int]], int | None]]] = {
+    "flip": (flip, lambda size: 2),
+    "flips+turns": (flips_and_turns, lambda size: 8 if size[0] == size[1] else 4),
+    "standard": (crop_flip_colour, lambda size: None),
 }
-"""Functions by the names of ``augment``, and how many views of a picture are used by default."""
+"""By the names of ``augment``: views, and how many pictures of (height, width) have; None: any."""

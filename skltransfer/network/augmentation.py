@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import threading
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from skltransfer._backend import as_array
+from skltransfer.backbones._spec import fingerprint
 
 _OF_ONE_OBJECT = {"build_config", "build_input_shape", "shared_object_id"}
 """What tells one layer from another that does the same, or from itself before its first use."""
@@ -26,9 +26,12 @@ def is_keras_layer(augment) -> bool:
 
 
 def name_of_layer(layer) -> str:
-    """Name what a layer does: the same for any layer of its class and settings."""
+    """Name what a layer does: the same for any layer of its class, settings and weights."""
+    kind = f"{type(layer).__module__}.{type(layer).__qualname__}"
     config = json.dumps(_settings(layer.get_config()), default=str, sort_keys=True)
-    return hashlib.sha256(f"{type(layer).__name__} {config}".encode()).hexdigest()
+    drawn = set(map(id, _drawn(layer)))
+    weights = [as_array(variable) for variable in layer.variables if id(variable) not in drawn]
+    return fingerprint(f"{kind} {config}", weights)
 
 
 def _settings(config: Any) -> Any:
@@ -44,6 +47,11 @@ def _settings(config: Any) -> Any:
 def _is_input(config: Any) -> bool:
     """Whether this describes the input that a Sequential gets when it is built."""
     return isinstance(config, dict) and config.get("class_name") == "InputLayer"
+
+
+def _drawn(layer) -> list:
+    """States of random generators, which are drawn anew for each picture."""
+    return [v for v in layer.variables if "seed" in v.path or "int" in str(v.dtype)]
 
 
 def view_by_layer(layer) -> Callable:
@@ -67,7 +75,7 @@ def _called(layer, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     with _building:
         if not layer.built:
             layer.build((None, *pixels.shape))
-    states = [v for v in layer.variables if "seed" in v.path or "int" in str(v.dtype)]
+    states = _drawn(layer)
     drawn = [(v, rng.integers(2**31, size=tuple(v.shape)).astype(str(v.dtype))) for v in states]
     mapping = [(v, keras.ops.convert_to_tensor(value)) for v, value in drawn]
     with keras.StatelessScope(state_mapping=mapping):
