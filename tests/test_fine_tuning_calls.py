@@ -203,8 +203,10 @@ def test_a_warm_start_refuses_another_beginning_of_random_weights(make, X, y):
         classifier.set_params(weights="imagenet").fit(X, y)
 
 
-def test_a_warm_start_may_lack_a_class(make, X, y):
-    classifier = make(warm_start=True, class_weight="balanced").fit(X, y)
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_warm_start_may_lack_a_class(make, X, y, early_stopping):
+    settings = {"class_weight": "balanced", "early_stopping": early_stopping}
+    classifier = make(warm_start=True, **settings).fit(X, y)
     classifier.fit(X[y == "cat"], y[y == "cat"])
     assert classifier.classes_.tolist() == CLASSES
 
