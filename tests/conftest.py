@@ -65,6 +65,16 @@ def out_of_memory():
     return {"tensorflow": of_tensorflow, "jax": of_jax, "torch": of_torch}[backend_name()]()
 
 
+def rows_of_stretches(n_rows):
+    """Rows that ran through the stretches of "tiny" for two depths.
+
+    Where a search does not share stretches, each depth starts from pixels.
+    """
+    from skltransfer._backend import kernels
+
+    return {n_rows} if kernels() == "onednn" else {n_rows, 2 * n_rows}
+
+
 def pytest_runtest_setup(item):
     """Skip what is about one backend where Keras runs on another."""
     from skltransfer._backend import backend_name

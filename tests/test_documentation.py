@@ -71,6 +71,7 @@ def test_the_code_of_the_guide_runs(page, photos):
         exec(compile(code, page.name, "exec"), names)
 
 
+@pytest.mark.about("tensorflow", reason="the recipe has Keras preprocess pictures within tf.data")
 @pytest.mark.filterwarnings(KERAS_COPIES_ARRAYS, "ignore:.shuffle=True. was passed:UserWarning")
 def test_the_recipe_of_the_textbook_and_ours_run(photos):
     """On small pictures, and with the bundled network in place of the one that is downloaded."""

@@ -211,7 +211,7 @@ def test_the_same_pictures_give_the_same_bits_from_everywhere(paths, rule):
     for pictures in as_pictures(paths):
         assert looks_like_images(pictures)
         source = read_images(pictures)
-        assert (source.kind, source.n_features, len(source)) == ("items", 1, 5)
+        assert (source.n_features, len(source)) == (1, 5)
         np.testing.assert_array_equal(all_pixels(source, rule), expected)
         source.check_paths()
 
@@ -235,7 +235,7 @@ def test_the_same_pictures_give_the_same_bits_from_everywhere(paths, rule):
 def test_arrays_are_read_alike_whole_and_row_by_row(array, pixel_range, n_features, size):
     rule = PixelRule(size, pixel_range=pixel_range)
     source = read_images(array)
-    assert (source.kind, source.n_features) == ("array", n_features)
+    assert source.n_features == n_features
     pixels = all_pixels(source, rule)
     np.testing.assert_array_equal(pixels, all_pixels(read_images(list(array)), rule))
     if array.ndim == 4:
@@ -379,7 +379,7 @@ def test_refused_with_a_message_that_says_what_to_do(name):
 
 def test_image_shape_is_without_effect_on_what_speaks_for_itself():
     assert read_images(X, image_shape=(2, 2)).n_features == 162
-    assert read_images(["a.jpg"], image_shape=(2, 2)).kind == "items"
+    assert read_images(["a.jpg"], image_shape=(2, 2)).n_features == 1
 
 
 def test_missing_values_are_rows_that_cannot_be_read(paths):
@@ -433,23 +433,15 @@ def test_nan_and_infinity_raise_and_name_the_row(number, as_list):
 def test_taken_rows_keep_their_numbers_and_copy_nothing(paths):
     for whole in [read_images(X), read_images(paths)]:
         part = whole.take([4, 1, 1])
-        assert (len(part), part.kind, part.n_features) == (3, whole.kind, whole.n_features)
+        assert (len(part), part.n_features) == (3, whole.n_features)
         np.testing.assert_array_equal(part.load(0, RULE), whole.load(4, RULE))
         np.testing.assert_array_equal(all_pixels(part, RULE)[2], X[1])
         assert part.digest(1) == whole.digest(1)
-        assert part.describe(0) == whole.describe(4)
-        assert part.describe(0).startswith("row 4 (")
         assert len(whole) == 5
         np.testing.assert_array_equal(part.take([2]).load(0, RULE), X[1])
         assert len(whole.take([])) == 0
         assert len(whole.take(np.array([True, False, True, False, False]))) == 2
     assert np.shares_memory(read_images(X).take([1])._pictures, X)
-
-
-def test_rows_are_described(paths):
-    assert read_images(X).describe(3) == "row 3 (an array of shape (6, 9, 3), uint8)"
-    assert read_images(["cats/7.jpg"]).describe(0) == "row 0 ('cats/7.jpg')"
-    assert read_images([b"1234567890"]).describe(0) == "row 0 (10 bytes beginning b'12345678')"
 
 
 def test_missing_files_are_found_before_any_is_read(paths):

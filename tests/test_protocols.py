@@ -12,16 +12,15 @@ from protocol_files import CLASSIFIER, EXPECTED, EXTRACTOR
 from skltransfer import load
 from skltransfer._persistence._file import PROTOCOL
 
-FOLDERS = sorted((Path(__file__).parent / "data").glob("protocol_*"))
+# The files were written where Keras ran on TensorFlow; elsewhere that is told, once.
+pytestmark = pytest.mark.filterwarnings("ignore:This estimator was fitted with engine:UserWarning")
+
+FOLDERS = [Path(__file__).parent / "data" / f"protocol_{i + 1}" for i in range(PROTOCOL)]
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
 def folder(request):
     return request.param
-
-
-def test_there_are_files_of_all_protocols():
-    assert [folder.name for folder in FOLDERS] == [f"protocol_{i + 1}" for i in range(PROTOCOL)]
 
 
 def test_a_classifier_predicts_what_it_did(folder):

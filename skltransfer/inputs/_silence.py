@@ -44,7 +44,5 @@ def _put_in_front(filters: list) -> None:
     """Have the entry come first, once; filters that the user added later are in front of it."""
     if filters and filters[0] is _FILTER:
         return
-    filters.insert(0, _FILTER)
-    for stale in reversed(range(1, len(filters))):
-        if filters[stale] is _FILTER:
-            del filters[stale]
+    # At once: another thread may do the same just now.
+    filters[:] = [_FILTER, *[entry for entry in filters if entry is not _FILTER]]

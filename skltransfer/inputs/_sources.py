@@ -49,13 +49,10 @@ class ImageSource:
 
     Attributes
     ----------
-    kind : {"array", "items"}
-        One numeric array, or separate paths, bytes, PIL images and arrays.
     n_features : int
         Numbers in a row of an array; 1 for separate items.
     """
 
-    kind: str
     n_features: int
 
     def __init__(self, rows: np.ndarray) -> None:
@@ -127,10 +124,6 @@ class ImageSource:
         """
         raise NotImplementedError
 
-    def describe(self, i: int) -> str:
-        """Name a row for messages, such as ``row 3 ('cats/7.jpg')``."""
-        return f"row {self._rows[i]} ({describe_source(self._item(i))})"
-
     def range_summary(self) -> tuple[arrays.ValueRange, ...]:
         """Return the smallest and largest numbers, for `decide_pixel_range` and `check_scale`.
 
@@ -192,8 +185,6 @@ class ImageSource:
 class _ArrayImages(ImageSource):
     """All pictures in one numeric array of shape (n, h, w) or (n, h, w, c)."""
 
-    kind = "array"
-
     def __init__(self, pictures: np.ndarray) -> None:
         super().__init__(np.arange(len(pictures)))
         self._pictures = pictures
@@ -230,7 +221,6 @@ class _ArrayImages(ImageSource):
 class _ItemImages(ImageSource):
     """Pictures one by one: paths, encoded bytes, PIL images and arrays."""
 
-    kind = "items"
     n_features = 1
 
     def __init__(self, items: list) -> None:

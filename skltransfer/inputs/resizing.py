@@ -78,7 +78,7 @@ def resize_rows(
         Height and width of the picture.
     size : tuple of two int
         Height and width wanted.
-    how : {"stretch", "crop", "pad"}, default="stretch"
+    how : {"stretch", "crop", "pad", "within"}, default="stretch"
         As in :func:`resize`.
 
     Returns
