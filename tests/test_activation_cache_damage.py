@@ -8,13 +8,14 @@ import random
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 from numpy.testing import assert_array_equal
 
 from activation_cache_helpers import GROUP, TESTS, another_process, gathered, keys_of, rows_of
-from skltransfer._activation_cache import CacheWarning, open_cache
+from skltransfer._activation_cache import CacheWarning, _shelf, open_cache
 
 KEYS = keys_of(40)
 VALUES = [key[:7] for key in KEYS]
@@ -209,6 +210,22 @@ def test_a_store_that_cannot_be_made_costs_one_warning(tmp_path, blocked):
         use(cache)
     assert use(cache).all() == (blocked != "rows")
     assert cache.info().rows_computed == {"segment": 2}
+
+
+def test_a_disk_that_refused_is_asked_again_after_a_while(tmp_path, monkeypatch):
+    cache = open_cache(tmp_path, budget=1 << 20)
+    folder = Path(cache.info().location) / "rows"
+    folder.parent.mkdir()
+    folder.touch()
+    with pytest.warns(CacheWarning, match="it goes on within a minute"):
+        cache.put(GROUP, KEYS[:5], rows_of(KEYS[:5]))
+    folder.unlink()
+    cache.put(GROUP, KEYS[:5], rows_of(KEYS[:5]))
+    assert not gathered(cache, KEYS[:5]).any()
+    later = time.monotonic() + _shelf._SECONDS_OF_REST
+    monkeypatch.setattr(_shelf.time, "monotonic", lambda: later)
+    cache.put(GROUP, KEYS[:5], rows_of(KEYS[:5]))
+    assert gathered(cache, KEYS[:5]).all()
 
 
 FULL_DISK = """

@@ -20,8 +20,10 @@ from ._work import WorkCounter
 
 ROWS_FOLDER = "rows"
 
-_LONGEST_VALUE = 255
-_LINKS_SHARE = 50
+_LONGEST_VALUE = 32
+_LINKS_SHARE = 20
+"""Of the budget: a link takes 97 bytes, and the smallest rows, pooled features, some thousand."""
+
 _MOST_RESOLVED = 100_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 
@@ -163,7 +165,7 @@ class ActivationCache:
         keys : sequence of bytes
             Digests.
         values : sequence of bytes
-            At most 255 bytes each.
+            At most 32 bytes each.
         """
         rows = np.zeros((len(keys), 1 + _LONGEST_VALUE), np.uint8)
         for row, value in zip(rows, values, strict=True):

@@ -12,7 +12,7 @@ from ._null_cache import NullCache
 from ._session import session
 from ._shelf import CacheWarning, bytes_under
 
-_VERSION_FOLDER = "skltransfer-activations-2"
+_VERSION_FOLDER = "skltransfer-activations-3"
 """Its number changes with the format, so that versions of the package do not meet."""
 
 _null_cache = NullCache()

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import threading
+import time
 import warnings
 from collections.abc import Sequence
 
@@ -18,6 +19,9 @@ from ._segments import count_entries, segments_under
 _LARGEST_SEGMENT = 64 << 20
 _SEGMENTS = 32
 """A budget is shared by at least so many segments, for segments are what gives way."""
+
+_SECONDS_OF_REST = 60.0
+"""For how long a disk that refused a row is left alone."""
 
 
 class CacheWarning(UserWarning):
@@ -38,8 +42,8 @@ class Complaint:
         warnings.warn(
             f"The activation cache in {folder} takes no more rows: {error}. Results are not "
             "affected, but rows that are not in it are computed each time. Make room or grant "
-            "write access and call clear_cache(), choose another directory as cache, or silence "
-            "this with cache=None.",
+            "write access, and it goes on within a minute; or choose another directory as cache, "
+            "or cache=None.",
             CacheWarning,
             stacklevel=2,
         )
@@ -69,7 +73,7 @@ class Shelf:
         self._groups: dict[bytes, Group] = {}
         self._admission = Admission(self.folder, self.budget)
         self._lock = threading.Lock()
-        self._gave_up = False
+        self._rests_until = 0.0
         self.complaint.made = False
 
     def stored(self, group: bytes, keys: Sequence[bytes]) -> np.ndarray:
@@ -81,8 +85,8 @@ class Shelf:
         return self._group(group).read(keys, out)
 
     def put(self, group: bytes, keys: Sequence[bytes], rows: np.ndarray) -> None:
-        """Store rows that are new and admitted, until the disk refuses."""
-        if self._gave_up:
+        """Store rows that are new and admitted; a disk that refuses is left alone for a while."""
+        if time.monotonic() < self._rests_until:
             return
         with self._lock:
             try:
@@ -90,7 +94,7 @@ class Shelf:
             except FileNotFoundError:
                 pass  # another process is clearing the cache just now
             except OSError as error:
-                self._gave_up = True
+                self._rests_until = time.monotonic() + _SECONDS_OF_REST
                 self.complaint.make(self.folder, error)
 
     @property
