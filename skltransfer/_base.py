@@ -24,6 +24,7 @@ from skltransfer._documentation import Documented
 from skltransfer._persistence import CARRIED, write_state
 from skltransfer._progress import tell
 from skltransfer._reading import fit_reading
+from skltransfer._requested_metadata import REQUESTED, give_requests, take_requests
 from skltransfer._ways import Way, explained, ways_to
 from skltransfer.backbones._registry import adopt, is_keras_model, registered, resolve
 from skltransfer.backbones._spec import BackboneSpec
@@ -291,22 +292,26 @@ class BackboneEstimator(Documented, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         """Plain data: a live model becomes its content, a registered name takes its handle along.
 
-        Left out is nothing: the fitted state holds no Keras object.
+        Left out is nothing: the fitted state holds no Keras object. What was requested of metadata
+        routing becomes a dict.
         """
         state = dict(super().__getstate__())
         if is_keras_model(self.backbone):
             state["backbone"] = resolve(self.backbone)
         elif registered(self.backbone) is not None:
             state[CARRIED] = registered(self.backbone)
+        take_requests(state)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore, and register the handle that came along."""
         state = dict(state)
-        carried = state.pop(CARRIED, None)
+        carried, requested = state.pop(CARRIED, None), state.pop(REQUESTED, None)
         if carried is not None:
             adopt(carried)
         super().__setstate__(state)
+        if requested is not None:
+            give_requests(self, requested)
 
 
 def _require_sizes(name: str, value: Any, lengths: tuple[int, ...]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 from keras import layers
 from numpy.testing import assert_array_equal
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -86,6 +88,18 @@ def test_an_unfitted_estimator_comes_back(kind, again):
 )
 def test_parameters_come_back_with_their_types(parameters, again):
     assert_same(again(FineTunedClassifier(**parameters)), FineTunedClassifier(**parameters))
+
+
+@pytest.mark.parametrize("way", ["save", "copy"])
+def test_requests_of_metadata_come_back(way, make, X, y, again):
+    with config_context(enable_metadata_routing=True):
+        classifier = make(epochs=0).set_fit_request(sample_weight="weight")
+        classifier.set_score_request(sample_weight=True).fit(X, y)
+        twin = again(classifier) if way == "save" else copy(classifier)
+        requests = twin.get_metadata_routing()
+    assert requests.fit.requests == {"sample_weight": "weight"}
+    assert requests.score.requests == {"sample_weight": True}
+    assert str(requests) == str(classifier.get_metadata_routing())
 
 
 def test_a_generator_goes_on_where_it_was(again):

@@ -152,6 +152,10 @@ FORGED = {
     "engine": (set_state(engine_="mine"), "has engine_='mine', which cannot be"),
     "missing": (lambda m: m["state"].pop("_cut"), "its FineTunedClassifier lacks _cut. save"),
     "more": (set_state(fit=0), "cannot have fit. save.. writes no such file"),
+    "requests": (
+        set_state(_requested_metadata={"dict": [["__init__", {"dict": []}]]}),
+        "has _requested_metadata=",
+    ),
     "layer": (set_state(backbone={"layer": {"dict": []}}), "asks for 'layer', which is not"),
 }
 

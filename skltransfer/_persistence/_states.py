@@ -21,6 +21,7 @@ from skltransfer._persistence._checks import (
     sequence_of,
 )
 from skltransfer._reading import Reading
+from skltransfer._requested_metadata import REQUESTED
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.network.fitting import TrainingState
 from skltransfer.network.heads import Head
@@ -29,6 +30,7 @@ CARRIED = "_carried_backbone"
 """The handle of a registered name, which goes with an estimator that uses the name."""
 
 _HISTORY = {"loss", "val_loss", "val_accuracy"}
+_METHODS = {"fit", "partial_fit", "score"}
 _ORIGIN = {"backbone", "image_shape", "pixel_range", "input_size", "resize"}
 
 
@@ -47,6 +49,18 @@ def _is_origin(value) -> bool:
 def _is_output_config(value) -> bool:
     names = one_of("default", "pandas", "polars")
     return type(value) is dict and set(value) == {"transform"} and names(value["transform"])
+
+
+def _is_requested(value) -> bool:
+    """Whether this is what ``set_fit_request`` and the like can have asked for."""
+    return type(value) is dict and all(
+        method in _METHODS and type(aliases) is dict and all(map(_is_alias, aliases.values()))
+        for method, aliases in value.items()
+    )
+
+
+def _is_alias(value) -> bool:
+    return value is None or type(value) is bool or (is_str(value) and value.isidentifier())
 
 
 def _is_labels(value) -> bool:
@@ -83,6 +97,7 @@ _OPTIONAL: dict[str, Check] = {
     "feature_names_in_": array_of("O", 1),
     "_sklearn_output_config": _is_output_config,
     CARRIED: instance_of(BackboneSpec),
+    REQUESTED: _is_requested,
 }
 _ONLY_FITTED = {"feature_names_in_"}
 
