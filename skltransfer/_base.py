@@ -25,6 +25,7 @@ from skltransfer._persistence import CARRIED, write_state
 from skltransfer._progress import tell
 from skltransfer._reading import fit_reading
 from skltransfer._requested_metadata import REQUESTED, give_requests, take_requests
+from skltransfer._sizes import require_sizes
 from skltransfer._ways import Way, explained, ways_to
 from skltransfer.backbones._registry import adopt, is_keras_model, registered, resolve
 from skltransfer.backbones._spec import BackboneSpec
@@ -90,8 +91,8 @@ class BackboneEstimator(Documented, BaseEstimator):
         ImageSource or RowSource
             The rows of X that have weight.
         """
-        _require_sizes("input_size", self.input_size, (2,))
-        _require_sizes("image_shape", self.image_shape, (2, 3))
+        require_sizes("input_size", self.input_size)
+        require_sizes("image_shape", self.image_shape, (2, 3))
         self.backbone_ = self._resolve_spec()
         native = self.backbone_.input_size
         self._reading, source = fit_reading(self, X, native, self._accepts, weights)
@@ -164,23 +165,26 @@ class BackboneEstimator(Documented, BaseEstimator):
         """
         network = self._frozen_network()
         engine = self._engine_here()
+        foresees = foresees and keeps and open_cache(self.cache).keeps_rows
         stations = stations_before(network, cut, engine)
 
         @cache  # asked for where rows are missing, as the cache's folder is looked through
         def kept() -> set[int]:
-            return self._kept_ahead(stations, len(source)) if foresees and keeps else set()
+            ahead = self._kept_ahead(stations, len(source)) if foresees else set()
+            return ahead | set(wanted)
 
         def find_ways() -> Sequence[Way]:
-            return ways_to(network, cut, cache(self._group_at), engine, kept() | set(wanted))
+            return ways_to(network, cut, cache(self._group_at), engine, kept())
 
         shape, group, claims = row_shape(network, cut), self._group_at(cut), self._group(["trunk"])
         one_pass = self._pass(
             source, find_ways, shape, group, claims, advance, keeps=keeps, observer=observer
         )
         rows = one_pass.run()
-        if self.verbose >= _EXPLAINS:
+        if self.verbose >= _EXPLAINS and keeps:
+            considered = [s for s in stations if foresees or s.stop in wanted]
             name = name_of(network, cut)
-            tell(explained(name, len(source), one_pass.computed, stations, kept()))
+            tell(explained(name, len(source), one_pass.computed, considered, kept()))
         return rows, one_pass.failures
 
     def _kept_ahead(self, stations: list[Station], n_rows: int) -> set[int]:
@@ -312,18 +316,3 @@ class BackboneEstimator(Documented, BaseEstimator):
         super().__setstate__(state)
         if requested is not None:
             give_requests(self, requested)
-
-
-def _require_sizes(name: str, value: Any, lengths: tuple[int, ...]) -> None:
-    if value is None:
-        return
-    fits = (
-        isinstance(value, (tuple, list))
-        and len(value) in lengths
-        and all(isinstance(v, Integral) and not isinstance(v, bool) and int(v) > 0 for v in value)
-    )
-    if not fits:
-        shapes = " or ".join(
-            {2: "(height, width)", 3: "(height, width, channels)"}[n] for n in lengths
-        )
-        raise ValueError(f"{name}={value!r} must be None or positive ints {shapes}.")

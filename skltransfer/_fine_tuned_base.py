@@ -73,6 +73,7 @@ class FineTunedBase(BackboneEstimator):
         in the cache.
         """
         self._refuse_another_origin(keeper)
+        self._choose_engine()
         before, cut = self._program(), self._wanted_cut()
         self._refuse_another_head(before.head, keeper)
         if cut == before.cut:

@@ -154,7 +154,7 @@ def _require_seed(classifier: FineTunedClassifier) -> None:
         )
 
 
-def _views_of(source: Any, classifier: FineTunedClassifier) -> list:
+def _views_of(source: Any, classifier: FineTunedClassifier) -> list[Any]:
     """Sources of what fits and predictions will use: the pictures, and their fixed views."""
     views = classifier._views(classifier._drawn_seed())
     of_fit = views.trained_on(source) if classifier.n_views else [source]

@@ -10,13 +10,15 @@ from typing import Any, Self, TypeVar
 
 from joblib import effective_n_jobs
 
+from skltransfer._backend import computing_threads
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
 def thread_count(n_jobs: int | None) -> int:
-    """Threads for reading pictures: one for each core unless told otherwise."""
-    return int(effective_n_jobs(-1 if n_jobs is None else n_jobs))
+    """Threads for reading pictures: one for each core of this process unless told otherwise."""
+    return computing_threads() if n_jobs in (None, -1) else int(effective_n_jobs(n_jobs))
 
 
 class ReadingThreads:

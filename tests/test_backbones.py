@@ -344,6 +344,24 @@ def test_a_handle_keeps_its_content_when_the_model_changes():
     assert handle != resolve(model)
 
 
+def unnamed():
+    """Keras numbers its layers through the whole process."""
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(2, 3, kernel_initializer="ones")(inputs)
+    block = keras.Sequential([layers.Conv2D(2, 1, kernel_initializer="ones"), layers.Softmax()])
+    x = layers.Add()([x, block(x)])
+    return keras.Model(inputs, layers.Conv2D(2, 1, kernel_initializer="ones")(x))
+
+
+def test_a_network_that_is_built_again_is_the_same():
+    first, second = (register_backbone("own", unnamed()) for _ in range(2))
+    assert first.architecture != second.architecture
+    assert first == second
+    adopt(first)
+    others = convolution(name="net"), convolution(name="another net")
+    assert register_backbone("own", others[0]) != register_backbone("own", others[1])
+
+
 def test_handles_are_equal_by_content():
     model = convolution()
     one, same = register_backbone("one", model), register_backbone("two", model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from skltransfer import PretrainedFeatureExtractor, cache_info, clear_cache
+from skltransfer.network import engines
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
 
@@ -16,6 +17,15 @@ def test_each_picture_is_computed_once(tiny, tmp_path):
         extractor.transform(PICTURES[::-1])
     assert set(cache_info(tmp_path).rows_computed.values()) == {len(PICTURES)}
     assert cache_info(tmp_path).entries == len(PICTURES)
+
+
+def test_rows_that_another_kind_of_processor_computed_are_not_taken(tiny, tmp_path, monkeypatch):
+    """It rounds in another way, and a directory may be shared."""
+    extractor = PretrainedFeatureExtractor(tiny, cache=tmp_path).fit(PICTURES)
+    extractor.transform(PICTURES)
+    monkeypatch.setattr(engines, "processor", lambda: "another")
+    extractor.transform(PICTURES)
+    assert set(cache_info(tmp_path).rows_computed.values()) == {2 * len(PICTURES)}
 
 
 def test_clearing_forgets_rows_and_counts_but_not_other_files(tiny, tmp_path):

@@ -162,6 +162,14 @@ def test_the_size_of_pictures_may_be_chosen(tiny):
     assert isinstance(larger[0], FreezePoint)
 
 
+@pytest.mark.parametrize("size", [96, (96,), (96.5, 96), (0, 96), "96"])
+def test_what_is_no_size_is_refused(tiny, size):
+    with pytest.raises(
+        ValueError, match=r"input_size=.* must be None or positive ints \(height, w"
+    ):
+        freeze_points(tiny, input_size=size)
+
+
 def test_an_unknown_network_is_refused_with_names_that_are_like_it():
     with pytest.raises(ValueError, match="'efficientnet_lite' is not .* 'efficientnet_lite0'"):
         freeze_points("efficientnet_lite", measure=False)

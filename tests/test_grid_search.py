@@ -332,3 +332,9 @@ def test_the_choice_is_explained(tiny, X, y, tmp_path, capsys):
     assert "On the way: block (2 KB, 0.00 ms: kept for later cuts)." in told
     classifier.set_params(freeze_depth=-1).fit(X, y)
     assert f"block: of {N} rows {N} had been kept." in " ".join(capsys.readouterr().err.split())
+    open_cache(tmp_path / "small", budget=N * 120)
+    classifier.set_params(freeze_depth="all", cache=tmp_path / "small").fit(X, y)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "block (2 KB, 0.00 ms: not kept, less than half of the cache would be left)." in told
+    classifier.set_params(cache=None).fit(X, y)
+    assert "On the way" not in capsys.readouterr().err

@@ -54,6 +54,15 @@ def close(found, expected):
     assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_training_that_goes_on_takes_the_engine_that_is_asked_for_now(call, make, X, y):
+    classifier = make(engine="openvino", warm_start=True, epochs=0)
+    arguments = (X, y, np.unique(y)) if call == "partial_fit" else (X, y)
+    for engine in ("openvino", "tensorflow"):
+        getattr(classifier.set_params(engine=engine), call)(*arguments)
+        assert classifier.engine_ == engine
+
+
 # The same features -----------------------------------------------------------------------------
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+import joblib
 import pytest
 
 from skltransfer._backend import backend_title
+from skltransfer._threads import thread_count
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork to test")
 
@@ -78,6 +80,12 @@ def threads_of_tensorflow():
 
     freeze_points("efficientnet_lite0")
     return tf.config.threading.get_intra_op_parallelism_threads()
+
+
+def test_a_worker_reads_pictures_with_its_share_of_the_cores():
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=3):
+        counts = joblib.Parallel(2)(joblib.delayed(thread_count)(None) for _ in range(2))
+    assert counts == [3, 3]
 
 
 IN_WORKERS = """

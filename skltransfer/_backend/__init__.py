@@ -17,6 +17,7 @@ from skltransfer._backend._keras_import import import_keras
 from skltransfer._backend._modules import MODULES, backend_name, module
 from skltransfer._backend._normalization import refresh_normalization
 from skltransfer._backend._processes import computing_threads, start
+from skltransfer._backend._processor import processor
 
 __all__ = [
     "CompiledFunction",
@@ -37,6 +38,7 @@ __all__ = [
     "import_keras",
     "is_out_of_memory",
     "kernels",
+    "processor",
     "refresh_normalization",
     "refuses_openvino",
     "start",

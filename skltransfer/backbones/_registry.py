@@ -151,7 +151,7 @@ def resolve(backbone: Any, weights: Any = "imagenet", seed: int = 0) -> Backbone
     if isinstance(backbone, BackboneSpec):
         return _with_weights(backbone, weights, seed)
     if isinstance(backbone, os.PathLike) or _is_file_name(str(backbone)):
-        return _with_weights(user_models.spec_from_file(backbone), weights, seed)
+        return _with_weights(_from_file(_file_identity(backbone)), weights, seed)
     if registered(backbone) is not None:
         return _with_weights(_registered[backbone], weights, seed)
     return _named(_canonical_name(backbone), _file_identity(weights), seed)
@@ -172,6 +172,11 @@ def is_downloaded(backbone: object) -> bool:
     if not isinstance(backbone, str) or backbone in _registered:
         return False
     return _folded(backbone) in map(_folded, available_applications())
+
+
+@lru_cache(maxsize=4)  # of those that a search comes back to for every candidate and fold
+def _from_file(identity: tuple[Any, ...]) -> BackboneSpec:
+    return user_models.spec_from_file(identity[0])
 
 
 @lru_cache(maxsize=4)
@@ -223,11 +228,11 @@ def _with_weights(spec: BackboneSpec, weights: Any, seed: int) -> BackboneSpec:
     return replace(spec, weights=read_only(arrays), bundled=False, fingerprint="")
 
 
-def _file_identity(weights: Any) -> Any:
+def _file_identity(file: Any) -> Any:
     """A key for caching: a file that changes is another file."""
-    if weights is None or weights == "imagenet":
-        return weights
-    path = Path(os.path.expanduser(weights))
+    if file is None or file == "imagenet":
+        return file
+    path = Path(os.path.expanduser(file))
     if not path.exists():
         return (str(path), None)
     status = path.stat()

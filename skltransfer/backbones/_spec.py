@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from skltransfer.backbones._layer_names import with_fresh_names
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BackboneSpec:
@@ -32,7 +34,8 @@ class BackboneSpec:
     bundled : bool
         Whether the weights are those shipped with the package, which pickles leave out.
     fingerprint : str
-        SHA-256 of architecture, preprocessing and weights, in hexadecimal digits.
+        SHA-256 of architecture, preprocessing and weights, in hexadecimal digits. The numbers
+        that Keras gives to unnamed layers do not matter.
     """
 
     name: str
@@ -46,7 +49,8 @@ class BackboneSpec:
 
     def __post_init__(self) -> None:
         if not self.fingerprint:
-            described = json.dumps([self.architecture, self.preprocessing], sort_keys=True)
+            architecture = with_fresh_names(self.architecture)
+            described = json.dumps([architecture, self.preprocessing], sort_keys=True)
             object.__setattr__(self, "fingerprint", fingerprint(described, self.weights))
 
     @property

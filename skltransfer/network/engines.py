@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from skltransfer._backend import backend_name, compile_function, kernels, versions
+from skltransfer._backend import backend_name, compile_function, kernels, processor, versions
 from skltransfer.network._openvino import Piece, RowByRow, installed_version
 from skltransfer.network._places import Blocks, in_blocks, most_block_rows, trial_rows
 from skltransfer.network.execution import run_steps
@@ -107,7 +107,12 @@ def chained(
 
 def engine_facts(engine: str) -> dict[str, Any]:
     """What the bits of a frozen part's output depend on beside the network and its input."""
-    facts = {"engine": engine, "backend": backend_name(), "versions": versions()}
+    facts = {
+        "engine": engine,
+        "backend": backend_name(),
+        "versions": versions(),
+        "processor": processor(),
+    }
     if engine == "openvino":
         return {**facts, "openvino": installed_version()}
     return {**facts, "kernels": kernels(), "block_rows": most_block_rows()}

@@ -6,13 +6,13 @@ how a piece is run, in ``engines``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from skltransfer.backbones._functional_models import has_graph, require_one_input_and_output
+from skltransfer.backbones._layer_names import fresh_names
 
 
 @dataclass(frozen=True)
@@ -216,17 +216,17 @@ def _node_of(tensor):
 
 def _named_steps(inputs: list, outputs: list) -> list[Step]:
     nodes = list(ordered_nodes(inputs, outputs))
-    names = _fresh_names([node.operation for node in nodes])
+    names = _step_names([node.operation for node in nodes])
     return [Step(name, node) for name, node in zip(names, nodes, strict=True)]
 
 
-def _fresh_names(operations: list) -> list[str]:
+def _step_names(operations: list) -> list[str]:
     """Names as a fresh process would give them, each once.
 
-    Keras numbers unnamed layers through the whole process ("conv2d_94"), so the number is
-    taken anew within the model. An operation that is called again gets a suffix.
+    An operation that is called again gets a suffix.
     """
-    own = _names_by_operation(operations)
+    distinct = {id(operation): operation for operation in operations}
+    own = fresh_names((key, type(o).__name__, o.name) for key, o in distinct.items())
     names: dict[str, None] = {}
     calls: dict[int, int] = {}
     for operation in operations:
@@ -236,25 +236,3 @@ def _fresh_names(operations: list) -> list[str]:
             name += "_"
         names[name] = None
     return list(names)
-
-
-def _names_by_operation(operations: list) -> dict[int, str]:
-    """Names of operations by their ``id``: those of one stem are numbered as they were made."""
-    stems: dict[str, list[tuple[int, int]]] = {}
-    for key, operation in {id(operation): operation for operation in operations}.items():
-        stem, number = _stem_and_number(operation)
-        stems.setdefault(stem, []).append((number, key))
-    return {
-        key: f"{stem}_{rank}" if rank else stem
-        for stem, found in stems.items()
-        for rank, (_, key) in enumerate(sorted(found, key=lambda pair: pair[0]))
-    }
-
-
-def _stem_and_number(operation) -> tuple[str, int]:
-    """Split "conv2d_94" of a Conv2D into ("conv2d", 94); a name somebody chose stays whole."""
-    kind = re.sub(r"\W", "", type(operation).__name__)
-    kind = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", kind)
-    kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()
-    matched = re.fullmatch(rf"{re.escape(kind)}(?:_(\d+))?", operation.name)
-    return (kind, int(matched.group(1) or 0)) if matched else (operation.name, 0)

@@ -1,0 +1,19 @@
+"""The processor, by what it computes with: others round sums in another way."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import platform
+from functools import lru_cache
+
+_TELLING = ("model name", "flags", "Features", "CPU part")
+
+
+@lru_cache(maxsize=1)
+def processor() -> str:
+    """Name of this machine's kind of processor, by its model and instructions."""
+    told = {platform.machine()}
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:  # Linux
+        told.update(line for line in file if line.startswith(_TELLING))
+    return hashlib.sha256("".join(sorted(told)).encode()).hexdigest()[:16]

@@ -1,0 +1,28 @@
+"""Sizes of pictures that users give, checked and as Python's ints."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+_SHAPES = {2: "(height, width)", 3: "(height, width, channels)"}
+
+
+def require_sizes(name: str, value: Any, lengths: tuple[int, ...] = (2,)) -> None:
+    """Refuse what is neither None nor a tuple or list of positive ints of one of the lengths."""
+    if value is None:
+        return
+    fits = (
+        isinstance(value, (tuple, list))
+        and len(value) in lengths
+        and all(isinstance(v, Integral) and not isinstance(v, bool) and int(v) > 0 for v in value)
+    )
+    if not fits:
+        shapes = " or ".join(_SHAPES[n] for n in lengths)
+        raise ValueError(f"{name}={value!r} must be None or positive ints {shapes}.")
+
+
+def as_size(value: Any) -> tuple[int, int]:
+    """Height and width as Python's ints, which can be written down."""
+    height, width = map(int, value)
+    return height, width
