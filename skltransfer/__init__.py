@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CacheWarning": "_activation_cache",
     "FeatureMapDisplay": "displays.feature_map",
     "FineTunedClassifier": "_fine_tuning",
     "FreezeDepthDisplay": "displays.freeze_depth",
+    "ImageReadError": "inputs",
     "PretrainedFeatureExtractor": "_feature_extractor",
     "SaliencyDisplay": "displays.saliency",
     "TopLossesDisplay": "displays.top_losses",
     "TrainingCurveDisplay": "displays.training_curve",
+    "UnreadableImagesWarning": "_warnings",
     "cache_info": "_caching",
     "clear_cache": "_caching",
     "freeze_points": "_catalogue",
@@ -31,6 +34,7 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
+    from skltransfer._activation_cache import CacheWarning as CacheWarning
     from skltransfer._caching import cache_info as cache_info
     from skltransfer._caching import clear_cache as clear_cache
     from skltransfer._catalogue import freeze_points as freeze_points
@@ -41,12 +45,14 @@ if TYPE_CHECKING:
     from skltransfer._fine_tuning import FineTunedClassifier as FineTunedClassifier
     from skltransfer._loading import load as load
     from skltransfer._precomputing import precompute as precompute
+    from skltransfer._warnings import UnreadableImagesWarning as UnreadableImagesWarning
     from skltransfer.backbones._registry import register_backbone as register_backbone
     from skltransfer.displays.feature_map import FeatureMapDisplay as FeatureMapDisplay
     from skltransfer.displays.freeze_depth import FreezeDepthDisplay as FreezeDepthDisplay
     from skltransfer.displays.saliency import SaliencyDisplay as SaliencyDisplay
     from skltransfer.displays.top_losses import TopLossesDisplay as TopLossesDisplay
     from skltransfer.displays.training_curve import TrainingCurveDisplay as TrainingCurveDisplay
+    from skltransfer.inputs import ImageReadError as ImageReadError
     from skltransfer.inputs.folders import images_from_folder as images_from_folder
 
 

@@ -13,13 +13,34 @@ _NOT_THE_USER = {"skltransfer", "sklearn", "joblib"}
 class UnreadableImagesWarning(UserWarning):
     """Some pictures could not be read, and ``on_error="nan"`` said to go on.
 
+    Parameters
+    ----------
+    message : str
+        How many, and what is wrong with the first.
+    rows : list of int
+        Their positions in X.
+
     Attributes
     ----------
     rows : list of int
         Their positions in X.
+
+    See Also
+    --------
+    ImageReadError : What ``on_error="raise"`` raises.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skltransfer import PretrainedFeatureExtractor, UnreadableImagesWarning
+    >>> extractor = PretrainedFeatureExtractor(on_error="nan", input_size=(32, 32)).fit(["1.jpg"])
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
+    ...     features = extractor.transform(["1.jpg", "2.jpg"])
+    >>> caught[0].message.rows
+    [0, 1]
     """
 
-    def __init__(self, message: str, rows: list[int]):
+    def __init__(self, message: str, rows: list[int]) -> None:
         super().__init__(message)
         self.rows = rows
 

@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from conftest import make_tiny_model
 from skltransfer import PretrainedFeatureExtractor
+from skltransfer._backend import as_array
 from skltransfer._warnings import UnreadableImagesWarning
 
 ROWS = np.random.default_rng(0).normal(size=(6, 5))
@@ -29,7 +30,7 @@ def activations(pictures, layer):
 
     model = make_tiny_model()
     part = keras.Model(model.inputs[0], model.get_layer(layer).output)
-    return np.asarray(part(pictures.astype(np.float32) / 127.5 - 1))
+    return as_array(part(pictures.astype(np.float32) / 127.5 - 1))
 
 
 @pytest.fixture

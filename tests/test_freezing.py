@@ -10,6 +10,7 @@ import pytest
 from keras import layers, ops
 
 from conftest import make_tiny_model
+from skltransfer._backend import as_array, backend_name
 from skltransfer.backbones import _keras_applications as applications
 from skltransfer.backbones._building import build_model
 from skltransfer.backbones._registry import resolve
@@ -32,8 +33,8 @@ def pixels(model, side=None):
 
 
 def assert_close(found, expected):
-    expected = np.asarray(expected)
-    assert np.abs(np.asarray(found) - expected).max() <= 1e-5 * np.abs(expected).max()
+    expected = as_array(expected)
+    assert np.abs(as_array(found) - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 def ends(model, stage_pattern=None):
@@ -300,6 +301,8 @@ def calm(model):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", applications.facts())
 def test_stages_of_every_architecture_of_keras(name):
+    if name == "NASNetMobile" and backend_name() == "torch":
+        pytest.skip("Keras does not build it with PyTorch")
     side = SMALLEST.get(name, 32)
     with applications.seeded_python_random(0):
         model = applications.build(name, (side, side, 3))

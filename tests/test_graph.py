@@ -87,7 +87,7 @@ def names(graph):
 
 
 def computed(graph, x):
-    return np.asarray(run_steps(graph, None, [len(graph.steps) - 1], x)[0])
+    return as_array(run_steps(graph, None, [len(graph.steps) - 1], x)[0])
 
 
 @pytest.mark.parametrize("build", [residual_model, nested_model, sequential_model])

@@ -15,10 +15,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A part of the package may import parts of the lines above its own; what is on no line may import
 # all of them, and nobody may import it.
 ORDER = (
-    {"_documentation", "_head_parameters", "_progress", "_tables", "_threads", "_types"},
-    {"_warnings"},
+    {"_documentation", "_head_parameters", "_progress", "_sizes", "_tables", "_types"},
+    {"_requested_metadata", "_warnings"},
     {"_backend"},
-    {"inputs", "_activation_cache", "_weighted_data"},
+    {"inputs", "_activation_cache", "_threads", "_weighted_data"},
     {"backbones"},
     {"network"},
     {"_ways"},

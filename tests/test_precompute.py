@@ -77,12 +77,13 @@ def test_views_are_computed_too(tiny, tmp_path):
     assert counted(tmp_path) == info.rows_computed
 
 
-def test_the_memory_cache_and_a_search_with_workers(tiny):
+def test_the_memory_cache_and_a_search_with_workers(tiny, as_many_threads):
     clear_cache()
     info = precompute(X, ["all", -1], **settings(tiny, "memory"))
     classifier = FineTunedClassifier(**settings(tiny, "memory", epochs=1))
     grid = {"freeze_depth": ["all", -1]}
-    GridSearchCV(classifier, grid, cv=2, n_jobs=2, error_score="raise").fit(X, Y)
+    with as_many_threads():
+        GridSearchCV(classifier, grid, cv=2, n_jobs=2, error_score="raise").fit(X, Y)
     assert counted("memory") == info.rows_computed
 
 

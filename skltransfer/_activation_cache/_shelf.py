@@ -25,7 +25,32 @@ _SECONDS_OF_REST = 60.0
 
 
 class CacheWarning(UserWarning):
-    """The activation cache cannot keep rows; results are right, but take longer."""
+    """The activation cache cannot keep rows; results are right, but take longer.
+
+    It comes once for a cache whose disk is full or may not be written to, or that has no private
+    folder.
+
+    Parameters
+    ----------
+    message : str
+        What the system says, and the way out.
+
+    See Also
+    --------
+    cache_info : What a cache holds, and where it is.
+
+    Examples
+    --------
+    To have such a disk stop a long search at once:
+
+    >>> import warnings
+    >>> from skltransfer import CacheWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", CacheWarning)
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
 
 
 class Complaint:

@@ -32,6 +32,19 @@ class ImageReadError(ValueError):
         Index of the row in X.
     source : str
         The path, or a short description of bytes and PIL images.
+
+    See Also
+    --------
+    UnreadableImagesWarning : What ``on_error="nan"`` warns of.
+
+    Examples
+    --------
+    >>> from skltransfer import ImageReadError, PretrainedFeatureExtractor
+    >>> try:
+    ...     PretrainedFeatureExtractor().fit(["no such file.jpg"])
+    ... except ImageReadError as error:
+    ...     print(error.row, error.source)
+    0 no such file.jpg
     """
 
     def __init__(self, message: str, row: int, source: str) -> None:

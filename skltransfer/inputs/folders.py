@@ -99,7 +99,8 @@ def _class_names(folder: Path) -> list[str]:
 
 def _visible(folder: Path) -> list[Path]:
     """Return what a folder holds and does not hide, sorted by name."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    shown = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(shown, key=lambda path: path.name)  # paths of Windows are sorted without case
 
 
 def _files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
