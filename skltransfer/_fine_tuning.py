@@ -509,8 +509,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         keras.Model
             From batches of RGB pictures (n, h, w, 3) of any h and w, in the range of values of
             fit (0 to 255 for files), or from rows of numbers where fit saw rows without
-            ``image_shape``, to probabilities (n, n_classes) in the order of `classes_`. They agree with `predict_proba` (without
-            ``tta``) to 1e-4. The model is new: training it changes nothing here.
+            ``image_shape``, to probabilities (n, n_classes) in the order of `classes_`. They agree
+            with `predict_proba` (without ``tta``) to 1e-4. The model is new: training it changes
+            nothing here.
 
         Raises
         ------
