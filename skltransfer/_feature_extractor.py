@@ -93,7 +93,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Number format in which layers compute; weights and features are float32. The shorter ones
         pay on processors and GPUs that have such arithmetic, and change features by up to some
-        percent of the largest.
+        percent of the largest. It may be changed after `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
         Who computes. "auto" takes OpenVINO where it is installed (``pip install
         'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU and OpenVINO can compute

@@ -154,7 +154,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Number format in which frozen layers compute; what learns is always float32. The shorter
         ones pay on processors and GPUs that have such arithmetic, and change activations by up to
-        some percent of the largest.
+        some percent of the largest. It may be changed after `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
         Who computes the frozen part. "auto" takes OpenVINO where it is installed (``pip install
         'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU and OpenVINO can compute

@@ -24,7 +24,9 @@ from PIL import Image
 
 from conftest import WHERE_THE_PACKAGE_IS, make_tiny_model
 from skltransfer import PretrainedFeatureExtractor, register_backbone
-from skltransfer._backend import backend_name
+from skltransfer._backend import as_array, backend_name
+from skltransfer.backbones._building import build_model
+from skltransfer.backbones._keras_applications import make_spec
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(9, 5))
@@ -256,7 +258,17 @@ def test_no_seed_and_no_setting_of_the_process_is_touched(pictures, saved):
     assert settings_after(use) == settings_after(lambda: None)
 
 
-def test_settings_of_keras_change_no_feature(pictures):
+@pytest.fixture
+def another_policy():
+    """Set Keras to compute in 16 bits, as users do for a training of their own."""
+    import keras
+
+    policy = keras.config.dtype_policy()
+    yield lambda: keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.config.set_dtype_policy(policy)
+
+
+def test_settings_of_keras_change_no_feature(pictures, another_policy):
     import keras
 
     def features(input_size):
@@ -264,15 +276,28 @@ def test_settings_of_keras_change_no_feature(pictures):
         return extractor.fit_transform(pictures)
 
     expected = features((32, 32))
-    policy = keras.config.dtype_policy()
+    another_policy()
     try:
-        keras.config.set_dtype_policy("mixed_float16")
         keras.config.set_image_data_format("channels_first")
         assert features((40, 32)).dtype == np.float32
         assert_array_equal(features((32, 32)), expected)
     finally:
-        keras.config.set_dtype_policy(policy)
         keras.config.set_image_data_format("channels_last")
+
+
+def test_networks_of_keras_compute_in_float32_whatever_its_policy_is(another_policy):
+    spec = make_spec("MobileNet", None, 0)
+    another_policy()
+    model = build_model(spec, (32, 32))
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+
+
+def test_a_keras_model_of_a_classifier_computes_in_float32(make, cats_and_dogs, another_policy):
+    X, y = cats_and_dogs
+    classifier = make(epochs=1, head_units=(4,)).fit(X, y)
+    another_policy()
+    found = as_array(classifier.to_keras()(X.astype(np.float32)))
+    np.testing.assert_allclose(found, classifier.predict_proba(X), atol=1e-4)
 
 
 # Law 7: kinds of X ------------------------------------------------------------------------------

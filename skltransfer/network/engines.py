@@ -72,7 +72,7 @@ def _unknown_layer(name: str, network: Network) -> str:
 def feature_part(
     network: Network, layers: tuple[str, ...], pooling: str, engine: str
 ) -> FrozenPart:
-    """From pixels to the pooled outputs of `layers`, side by side (none: the features' end)."""
+    """From pixels to the pooled outputs of `layers`, side by side."""
     key = ("features", layers, pooling, engine)
     shape = (*network.input_size, 3)
     if engine == "openvino":
@@ -83,7 +83,10 @@ def feature_part(
 
 
 def feature_function(network: Network, layers: tuple[str, ...], pooling: str) -> Callable:
-    """What `feature_part` compiles: a function from a tensor of pixels to one of features."""
+    """What `feature_part` compiles: a function from a tensor of pixels to one of features.
+
+    Without `layers` the features' end is pooled.
+    """
     from skltransfer.network.pooling import pooled
 
     graph, stops = outputs_of(network, layers)

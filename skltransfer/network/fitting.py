@@ -93,7 +93,7 @@ class Examples:
         From (positions, epoch) to their activations at the cut.
     targets : ndarray of float32, shape (n, n_classes)
         Probabilities that each row should get.
-    weights : ndarray of float32, shape (n,)
+    weights : ndarray of float64, shape (n,)
         Weights of the rows; the loss divides by their mean.
     """
 
