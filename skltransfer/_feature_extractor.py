@@ -108,8 +108,8 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         What happens to paths, bytes and PIL images that cannot be read: a ``ValueError``, or a
         row of NaN and one warning that lists such rows. Numbers that are not finite always raise.
     n_jobs : int or None, default=None
-        Threads that decode pictures. None and -1 mean one for each core. The network chooses its
-        own number of threads. It changes no result.
+        Threads that decode pictures. None and -1 mean one for each core, in a worker of joblib one
+        for each of its share. The network chooses its own number of threads. It changes no result.
     random_state : int, RandomState instance or None, default=None
         Seed of the random weights of ``weights=None``. Pass an int for the same weights in every
         fit.

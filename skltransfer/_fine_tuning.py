@@ -169,7 +169,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         `fit` leaves them out and lists them in `failed_rows_`, `predict_proba` gives NaN and
         `predict` the most frequent class of fit, each with one warning.
     n_jobs : int or None, default=None
-        Threads that decode pictures; None and -1 mean one for each core.
+        Threads that decode pictures; None and -1 mean one for each core, in a worker of joblib one
+        for each of its share.
     random_state : int, RandomState instance or None, default=None
         Decides random weights, the order of rows, dropout, views and the split of early stopping.
         Pass an int for the same weights in every fit.

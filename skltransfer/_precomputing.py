@@ -156,6 +156,8 @@ def _require_seed(classifier: FineTunedClassifier) -> None:
 
 def _views_of(source: Any, classifier: FineTunedClassifier) -> list[Any]:
     """Sources of what fits and predictions will use: the pictures, and their fixed views."""
+    if not (classifier.n_views or classifier.tta):
+        return [source]
     views = classifier._views(classifier._drawn_seed())
     of_fit = views.trained_on(source) if classifier.n_views else [source]
     of_prediction = views.averaged(source) if classifier.tta else [source]

@@ -114,7 +114,7 @@ class Views:
     def _view(self) -> tuple[str, Callable, int | None]:
         """Name and function of the views, and how many there are; None: any number."""
         if is_keras_layer(self.augment):
-            return name_of_layer(self.augment), view_by_layer(self.augment), None
+            return name_of_layer(self.augment, self.size), view_by_layer(self.augment), None
         view, n_distinct = VIEWS[self.augment]
         return self.augment, view, n_distinct(self.size)
 

@@ -144,7 +144,7 @@ def split_by_weight(
     chosen = np.zeros(len(rows), dtype=bool)
     for label in range(n_classes):
         members = rng.permutation(np.flatnonzero(rows.labels == label))
-        if len(members) < 2:  # after a warm start a class may be absent
+        if not len(members):  # after a warm start a class may be absent
             continue
         reached = np.cumsum(rows.weights[members])
         wanted = int(np.searchsorted(reached, fraction * reached[-1])) + 1

@@ -210,10 +210,14 @@ def test_predictions_from_all_symmetries_are_those_of_any_symmetry(make, X, y):
     )
 
 
-def test_a_keras_layer_makes_views(make, X, y):
+@pytest.mark.parametrize("has_weights", [False, True])
+def test_a_keras_layer_makes_views(make, X, y, has_weights):
+    """The first use builds it, and changes nothing in the next."""
     import keras
 
     layer = keras.layers.RandomFlip("vertical", seed=3)
+    if has_weights:
+        layer = keras.Sequential([keras.layers.BatchNormalization(), layer])
     fits = [make(augment=layer, n_views=2, epochs=1, cache=None).fit(X, y) for _ in range(2)]
     np.testing.assert_array_equal(fits[0].predict_proba(X), fits[1].predict_proba(X))
 
@@ -239,10 +243,22 @@ def test_a_layer_is_known_by_what_it_computes():
     import keras
 
     def name(**settings):
-        return name_of_layer(keras.Sequential([keras.layers.RandomBrightness(0.2, **settings)]))
+        layer = keras.Sequential([keras.layers.RandomBrightness(0.2, **settings)])
+        return name_of_layer(layer, (16, 16))
 
     assert name() == name()
     assert len({name(), name(dtype="float64"), name(seed=1)}) == 3
+
+
+def test_a_layer_is_known_by_its_weights():
+    import keras
+
+    def name(mean):
+        layer = keras.layers.Normalization()
+        layer.adapt(np.full((2, 16, 16, 3), mean, np.float32))
+        return name_of_layer(layer, (16, 16))
+
+    assert name(3.0) == name(3.0) != name(4.0)
 
 
 def test_unreadable_pictures_are_left_out_and_predicted_as_missing(make, paths, tmp_path):

@@ -264,7 +264,7 @@ def another_policy():
     import keras
 
     policy = keras.config.dtype_policy()
-    yield lambda: keras.config.set_dtype_policy("mixed_bfloat16")
+    yield lambda name="mixed_bfloat16": keras.config.set_dtype_policy(name)
     keras.config.set_dtype_policy(policy)
 
 
@@ -285,11 +285,17 @@ def test_settings_of_keras_change_no_feature(pictures, another_policy):
         keras.config.set_image_data_format("channels_last")
 
 
-def test_networks_of_keras_compute_in_float32_whatever_its_policy_is(another_policy):
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16"])
+def test_networks_of_keras_are_in_float32_whatever_its_policy_is(policy, another_policy):
+    import keras
+
+    another_policy(policy)
     spec = make_spec("MobileNet", None, 0)
-    another_policy()
+    assert {array.dtype for array in spec.weights} == {np.dtype("float32")}
     model = build_model(spec, (32, 32))
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    assert keras.config.dtype_policy().name == policy
 
 
 def test_a_keras_model_of_a_classifier_computes_in_float32(make, cats_and_dogs, another_policy):

@@ -36,6 +36,13 @@ def test_a_search_behind_it_computes_nothing(tiny, tmp_path, depths):
     assert counted(tmp_path) == info.rows_computed
 
 
+def test_no_generator_is_drawn_from_without_need(tiny, tmp_path):
+    generator = np.random.RandomState(0)
+    before = generator.get_state()[2]
+    precompute(X, ["all"], **settings(tiny, tmp_path) | {"random_state": generator})
+    assert generator.get_state()[2] == before
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_its_rows_are_those_that_each_cut_computes_by_itself(tiny, tmp_path, order):
     precompute(X, DEPTHS[:4], **settings(tiny, tmp_path / "together"))

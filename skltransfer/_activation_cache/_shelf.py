@@ -41,7 +41,7 @@ class CacheWarning(UserWarning):
 
     Examples
     --------
-    To have such a disk stop a long search at once:
+    To have such a disk stop a fit (a search needs ``error_score="raise"`` too):
 
     >>> import warnings
     >>> from skltransfer import CacheWarning

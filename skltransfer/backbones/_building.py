@@ -32,8 +32,6 @@ def build_model(spec: BackboneSpec, input_size: tuple[int, int]):
         raise ValueError(
             f"backbone={spec.name!r} cannot be built for input_size={tuple(input_size)}: {error}"
         ) from error
-    if spec.architecture["kind"] == "keras.applications":
-        compute_in(model, "float32")  # layers of other models say it themselves
     model.set_weights(spec.weights)
     refresh_normalization(model)
     model.trainable = True
@@ -41,9 +39,9 @@ def build_model(spec: BackboneSpec, input_size: tuple[int, int]):
 
 
 def compute_in(model, precision: str) -> None:
-    """Let the layers of a model compute in `precision`; weights stay float32."""
+    """Let the layers of a model compute in "bfloat16" or "float16"; weights stay float32."""
     for layer in model._flatten_layers():
-        layer.dtype_policy = precision if precision == "float32" else f"mixed_{precision}"
+        layer.dtype_policy = f"mixed_{precision}"
 
 
 def random_arrays(spec: BackboneSpec, seed: int) -> list[np.ndarray]:

@@ -74,14 +74,31 @@ def native_size(name: str) -> tuple[int, int]:
 def measured_size(name: str) -> tuple[int, int]:
     """Native size as Keras builds the whole network; networks for any size were trained at 224."""
     with seeded_python_random(0):
-        whole = constructors()[name](weights=None, include_top=True)
+        whole = build(name, None, include_top=True)
     height, width = whole.inputs[0].shape[1:3]
     return height or _USUAL_SIDE, width or _USUAL_SIDE
 
 
-def build(name: str, input_shape: tuple[int, int, int], *, weights=None):
-    """Build a network without its top at `input_shape`; see `seeded_python_random`."""
-    return constructors()[name](include_top=False, weights=weights, input_shape=input_shape)
+def build(
+    name: str, input_shape: tuple[int, int, int] | None, *, weights=None, include_top: bool = False
+):
+    """Build a network in float32 at `input_shape` (None: its own); see `seeded_python_random`."""
+    with _in_float32():
+        return constructors()[name](
+            include_top=include_top, weights=weights, input_shape=input_shape
+        )
+
+
+@contextmanager
+def _in_float32() -> Iterator[None]:
+    """Build in float32, whatever the user has set; Keras keeps that for each thread."""
+    keras = import_keras()
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def preprocess(name: str):
@@ -136,7 +153,7 @@ def _layouts(name: str, size: tuple[int, int]):
     """Builders of the network without and with its top: weights files hold either."""
     return (
         lambda: build(name, (*size, 3)),
-        lambda: constructors()[name](include_top=True, weights=None),
+        lambda: build(name, None, include_top=True),
     )
 
 

@@ -236,7 +236,7 @@ def _file_identity(file: Any) -> Any:
     if not path.exists():
         return (str(path), None)
     status = path.stat()
-    return (str(path), status.st_size, status.st_mtime_ns)
+    return (str(path), status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def _canonical_name(name: Any) -> str:

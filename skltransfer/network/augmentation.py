@@ -14,7 +14,7 @@ from skltransfer._backend import as_array
 from skltransfer.backbones._spec import fingerprint
 
 _OF_ONE_OBJECT = {"build_config", "build_input_shape", "shared_object_id"}
-"""What tells one layer from another that does the same, or from itself before its first use."""
+"""What tells one layer from another that does the same, or from itself before it was built."""
 
 _building = threading.Lock()
 
@@ -25,8 +25,9 @@ def is_keras_layer(augment) -> bool:
     return keras is not None and isinstance(augment, keras.Layer)
 
 
-def name_of_layer(layer) -> str:
-    """Name what a layer does: the same for any layer of its class, settings and weights."""
+def name_of_layer(layer, size: tuple[int, int]) -> str:
+    """Name what a layer does to pictures of `size`: by its class, settings and weights."""
+    _require_built(layer, size)
     kind = f"{type(layer).__module__}.{type(layer).__qualname__}"
     config = json.dumps(_settings(layer.get_config()), default=str, sort_keys=True)
     drawn = set(map(id, _drawn(layer)))
@@ -47,6 +48,12 @@ def _settings(config: Any) -> Any:
 def _is_input(config: Any) -> bool:
     """Whether this describes the input that a Sequential gets when it is built."""
     return isinstance(config, dict) and config.get("class_name") == "InputLayer"
+
+
+def _require_built(layer, size: tuple[int, int]) -> None:
+    with _building:
+        if not layer.built:
+            layer.build((None, *size, 3))
 
 
 def _drawn(layer) -> list:
@@ -72,9 +79,7 @@ def view_by_layer(layer) -> Callable:
 def _called(layer, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     import keras
 
-    with _building:
-        if not layer.built:
-            layer.build((None, *pixels.shape))
+    _require_built(layer, pixels.shape[:2])
     states = _drawn(layer)
     drawn = [(v, rng.integers(2**31, size=tuple(v.shape)).astype(str(v.dtype))) for v in states]
     mapping = [(v, keras.ops.convert_to_tensor(value)) for v, value in drawn]
