@@ -31,13 +31,18 @@ def shown(make, cats_and_dogs, capfd, monkeypatch):
     return text
 
 
+def without_engine(text):
+    """Lines but for the one by which other backends tell why OpenVINO was not chosen."""
+    return [line for line in text.splitlines() if "computes the frozen part" not in line]
+
+
 @pytest.mark.parametrize("call", ["fit", "partial_fit"])
 def test_silence_is_the_default(shown, call):
     assert shown(call, verbose=0) == ""
 
 
 def test_a_plan_then_one_bar_with_the_loss(shown):
-    *_, plan, bar = shown(epochs=3).splitlines()
+    plan, bar = without_engine(shown(epochs=3))
     assert re.fullmatch(
         r"fine-tuning 24 pictures, 3 epochs, 902 weights: about \d+ s, "
         r"less what the cache has; activations 49\.2 KB",
@@ -53,7 +58,7 @@ def test_the_bar_tells_the_validation_score(shown):
 
 
 def test_partial_fit_shows_its_epoch(shown):
-    *_, plan, last = shown("partial_fit").splitlines()
+    plan, *_, last = without_engine(shown("partial_fit"))
     assert "1 epoch, " in plan
     assert "epoch 1/1  loss" in last
 

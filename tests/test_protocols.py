@@ -15,12 +15,16 @@ from skltransfer._persistence._file import PROTOCOL
 # The files were written where Keras ran on TensorFlow; elsewhere that is told, once.
 pytestmark = pytest.mark.filterwarnings("ignore:This estimator was fitted with engine:UserWarning")
 
-FOLDERS = [Path(__file__).parent / "data" / f"protocol_{i + 1}" for i in range(PROTOCOL)]
+FOLDERS = sorted((Path(__file__).parent / "data").glob("protocol_*"))
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
 def folder(request):
     return request.param
+
+
+def test_there_are_files_of_all_protocols():
+    assert [folder.name for folder in FOLDERS] == [f"protocol_{i + 1}" for i in range(PROTOCOL)]
 
 
 def test_a_classifier_predicts_what_it_did(folder):
