@@ -1,8 +1,9 @@
 """One pass of pictures through a frozen part of the network, through the activation cache.
 
-Pictures are decoded in threads while the network computes. Each distinct one is computed once: rows
-that the cache has are not even decoded, rows that it has of an earlier layer are computed from
-there, and rows that another process computes are waited for.
+Pictures are decoded in threads while the network computes, and it computes two blocks at a time, so
+that no core waits for the last row of a block. Each distinct picture is computed once: rows that
+the cache has are not even decoded, rows that it has of an earlier layer are computed from there,
+and rows that another process computes are waited for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, islice
 from typing import Any, TypeVar
 
@@ -19,15 +20,16 @@ import numpy as np
 
 from skltransfer._activation_cache import ActivationCache, Claim, NullCache
 from skltransfer._backend import is_out_of_memory
-from skltransfer._threads import ReadingThreads
+from skltransfer._threads import ThreadsAhead, thread_count
 from skltransfer._ways import Way
 from skltransfer.inputs import ImageReadError, PixelRule
-from skltransfer.network._places import warn_out_of_memory
+from skltransfer.network._places import most_block_rows, warn_out_of_memory
 
 _ROWS_LOOKED_UP_TOGETHER = 32
 _MOST_ROWS_GATHERED = 512
 _BYTES_GATHERED = 4 << 20
 _ROWS_READ_TOGETHER = 4
+_BLOCKS_COMPUTED_TOGETHER = 2
 
 _WORTH_A_THREAD = 1e-3
 """Seconds; to hand work to a thread and wait for it may cost as much."""
@@ -37,12 +39,27 @@ _Item = TypeVar("_Item")
 
 @dataclass
 class Block:
-    """Rows that run through the network together, and the claim on them."""
+    """Rows that run through the network together, and the claim on them.
+
+    Attributes
+    ----------
+    rows : list of int
+        Positions in the source.
+    claim : Claim
+        The claim on these rows and perhaps more.
+    way : Way
+        How they are computed.
+    inputs : ndarray of shape (n, ...), dtype float32
+        What they are computed from.
+    together : int
+        How many of them the backend was asked to compute together.
+    """
 
     rows: list[int]
     claim: Claim
     way: Way
     inputs: np.ndarray
+    together: int = 0
 
 
 @dataclass
@@ -94,7 +111,7 @@ class ActivationPass:
     n_jobs : int or None
         Threads that read pictures; None: one for each core.
     rows_in_flight : int
-        Bound on the number of decoded pictures in memory, if two blocks fit in it.
+        Bound on the number of decoded pictures in memory, if three blocks fit in it.
     keep_going : bool
         Whether an unreadable picture gives a row of NaN instead of an error.
     advance : callable
@@ -146,8 +163,11 @@ class ActivationPass:
             For the first row that cannot be read, unless `keep_going`.
         """
         try:
-            with ReadingThreads(self.n_jobs) as threads:
-                self._run(threads)
+            with (
+                ThreadsAhead(partial(thread_count, self.n_jobs)) as readers,
+                ThreadsAhead(lambda: _BLOCKS_COMPUTED_TOGETHER) as runners,
+            ):
+                self._run(readers, runners)
         finally:
             for claim in self._held:
                 claim.release()
@@ -155,11 +175,11 @@ class ActivationPass:
         self._out[list(self.failures)] = np.nan
         return self._out
 
-    def _run(self, threads: ReadingThreads) -> None:
-        put_off = self._compute(threads, self._missing(threads))
+    def _run(self, readers: ThreadsAhead, runners: ThreadsAhead) -> None:
+        put_off = self._compute(readers, runners, self._missing(readers))
         while put_off:
             self.cache.wait(self.claims, self._keys_of(put_off))
-            put_off = self._compute(threads, self._gather(put_off))
+            put_off = self._compute(readers, runners, self._gather(put_off))
 
     @cached_property
     def _ways(self) -> Sequence[Way]:
@@ -167,7 +187,7 @@ class ActivationPass:
 
     # What is there already -----------------------------------------------------------------
 
-    def _missing(self, threads: ReadingThreads) -> Iterator[int]:
+    def _missing(self, threads: ThreadsAhead) -> Iterator[int]:
         """Rows to compute; the cache's are filled in, and contents seen before put off."""
         rows = range(len(self.source))
         if not self.cache.keeps_rows:
@@ -186,7 +206,7 @@ class ActivationPass:
         return max(_ROWS_LOOKED_UP_TOGETHER, min(_BYTES_GATHERED // row_bytes, _MOST_ROWS_GATHERED))
 
     def _identified(
-        self, threads: ReadingThreads, stretches: Iterator[list[int]]
+        self, threads: ThreadsAhead, stretches: Iterator[list[int]]
     ) -> Iterator[list[int]]:
         """Rows with their digests; threads take them as soon as some take long."""
         for stretch in stretches:
@@ -244,16 +264,19 @@ class ActivationPass:
 
     # What is computed ----------------------------------------------------------------------
 
-    def _compute(self, threads: ReadingThreads, rows: Iterable[int]) -> list[int]:
+    def _compute(
+        self, readers: ThreadsAhead, runners: ThreadsAhead, rows: Iterable[int]
+    ) -> list[int]:
         """Compute what can be computed now; return the rows to look at again.
 
         These are being computed by others, or have been since somebody looked.
         """
         put_off: list[int] = []
-        pieces = self._pieces(self._claimed_blocks(rows, put_off))
-        for piece in self._all_read(threads, pieces):
-            if piece.is_last:
-                self._finish(piece.block)
+        pieces = self._all_read(readers, self._pieces(self._claimed_blocks(rows, put_off)))
+        blocks = (piece.block for piece in pieces if piece.is_last)
+        for block, outputs in self._all_computed(runners, blocks):
+            self._finish(block, outputs)
+            del block, outputs  # or they stay in memory while the next ones are waited for
         return put_off
 
     def _claimed_blocks(self, rows: Iterable[int], put_off: list[int]) -> Iterator[Block]:
@@ -268,14 +291,20 @@ class ActivationPass:
                 self._give_back(claim)
 
     def _chunks(self, rows: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
-        """Rows that go the same way, by its number, as many together as a block takes."""
+        """Rows that go the same way, by its number, as many together as a block takes.
+
+        Of pictures that must be read the first are few, as the network waits for them.
+        """
         waiting: defaultdict[int, list[int]] = defaultdict(list)
+        few = max(_ROWS_READ_TOGETHER, most_block_rows())
+        size = self.block_rows if self.source.is_at_hand(self.rule) else min(few, self.block_rows)
         for stretch in _batched(rows, _ROWS_LOOKED_UP_TOGETHER):
             for row, number in zip(stretch, self._numbers_of_ways(stretch), strict=True):
                 waiting[number].append(row)
-                if len(waiting[number]) == self.block_rows:
+                if len(waiting[number]) >= size:
                     yield number, waiting[number]
                     waiting[number] = []
+                    size = min(2 * size, self.block_rows)
         yield from ((number, chunk) for number, chunk in sorted(waiting.items()) if chunk)
 
     def _numbers_of_ways(self, rows: list[int]) -> list[int]:
@@ -310,10 +339,11 @@ class ActivationPass:
                 stop = min(start + _ROWS_READ_TOGETHER, len(block.rows))
                 yield Piece(block, range(start, stop))
 
-    def _all_read(self, threads: ReadingThreads, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    def _all_read(self, threads: ThreadsAhead, pieces: Iterable[Piece]) -> Iterator[Piece]:
         if self.source.is_at_hand(self.rule):
             return map(self._read, pieces)  # threads would only disturb those of the network
-        rows_ahead = max(self.rows_in_flight, 2 * self.block_rows)
+        computing = _BLOCKS_COMPUTED_TOGETHER * self.block_rows
+        rows_ahead = max(self.rows_in_flight - computing, self.block_rows)
         return threads.map_ahead(self._read, pieces, rows_ahead // _ROWS_READ_TOGETHER - 1)
 
     def _read(self, piece: Piece) -> Piece:
@@ -338,10 +368,17 @@ class ActivationPass:
             raise error
         self.failures[row] = error
 
-    def _finish(self, block: Block) -> None:
-        """Run the network on a block and keep its rows."""
-        kept = [index for index, group in enumerate(block.way.kept) if group is not None]
-        activations, *passing = self._outputs(block, kept)
+    def _all_computed(
+        self, threads: ThreadsAhead, blocks: Iterable[Block]
+    ) -> Iterator[tuple[Block, list[np.ndarray] | None]]:
+        if len(self._out) <= _ROWS_READ_TOGETHER:
+            return map(self._attempt, blocks)  # which is one: a thread would only take time
+        return threads.map_ahead(self._attempt, blocks, _BLOCKS_COMPUTED_TOGETHER - 1)
+
+    def _finish(self, block: Block, outputs: list[np.ndarray] | None) -> None:
+        """Keep the rows of a block that was computed, or for which memory did not suffice."""
+        kept = _indices_kept(block.way)
+        activations, *passing = self._in_smaller_blocks(block) if outputs is None else outputs
         self._out[block.rows] = activations
         readable = [i for i, row in enumerate(block.rows) if row not in self.failures]
         if readable:
@@ -354,19 +391,30 @@ class ActivationPass:
         self._give_back(block.claim)
         self.advance(len(block.rows))
 
-    def _outputs(self, block: Block, kept: list[int]) -> list[np.ndarray]:
-        """Activations, and what passes on the way and is `kept`."""
+    def _attempt(self, block: Block) -> tuple[Block, list[np.ndarray] | None]:
+        """Activations, and what passes on the way and is kept; None if memory does not suffice.
+
+        May run in a thread of its own.
+        """
         blocks = block.way.part().blocks
-        size = self._at_most or blocks.n_rows
+        block.together = self._at_most or blocks.n_rows
+        chosen = (0, *(1 + index for index in _indices_kept(block.way)))
         try:
-            return blocks.at_most(size)(block.inputs, chosen=(0, *(1 + index for index in kept)))
+            return block, blocks.at_most(block.together)(block.inputs, chosen=chosen)
         except Exception as error:
-            if size == 1 or not is_out_of_memory(error):
+            if block.together == 1 or not is_out_of_memory(error):
                 raise
-        if self._at_most is None:
-            warn_out_of_memory(size)
-        self._at_most = size // 2
-        return self._outputs(block, kept)
+            return block, None
+
+    def _in_smaller_blocks(self, block: Block) -> list[np.ndarray]:
+        """Compute what did not fit in memory, and from now on all, with fewer rows together."""
+        outputs = None
+        while outputs is None:
+            if self._at_most is None:
+                warn_out_of_memory(block.together)
+            self._at_most = min(block.together // 2, self._at_most or block.together)
+            _, outputs = self._attempt(block)
+        return outputs
 
     def _count(self, way: Way, n_rows: int) -> None:
         self.computed[way.name] += n_rows
@@ -376,6 +424,11 @@ class ActivationPass:
     def _give_back(self, claim: Claim) -> None:
         claim.release()
         self._held.remove(claim)
+
+
+def _indices_kept(way: Way) -> list[int]:
+    """Which of the results that pass on the way are kept."""
+    return [index for index, group in enumerate(way.kept) if group is not None]
 
 
 def _batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

@@ -1,4 +1,4 @@
-"""Threads that read pictures ahead of the network, started when there is something to read."""
+"""Threads that work ahead of those who need their results, started when there is work."""
 
 from __future__ import annotations
 
@@ -21,20 +21,18 @@ def thread_count(n_jobs: int | None) -> int:
     return computing_threads() if n_jobs in (None, -1) else int(effective_n_jobs(n_jobs))
 
 
-class ReadingThreads:
+class ThreadsAhead:
     """Threads that begin nothing new once the caller fails or is interrupted.
-
-    Cores are counted when the first thread is needed: that takes 0.3 ms, a tenth of a pass of
-    which every row is in the cache.
 
     Parameters
     ----------
-    n_jobs : int or None
-        As joblib understands it; None means one for each core.
+    count : callable
+        Gives their number when the first is needed: to count cores takes 0.3 ms, a tenth of a
+        pass of which every row is in the cache.
     """
 
-    def __init__(self, n_jobs: int | None) -> None:
-        self._n_jobs = n_jobs
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._counted = count
 
     def __enter__(self) -> Self:
         """Start nothing yet."""
@@ -72,7 +70,7 @@ class ReadingThreads:
 
     @cached_property
     def _count(self) -> int:
-        return thread_count(self._n_jobs)
+        return self._counted()
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:

@@ -6,6 +6,7 @@ import hashlib
 import random
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -222,19 +223,45 @@ def test_rows_that_find_no_room_are_computed_again(tmp_path):
     assert computed(cramped) == 4
 
 
-@pytest.mark.parametrize("rows_in_flight", [1, 8, 32])
-def test_memory_is_bounded(cache, rows_in_flight):
-    """At no time are more pictures decoded than may be, or than two blocks hold."""
-    source = Numbers(range(200))
-    ahead = []
+@pytest.mark.parametrize("block_rows", [4, 12])
+@pytest.mark.parametrize("rows_in_flight", [1, 24, 64])
+def test_memory_is_bounded(cache, rows_in_flight, block_rows):
+    """At no time are more pictures decoded than may be, or than three blocks hold."""
+    source, done, held = Numbers(range(200)), [], []
 
     def run(block):
-        ahead.append(len(source.loaded) - BLOCK_ROWS * len(ahead))
+        held.append(len(source.loaded) - sum(done))
         time.sleep(0.002)
         return block.reshape(BLOCK_ROWS, 1)
 
-    one_pass(source, cache, run, rows_in_flight=rows_in_flight).run()
-    assert max(ahead) <= max(rows_in_flight, 2 * BLOCK_ROWS)
+    options = {"rows_in_flight": rows_in_flight, "block_rows": block_rows}
+    one_pass(source, cache, run, advance=done.append, **options).run()
+    assert max(held) <= max(rows_in_flight, 3 * block_rows)
+
+
+def test_inputs_are_given_back_before_the_next_are_waited_for(cache):
+    inputs, alive = [], []
+
+    def run(block):
+        inputs.append(weakref.ref(block.base))
+        alive.append(sum(array() is not None for array in inputs))
+        time.sleep(0.005)  # so that the pass waits for it
+        return block.reshape(BLOCK_ROWS, 1)
+
+    one_pass(Numbers(range(60)), cache, run).run()
+    assert len(alive) == 15
+    assert max(alive) <= 2
+
+
+def test_two_blocks_are_computed_at_a_time(cache):
+    """No core waits for the last row of a block: each of these waits for another."""
+    together = threading.Barrier(2, timeout=10)
+
+    def run(block):
+        together.wait()
+        return block.reshape(BLOCK_ROWS, 1)
+
+    one_pass(Numbers(range(40)), cache, run).run()
 
 
 def test_pictures_are_read_while_the_network_computes(cache):
@@ -248,6 +275,18 @@ def test_pictures_are_read_while_the_network_computes(cache):
 
     one_pass(source, cache, run).run()
     assert max(ahead) > 0
+
+
+def test_the_network_begins_after_a_few_pictures(cache):
+    """It waits for a few, however many are to be computed together later."""
+    source, read_before = Numbers(range(100)), []
+
+    def run(block):
+        read_before.append(len(source.loaded))
+        return block.reshape(BLOCK_ROWS, 1)
+
+    one_pass(source, cache, run, n_jobs=1, block_rows=32, rows_in_flight=1).run()
+    assert read_before[0] < 32
 
 
 def test_progress_adds_up_to_all_rows(store):
