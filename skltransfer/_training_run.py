@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from skltransfer._backend import as_array
 from skltransfer._weighted_data import WeightedRows, class_factors, split_by_weight
 from skltransfer._workload import FitProgress
 from skltransfer.network.fitting import (
@@ -129,11 +128,12 @@ class TrainingRun:
         The `examples` are made of `rows`.
         """
         program, head = self.program, self.program.head
-        pretrained = [as_array(variable) for variable in program.trained]
+        arrays = program.network.arrays
+        pretrained = [arrays[id(variable)] for variable in program.trained]
         moments = np.stack([np.zeros(head.n_features), np.ones(head.n_features)])
         state = TrainingState(
             theta=join([*pretrained, *random_head(head, self.seed)]),
-            fixed=join(as_array(variable) for variable in program.fixed),
+            fixed=join(arrays[id(variable)] for variable in program.fixed),
             standardizer=moments.astype(np.float32),
         )
         features = self._initial_features(state, rows, examples)
@@ -141,8 +141,8 @@ class TrainingRun:
         state.standardizer = np.stack([standardizer.mean, standardizer.scale])
         if self.settings.head_init == "convex":
             features = standardizer(features)
-            arrays = convex_head(head, features, examples.targets, examples.weights, self.seed)
-            state.theta = join([*pretrained, *arrays])
+            start = convex_head(head, features, examples.targets, examples.weights, self.seed)
+            state.theta = join([*pretrained, *start])
         self.progress.started(len(examples))
         return state
 

@@ -19,13 +19,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from conftest import make_tiny_model
 from skltransfer import PretrainedFeatureExtractor, register_backbone
-from skltransfer._backend import as_array
+from skltransfer._backend import as_array, as_tensor, backend_name
 from skltransfer.backbones import _keras_applications as applications
 from skltransfer.backbones import _registry
 from skltransfer.backbones._building import build_model, preprocessing_function
 from skltransfer.backbones._measure_keras_applications import measure
 from skltransfer.backbones._registry import adopt, is_downloaded, resolve
-from skltransfer.network.runtime import network_of
+from skltransfer.backbones._spec import read_only
+from skltransfer.network.execution import run_steps
+from skltransfer.network.runtime import Network, network_of
 
 # Keras' own saving of variables is not up to date with NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -118,6 +120,28 @@ def test_building_a_network_leaves_pythons_random_state_alone():
     assert random.getstate() == before
     for found, expected in zip(model.get_weights(), spec.weights, strict=True):
         assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "EfficientNetB0"])
+def test_networks_compute_with_weights_that_are_handed_in(backbone):
+    """Their variables have no values; the second one normalises by weights."""
+    spec = resolve(backbone, "imagenet" if backbone == "efficientnet_lite0" else None, 0)
+    arrays = [a + RNG.normal(0, 0.05, a.shape).astype(np.float32) ** 2 for a in spec.weights]
+    spec = dataclasses.replace(spec, weights=read_only(arrays), bundled=False, fingerprint="")
+    network = Network(spec, (32, 32), "float32")
+    x = RNG.uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    stop = len(network.graph.steps) - 1
+    (found,) = run_steps(network.graph, None, [stop], as_tensor(x), network.constants)
+    expected = as_array(build_model(spec, (32, 32))(x))
+    assert_allclose(as_array(found), expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.skipif(backend_name() == "torch", reason="PyTorch's layers hold values")
+def test_networks_hold_no_values():
+    network = Network(resolve("efficientnet_lite0"), (32, 32), "float32")
+    with keras.StatelessScope():
+        pass  # Keras now gives values to all variables that wait for some
+    assert all(variable._value is None for variable in network.variables)
 
 
 # Weights files ----------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ __all__ = [
     "import_keras",
     "is_out_of_memory",
     "kernels",
+    "outlined",
     "processor",
     "refresh_normalization",
     "refuses_openvino",
@@ -119,6 +120,12 @@ def built(build: Callable) -> Any:
     """The Keras model that `build` makes, where all its weights are going to be set."""
     import_keras()
     return module().built(build)
+
+
+def outlined(build: Callable) -> Any:
+    """The Keras model that `build` makes, where values for all its weights are handed in."""
+    import_keras()
+    return module().outlined(build)
 
 
 def as_tensor(array) -> Any:

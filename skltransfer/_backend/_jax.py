@@ -17,6 +17,7 @@ _CHOSEN = {_THREADS, "NPROC"}
 add_bias = _plain.add_bias
 as_array = _plain.as_array
 batch_normalised = _plain.batch_normalised
+outlined = _plain.outlined
 
 
 def compiled(compute: Callable, shapes: list[tuple]) -> tuple[Callable, list[tuple]]:

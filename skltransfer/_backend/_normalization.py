@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 
-def refresh_normalization(model) -> None:
+import numpy as np
+
+
+def refresh_normalization(model, arrays: Sequence[np.ndarray] | None = None) -> None:
     """Have Normalization layers compute with what their weights and settings are now.
 
     Setting their weights does not do so, and tensors that were made while a model was traced
     cannot be computed with.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Holds the layers.
+    arrays : sequence of ndarray, default=None
+        Values for all weights of the model; None: those that they have.
     """
     import keras
 
+    values = dict(zip(map(id, model.weights), arrays or (), strict=arrays is not None))
     for layer in model._flatten_layers():
         if not isinstance(layer, keras.layers.Normalization) or not layer.built:
             continue
         if layer.input_mean is None:
-            layer.finalize_state()
+            mapping = [(v, values[id(v)]) for v in layer.weights if id(v) in values]
+            with keras.StatelessScope(mapping):
+                layer.finalize_state()
         else:
             layer.build(layer._build_input_shape)  # has no weights

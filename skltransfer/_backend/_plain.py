@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -10,6 +11,22 @@ import numpy as np
 def built(build: Callable):
     """The model that `build` makes."""
     return build()
+
+
+def outlined(build: Callable):
+    """The model that `build` makes, with variables that have a shape and no value.
+
+    In a thread of its own, for Keras keeps a list of such variables for each thread, and gives
+    them values at the next occasion.
+    """
+    import keras
+
+    def build_outline():
+        with keras.StatelessScope(initialize_variables=False):
+            return build()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(build_outline).result()
 
 
 def result_shapes(shapes_of: Callable, shapes: list[tuple]) -> list[tuple]:

@@ -19,6 +19,7 @@ _CHOSEN = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}
 as_array = _plain.as_array
 built = _plain.built
 depthwise_conv = _plain.depthwise_conv
+outlined = _plain.outlined
 
 
 def compiled(compute: Callable, shapes: list[tuple]) -> tuple[Callable, list[tuple]]:

@@ -12,6 +12,7 @@ from skltransfer._backend import _plain
 TITLE = "PyTorch"
 
 built = _plain.built
+outlined = _plain.built
 add_bias = _plain.add_bias
 batch_normalised = _plain.batch_normalised
 depthwise_conv = _plain.depthwise_conv

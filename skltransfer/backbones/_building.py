@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
-from skltransfer._backend import built, import_keras, refresh_normalization
+from skltransfer._backend import built, import_keras, outlined, refresh_normalization
 from skltransfer.backbones import _keras_applications as applications
 from skltransfer.backbones._efficientnet_lite import build_efficientnet_lite0
 from skltransfer.backbones._functional_models import arrays_of
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.backbones._user_models import build_from_config
+
+_OUTLINED = ("bundled", "keras.applications")
+"""Kinds of architectures whose layers are known to ask for no weight while they are built."""
 
 
 def build_model(spec: BackboneSpec, input_size: tuple[int, int]):
@@ -25,15 +31,34 @@ def build_model(spec: BackboneSpec, input_size: tuple[int, int]):
     ValueError
         When the network cannot be built for pictures of `input_size`.
     """
-    try:
-        with applications.seeded_python_random(0):
-            model = built(lambda: _build(spec.architecture, (*input_size, 3)))
-    except ValueError as error:
-        raise ValueError(
-            f"backbone={spec.name!r} cannot be built for input_size={tuple(input_size)}: {error}"
-        ) from error
+    with _naming_the_backbone(spec, input_size):
+        model = built(lambda: _build(spec.architecture, (*input_size, 3)))
     model.set_weights(spec.weights)
     refresh_normalization(model)
+    model.trainable = True
+    return model
+
+
+def build_outline(spec: BackboneSpec, input_size: tuple[int, int]):
+    """Build the network of `spec` where its weights are going to be handed in at each call.
+
+    Variables have no values to speak of, which to make takes most of the time.
+
+    Returns
+    -------
+    keras.Model
+        As `build_model` gives it, but for the values.
+
+    Raises
+    ------
+    ValueError
+        When the network cannot be built for pictures of `input_size`.
+    """
+    if spec.architecture["kind"] not in _OUTLINED:
+        return build_model(spec, input_size)
+    with _naming_the_backbone(spec, input_size):
+        model = outlined(lambda: _build(spec.architecture, (*input_size, 3)))
+    refresh_normalization(model, spec.weights)
     model.trainable = True
     return model
 
@@ -57,6 +82,17 @@ def preprocessing_function(spec: BackboneSpec):
     if how.get("channels") == 1:
         return lambda pixels: _grey(function(pixels))
     return function
+
+
+@contextmanager
+def _naming_the_backbone(spec: BackboneSpec, input_size: tuple[int, int]) -> Iterator[None]:
+    try:
+        with applications.seeded_python_random(0):
+            yield
+    except ValueError as error:
+        raise ValueError(
+            f"backbone={spec.name!r} cannot be built for input_size={tuple(input_size)}: {error}"
+        ) from error
 
 
 def _build(architecture: dict, input_shape: tuple[int, int, int]):

@@ -8,7 +8,7 @@ import numpy as np
 
 from skltransfer.network.heads import Head
 from skltransfer.network.pooling import pooled
-from skltransfer.network.runtime import Network
+from skltransfer.network.runtime import Network, feature_model
 
 
 def keras_classifier(
@@ -45,8 +45,7 @@ def keras_classifier(
     import keras
 
     spec = replace(network.spec, weights=weights, bundled=False, fingerprint="")
-    features = Network(spec, network.input_size, "float32").features
-    backbone = keras.Model(features.input, features.output, name="backbone")
+    backbone = feature_model(spec, network.input_size)
     pooled_features = pooled(backbone(network.preprocess(pictures)), "avg")
     mean, scale = standardizer
     x = rescaled(pooled_features, 1 / scale, -mean / scale)

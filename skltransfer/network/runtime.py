@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 
 from skltransfer._backend import constant
-from skltransfer.backbones._building import build_model, compute_in, preprocessing_function
+from skltransfer.backbones._building import (
+    build_model,
+    build_outline,
+    compute_in,
+    preprocessing_function,
+)
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.network.freezing import Stage, find_stages
 from skltransfer.network.graph import Graph, graph_of
@@ -37,7 +42,8 @@ class Network:
     features : Graph
         The steps up to the end of the features.
     variables : list
-        The variables in the order of the spec's arrays.
+        The variables in the order of the spec's arrays, from which values are handed in: their own
+        mean nothing.
     parts : dict
         Compiled pieces, by what they compute; see ``engines``.
     """
@@ -78,18 +84,11 @@ class Network:
             return self.parts[key]
 
     def _build(self) -> Graph:
-        model = build_model(self.spec, self.input_size)
+        model = build_outline(self.spec, self.input_size)
         if self.precision != "float32":
             compute_in(model, self.precision)
         self.variables = list(model.weights)
-        channels = model.inputs[0].shape[-1]
-        try:
-            return graph_of(model, (*self.input_size, channels))
-        except ValueError as error:
-            raise ValueError(
-                f"backbone={self.spec.name!r} does not take pictures of "
-                f"input_size={self.input_size}: {error}"
-            ) from error
+        return _graph(model, self.spec, self.input_size)
 
 
 class NetworkPool:
@@ -120,6 +119,25 @@ network_of = NetworkPool().get
 def in_float32(network: Network) -> Network:
     """The same network, all of it in float32."""
     return network_of(network.spec, network.input_size)
+
+
+def feature_model(spec: BackboneSpec, input_size: tuple[int, int]):
+    """Keras model of its own from preprocessed pictures to the end of the features."""
+    import keras
+
+    graph = _graph(build_model(spec, input_size), spec, input_size)
+    features = graph.until(end_of_features(graph))
+    return keras.Model(features.input, features.output, name="backbone")
+
+
+def _graph(model, spec: BackboneSpec, input_size: tuple[int, int]) -> Graph:
+    channels = model.inputs[0].shape[-1]
+    try:
+        return graph_of(model, (*input_size, channels))
+    except ValueError as error:
+        raise ValueError(
+            f"backbone={spec.name!r} does not take pictures of input_size={input_size}: {error}"
+        ) from error
 
 
 def end_of_features(graph: Graph) -> int:
