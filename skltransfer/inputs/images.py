@@ -105,6 +105,8 @@ def _read_file(file: BinaryIO, rule: PixelRule) -> np.ndarray:
 
 def _read_image(image: Image.Image, rule: PixelRule) -> np.ndarray:
     upright = UprightImage(image)
+    if upright.is_plain:
+        return resize_rows(upright.rows, upright.shape, rule.size, rule.resize, upright.bands)
     return _resized(upright.rows, upright.shape, upright.pixel_range, rule)
 
 

@@ -9,7 +9,7 @@ across a few rows at a time, and then down, so that their floats never stand in 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -66,7 +66,11 @@ def resize(image: np.ndarray, size: tuple[int, int], how: str = "stretch") -> np
 
 
 def resize_rows(
-    rows: ReadRows, source: tuple[int, int], size: tuple[int, int], how: str = "stretch"
+    rows: ReadRows,
+    source: tuple[int, int],
+    size: tuple[int, int],
+    how: str = "stretch",
+    bands: Callable[[], Iterable[Image.Image]] | None = None,
 ) -> np.ndarray:
     """Resize one picture that is read a few rows at a time; the bits are those of `resize`.
 
@@ -80,6 +84,9 @@ def resize_rows(
         Height and width wanted.
     how : {"stretch", "crop", "pad", "within"}, default="stretch"
         As in :func:`resize`.
+    bands : callable, default=None
+        Gives the channels of the whole picture as images of Pillow's mode L, from which a small
+        one is resized with fewer copies.
 
     Returns
     -------
@@ -93,14 +100,17 @@ def resize_rows(
     box, (top, left), (height, width) = place(source, size, how)
     resized = np.zeros((*size, 3), np.float32)
     target = resized[top : top + height, left : left + width]
+    images: Iterable[Image.Image]
     if math.prod(source) > _PIXELS_TOGETHER:
-        bands = _narrowed(rows, source, _needed_rows(source[0], box, height), box, width)
-        box = (0, box[1], width, box[3])
+        planes = _narrowed(rows, source, _needed_rows(source[0], box, height), box, width)
+        images, box = map(Image.fromarray, planes), (0, box[1], width, box[3])
+    elif bands is not None:
+        images = bands()
     else:
-        bands = np.moveaxis(rows(0, source[0]), -1, 0)
-    for channel, band in enumerate(bands):
-        target[..., channel] = _resized(band, (height, width), box)
-    if len(bands) == 1:  # grey
+        images = map(Image.fromarray, np.moveaxis(rows(0, source[0]), -1, 0))
+    for channel, image in enumerate(images):
+        target[..., channel] = _resized(image, (height, width), box)
+    if channel == 0:  # grey
         target[..., 1:] = target[..., :1]
     return resized
 
@@ -202,17 +212,19 @@ def _narrowed(
             narrowed = np.zeros((block.shape[2], source[0], width), np.float32)
         size, across = (len(block), width), (box[0], 0, box[2], len(block))
         for channel, lines in enumerate(narrowed):  # one at a time, for the sake of memory
-            lines[top : top + len(block)] = _resized(block[..., channel], size, across)
+            lines[top : top + len(block)] = _resized(
+                Image.fromarray(block[..., channel]), size, across
+            )
     return narrowed
 
 
 def _resized(
-    band: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]
+    band: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]
 ) -> np.ndarray:
     """Resize one channel in Pillow's mode F."""
-    image = Image.fromarray(band)
-    image = image if image.mode == "F" else image.convert("F")
-    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box))
+    band = band if band.mode == "F" else band.convert("F")
+    resized = band.resize(size[::-1], Image.Resampling.BILINEAR, box)
+    return np.frombuffer(resized.tobytes(), np.float32).reshape(size)  # np.asarray copies twice
 
 
 def _as_float_rgb(image: np.ndarray) -> np.ndarray:
