@@ -77,8 +77,9 @@ def our_step(network, cut, kernel, x, targets):
     head = Head(kernel.shape[0], (), "relu", CLASSES)
     program = program_for(network, cut, head, False, False)
     gradient, update = program.gradient(BATCH), program.update()
-    theta = join([*(np.asarray(v) for v in program.trained), kernel, np.zeros(CLASSES)])
-    fixed = program.held(join(np.asarray(v) for v in program.fixed))
+    arrays = network.arrays
+    theta = join([*(arrays[id(v)] for v in program.trained), kernel, np.zeros(CLASSES)])
+    fixed = program.held(join(arrays[id(v)] for v in program.fixed))
     unscaled = np.stack([np.zeros(kernel.shape[0]), np.ones(kernel.shape[0])]).astype(np.float32)
     unscaled, ones = program.held(unscaled), held(np.ones(len(theta), np.float32))
     state = [theta, np.zeros_like(theta), np.zeros_like(theta)]

@@ -1,9 +1,8 @@
 """One pass of pictures through a frozen part of the network, through the activation cache.
 
-Pictures are decoded in threads while the network computes, and it computes two blocks at a time, so
-that no core waits for the last row of a block. Each distinct picture is computed once: rows that
-the cache has are not even decoded, rows that it has of an earlier layer are computed from there,
-and rows that another process computes are waited for.
+Each distinct picture is computed once: rows that the cache has are not even decoded, rows that it
+has of an earlier layer are computed from there, and rows that another process computes are waited
+for.
 """
 
 from __future__ import annotations
@@ -19,60 +18,19 @@ from typing import Any, TypeVar
 import numpy as np
 
 from skltransfer._activation_cache import ActivationCache, Claim, NullCache
-from skltransfer._backend import is_out_of_memory
+from skltransfer._pipeline import BLOCKS_TOGETHER, Block, Failures, Pipeline
 from skltransfer._threads import ThreadsAhead, thread_count
 from skltransfer._ways import Way
 from skltransfer.inputs import ImageReadError, PixelRule
-from skltransfer.network._places import most_block_rows, warn_out_of_memory
 
 _ROWS_LOOKED_UP_TOGETHER = 32
 _MOST_ROWS_GATHERED = 512
 _BYTES_GATHERED = 4 << 20
-_ROWS_READ_TOGETHER = 4
-_BLOCKS_COMPUTED_TOGETHER = 2
 
 _WORTH_A_THREAD = 1e-3
 """Seconds; to hand work to a thread and wait for it may cost as much."""
 
 _Item = TypeVar("_Item")
-
-
-@dataclass
-class Block:
-    """Rows that run through the network together, and the claim on them.
-
-    Attributes
-    ----------
-    rows : list of int
-        Positions in the source.
-    claim : Claim
-        The claim on these rows and perhaps more.
-    way : Way
-        How they are computed.
-    inputs : ndarray of shape (n, ...), dtype float32
-        What they are computed from.
-    together : int
-        How many of them the backend was asked to compute together.
-    """
-
-    rows: list[int]
-    claim: Claim
-    way: Way
-    inputs: np.ndarray
-    together: int = 0
-
-
-@dataclass
-class Piece:
-    """Rows of a block that one thread reads."""
-
-    block: Block
-    positions: range
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the block is complete with it."""
-        return self.positions.stop >= len(self.block.rows)
 
 
 class Observer:
@@ -118,7 +76,7 @@ class ActivationPass:
         Told how many rows were done.
     observer : Observer
         Told digests and pixels.
-    failures : dict of int to ImageReadError
+    failures : Failures
         The rows that could not be read.
     computed : Counter of str
         How many rows were computed from where.
@@ -137,7 +95,7 @@ class ActivationPass:
     keep_going: bool = False
     advance: Callable[[int], None] = lambda n_rows: None
     observer: Observer = field(default_factory=Observer)
-    failures: dict[int, ImageReadError] = field(default_factory=dict)
+    failures: Failures = field(init=False)
     computed: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -146,7 +104,7 @@ class ActivationPass:
         self._first_of: dict[bytes, int] = {}
         self._copies: list[tuple[int, int]] = []
         self._held: list[Claim] = []
-        self._at_most: int | None = None  # rows of a block after the backend ran out of memory
+        self.failures = Failures(self.keep_going)
         self._out = np.empty((n_rows, *self.output_shape), np.float32)
 
     def run(self) -> np.ndarray:
@@ -165,7 +123,7 @@ class ActivationPass:
         try:
             with (
                 ThreadsAhead(partial(thread_count, self.n_jobs)) as readers,
-                ThreadsAhead(lambda: _BLOCKS_COMPUTED_TOGETHER) as runners,
+                ThreadsAhead(lambda: BLOCKS_TOGETHER) as runners,
             ):
                 self._run(readers, runners)
         finally:
@@ -180,6 +138,17 @@ class ActivationPass:
         while put_off:
             self.cache.wait(self.claims, self._keys_of(put_off))
             put_off = self._compute(readers, runners, self._gather(put_off))
+
+    @cached_property
+    def _pipeline(self) -> Pipeline:
+        return Pipeline(
+            source=self.source,
+            rule=self.rule,
+            block_rows=self.block_rows,
+            rows_in_flight=self.rows_in_flight,
+            failures=self.failures,
+            decoded=self.observer.decoded,
+        )
 
     @cached_property
     def _ways(self) -> Sequence[Way]:
@@ -225,7 +194,7 @@ class ActivationPass:
                 self._keys[row] = digest = self.source.digest(row)
                 self.observer.identified(row, digest)
             except ImageReadError as error:
-                self._note_failure(row, error)
+                self.failures.note(row, error)
         return rows
 
     def _without_copies(self, rows: list[int]) -> list[int]:
@@ -272,9 +241,8 @@ class ActivationPass:
         These are being computed by others, or have been since somebody looked.
         """
         put_off: list[int] = []
-        pieces = self._all_read(readers, self._pieces(self._claimed_blocks(rows, put_off)))
-        blocks = (piece.block for piece in pieces if piece.is_last)
-        for block, outputs in self._all_computed(runners, blocks):
+        blocks = self._claimed_blocks(rows, put_off)
+        for block, outputs in self._pipeline.run(blocks, readers, runners):
             self._finish(block, outputs)
             del block, outputs  # or they stay in memory while the next ones are waited for
         return put_off
@@ -291,20 +259,17 @@ class ActivationPass:
                 self._give_back(claim)
 
     def _chunks(self, rows: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
-        """Rows that go the same way, by its number, as many together as a block takes.
-
-        Of pictures that must be read the first are few, as the network waits for them.
-        """
+        """Rows that go the same way, by its number, as many together as a block takes."""
         waiting: defaultdict[int, list[int]] = defaultdict(list)
-        few = max(_ROWS_READ_TOGETHER, most_block_rows())
-        size = self.block_rows if self.source.is_at_hand(self.rule) else min(few, self.block_rows)
+        sizes = self._pipeline.sizes()
+        size = next(sizes)
         for stretch in _batched(rows, _ROWS_LOOKED_UP_TOGETHER):
             for row, number in zip(stretch, self._numbers_of_ways(stretch), strict=True):
                 waiting[number].append(row)
                 if len(waiting[number]) >= size:
                     yield number, waiting[number]
                     waiting[number] = []
-                    size = min(2 * size, self.block_rows)
+                    size = next(sizes)
         yield from ((number, chunk) for number, chunk in sorted(waiting.items()) if chunk)
 
     def _numbers_of_ways(self, rows: list[int]) -> list[int]:
@@ -333,88 +298,20 @@ class ActivationPass:
             inputs = inputs[np.flatnonzero(found)]
         return Block(rows, claim, way, inputs)
 
-    def _pieces(self, blocks: Iterable[Block]) -> Iterator[Piece]:
-        for block in blocks:
-            for start in range(0, len(block.rows), _ROWS_READ_TOGETHER):
-                stop = min(start + _ROWS_READ_TOGETHER, len(block.rows))
-                yield Piece(block, range(start, stop))
-
-    def _all_read(self, threads: ThreadsAhead, pieces: Iterable[Piece]) -> Iterator[Piece]:
-        if self.source.is_at_hand(self.rule):
-            return map(self._read, pieces)  # threads would only disturb those of the network
-        computing = _BLOCKS_COMPUTED_TOGETHER * self.block_rows
-        rows_ahead = max(self.rows_in_flight - computing, self.block_rows)
-        return threads.map_ahead(self._read, pieces, rows_ahead // _ROWS_READ_TOGETHER - 1)
-
-    def _read(self, piece: Piece) -> Piece:
-        """Read a few pictures; may run in a thread of its own."""
-        if piece.block.way.start is not None:
-            return piece
-        rows, pixels = piece.block.rows, piece.block.inputs
-        for positions in [[p] for p in piece.positions] if self.keep_going else [piece.positions]:
-            start, stop = positions[0], positions[-1] + 1
-            try:
-                self.source.load_block(rows[start:stop], self.rule, pixels[start:stop])
-            except ImageReadError as error:
-                pixels[start:stop] = 0
-                self._note_failure(rows[start], error)
-                continue
-            for position in range(start, stop):
-                self.observer.decoded(rows[position], pixels[position])
-        return piece
-
-    def _note_failure(self, row: int, error: ImageReadError) -> None:
-        if not self.keep_going:
-            raise error
-        self.failures[row] = error
-
-    def _all_computed(
-        self, threads: ThreadsAhead, blocks: Iterable[Block]
-    ) -> Iterator[tuple[Block, list[np.ndarray] | None]]:
-        if len(self._out) <= _ROWS_READ_TOGETHER:
-            return map(self._attempt, blocks)  # which is one: a thread would only take time
-        return threads.map_ahead(self._attempt, blocks, _BLOCKS_COMPUTED_TOGETHER - 1)
-
-    def _finish(self, block: Block, outputs: list[np.ndarray] | None) -> None:
-        """Keep the rows of a block that was computed, or for which memory did not suffice."""
-        kept = _indices_kept(block.way)
-        activations, *passing = self._in_smaller_blocks(block) if outputs is None else outputs
+    def _finish(self, block: Block, outputs: list[np.ndarray]) -> None:
+        """Keep the rows of a block, unless fewer of them ran together than usual."""
+        activations, *passing = outputs
         self._out[block.rows] = activations
         readable = [i for i, row in enumerate(block.rows) if row not in self.failures]
         if readable:
             self._count(block.way, len(readable))
-        if readable and self._at_most is None:
+        if readable and self._pipeline.at_most is None:
             keys = self._keys_of([block.rows[i] for i in readable])
-            for index, rows in zip(kept, passing, strict=True):
+            for index, rows in zip(block.kept, passing, strict=True):
                 self.cache.put(block.way.kept[index], keys, rows[readable])
             self.cache.put(self.group, keys, activations[readable])
         self._give_back(block.claim)
         self.advance(len(block.rows))
-
-    def _attempt(self, block: Block) -> tuple[Block, list[np.ndarray] | None]:
-        """Activations, and what passes on the way and is kept; None if memory does not suffice.
-
-        May run in a thread of its own.
-        """
-        blocks = block.way.part().blocks
-        block.together = self._at_most or blocks.n_rows
-        chosen = (0, *(1 + index for index in _indices_kept(block.way)))
-        try:
-            return block, blocks.at_most(block.together)(block.inputs, chosen=chosen)
-        except Exception as error:
-            if block.together == 1 or not is_out_of_memory(error):
-                raise
-            return block, None
-
-    def _in_smaller_blocks(self, block: Block) -> list[np.ndarray]:
-        """Compute what did not fit in memory, and from now on all, with fewer rows together."""
-        outputs = None
-        while outputs is None:
-            if self._at_most is None:
-                warn_out_of_memory(block.together)
-            self._at_most = min(block.together // 2, self._at_most or block.together)
-            _, outputs = self._attempt(block)
-        return outputs
 
     def _count(self, way: Way, n_rows: int) -> None:
         self.computed[way.name] += n_rows
@@ -424,11 +321,6 @@ class ActivationPass:
     def _give_back(self, claim: Claim) -> None:
         claim.release()
         self._held.remove(claim)
-
-
-def _indices_kept(way: Way) -> list[int]:
-    """Which of the results that pass on the way are kept."""
-    return [index for index, group in enumerate(way.kept) if group is not None]
 
 
 def _batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
