@@ -22,6 +22,7 @@ ORDER = (
     {"backbones"},
     {"network"},
     {"_ways"},
+    {"_pipeline"},
     {"_activations", "_caching", "_catalogue", "_reading", "_views"},
     {"_contents", "_export", "_persistence", "_workload"},
     {"_training_run"},

@@ -98,7 +98,8 @@ def resize_rows(
     if tuple(source) == tuple(size):
         return _as_float_rgb(rows(0, source[0]))
     box, (top, left), (height, width) = place(source, size, how)
-    resized = np.zeros((*size, 3), np.float32)
+    is_filled = (height, width) == tuple(size)
+    resized = (np.empty if is_filled else np.zeros)((*size, 3), np.float32)
     target = resized[top : top + height, left : left + width]
     images: Iterable[Image.Image]
     if math.prod(source) > _PIXELS_TOGETHER:
