@@ -88,7 +88,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         How a picture of another shape comes to `input_size`: stretched; its middle cut out; or
         whole, between black bars. The filter is antialiased and bilinear.
     batch_size : int, default=32
-        Number of decoded pictures held in memory at a time; 64 (on a GPU 256) where it is less.
+        Number of decoded pictures held in memory at a time; 96 (on a GPU 384) where it is less.
         It changes no result.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Number format in which layers compute; weights and features are float32. The shorter ones

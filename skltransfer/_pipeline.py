@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from skltransfer._backend import is_out_of_memory
 from skltransfer._threads import ThreadsAhead
 from skltransfer._ways import Way
 from skltransfer.inputs import ImageReadError, PixelRule
-from skltransfer.network._places import most_block_rows, warn_out_of_memory
+from skltransfer.network._places import always, most_block_rows, warn_out_of_memory
 
 BLOCKS_TOGETHER = 2
 
@@ -189,10 +190,13 @@ class Pipeline:
         self, runners: ThreadsAhead, blocks: Iterable[Block]
     ) -> Iterator[tuple[Block, list[np.ndarray] | None]]:
         if len(self.source) <= _ROWS_READ_TOGETHER:
-            return map(self._attempt, blocks)  # which is one: a thread would only take time
-        return runners.map_ahead(self._attempt, blocks, BLOCKS_TOGETHER - 1)
+            return map(self._attempt, blocks)  # so few that a thread would only take time
+        attempt = partial(self._attempt, is_wanted=lambda: runners.are_wanted)
+        return runners.map_ahead(attempt, blocks, BLOCKS_TOGETHER - 1)
 
-    def _attempt(self, block: Block) -> tuple[Block, list[np.ndarray] | None]:
+    def _attempt(
+        self, block: Block, is_wanted: Callable[[], bool] = always
+    ) -> tuple[Block, list[np.ndarray] | None]:
         """Run the network on a block; None where memory does not suffice.
 
         May run in a thread of its own.
@@ -201,7 +205,8 @@ class Pipeline:
         block.together = self.at_most or blocks.n_rows
         chosen = (0, *(1 + index for index in block.kept))
         try:
-            return block, blocks.at_most(block.together)(block.inputs, chosen=chosen)
+            fitting = blocks.at_most(block.together)
+            return block, fitting(block.inputs, chosen=chosen, is_wanted=is_wanted)
         except Exception as error:
             if block.together == 1 or not is_out_of_memory(error):
                 raise

@@ -29,10 +29,16 @@ class ThreadsAhead:
     count : callable
         Gives their number when the first is needed: to count cores takes 0.3 ms, a tenth of a
         pass of which every row is in the cache.
+
+    Attributes
+    ----------
+    are_wanted : bool
+        Whether anybody still waits for results; what takes long may look.
     """
 
     def __init__(self, count: Callable[[], int]) -> None:
         self._counted = count
+        self.are_wanted = True
 
     def __enter__(self) -> Self:
         """Start nothing yet."""
@@ -40,6 +46,7 @@ class ThreadsAhead:
 
     def __exit__(self, *error: Any) -> None:
         """Drop what has not begun, and wait for what has."""
+        self.are_wanted = False
         if "_pool" in self.__dict__:
             self._pool.shutdown(cancel_futures=True)
 
@@ -61,12 +68,20 @@ class ThreadsAhead:
             Results that may wait to be taken; None: one more than there are threads.
         """
         waiting: deque[Future[_Result]] = deque()
-        for item in items:
+        remaining = iter(items)
+        while True:
+            try:
+                item = next(remaining)
+            except StopIteration:
+                break
+            except Exception:  # what came before it is done, and counts
+                yield from _results(waiting)
+                raise
             waiting.append(self._pool.submit(function, item))
+            del item
             if len(waiting) > (self._count + 1 if n_ahead is None else n_ahead):
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from _results(waiting)
 
     @cached_property
     def _count(self) -> int:
@@ -75,3 +90,8 @@ class ThreadsAhead:
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._count, thread_name_prefix="skltransfer")
+
+
+def _results(waiting: deque[Future[_Result]]) -> Iterator[_Result]:
+    while waiting:
+        yield waiting.popleft().result()

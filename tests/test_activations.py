@@ -307,6 +307,13 @@ def test_the_first_row_that_cannot_be_read_is_named(cache, n_jobs):
         one_pass(source, cache, n_jobs=n_jobs).run()
 
 
+def test_what_was_computed_before_an_error_is_kept(store):
+    source = Numbers(range(60), faults=[50])
+    with pytest.raises(ImageReadError, match="row 50 is broken"):
+        one_pass(source, store).run()
+    assert store.info().entries == 48
+
+
 def test_nothing_more_is_read_after_an_error(cache):
     source = Numbers(range(500), faults=[0])
     with pytest.raises(ImageReadError):
@@ -411,6 +418,26 @@ def test_all_claims_are_given_back_after_an_error(store, error, where):
     assert not is_anything_claimed(store, values)
     assert caught.tb is not None  # frames that are still alive hold no claim either
     assert_array_equal(one_pass(Numbers(values), store).run(), doubled(values))
+
+
+def test_rows_in_flight_are_dropped_after_an_interrupt(cache):
+    """Ctrl-C does not wait for whole blocks, of 64 rows here."""
+    run_rows = []
+
+    def run(block):
+        run_rows.append(len(block))
+        time.sleep(0.01)
+        return block.reshape(BLOCK_ROWS, 1)
+
+    def advance(n_rows):
+        if n_rows:
+            time.sleep(0.02)  # so that the next blocks have begun
+            raise KeyboardInterrupt
+
+    source = Numbers(range(300), at_hand=True)
+    with pytest.raises(KeyboardInterrupt):
+        one_pass(source, cache, run, advance=advance, block_rows=64).run()
+    assert sum(run_rows) < 128
 
 
 def test_no_claim_is_left_after_a_pass(store):

@@ -136,6 +136,28 @@ def test_networks_compute_with_weights_that_are_handed_in(backbone):
     assert_allclose(as_array(found), expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda arrays: arrays[:-1], "it has 245 weights, and 244 are given"),
+        (lambda arrays: [*arrays, arrays[-1]], "it has 245 weights, and 246 are given"),
+        (
+            lambda arrays: [arrays[0][:1], *arrays[1:]],
+            r"'stem_conv/kernel' has the shape \(3, 3, 3, 32\), and one of shape \(1, 3, 3, 32\)",
+        ),
+        (lambda arrays: [arrays[0], arrays[1][:1], *arrays[2:]], r"and one of shape \(1,\) is"),
+    ],
+    ids=["one less", "one more", "kernel", "gamma"],
+)
+def test_weights_of_another_network_are_refused(change, fault):
+    """As an estimator holds them that was saved with another version of Keras."""
+    spec = resolve("efficientnet_lite0")
+    spec = dataclasses.replace(spec, weights=tuple(change(list(spec.weights))), fingerprint="")
+    message = f"backbone='efficientnet_lite0' cannot be built .*{fault}.* another network"
+    with pytest.raises(ValueError, match=message):
+        Network(spec, (32, 32), "float32")
+
+
 @pytest.mark.skipif(backend_name() == "torch", reason="PyTorch's layers hold values")
 def test_networks_hold_no_values():
     network = Network(resolve("efficientnet_lite0"), (32, 32), "float32")

@@ -40,7 +40,9 @@ from skltransfer.inputs import (
     read_images,
     resizing,
 )
+from skltransfer.inputs._pil_images import UprightImage
 from skltransfer.inputs._silence import without_warnings
+from skltransfer.inputs.resizing import resize_rows
 
 PNG = encode(RGB, "PNG")
 
@@ -301,3 +303,18 @@ def test_the_users_pil_image_stays_as_it_was():
     assert image.size == (W, H)
     assert image.info["transparency"] == 3
     assert image.getexif()[ORIENTATION] == 6
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"])
+@pytest.mark.parametrize("how", ["stretch", "crop", "pad"])
+def test_pillows_own_channels_give_the_bits_of_arrays(mode, how):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 31, 3), dtype=np.uint8)
+    upright = UprightImage(Image.fromarray(pixels).convert(mode))
+    assert upright.is_plain
+    given = (upright.rows, upright.shape, (24, 20), how)
+    np.testing.assert_array_equal(resize_rows(*given, upright.bands), resize_rows(*given))
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "I;16", "F"])
+def test_pixels_that_must_be_computed_first_are_not_plain(mode):
+    assert not UprightImage(Image.new(mode, (3, 2))).is_plain

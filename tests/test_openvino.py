@@ -192,6 +192,17 @@ def test_many_rows_take_one_piece_if_that_changes_no_bit(is_same):
     assert_array_equal(between, rows + np.float32(1))
 
 
+def test_many_rows_may_come_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr(Piece, "shapes", [(None, 2048)])
+    whole, rows = Piece(3), np.ones((4, 2048), np.float32)
+    chain = RowByRow([Piece(1), Piece(2)], lambda: whole)
+    for _ in range(MANY_ROWS // 4 - 1):
+        chain(rows)
+    assert whole.n_calls == 0
+    assert_array_equal(chain(rows)[0], rows + 3)
+    assert whole.n_calls > 0
+
+
 def test_the_bundled_network_gets_the_same_bits_in_few_and_many_rows(golden):
     images = np.resize(golden[0], (MANY_ROWS, *golden[0].shape[1:]))
     extractor = PretrainedFeatureExtractor(engine="openvino", cache=None).fit(images)

@@ -22,7 +22,7 @@ def refresh_normalization(model, arrays: Sequence[np.ndarray] | None = None) -> 
     """
     import keras
 
-    values = dict(zip(map(id, model.weights), arrays or (), strict=arrays is not None))
+    values = {} if arrays is None else dict(zip(map(id, model.weights), arrays, strict=True))
     for layer in model._flatten_layers():
         if not isinstance(layer, keras.layers.Normalization) or not layer.built:
             continue

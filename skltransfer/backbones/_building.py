@@ -15,7 +15,13 @@ from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.backbones._user_models import build_from_config
 
 _OUTLINED = ("bundled", "keras.applications")
-"""Kinds of architectures whose layers are known to ask for no weight while they are built."""
+"""Kinds of architectures whose layers make nothing of weights while they are built, but for
+Normalization, which is refreshed."""
+
+_OTHER = (
+    "They are of another network: perhaps of one that another version of Keras builds. Use that "
+    "version, or give weights of this one."
+)
 
 
 def build_model(spec: BackboneSpec, input_size: tuple[int, int]):
@@ -42,7 +48,8 @@ def build_model(spec: BackboneSpec, input_size: tuple[int, int]):
 def build_outline(spec: BackboneSpec, input_size: tuple[int, int]):
     """Build the network of `spec` where its weights are going to be handed in at each call.
 
-    Variables have no values to speak of, which to make takes most of the time.
+    To make values for variables takes most of the time, so that those of known networks have none
+    where the backend allows it, and nobody may ask for them.
 
     Returns
     -------
@@ -58,6 +65,7 @@ def build_outline(spec: BackboneSpec, input_size: tuple[int, int]):
         return build_model(spec, input_size)
     with _naming_the_backbone(spec, input_size):
         model = outlined(lambda: _build(spec.architecture, (*input_size, 3)))
+        _check_shapes(model, spec)
     refresh_normalization(model, spec.weights)
     model.trainable = True
     return model
@@ -93,6 +101,20 @@ def _naming_the_backbone(spec: BackboneSpec, input_size: tuple[int, int]) -> Ite
         raise ValueError(
             f"backbone={spec.name!r} cannot be built for input_size={tuple(input_size)}: {error}"
         ) from error
+
+
+def _check_shapes(model, spec: BackboneSpec) -> None:
+    """Refuse weights that are not those of the model, as Keras does where it sets them."""
+    if len(model.weights) != len(spec.weights):
+        raise ValueError(
+            f"it has {len(model.weights)} weights, and {len(spec.weights)} are given. {_OTHER}"
+        )
+    for variable, array in zip(model.weights, spec.weights, strict=True):
+        if tuple(variable.shape) != array.shape:
+            raise ValueError(
+                f"its weight {variable.path!r} has the shape {tuple(variable.shape)}, and one of "
+                f"shape {array.shape} is given. {_OTHER}"
+            )
 
 
 def _build(architecture: dict, input_shape: tuple[int, int, int]):

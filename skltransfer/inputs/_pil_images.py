@@ -28,7 +28,7 @@ class UprightImage:
     pixel_range : tuple of two float
         The values that mean black and white.
     is_plain : bool
-        Whether it is stored upright, in 8 bits and without transparency.
+        Whether it is stored upright, in at most 8 bits and without transparency.
 
     Raises
     ------

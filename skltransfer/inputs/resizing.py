@@ -225,7 +225,7 @@ def _resized(
     """Resize one channel in Pillow's mode F."""
     band = band if band.mode == "F" else band.convert("F")
     resized = band.resize(size[::-1], Image.Resampling.BILINEAR, box)
-    return np.frombuffer(resized.tobytes(), np.float32).reshape(size)  # np.asarray copies twice
+    return np.asarray(resized)
 
 
 def _as_float_rgb(image: np.ndarray) -> np.ndarray:

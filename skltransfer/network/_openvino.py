@@ -17,7 +17,7 @@ from math import prod
 import numpy as np
 
 from skltransfer._backend import computing_threads, start, traced
-from skltransfer.network._places import MANY_ROWS
+from skltransfer.network._places import MANY_ROWS, always, check_wanted
 
 INSTALL = "pip install 'skltransfer[openvino]'"
 _VALUES_TRIED = 4096
@@ -89,7 +89,7 @@ class RowByRow:
         Each takes the result of the one before.
     whole : callable or None
         Gives the same as one piece, which takes less time. It is tried when many rows
-        come, and serves if some of them get the same bits by it, and nothing is wanted from
+        have come, and serves if some of them get the same bits by it, and nothing is wanted from
         between.
     """
 
@@ -99,17 +99,30 @@ class RowByRow:
         self._pieces = tuple(pieces)
         self._whole = whole
         self._fastest: tuple[Piece, ...] | None = None
+        self._n_seen = 0
         self._lock = threading.Lock()
         self.shapes = [piece.shapes[0] for piece in (self._pieces[-1], *self._pieces[:-1])]
 
-    def __call__(self, rows: np.ndarray, chosen: Sequence[int] = (0,)) -> list[np.ndarray]:
-        """Compute any number of rows, and give those of the results that are `chosen`."""
+    def __call__(
+        self,
+        rows: np.ndarray,
+        chosen: Sequence[int] = (0,),
+        is_wanted: Callable[[], bool] = always,
+    ) -> list[np.ndarray]:
+        """Compute any number of rows, and give those of the results that are `chosen`.
+
+        Raises
+        ------
+        CancelledError
+            When a row is not `is_wanted` any more as its turn comes.
+        """
         start()
         rows = np.ascontiguousarray(rows, np.float32)
         results = {i: np.empty((len(rows), *self.shapes[i][1:]), np.float32) for i in chosen}
         pieces = self._found_fastest(rows) if tuple(chosen) == (0,) else self._pieces
 
         def run(index: int) -> None:
+            check_wanted(is_wanted)
             row = rows[index : index + 1]
             for number, piece in enumerate(pieces, start=1):
                 row = piece(row)
@@ -128,8 +141,10 @@ class RowByRow:
     def _found_fastest(self, rows: np.ndarray) -> tuple[Piece, ...]:
         """The whole where that changes no bit, else the pieces; it is tried once."""
         with self._lock:
-            if self._fastest is None and len(rows) >= MANY_ROWS:
-                n_tried = max(4, _VALUES_TRIED // prod(self.shapes[0][1:]))
+            self._n_seen += len(rows)
+            n_tried = max(4, _VALUES_TRIED // prod(self.shapes[0][1:]))
+            are_enough = len(rows) >= min(n_tried, MANY_ROWS)
+            if self._fastest is None and self._n_seen >= MANY_ROWS and are_enough:
                 self._fastest = self._tried(rows[:n_tried])
             return self._fastest or self._pieces
 

@@ -8,8 +8,9 @@ shape, so each compiled function is tried on the rows that it would run together
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -34,6 +35,17 @@ _VALUES_TRIED = 1 << 19  # three pictures of usual size, and many small rows
 _MOST_ROWS_TRIED = 32
 
 
+def always() -> bool:
+    """Say that rows are wanted, as they are unless their caller was interrupted."""
+    return True
+
+
+def check_wanted(is_wanted: Callable[[], bool]) -> None:
+    """Raise CancelledError when nobody waits for rows any more."""
+    if not is_wanted():
+        raise CancelledError
+
+
 @dataclass(frozen=True)
 class Blocks:
     """A function of rows, run on blocks of one size so that each row always has the same bits.
@@ -54,16 +66,32 @@ class Blocks:
     n_rows: int
     _equal: dict[int, float] = field(default_factory=dict, init=False, repr=False, compare=False)
     """For fewer rows, how many values were the same without zeros; less than 0: one was not."""
+    _lock: threading.Lock = field(
+        default_factory=threading.Lock, init=False, repr=False, compare=False
+    )
 
-    def __call__(self, *arguments, chosen: Sequence[int] = (0,)) -> list[np.ndarray]:
-        """Compute any number of rows, and give those of the results that are `chosen`."""
+    def __call__(
+        self, *arguments, chosen: Sequence[int] = (0,), is_wanted: Callable[[], bool] = always
+    ) -> list[np.ndarray]:
+        """Compute any number of rows, and give those of the results that are `chosen`.
+
+        Raises
+        ------
+        CancelledError
+            When a block is not `is_wanted` any more as its turn comes.
+        """
         *state, rows = arguments
         pieces = [rows[start : start + self.n_rows] for start in range(0, len(rows), self.n_rows)]
         if len(pieces) == 1:
             return self._block(state, pieces[0], chosen)
         start()  # or a fork would wait for threads that it has not
         state = [as_tensor(array) for array in state]
-        results = list(_threads().map(lambda piece: self._block(state, piece, chosen), pieces))
+
+        def run(piece: np.ndarray) -> list[np.ndarray]:
+            check_wanted(is_wanted)
+            return self._block(state, piece, chosen)
+
+        results = list(_threads().map(run, pieces))
         return [np.concatenate(arrays) for arrays in zip(*results, strict=True)]
 
     def at_most(self, n_rows: int) -> Blocks:
@@ -82,7 +110,9 @@ class Blocks:
             alone = self._computed(state, rows, chosen)
             same = all(a.tobytes() == b.tobytes() for a, b in zip(alone, results, strict=True))
             n_values = sum(result.size for result in results)
-            self._equal[n_rows] = equal + n_values if same else -math.inf
+            with self._lock:  # another thread may have seen that they are not
+                before = self._equal.get(n_rows, 0.0)
+                self._equal[n_rows] = before + (n_values if same else -math.inf)
         return results
 
     def _computed(self, state: list, rows: np.ndarray, chosen: Sequence[int]) -> list[np.ndarray]:
