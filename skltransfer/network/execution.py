@@ -38,7 +38,8 @@ def run_steps(
     x : tensor
         Batch of rows.
     values : mapping of int to tensor or ndarray, default=None
-        Values of variables by the variables' ``id``; others keep their own.
+        Values of the variables of all steps that run, by the variables' ``id``; None: they have
+        their own.
     moments : dict, default=None
         None: BatchNorm uses its statistics, as at prediction. A dict: BatchNorm uses the moments
         of the batch, which are put into the dict as (mean, variance) under the step.
@@ -51,7 +52,7 @@ def run_steps(
     folds = _folds_within(graph, needed, stops) if moments is None else {}
     constants = _folded_constants(graph, folds, values or {})
     owned = [w for i in needed if i not in constants for w in graph.steps[i].weights]
-    mapping = [(v, values[id(v)]) for v in owned if values and id(v) in values]
+    mapping = [] if values is None else [(v, values[id(v)]) for v in owned]
     with keras.StatelessScope(state_mapping=mapping):
         for index in needed:
             _run_step(graph, index, tensors, folds, constants, moments)
