@@ -213,9 +213,8 @@ def _narrowed(
             narrowed = np.zeros((block.shape[2], source[0], width), np.float32)
         size, across = (len(block), width), (box[0], 0, box[2], len(block))
         for channel, lines in enumerate(narrowed):  # one at a time, for the sake of memory
-            lines[top : top + len(block)] = _resized(
-                Image.fromarray(block[..., channel]), size, across
-            )
+            image = Image.fromarray(block[..., channel])
+            lines[top : top + len(block)] = _resized(image, size, across)
     return narrowed
 
 
@@ -224,8 +223,7 @@ def _resized(
 ) -> np.ndarray:
     """Resize one channel in Pillow's mode F."""
     band = band if band.mode == "F" else band.convert("F")
-    resized = band.resize(size[::-1], Image.Resampling.BILINEAR, box)
-    return np.asarray(resized)
+    return np.asarray(band.resize(size[::-1], Image.Resampling.BILINEAR, box))
 
 
 def _as_float_rgb(image: np.ndarray) -> np.ndarray:
