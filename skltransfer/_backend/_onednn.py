@@ -8,6 +8,7 @@ and the number of threads; TensorFlow's other kernels do not.
 
 from __future__ import annotations
 
+from skltransfer._backend._fused_sums import part_sums
 from skltransfer._backend._pointwise_gradients import as_matrix_products
 
 _OPTIMIZERS = ("function", "constfold", "arithmetic", "remap", "constfold", "dependency")
@@ -33,11 +34,12 @@ def with_onednn(folded):
     from tensorflow.python.eager.wrap_function import function_from_graph_def
 
     graph = _simplified(folded)
+    part_sums(graph, [tensor.name for tensor in folded.outputs])
     _fuse_depthwise(graph)
     as_matrix_products(graph)
     constants = {node.name for node in graph.node if node.op == "Const"}
     for node in graph.node:
-        if node.op in _ONEDNN_KERNELS and _is_float32(node):
+        if node.op in _ONEDNN_KERNELS and _has_kernel(node):
             _rename_kernel(node, _ONEDNN_KERNELS[node.op], node.input[1] in constants)
     names = [[tensor.name for tensor in tensors] for tensors in (folded.inputs, folded.outputs)]
     return function_from_graph_def(graph, *names)
@@ -72,7 +74,7 @@ def _fuse_depthwise(graph) -> None:
             readers.setdefault(name, []).append(node)
     absorbed = set()
     for node in list(graph.node):
-        if node.op != "BiasAdd" or not _is_float32(node):
+        if node.op != "BiasAdd" or not _has_kernel(node):
             continue
         convolution = nodes[node.input[0]]
         if convolution.op == "DepthwiseConv2dNative" and len(readers[convolution.name]) == 1:
@@ -84,11 +86,15 @@ def _fuse_depthwise(graph) -> None:
     graph.node.extend(kept)
 
 
-def _is_float32(node) -> bool:
-    """Whether every processor has oneDNN's kernel; others are left to TensorFlow's choice."""
-    from tensorflow.core.framework.types_pb2 import DT_FLOAT
+def _has_kernel(node) -> bool:
+    """Whether oneDNN computes in the number format of a node on this processor.
 
-    return node.attr["T"].type == DT_FLOAT
+    In float32 it does on all. Where it does not, the optimizer has fused nothing, and the kernels
+    are left to TensorFlow's choice.
+    """
+    from tensorflow.python.util._pywrap_utils import IsDataTypeSupportedByOneDNNOnThisCPU
+
+    return IsDataTypeSupportedByOneDNNOnThisCPU(node.attr["T"].type)
 
 
 def _activation_behind(bias, readers: dict[str, list]):

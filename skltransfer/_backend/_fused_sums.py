@@ -1,0 +1,91 @@
+"""Sums with a second tensor that kernels of oneDNN compute along with their own work.
+
+They add to that tensor where it lies, if nobody else holds it. Otherwise TensorFlow's kernels copy
+it by way of members that all calls of a function share, so that calls at a time get each other's
+numbers, or crash. Such sums are taken out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+_GIVE_THEIR_OWN = {"AddV2", "BiasAdd", "Conv2D", "MatMul", "Relu", "Relu6"}
+_GIVE_THEIR_OWN |= {"_FusedConv2D", "_FusedMatMul"}
+"""Kinds of nodes whose result is no part of another tensor."""
+
+
+def part_sums(graph, results: Collection[str]) -> None:
+    """Take sums out of the fused nodes of a GraphDef where a tensor may be held by others.
+
+    Parameters
+    ----------
+    graph : GraphDef
+        Changed in place.
+    results : collection of str
+        Names of tensors that are held until the end.
+    """
+    nodes = {node.name: node for node in graph.node}
+    held = {_node_of(tensor) for tensor in results}
+    readers: dict[str, list[str]] = {name: [] for name in nodes}
+    for node in graph.node:
+        for tensor in node.input:
+            readers[_node_of(tensor)].append(node.name)
+    for node in list(nodes.values()):
+        steps = list(node.attr["fused_ops"].list.s) if "fused_ops" in node.attr else []
+        if b"Add" in steps and not _has_it_alone(node, nodes, readers, held):
+            _part(graph, node, steps.index(b"Add"))
+
+
+def _has_it_alone(node, nodes: dict, readers: dict[str, list[str]], held: set[str]) -> bool:
+    """Whether a node is the last that needs what it adds: all others have run before it."""
+    *inputs, summand = node.input
+    giver = _node_of(summand)
+    if giver in held or nodes[giver].op not in _GIVE_THEIR_OWN:
+        return False
+    others = set(readers[giver]) - {node.name}
+    return readers[giver].count(node.name) == 1 and others <= _all_before(inputs, nodes)
+
+
+def _all_before(tensors: Iterable[str], nodes: dict) -> set[str]:
+    """Names of all nodes that some tensors are computed from."""
+    found: set[str] = set()
+    waiting = [_node_of(tensor) for tensor in tensors]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(_node_of(tensor) for tensor in nodes[name].input)
+    return found
+
+
+def _node_of(tensor: str) -> str:
+    return tensor.removeprefix("^").split(":")[0]
+
+
+def _part(graph, node, place: int) -> None:
+    """Let other nodes compute what is fused before the sum, and the sum."""
+    steps = [step.decode() for step in node.attr["fused_ops"].list.s]
+    *inputs, summand = node.input
+    before = graph.node.add()
+    before.CopyFrom(node)
+    before.name = f"{node.name}/before_sum"
+    before.input[:] = inputs
+    before.attr["num_args"].i -= 1
+    before.attr["fused_ops"].list.s[:] = [step.encode() for step in steps[:place]]
+    if "TArgs" in before.attr:
+        del before.attr["TArgs"].list.type[-1]
+    activations = steps[place + 1 :]
+    total = graph.node.add(name=f"{node.name}/sum") if activations else node
+    _become(total, "AddV2", [before.name, summand], before)
+    if activations:
+        _become(node, activations[0], [total.name], before)
+
+
+def _become(node, op: str, inputs: list[str], fused) -> None:
+    """Make `node` a plain one, of the number format of a fused one."""
+    node.op, node.device = op, fused.device
+    node.input[:] = inputs
+    node.attr.clear()
+    node.attr["T"].CopyFrom(fused.attr["T"])
+    if op == "LeakyRelu":
+        node.attr["alpha"].CopyFrom(fused.attr["leakyrelu_alpha"])
