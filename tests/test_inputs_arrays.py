@@ -8,6 +8,7 @@ import os
 import pickle
 import time
 import warnings
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -652,7 +653,8 @@ def test_values_are_looked_through_once(monkeypatch):
 
 
 def test_the_decoder_is_fingerprinted():
-    assert "pillow" in decoder_fingerprint()
+    for library in ["pillow", "scipy"]:
+        assert f"{library} {version(library)}" in decoder_fingerprint()
     assert decoder_fingerprint() == decoder_fingerprint()
 
 

@@ -57,8 +57,7 @@ def test_equals_the_triangle_filter(source, size, how):
     assert resized.dtype == np.float32
     assert resized.shape == (*size, 3)
     assert resized.flags.c_contiguous
-    # Pillow takes boxes in single precision, which shows in fractional crops.
-    np.testing.assert_allclose(resized, by_matrices(image, size, how), atol=1e-3)
+    np.testing.assert_allclose(resized, by_matrices(image, size, how), atol=2e-4)
 
 
 @pytest.mark.parametrize(("source", "size"), SIZES)
@@ -66,7 +65,7 @@ def test_agrees_with_keras(source, size):
     keras = pytest.importorskip("keras", reason="Keras is compared with")
     image = noise(*source).astype(np.float32)
     there = keras.ops.image.resize(image, size, interpolation="bilinear", antialias=True)
-    # Keras computes the weights in single precision, Pillow in double.
+    # Keras computes the weights in single precision.
     np.testing.assert_allclose(
         resize(image, size), keras.ops.convert_to_numpy(there), atol=5e-3, rtol=0
     )
@@ -86,27 +85,22 @@ def test_grey_equals_three_equal_channels():
         np.testing.assert_array_equal(resize(grey, size), resize(np.repeat(grey, 3, 2), size))
 
 
+@pytest.mark.parametrize(("source", "size"), SIZES)
+def test_agrees_with_pillow(source, size):
+    image = noise(*source)
+    bands = [Image.fromarray(band).convert("F") for band in np.moveaxis(image, -1, 0)]
+    there = [band.resize(size[::-1], Image.Resampling.BILINEAR) for band in bands]
+    np.testing.assert_allclose(resize(image, size), np.stack(there, axis=-1), atol=2e-4, rtol=0)
+
+
 @pytest.mark.parametrize("how", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize(("source", "size"), [*SIZES, ((300, 8), (20, 20)), ((301, 7), (5, 9))])
-def test_large_pictures_have_the_bits_of_pillow_across_and_then_down(
-    monkeypatch, source, size, how
-):
-    """However many rows are taken at a time, and although only those that count are."""
+def test_bits_do_not_depend_on_how_many_rows_are_taken_at_a_time(monkeypatch, source, size, how):
     image = noise(*source)
-    box, (top, left), (height, width) = place(source, size, how)
-    expected = np.zeros((*size, 3), np.float32)
-    for channel in range(3):
-        band = Image.fromarray(image[..., channel]).convert("F")
-        across = (box[0], 0, box[2], source[0])
-        part = band.resize((width, source[0]), Image.Resampling.BILINEAR, across)
-        down = (0, box[1], width, box[3])
-        part = part.resize((width, height), Image.Resampling.BILINEAR, down)
-        expected[top : top + height, left : left + width, channel] = part
     whole = resize(image, size, how)
     for together in [0, 40, source[0] * source[1] - 1]:
         monkeypatch.setattr(resizing, "_PIXELS_TOGETHER", together)
-        np.testing.assert_array_equal(resize(image, size, how), expected)
-    np.testing.assert_allclose(whole, expected, atol=1e-4)
+        np.testing.assert_array_equal(resize(image, size, how), whole)
 
 
 def test_nothing_is_done_at_the_wanted_size():
@@ -146,13 +140,13 @@ def test_crop_of_the_same_aspect_ratio_is_stretch():
 def test_pad_centres_the_picture_on_black():
     white = np.full((10, 20, 3), 255, np.uint8)
     padded = resize(white, (9, 8), "pad")
-    np.testing.assert_array_equal(padded[2:6], 255)
+    np.testing.assert_allclose(padded[2:6], 255, atol=1e-4)
     np.testing.assert_array_equal(padded[:2], 0)
     np.testing.assert_array_equal(padded[6:], 0)
 
 
 def test_pad_keeps_a_sliver_of_the_thinnest_picture():
-    assert resize(np.full((1, 500, 3), 255, np.uint8), (8, 8), "pad").max() == 255
+    assert resize(np.full((1, 500, 3), 255, np.uint8), (8, 8), "pad").max() > 254.999
 
 
 @pytest.mark.parametrize("source", [(3, 1000), (100, 333), (333, 100), (64, 65), (1, 1), (40, 64)])

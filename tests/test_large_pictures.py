@@ -63,7 +63,7 @@ def deflated_bomb(path, n_bytes=400_000_000):
 def test_a_jpeg_of_100_megapixels_is_decoded_reduced(read, tmp_path):
     jpeg = save(tmp_path / "large.jpg", "L", (10_000, 10_000), 10, 200)
     megabytes, (levels,) = read(jpeg)
-    assert levels == [10, 200]
+    assert levels == pytest.approx([10, 200], abs=1e-3)
     assert megabytes < 30  # a 64th of the pixels; whole, they are 100 MB
 
 

@@ -27,8 +27,6 @@ class UprightImage:
         Height and width of the upright picture.
     pixel_range : tuple of two float
         The values that mean black and white.
-    is_plain : bool
-        Whether it is stored upright, in at most 8 bits and without transparency.
 
     Raises
     ------
@@ -45,17 +43,11 @@ class UprightImage:
         self.shape = image.size if self._orientation >= 5 else image.size[::-1]
         sixteen_bits = image.mode == "I" or image.mode.startswith("I;16")
         self.pixel_range = _SIXTEEN_BITS if sixteen_bits else BLACK_TO_WHITE
-        in_8_bits = not sixteen_bits and image.mode != "F"
-        self.is_plain = in_8_bits and self._orientation == 1 and not image.has_transparency_data
 
     def rows(self, top: int, bottom: int) -> np.ndarray:
         """Return some rows of the upright picture, with channels as `arrays.to_rgb` takes them."""
         array = _stored_pixels(self._part(top, bottom))
         return _oriented(array if array.ndim == 3 else array[..., np.newaxis], self._orientation)
-
-    def bands(self) -> tuple[Image.Image, ...]:
-        """Return the one or three channels of a plain image in Pillow's mode L."""
-        return _in_plain_mode(self._image).split()
 
     def _part(self, top: int, bottom: int) -> Image.Image:
         """Return the part of the image, as it is stored, that holds some upright rows."""

@@ -7,8 +7,9 @@ from functools import lru_cache
 
 from PIL import __version__ as pillow_version
 from PIL import features
+from scipy import __version__ as scipy_version
 
-DECODING_VERSION: int = 2
+DECODING_VERSION: int = 3
 """Raised whenever the same input would give other pixels; part of every cache key."""
 
 BLACK_TO_WHITE = (0.0, 255.0)
@@ -49,5 +50,6 @@ def decoder_fingerprint() -> str:
     """
     decoding = {"jpg", "libjpeg_turbo", "libtiff", "webp", "avif"}
     present = sorted(decoding.intersection(features.get_supported()))
-    versions = [f"{codec} {features.version(codec)}" for codec in present]
-    return "; ".join([f"rule {DECODING_VERSION}", f"pillow {pillow_version}", *versions])
+    codecs = [f"{codec} {features.version(codec)}" for codec in present]
+    libraries = [f"pillow {pillow_version}", f"scipy {scipy_version}"]
+    return "; ".join([f"rule {DECODING_VERSION}", *libraries, *codecs])

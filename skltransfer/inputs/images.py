@@ -33,11 +33,13 @@ from ._limits import MAX_PIXELS, check_pixels
 from ._paths import missing_value, open_path
 from ._pil_images import UprightImage
 from ._reading_errors import naming_the_row
-from ._rule import PixelRule
+from ._rule import BLACK_TO_WHITE, PixelRule
 from .arrays import as_picture, to_rgb
 from .resizing import resize_rows
 
 __all__ = ["MAX_PIXELS", "decode", "raw_pixels"]
+
+_WHITE = np.float32(BLACK_TO_WHITE[1])
 
 _reading_pil_images = threading.Lock()
 """PIL images load lazily and may stand in several rows, but are not thread-safe."""
@@ -105,8 +107,6 @@ def _read_file(file: BinaryIO, rule: PixelRule) -> np.ndarray:
 
 def _read_image(image: Image.Image, rule: PixelRule) -> np.ndarray:
     upright = UprightImage(image)
-    if upright.is_plain:
-        return resize_rows(upright.rows, upright.shape, rule.size, rule.resize, upright.bands)
     return _resized(upright.rows, upright.shape, upright.pixel_range, rule)
 
 
@@ -128,4 +128,7 @@ def _resized(
     def rgb_rows(top: int, bottom: int) -> np.ndarray:
         return to_rgb(rows(top, bottom), pixel_range)
 
-    return resize_rows(rgb_rows, shape, rule.size, rule.resize)
+    resized = resize_rows(rgb_rows, shape, rule.size, rule.resize)
+    if resized.shape[:2] == tuple(shape):
+        return resized  # perhaps the user's own
+    return np.minimum(resized, _WHITE, out=resized)  # weights that were rounded may sum to more

@@ -1,21 +1,22 @@
 """The one definition of resizing: antialiased bilinear, in float32, unrounded.
 
-The filter is the triangle of Pillow, which ``keras.ops.image.resize`` with
-``antialias=True`` shares. Pillow's mode ``F`` sums in double precision, releases the GIL and
-uses no threads of its own, so that the bits depend on the image alone. Large pictures are resized
-across a few rows at a time, and then down, so that their floats never stand in memory at once.
+The filter is the triangle of Pillow, which ``keras.ops.image.resize`` with ``antialias=True``
+shares. Across and down it is a product with a sparse matrix, which SciPy sums in one order and in
+the thread that asks, so that the bits depend on the image alone. Large pictures are resized across
+a few rows at a time, so that their floats never stand in memory at once.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from scipy.sparse import csr_array
 
-_PIXELS_TOGETHER = 2**20
+_PIXELS_TOGETHER = 2**18
 """Pixels of which floats are made together; larger pictures are taken a few rows at a time."""
 
 ReadRows = Callable[[int, int], np.ndarray]
@@ -70,7 +71,6 @@ def resize_rows(
     source: tuple[int, int],
     size: tuple[int, int],
     how: str = "stretch",
-    bands: Callable[[], Iterable[Image.Image]] | None = None,
 ) -> np.ndarray:
     """Resize one picture that is read a few rows at a time; the bits are those of `resize`.
 
@@ -84,9 +84,6 @@ def resize_rows(
         Height and width wanted.
     how : {"stretch", "crop", "pad", "within"}, default="stretch"
         As in :func:`resize`.
-    bands : callable, default=None
-        Gives the channels of the whole picture as images of Pillow's mode L, from which a small
-        one is resized with fewer copies.
 
     Returns
     -------
@@ -97,22 +94,14 @@ def resize_rows(
         size, how = place(source, size, how).inner, "stretch"
     if tuple(source) == tuple(size):
         return _as_float_rgb(rows(0, source[0]))
-    box, (top, left), (height, width) = place(source, size, how)
-    is_filled = (height, width) == tuple(size)
-    resized = (np.empty if is_filled else np.zeros)((*size, 3), np.float32)
-    target = resized[top : top + height, left : left + width]
-    images: Iterable[Image.Image]
-    if math.prod(source) > _PIXELS_TOGETHER:
-        planes = _narrowed(rows, source, _needed_rows(source[0], box, height), box, width)
-        images, box = map(Image.fromarray, planes), (0, box[1], width, box[3])
-    elif bands is not None:
-        images = bands()
-    else:
-        images = map(Image.fromarray, np.moveaxis(rows(0, source[0]), -1, 0))
-    for channel, image in enumerate(images):
-        target[..., channel] = _resized(image, (height, width), box)
-    if channel == 0:  # grey
-        target[..., 1:] = target[..., :1]
+    (left, upper, right, lower), (top, before), (height, width) = place(source, size, how)
+    down = _triangles(source[0], height, upper, lower, 1)
+    narrowed = _narrowed(rows, source[1], down.needed, (width, left, right))
+    filled = (down.weights @ narrowed).reshape(height, width, -1)
+    if filled.shape == (*size, 3):
+        return filled
+    resized = np.zeros((*size, 3), np.float32)
+    resized[top : top + height, before : before + width] = filled  # grey is repeated
     return resized
 
 
@@ -190,40 +179,56 @@ def _fitted_size(source: tuple[int, int], size: tuple[int, int]) -> tuple[int, i
     return height, max(1, round(source_width * height / source_height))
 
 
-def _needed_rows(height: int, box: tuple[float, ...], n_wanted: int) -> range:
-    """Rows that count: those of a box and, as far as the filter reaches, its neighbours."""
-    _, upper, _, lower = box
-    reach = max(1.0, (lower - upper) / n_wanted) + 1
-    return range(max(0, math.floor(upper - reach)), min(height, math.ceil(lower + reach)))
+class _Triangles(NamedTuple):
+    """One step of resizing.
+
+    Attributes
+    ----------
+    weights : csr_array of shape (n_wanted, len(needed)), dtype float32
+        With channels, both times so many as there are channels.
+    needed : range
+        Which of the source's rows or columns are weighted.
+    """
+
+    weights: csr_array
+    needed: range
+
+
+@lru_cache(maxsize=64)
+def _triangles(
+    n_source: int, n_wanted: int, start: float, stop: float, n_channels: int
+) -> _Triangles:
+    """Weights of samples between `start` and `stop`, as wide as the step between them."""
+    step = (stop - start) / n_wanted
+    reach = max(1.0, step)
+    centres = start + (np.arange(n_wanted)[:, np.newaxis] + 0.5) * step
+    places = np.floor(centres - reach + 0.5) + np.arange(math.ceil(2 * reach) + 1)
+    weights = np.maximum(0, 1 - np.abs(places + 0.5 - centres) / reach)
+    weights[(places < 0) | (places >= n_source)] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    used = weights > 0
+    needed = range(max(0, int(places[0, 0])), min(n_source, int(places[-1, -1]) + 1))
+
+    weights, used = (np.repeat(array, n_channels, axis=0) for array in (weights, used))
+    columns = n_channels * np.repeat(places - needed.start, n_channels, axis=0)
+    columns += np.tile(np.arange(n_channels), n_wanted)[:, np.newaxis]
+    ends = np.cumsum(used.sum(axis=1))
+    content = weights[used].astype(np.float32), columns[used].astype(np.int32), np.r_[0, ends]
+    return _Triangles(csr_array(content, (len(used), n_channels * len(needed))), needed)
 
 
 def _narrowed(
-    rows: ReadRows, source: tuple[int, int], needed: range, box: tuple[float, ...], width: int
+    rows: ReadRows, width: int, needed: range, across: tuple[int, float, float]
 ) -> np.ndarray:
-    """Resize across, a few rows at a time, to an array of shape (channels, h, width).
-
-    Rows that are not needed are there, too, and 0: were they left out, the second step would round
-    otherwise.
-    """
-    narrowed = None
-    together = max(1, _PIXELS_TOGETHER // source[1])
+    """Resize the needed rows across, a few at a time, to shape (h, wanted width * channels)."""
+    together = max(1, _PIXELS_TOGETHER // width)
+    blocks = []
     for top in needed[::together]:
         block = rows(top, min(top + together, needed.stop))
-        if narrowed is None:
-            narrowed = np.zeros((block.shape[2], source[0], width), np.float32)
-        size, across = (len(block), width), (box[0], 0, box[2], len(block))
-        for channel, lines in enumerate(narrowed):  # one at a time, for the sake of memory
-            image = Image.fromarray(block[..., channel])
-            lines[top : top + len(block)] = _resized(image, size, across)
-    return narrowed
-
-
-def _resized(
-    band: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]
-) -> np.ndarray:
-    """Resize one channel in Pillow's mode F."""
-    band = band if band.mode == "F" else band.convert("F")
-    return np.asarray(band.resize(size[::-1], Image.Resampling.BILINEAR, box))
+        columns = _triangles(width, *across, block.shape[2])
+        block = block[:, columns.needed.start : columns.needed.stop].reshape(len(block), -1)
+        blocks.append(block @ columns.weights.T)
+    return np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
 
 
 def _as_float_rgb(image: np.ndarray) -> np.ndarray:
