@@ -52,7 +52,14 @@ def used_later(x, activation=tf.identity):
     return (total + tf.nn.max_pool2d(before, 3, 1, "SAME"),)
 
 
-BLOCKS = [inverted, direct, of_the_input, kept, used_later]
+def one_behind_the_other(x, activation=tf.identity):
+    """Nobody else needs what the second block adds, which the first gives."""
+    (before,) = direct(x)
+    before = tf.nn.relu(before)
+    return (activation(convolved(tf.nn.relu(convolved(before, 1)), 2) + before),)
+
+
+BLOCKS = [inverted, one_behind_the_other, direct, of_the_input, kept, used_later]
 
 
 def fused_steps(block):
@@ -64,7 +71,7 @@ def fused_steps(block):
 @pytest.mark.parametrize("block", BLOCKS)
 def test_sums_are_fused_where_nobody_else_needs_the_tensor(block):
     fused = any(b"Add" in steps for steps in fused_steps(block))
-    assert fused == (block is inverted)
+    assert fused == (block in [inverted, one_behind_the_other])
     assert [b"BiasAdd", b"Relu"] in fused_steps(block)
 
 

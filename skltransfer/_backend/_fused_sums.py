@@ -30,10 +30,9 @@ def part_sums(graph, results: Collection[str]) -> None:
     for node in graph.node:
         for tensor in node.input:
             readers[_node_of(tensor)].append(node.name)
-    for node in list(nodes.values()):
-        steps = list(node.attr["fused_ops"].list.s) if "fused_ops" in node.attr else []
-        if b"Add" in steps and not _has_it_alone(node, nodes, readers, held):
-            _part(graph, node, steps.index(b"Add"))
+    sums = [node for node in graph.node if "fused_ops" in node.attr and "Add" in _steps(node)]
+    for node in [node for node in sums if not _has_it_alone(node, nodes, readers, held)]:
+        _part(graph, node)
 
 
 def _has_it_alone(node, nodes: dict, readers: dict[str, list[str]], held: set[str]) -> bool:
@@ -62,9 +61,15 @@ def _node_of(tensor: str) -> str:
     return tensor.removeprefix("^").split(":")[0]
 
 
-def _part(graph, node, place: int) -> None:
+def _steps(node) -> list[str]:
+    """What a fused node computes behind its product, in order."""
+    return [step.decode() for step in node.attr["fused_ops"].list.s]
+
+
+def _part(graph, node) -> None:
     """Let other nodes compute what is fused before the sum, and the sum."""
-    steps = [step.decode() for step in node.attr["fused_ops"].list.s]
+    steps = _steps(node)
+    place = steps.index("Add")
     *inputs, summand = node.input
     before = graph.node.add()
     before.CopyFrom(node)
