@@ -43,6 +43,19 @@ def test_weights_on_rows_of_numbers_are_repeated_rows(make, y):
     np.testing.assert_array_equal(weighted.predict_proba(rows), repeated.predict_proba(rows))
 
 
+@pytest.mark.parametrize("batch_norm", ["frozen", "train"])
+@pytest.mark.parametrize("freeze_depth", [-1, -3, 0])
+def test_the_bundled_network_trains_from_every_depth(golden, freeze_depth, batch_norm):
+    images, _ = golden
+    labels = np.arange(len(images)) % 2
+    settings = {"batch_norm": batch_norm, "epochs": 2, "learning_rate": 1e-3, "head_dropout": 0}
+    classifier = FineTunedClassifier(
+        freeze_depth=freeze_depth, input_size=(64, 64), random_state=0, **settings
+    )
+    losses = classifier.fit(images, labels).history_["loss"]
+    assert 0 < min(losses) <= max(losses) < np.log(2)  # better than guessing
+
+
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_neither_order_nor_cache_changes_a_bit(make, X, y, settings, tmp_path):
     order = np.random.default_rng(2).permutation(24)
