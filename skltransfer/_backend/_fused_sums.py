@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-_GIVE_THEIR_OWN = {"AddV2", "BiasAdd", "Conv2D", "MatMul", "Relu", "Relu6"}
-_GIVE_THEIR_OWN |= {"_FusedConv2D", "_FusedMatMul"}
+_GIVE_THEIR_OWN = frozenset(
+    ("AddV2", "BiasAdd", "Conv2D", "MatMul", "Relu", "Relu6", "_FusedConv2D", "_FusedMatMul")
+)
 """Kinds of nodes whose result is no part of another tensor."""
 
 
@@ -76,7 +77,7 @@ def _part(graph, node) -> None:
     before.name = f"{node.name}/before_sum"
     before.input[:] = inputs
     before.attr["num_args"].i -= 1
-    before.attr["fused_ops"].list.s[:] = [step.encode() for step in steps[:place]]
+    del before.attr["fused_ops"].list.s[place:]
     if "TArgs" in before.attr:
         del before.attr["TArgs"].list.type[-1]
     activations = steps[place + 1 :]
