@@ -16,7 +16,7 @@ from skltransfer._backend import as_tensor, compile_function, holds_weights
 
 _BETA_1, _BETA_2, _EPSILON = np.float32(0.9), np.float32(0.999), np.float32(1e-7)
 _LARGEST_NORM = 1.0
-_WEIGHTS_TOGETHER = 1 << 14
+_WEIGHTS_TOGETHER = 1 << 15
 
 
 def adamw(n_weights: int) -> Callable:
@@ -38,24 +38,25 @@ def held(array: np.ndarray):
 def _step_on_host(theta, first, second, gradient, rates, decays, rate: float, number: int):
     gradient = np.asarray(gradient)
     scale, rate, of_first, of_second = _factors(_norm(gradient), rate, number)
+    into_first, into_second = (1 - _BETA_1) * scale, (1 - _BETA_2) * scale * scale
+    # The moments' corrections leave the root and the quotient, for fewer passes over the weights.
+    of_change, epsilon = rate * of_first / np.sqrt(of_second), _EPSILON / np.sqrt(of_second)
     for start in range(0, len(theta), _WEIGHTS_TOGETHER):
         part = slice(start, start + _WEIGHTS_TOGETHER)
-        g = gradient[part] * scale
-        change = (1 - _BETA_1) * g
+        change = gradient[part] * into_first
         first[part] *= _BETA_1
         first[part] += change
-        g *= g
-        g *= 1 - _BETA_2
+        other = np.square(gradient[part])
+        other *= into_second
         second[part] *= _BETA_2
-        second[part] += g
-        np.multiply(second[part], of_second, out=g)
-        np.sqrt(g, out=g)
-        g += _EPSILON
-        np.multiply(first[part], of_first, out=change)
-        change /= g
-        np.multiply(decays[part], theta[part], out=g)
-        change += g
-        change *= rate
+        second[part] += other
+        np.sqrt(second[part], out=other)
+        other += epsilon
+        np.divide(first[part], other, out=change)
+        change *= of_change
+        np.multiply(decays[part], theta[part], out=other)
+        other *= rate
+        change += other
         change *= rates[part]
         theta[part] -= change
     return theta, first, second
