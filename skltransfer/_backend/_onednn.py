@@ -35,6 +35,7 @@ def with_onednn(folded):
 
     graph = _simplified(folded)
     part_sums(graph, [tensor.name for tensor in folded.outputs])
+    _part_normalisations(graph)
     _fuse_depthwise(graph)
     as_matrix_products(graph)
     constants = {node.name for node in graph.node if node.op == "Const"}
@@ -60,6 +61,26 @@ def _simplified(folded):
     config.graph_options.rewrite_options.min_graph_nodes = -1
     config.graph_options.rewrite_options.optimizers.extend(_OPTIMIZERS)
     return tf_optimizer.OptimizeGraph(config, meta_graph)
+
+
+def _part_normalisations(graph) -> None:
+    """Take the activation out of each normalisation that the optimizer has fused with one.
+
+    While training, TensorFlow refuses the fused node unless its channels are a multiple of four.
+    """
+    fused = [node for node in graph.node if node.op == "_FusedBatchNormEx"]
+    activations = {node.name: f"{node.name}/activation" for node in fused}
+    for reader in graph.node:
+        for position, tensor in enumerate(reader.input):
+            if tensor.removesuffix(":0") in activations:
+                reader.input[position] = activations[tensor.removesuffix(":0")]
+    for node in fused:
+        activation = graph.node.add(name=activations[node.name], device=node.device)
+        activation.op = node.attr["activation_mode"].s.decode()
+        activation.input.append(node.name)
+        activation.attr["T"].CopyFrom(node.attr["T"])
+        node.op = "FusedBatchNormV3"
+        del node.attr["activation_mode"], node.attr["num_side_inputs"]
 
 
 def _fuse_depthwise(graph) -> None:

@@ -41,7 +41,7 @@ def build_model(spec: BackboneSpec, input_size: tuple[int, int]):
         model = built(lambda: _build(spec.architecture, (*input_size, 3)))
     model.set_weights(spec.weights)
     refresh_normalization(model)
-    model.trainable = True
+    _let_all_learn(model)
     return model
 
 
@@ -67,7 +67,7 @@ def build_outline(spec: BackboneSpec, input_size: tuple[int, int]):
         model = outlined(lambda: _build(spec.architecture, (*input_size, 3)))
         _check_shapes(model, spec)
     refresh_normalization(model, spec.weights)
-    model.trainable = True
+    _let_all_learn(model)
     return model
 
 
@@ -124,6 +124,12 @@ def _build(architecture: dict, input_shape: tuple[int, int, int]):
     if architecture["kind"] == "keras.applications":
         return applications.build(architecture["name"], input_shape)
     return build_from_config(architecture["config"])
+
+
+def _let_all_learn(model) -> None:
+    """Forget which layers the user froze in Keras: what learns is said by ``freeze_depth``."""
+    for layer in model._flatten_layers():  # of a model that was frozen, its own flag is not enough
+        layer.trainable = True
 
 
 def _scale(how: dict):

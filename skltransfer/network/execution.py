@@ -140,16 +140,21 @@ def is_batch_norm(step: Step) -> bool:
 
 
 def _by_batch(step: Step, tensors: dict, moments: dict, index: int) -> list:
+    """In float32 whatever the layer computes in, as Keras has it where there are few digits."""
     from keras import ops
 
-    norm, x = step.operation, tensors[id(step.inputs[0])]
-    gamma = ops.ones(x.shape[-1:]) if norm.gamma is None else norm.gamma
-    beta = ops.zeros(x.shape[-1:]) if norm.beta is None else norm.beta
-    result, mean, variance = batch_normalised(
-        x, ops.convert_to_tensor(gamma), ops.convert_to_tensor(beta), norm.epsilon
+    norm = step.operation
+    x, gamma, beta = (
+        ops.cast(tensor, "float32")
+        for tensor in (
+            tensors[id(step.inputs[0])],
+            ops.ones(step.shape[-1:]) if norm.gamma is None else norm.gamma,
+            ops.zeros(step.shape[-1:]) if norm.beta is None else norm.beta,
+        )
     )
+    result, mean, variance = batch_normalised(x, gamma, beta, norm.epsilon)
     moments[index] = (mean, variance)
-    return [result]
+    return [ops.cast(result, norm.compute_dtype)]
 
 
 def _called(step: Step, tensors: dict) -> list:

@@ -46,7 +46,9 @@ def keras_classifier(
 
     spec = replace(network.spec, weights=weights, bundled=False, fingerprint="")
     backbone = feature_model(spec, network.input_size)
-    pooled_features = pooled(backbone(network.preprocess(pictures)), "avg")
+    # Layers that compute in another number format end in it, too.
+    features = keras.ops.cast(backbone(network.preprocess(pictures)), "float32")
+    pooled_features = pooled(features, "avg")
     mean, scale = standardizer
     x = rescaled(pooled_features, 1 / scale, -mean / scale)
     logits = _dense_layers(head, head_weights, x)

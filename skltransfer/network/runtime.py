@@ -143,13 +143,13 @@ def _graph(model, spec: BackboneSpec, input_size: tuple[int, int]) -> Graph:
 def end_of_features(graph: Graph) -> int:
     """Position of the last feature map: what is left of a model without its top.
 
-    The last step if it makes a feature map, else the last feature map that all later steps read,
-    else (a network without feature maps) the input of the last layer with weights.
+    The last step if it makes a feature map, else the last feature map or sequence of tokens that
+    all later steps read, else (a network without any) the input of the last layer with weights.
     """
     last = len(graph.steps) - 1
     if len(graph.steps[last].shape) == 3:
         return last
-    maps = [i for i in graph.bottlenecks if _is_feature_map(graph.steps[i].shape)]
+    maps = _feature_maps(graph)
     if maps:
         return maps[-1]
     holders = [i for i, step in enumerate(graph.steps) if step.weights]
@@ -157,6 +157,16 @@ def end_of_features(graph: Graph) -> int:
     return before_top[-1] if len(holders) > 1 and before_top else last
 
 
-def _is_feature_map(shape: tuple) -> bool:
-    """Whether a row is (h, w, c) and more than one pooled value a channel."""
-    return len(shape) == 3 and shape[:2] != (1, 1)
+def _feature_maps(graph: Graph) -> list[int]:
+    """Bottlenecks that are maps (h, w, c) or sequences (tokens, c), and no pooled features.
+
+    A map of one position is one as long as none was pooled to it.
+    """
+    found, is_pooled = [], False
+    for index in graph.bottlenecks:
+        step = graph.steps[index]
+        has_one = all(side == 1 for side in step.shape[:-1])
+        is_pooled = is_pooled or (has_one and "Pool" in type(step.operation).__name__)
+        if len(step.shape) > 1 and not (has_one and is_pooled):
+            found.append(index)
+    return found

@@ -93,7 +93,7 @@ class Program:
     def fixed(self) -> list:
         """Variables above the cut that do not learn: BatchNorm's statistics, mostly."""
         found = {id(v): v for i in self.steps for v in self._of(i, "non_trainable_weights")}
-        return [v for v in found.values() if v.dtype == "float32"]
+        return [v for v in found.values() if "float" in v.dtype]
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -130,13 +130,19 @@ class Program:
         return self._once("update", lambda: adamw(count(self.shapes)))
 
     def with_statistics(self, fixed: np.ndarray, moments: list[np.ndarray]) -> np.ndarray:
-        """`fixed` with BatchNorm's statistics replaced by (mean, variance) of each in turn."""
+        """`fixed` with BatchNorm's statistics replaced by (mean, variance) of each in turn.
+
+        Of a layer that is called several times the mean over its calls, as Keras' moving averages
+        tend to.
+        """
         shapes = [tuple(v.shape) for v in self.fixed]
         values = dict(zip(map(id, self.fixed), split(fixed, shapes), strict=True))
+        seen: dict[int, list[np.ndarray]] = {}
         for index, mean, variance in zip(self.norms, moments[::2], moments[1::2], strict=True):
             norm = self.graph.steps[index].operation
-            values[id(norm.moving_mean)] = mean
-            values[id(norm.moving_variance)] = variance
+            seen.setdefault(id(norm.moving_mean), []).append(mean)
+            seen.setdefault(id(norm.moving_variance), []).append(variance)
+        values.update({key: np.mean(of_calls, axis=0) for key, of_calls in seen.items()})
         return join(values[id(v)] for v in self.fixed)
 
     def tuned(self, arrays: tuple, theta: np.ndarray, fixed: np.ndarray) -> list[np.ndarray]:

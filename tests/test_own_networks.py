@@ -1,0 +1,178 @@
+"""Keras models of unusual make as backbones: all of them learn, and none is cut short."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from numpy.testing import assert_allclose
+
+from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, freeze_points
+from skltransfer._backend import as_array
+
+X = np.random.default_rng(0).integers(0, 256, (8, 16, 20, 3), dtype=np.uint8)
+Y = np.arange(8) % 2
+
+
+def normalised(x, channels=6, **options):
+    x = layers.Conv2D(channels, 3, padding="same", use_bias=False, **options)(x)
+    return layers.ReLU()(layers.BatchNormalization()(x))
+
+
+def convolutional(channels=6):
+    inputs = layers.Input(X.shape[1:])
+    x = layers.Rescaling(1 / 255)(inputs)
+    x = normalised(x, channels, strides=2)
+    return keras.Model(inputs, normalised(x, channels, strides=2))
+
+
+def of_policy(policy):
+    """The same network, all layers of which compute as the policy says."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        return convolutional()
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def fitted(model, **settings):
+    return FineTunedClassifier(model, epochs=1, random_state=0, **settings).fit(X, Y)
+
+
+def assert_the_keras_model_agrees(classifier, atol):
+    found = as_array(classifier.to_keras()(X.astype(np.float32)))
+    assert_allclose(found, classifier.predict_proba(X), atol=atol)
+
+
+# what was frozen in Keras ------------------------------------------------------------------
+
+
+def frozen_whole(model):
+    model.trainable = False
+    return model
+
+
+def frozen_by_layers(model):
+    for layer in model.layers:
+        layer.trainable = False
+    return model
+
+
+def frozen_base(model):
+    inputs = layers.Input(X.shape[1:])
+    model.trainable = False
+    return keras.Model(inputs, model(inputs, training=False))
+
+
+@pytest.mark.parametrize("frozen", [frozen_whole, frozen_by_layers, frozen_base])
+def test_what_learns_is_said_by_the_freeze_depth_alone(frozen):
+    def facts(model):
+        counts = [fitted(model, freeze_depth=k).n_trainable_params_ for k in ("all", -1, 0)]
+        return len(freeze_points(model)), counts
+
+    assert facts(frozen(convolutional())) == facts(convolutional())
+
+
+# where the features end --------------------------------------------------------------------
+
+
+def transformer():
+    inputs = layers.Input(X.shape[1:])
+    x = layers.Conv2D(8, 4, strides=4)(layers.Rescaling(1 / 255)(inputs))
+    x = layers.Reshape((-1, 8))(x)
+    z = layers.LayerNormalization()(x)
+    x = layers.Add()([x, layers.MultiHeadAttention(2, 4)(z, z)])
+    x = layers.LayerNormalization(name="tokens")(x)
+    return keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling1D()(x)))
+
+
+def down_to_one_position():
+    inputs = layers.Input(X.shape[1:])
+    x = normalised(layers.Rescaling(1 / 255)(inputs), strides=4)
+    x = layers.Conv2D(4, (4, 5), activation="relu", name="one_position")(x)
+    x = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    x = layers.Conv2D(5, 1)(x)
+    return keras.Model(inputs, layers.Flatten()(x))
+
+
+@pytest.mark.parametrize(
+    ("build", "end", "n_top"), [(transformer, "tokens", 45), (down_to_one_position, None, 25)]
+)
+def test_all_before_the_top_is_the_backbone(build, end, n_top):
+    model = build()
+    extractor = PretrainedFeatureExtractor(model).fit(X)
+    end = end or "one_position"
+    maps = keras.Model(model.input, model.get_layer(end).output)(X.astype(np.float32))
+    expected = as_array(maps).reshape(len(X), -1, maps.shape[-1]).mean(axis=1)
+    assert_allclose(extractor.transform(X), expected, rtol=1e-4, atol=1e-5)
+    head = 2 * (expected.shape[1] + 1)
+    learned = sum(int(np.prod(v.shape)) for v in model.trainable_weights) - n_top
+    assert fitted(model, freeze_depth=0).n_trainable_params_ == learned + head
+
+
+def test_classifiers_of_tokens_agree_with_their_keras_model():
+    assert_the_keras_model_agrees(fitted(transformer(), freeze_depth=0), 1e-4)
+
+
+# normalisation by the batch ----------------------------------------------------------------
+
+
+def adapted(model):
+    """BatchNorm's means and variances after one look at all pictures in one batch."""
+    classifier = FineTunedClassifier(
+        model, freeze_depth=0, batch_norm="adapt", epochs=0, batch_size=len(X), random_state=0
+    )
+    backbone = classifier.fit(X, Y).to_keras().get_layer("backbone")
+    norms = [layer for layer in backbone.layers if isinstance(layer, layers.BatchNormalization)]
+    return [(as_array(n.moving_mean), as_array(n.moving_variance)) for n in norms]
+
+
+def moments_of(tensor):
+    maps = as_array(tensor).astype(float)
+    return maps.mean(axis=(0, 1, 2)), maps.var(axis=(0, 1, 2))
+
+
+@pytest.mark.parametrize("channels", [3, 6, 8])
+def test_statistics_are_the_moments_of_the_pictures_whatever_the_channels(channels):
+    model = convolutional(channels)
+    first = next(layer for layer in model.layers if isinstance(layer, layers.Conv2D))
+    expected = moments_of(keras.Model(model.input, first.output)(X.astype(np.float32)))
+    assert_allclose(adapted(model)[0], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_normalisation_that_is_called_twice_has_the_mean_of_both_calls():
+    inputs = layers.Input(X.shape[1:])
+    norm = layers.BatchNormalization()
+    x = layers.Rescaling(1 / 255)(inputs)
+    scaled = layers.Rescaling(3.0)(x)
+    joined = layers.Concatenate()([norm(x), norm(scaled)])
+    model = keras.Model(inputs, layers.Conv2D(4, 3)(joined))
+    pixels = X / 255.0
+    expected = np.mean([moments_of(pixels), moments_of(3 * pixels)], axis=0)
+    assert_allclose(adapted(model)[0], expected, rtol=1e-4)
+
+
+# number formats ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "train", "adapt"])
+@pytest.mark.parametrize("policy", ["float64", "mixed_float16"])
+def test_models_of_any_number_format_learn(policy, batch_norm):
+    classifier = fitted(of_policy(policy), freeze_depth=0, batch_norm=batch_norm)
+    assert np.isfinite(classifier.history_["loss"]).all()
+    assert_the_keras_model_agrees(classifier, 1e-4 if policy == "float64" else 0.05)
+
+
+def test_the_keras_model_pools_in_float32():
+    """In float16, a sum over many positions overflows."""
+    inputs = layers.Input((64, 64, 3))
+    options = {"activation": "relu", "kernel_initializer": "ones", "dtype": "float16"}
+    model = keras.Model(inputs, layers.Conv2D(2, 1, **options)(inputs))
+    pictures = np.full((4, 64, 64, 3), 200, np.uint8)
+    pictures[::2] //= 2
+    settings = {"freeze_depth": "all", "epochs": 0, "random_state": 0}
+    classifier = FineTunedClassifier(model, **settings).fit(pictures, [0, 1] * 2)
+    found = as_array(classifier.to_keras()(pictures.astype(np.float32)))
+    assert_allclose(found, classifier.predict_proba(pictures), atol=1e-3)
