@@ -121,6 +121,19 @@ def test_the_most_frequent_class_is_that_of_all_calls(make, paths, tmp_path):
         assert classifier.predict([broken]) == ["dog"]
 
 
+@pytest.mark.parametrize("freeze_depth", ["all", -1])
+@pytest.mark.parametrize("head_units", [(), (8,)])
+def test_a_class_that_the_first_call_lacks_is_soon_learned(make, X, y, freeze_depth, head_units):
+    classifier = make(freeze_depth=freeze_depth, head_units=head_units, head_dropout=0)
+    cats, dogs = y == "cat", y == "dog"
+    classifier.partial_fit(X[cats], y[cats], [*CLASSES, "eel"])
+    assert (classifier.predict(X) == "cat").all()
+    for _ in range(6):
+        classifier.partial_fit(X, y)
+    assert classifier.score(X[dogs], y[dogs]) > 0.8
+    assert classifier.score(X[cats], y[cats]) > 0.8
+
+
 def test_a_generator_is_drawn_from_in_the_first_call_alone(make, X, y):
     generator = np.random.RandomState(0)
     classifier = make(random_state=generator).partial_fit(X, y, CLASSES)

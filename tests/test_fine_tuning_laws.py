@@ -52,6 +52,14 @@ def test_weights_are_repetition_with_views(make, pictures, settings):
     assert_array_equal(weighted.predict_proba(pictures), repeated.predict_proba(pictures))
 
 
+def test_weights_are_repetition_in_a_first_call_that_lacks_a_class(make, pictures):
+    weights = np.array([2, 1, 0, 3, 1, 1, 0, 1])
+    rows = np.random.default_rng(0).permutation(np.repeat(np.arange(8), weights))
+    weighted = make().partial_fit(pictures, ["a"] * 8, ["a", "b"], sample_weight=weights)
+    repeated = make().partial_fit(pictures[rows], ["a"] * 9, ["a", "b"])
+    assert_array_equal(weighted._state.theta, repeated._state.theta)
+
+
 # Law 6: the same seed, the same weights ---------------------------------------------------------
 
 
