@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skltransfer import cache_info
+from skltransfer import cache_info, load
 from skltransfer._warnings import UnreadableImagesWarning
 from skltransfer.network import fitting
 
@@ -207,6 +207,30 @@ def test_a_warm_start_refuses_another_beginning(make, X, y, changed, named):
     with pytest.raises(ValueError, match=f"warm_start=True goes on with.*but {named} changed"):
         classifier.set_params(**changed).fit(X, y)
     assert_array_equal(classifier.predict_proba(X), before)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"pixel_range": np.array([0, 255])}, {}),
+        ({"pixel_range": (0, 255)}, {"pixel_range": [0.0, 255.0]}),
+        ({"input_size": (24, 24)}, {"input_size": [24, np.int64(24)]}),
+        ({"image_shape": [16, 16, 3]}, {"image_shape": (16, 16, 3)}),
+    ],
+)
+@pytest.mark.parametrize("keep", ["as it is", "saved and loaded"])
+def test_the_same_beginning_in_other_words_is_the_same(make, X, y, first, then, keep, tmp_path):
+    classifier = make(warm_start=True, **first).fit(X, y)
+    if keep == "saved and loaded":
+        classifier.save(tmp_path / "classifier")
+        classifier = load(tmp_path / "classifier")
+    once, twice = copy.deepcopy(classifier), copy.deepcopy(classifier)
+    once.fit(X, y)
+    twice.set_params(**then).fit(X, y)
+    assert_array_equal(twice.predict_proba(X), once.predict_proba(X))
+    twice.partial_fit(X, y)
+    with pytest.raises(ValueError, match=f"{next(iter(first))} has changed since"):
+        twice.set_params(**dict.fromkeys(first)).fit(X, y)
 
 
 def test_a_warm_start_refuses_another_beginning_of_random_weights(make, X, y):
