@@ -168,15 +168,20 @@ class FineTunedBase(BackboneEstimator):
         unread = contents.complete(unseen, self.n_jobs, self.on_error == "nan", advance)
         return contents.digests, plain, failures | unread
 
-    def _readable(self, counted: np.ndarray, failures: dict, n_rows: int) -> np.ndarray:
+    def _readable(self, counted: np.ndarray, failures: dict, y: np.ndarray) -> np.ndarray:
         """Positions in the source of what was read; tells of the rest by positions in X."""
         failed = np.array(sorted(failures), dtype=np.intp)
         self.failed_rows_ = counted[failed]
         if len(failed) == len(counted):
-            raise failures[0]
+            first = failures[0]
+            message = f"None of {len(failed)} pictures could be read; the first: {first}"
+            raise ImageReadError(message, first.row, first.source)
+        read = np.delete(np.arange(len(counted)), failed)
         if len(failed):
-            warn_unreadable({int(counted[row]): failures[row] for row in failed}, n_rows)
-        return np.delete(np.arange(len(counted)), failed)
+            lost = np.setdiff1d(y[counted], y[counted[read]]).tolist()
+            told = {int(counted[row]): failures[row] for row in failed}
+            warn_unreadable(told, len(y), lost)
+        return read
 
     def _workload(self, source, n_classes: int, n_epochs: int) -> Workload:
         """What a fit will take; short measurements are made."""

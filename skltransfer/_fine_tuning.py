@@ -600,7 +600,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         With ``on_error="nan"``, pictures that cannot be read are left out.
         """
         keys, plain, failures = self._first_look(source, progress.frozen)
-        read = self._readable(counted, failures, len(y))
+        read = self._readable(counted, failures, y)
         y, weights = y[counted[read]], weights[counted[read]]
         self.classes_ = np.unique(y) if classes is None else classes
         rows = merge_rows([keys[i] for i in read], np.searchsorted(self.classes_, y), weights)
