@@ -137,6 +137,7 @@ class TrainingRun:
             standardizer=moments.astype(np.float32),
         )
         features = self._initial_features(state, rows, examples)
+        self._require_finite_features(features)
         standardizer = Standardizer.of(features, examples.weights)
         state.standardizer = np.stack([standardizer.mean, standardizer.scale])
         if self.settings.head_init == "convex":
@@ -205,6 +206,16 @@ class TrainingRun:
             return best.state, history
         self._finish(state, training)
         return state.without_optimiser(), history
+
+    def _require_finite_features(self, features: np.ndarray) -> None:
+        n_faulty = np.count_nonzero(~np.isfinite(features).all(axis=1))
+        if n_faulty:
+            raise ValueError(
+                f"backbone={self.frozen.spec.name!r} gives features of NaN or infinity for "
+                f"{n_faulty} of {len(features)} different rows, before anything is trained, with "
+                f"precision={self.settings.precision!r}. Check its weights and preprocessing; "
+                "in float16, numbers end at 65504."
+            )
 
     def _require_finite(self, loss: float, epoch: int) -> None:
         if not np.isfinite(loss):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import pickle
 
+import keras
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from conftest import make_tiny_model
 from skltransfer import cache_info, load
 from skltransfer._warnings import UnreadableImagesWarning
 from skltransfer.network import fitting
@@ -333,6 +335,15 @@ def test_training_that_diverges_is_an_error_and_changes_nothing(
             calls(X, y)[call](classifier)
             before = state_of(classifier)
     assert state_of(classifier) == before
+
+
+@pytest.mark.parametrize("freeze_depth", ["all", -1, 0])
+def test_features_that_are_not_finite_are_no_divergence(make, X, y, freeze_depth):
+    tiny = make_tiny_model()
+    model = keras.Model(tiny.input, keras.ops.log(-1 - tiny.output), name="log")
+    classifier = make(freeze_depth=freeze_depth).set_params(backbone=model)
+    with pytest.raises(ValueError, match="backbone='log' gives features of NaN or .* 24 of 24"):
+        classifier.fit(X, y)
 
 
 def test_rows_without_weight_are_refused(make, X, y):
