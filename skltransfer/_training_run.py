@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skltransfer._warnings import warn_user
 from skltransfer._weighted_data import WeightedRows, class_factors, split_by_weight
 from skltransfer._workload import FitProgress
 from skltransfer.network.fitting import (
@@ -248,7 +249,14 @@ class TrainingRun:
             return np.zeros(len(self.rows), dtype=bool)
         rng = np.random.default_rng([self.seed, _SPLIT_STREAM])
         fraction = self.settings.validation_fraction
-        return split_by_weight(self.rows, len(self.classes), fraction, rng)
+        held_out = split_by_weight(self.rows, len(self.classes), fraction, rng)
+        if not held_out.any():
+            warn_user(
+                "early_stopping=True holds nothing out, since no class has two different rows, so "
+                "that all epochs are trained and there is no val_loss. Give more rows, or set "
+                "early_stopping=False."
+            )
+        return held_out
 
     def _examples(self, rows: WeightedRows, factors: np.ndarray) -> Examples:
         seen = self._seen(rows, self._look_up(rows), self.activations)
