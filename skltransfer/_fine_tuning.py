@@ -554,6 +554,13 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
                 "sample_weight is 0 for every row, so that no class is left; at least one weight "
                 "must be positive."
             )
+        with np.errstate(over="ignore"):
+            total = weights.sum()
+        if not np.isfinite(total):
+            raise ValueError(
+                f"The values of sample_weight, up to {weights.max():g}, have no finite sum. Divide "
+                "them by their largest, as in sample_weight / sample_weight.max()."
+            )
         return y, weights
 
     def _refuse_new_labels(self, y: np.ndarray, weights: np.ndarray) -> None:

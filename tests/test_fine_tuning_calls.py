@@ -350,3 +350,9 @@ def test_rows_without_weight_are_refused(make, X, y):
     classifier = make(class_weight={"cat": 0.0, "dog": 1.0}).partial_fit(X, y, CLASSES)
     with pytest.raises(ValueError, match="leaves no weight to any row"):
         classifier.partial_fit(X[y == "cat"], y[y == "cat"])
+
+
+def test_weights_without_a_finite_sum_are_refused(make, X, y):
+    with pytest.raises(ValueError, match=r"sample_weight, up to 1e\+308, have no finite sum\. Div"):
+        make().fit(X, y, sample_weight=np.full(len(y), 1e308))
+    make().fit(X, y, sample_weight=np.full(len(y), 1e300))
