@@ -511,7 +511,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             From batches of RGB pictures (n, h, w, 3) of any h and w, in the range of values of
             fit (0 to 255 for files), or from rows of numbers where fit saw rows without
             ``image_shape``, to probabilities (n, n_classes) in the order of `classes_`. They agree
-            with `predict_proba` (without ``tta``) to 1e-4. The model is new: training it changes
+            with `predict_proba` (with ``precision="float32"``, without ``tta``) to 1e-4. The model
+            computes in float32 whatever the `precision`, and "bfloat16" and "float16" move
+            `predict_proba` by up to some hundredths. The model is new: training it changes
             nothing here.
 
         Raises
