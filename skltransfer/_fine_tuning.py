@@ -127,7 +127,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Share of each target that is spread evenly over the classes, in [0, 1).
     class_weight : dict, "balanced" or None, default=None
         Factors on the loss by class, 1 for classes that a dict leaves out. "balanced" gives all
-        classes the same total weight.
+        classes the same total weight. A network that comes to fit its few pictures takes little
+        notice of them [4]_.
     early_stopping : bool, default=False
         Whether to hold out a stratified `validation_fraction`, stop when its loss has not improved
         for `n_iter_no_change` epochs, and keep the weights of the best epoch.
@@ -218,6 +219,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
        Out-of-Distribution", ICLR 2022.
     .. [2] Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
     .. [3] Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", 2017.
+    .. [4] Byrd and Lipton, "What is the Effect of Importance Weighting in Deep Learning?",
+       ICML 2019.
 
     Examples
     --------
