@@ -387,7 +387,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     ) -> Self:
         """Train one epoch at a constant learning rate, going on from the last call.
 
-        The first call decides how X is read and where the head starts from.
+        The first call decides how X is read and where the head starts from. A class that it lacks
+        starts as unlikely as if one average row of it had been there.
 
         Parameters
         ----------
