@@ -78,7 +78,11 @@ class BackboneEstimator(Documented, BaseEstimator):
         "engine": [StrOptions({"auto", "openvino", *backend_names()})],
         "cache": [str, os.PathLike, None],
         "on_error": [StrOptions({"raise", "nan"})],
-        "n_jobs": [Number(Integral, None, None, closed="neither"), None],
+        "n_jobs": [
+            Number(Integral, None, -1, closed="right"),
+            Number(Integral, 1, None, closed="left"),
+            None,
+        ],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -93,6 +97,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         """
         require_sizes("input_size", self.input_size)
         require_sizes("image_shape", self.image_shape, (2, 3))
+        open_cache(self.cache)  # refuses what names no directory
         self.backbone_ = self._resolve_spec()
         native = self.backbone_.input_size
         self._reading, source = fit_reading(self, X, native, self._accepts, weights)

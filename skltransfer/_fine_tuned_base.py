@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -13,13 +14,14 @@ from skltransfer._activation_cache import open_cache
 from skltransfer._base import BackboneEstimator
 from skltransfer._contents import Contents
 from skltransfer._head_parameters import checked_activation, checked_units
+from skltransfer._sizes import require_sizes
 from skltransfer._threads import thread_count
 from skltransfer._views import Views
 from skltransfer._warnings import warn_unreadable
 from skltransfer._workload import Workload, measure
 from skltransfer.backbones._registry import resolve
 from skltransfer.backbones._spec import BackboneSpec, read_only
-from skltransfer.inputs import ImageReadError
+from skltransfer.inputs import ImageReadError, check_pixel_range
 from skltransfer.inputs._sources import is_missing
 from skltransfer.network.fitting import TrainingState
 from skltransfer.network.freezing import resolve_freeze_depth
@@ -28,11 +30,15 @@ from skltransfer.network.programs import program_for
 from skltransfer.network.training import Program, count, join
 from skltransfer.network.trunk import trunk_part
 
-_OF_THE_START = ("image_shape", "pixel_range", "input_size", "resize")
-
 
 def _nothing(n_rows: int) -> None:
     """Tell nobody how many rows were done."""
+
+
+def _as_ints(name: str, shape: Any, lengths: tuple[int, ...]) -> tuple[int, ...] | None:
+    """A size as a tuple, whether it was given as one or as a list."""
+    require_sizes(name, shape, lengths)
+    return None if shape is None else tuple(map(int, shape))
 
 
 def refuse_missing_labels(y: np.ndarray) -> None:
@@ -95,7 +101,14 @@ class FineTunedBase(BackboneEstimator):
     def _origin_of(self, spec: BackboneSpec) -> dict:
         """What a fit starts from, as far as a later one cannot change it; no Keras object."""
         network = spec.name if self.weights is None else spec.fingerprint
-        return {"backbone": network, **{name: getattr(self, name) for name in _OF_THE_START}}
+        pixel_range = self.pixel_range
+        return {
+            "backbone": network,
+            "image_shape": _as_ints("image_shape", self.image_shape, (2, 3)),
+            "pixel_range": None if pixel_range is None else check_pixel_range(pixel_range),
+            "input_size": _as_ints("input_size", self.input_size, (2,)),
+            "resize": self.resize,
+        }
 
     def _refuse_another_origin(self, keeper: str) -> None:
         now = self._origin_of(resolve(self.backbone, self.weights, 0))
@@ -155,15 +168,20 @@ class FineTunedBase(BackboneEstimator):
         unread = contents.complete(unseen, self.n_jobs, self.on_error == "nan", advance)
         return contents.digests, plain, failures | unread
 
-    def _readable(self, counted: np.ndarray, failures: dict, n_rows: int) -> np.ndarray:
+    def _readable(self, counted: np.ndarray, failures: dict, y: np.ndarray) -> np.ndarray:
         """Positions in the source of what was read; tells of the rest by positions in X."""
         failed = np.array(sorted(failures), dtype=np.intp)
         self.failed_rows_ = counted[failed]
         if len(failed) == len(counted):
-            raise failures[0]
+            first = failures[0]
+            message = f"None of {len(failed)} pictures could be read; the first: {first}"
+            raise ImageReadError(message, first.row, first.source)
+        read = np.delete(np.arange(len(counted)), failed)
         if len(failed):
-            warn_unreadable({int(counted[row]): failures[row] for row in failed}, n_rows)
-        return np.delete(np.arange(len(counted)), failed)
+            lost = np.setdiff1d(y[counted], y[counted[read]]).tolist()
+            told = {int(counted[row]): failures[row] for row in failed}
+            warn_unreadable(told, len(y), lost)
+        return read
 
     def _workload(self, source, n_classes: int, n_epochs: int) -> Workload:
         """What a fit will take; short measurements are made."""

@@ -127,7 +127,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Share of each target that is spread evenly over the classes, in [0, 1).
     class_weight : dict, "balanced" or None, default=None
         Factors on the loss by class, 1 for classes that a dict leaves out. "balanced" gives all
-        classes the same total weight.
+        classes the same total weight. A network that comes to fit its few pictures takes little
+        notice of them [4]_.
     early_stopping : bool, default=False
         Whether to hold out a stratified `validation_fraction`, stop when its loss has not improved
         for `n_iter_no_change` epochs, and keep the weights of the best epoch.
@@ -218,6 +219,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
        Out-of-Distribution", ICLR 2022.
     .. [2] Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
     .. [3] Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", 2017.
+    .. [4] Byrd and Lipton, "What is the Effect of Importance Weighting in Deep Learning?",
+       ICML 2019.
 
     Examples
     --------
@@ -384,7 +387,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     ) -> Self:
         """Train one epoch at a constant learning rate, going on from the last call.
 
-        The first call decides how X is read and where the head starts from.
+        The first call decides how X is read and where the head starts from. A class that it lacks
+        starts as unlikely as if one average row of it had been there.
 
         Parameters
         ----------
@@ -511,7 +515,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             From batches of RGB pictures (n, h, w, 3) of any h and w, in the range of values of
             fit (0 to 255 for files), or from rows of numbers where fit saw rows without
             ``image_shape``, to probabilities (n, n_classes) in the order of `classes_`. They agree
-            with `predict_proba` (without ``tta``) to 1e-4. The model is new: training it changes
+            with `predict_proba` (with ``precision="float32"``, without ``tta``) to 1e-4. The model
+            computes in float32 whatever the `precision`, and "bfloat16" and "float16" move
+            `predict_proba` by up to some hundredths. The model is new: training it changes
             nothing here.
 
         Raises
@@ -553,6 +559,13 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             raise ValueError(
                 "sample_weight is 0 for every row, so that no class is left; at least one weight "
                 "must be positive."
+            )
+        with np.errstate(over="ignore"):
+            total = weights.sum()
+        if not np.isfinite(total):
+            raise ValueError(
+                f"The values of sample_weight, up to {weights.max():g}, have no finite sum. Divide "
+                "them by their largest, as in sample_weight / sample_weight.max()."
             )
         return y, weights
 
@@ -600,7 +613,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         With ``on_error="nan"``, pictures that cannot be read are left out.
         """
         keys, plain, failures = self._first_look(source, progress.frozen)
-        read = self._readable(counted, failures, len(y))
+        read = self._readable(counted, failures, y)
         y, weights = y[counted[read]], weights[counted[read]]
         self.classes_ = np.unique(y) if classes is None else classes
         rows = merge_rows([keys[i] for i in read], np.searchsorted(self.classes_, y), weights)

@@ -64,7 +64,8 @@ def precompute(
     Raises
     ------
     TypeError
-        For a setting that :class:`FineTunedClassifier` does not have.
+        For a setting that :class:`FineTunedClassifier` does not have, and for depths that are
+        neither one nor a list.
     ValueError
         When nothing would be kept (``cache=None``), no depth is given, a depth fits no freeze
         point, a setting or a picture is refused, or views or weights follow from no seed.
@@ -135,6 +136,11 @@ def _classifier(settings: dict[str, Any]) -> FineTunedClassifier:
 def _listed(freeze_depths: Any) -> list[FreezeDepth]:
     if isinstance(freeze_depths, (str, Integral, Real)):
         return [cast("FreezeDepth", freeze_depths)]
+    if not isinstance(freeze_depths, Iterable):
+        raise TypeError(
+            f"freeze_depths={freeze_depths!r} is no list of values of freeze_depth, as in "
+            "['all', -1, -2]; freeze_points() tells what there is to freeze."
+        )
     depths = list(freeze_depths)
     if not depths:
         raise ValueError("freeze_depths is empty; give the values of freeze_depth to prepare for.")

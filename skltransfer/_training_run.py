@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skltransfer._warnings import warn_user
 from skltransfer._weighted_data import WeightedRows, class_factors, split_by_weight
 from skltransfer._workload import FitProgress
 from skltransfer.network.fitting import (
@@ -137,6 +138,7 @@ class TrainingRun:
             standardizer=moments.astype(np.float32),
         )
         features = self._initial_features(state, rows, examples)
+        self._require_finite_features(features)
         standardizer = Standardizer.of(features, examples.weights)
         state.standardizer = np.stack([standardizer.mean, standardizer.scale])
         if self.settings.head_init == "convex":
@@ -206,6 +208,16 @@ class TrainingRun:
         self._finish(state, training)
         return state.without_optimiser(), history
 
+    def _require_finite_features(self, features: np.ndarray) -> None:
+        n_faulty = np.count_nonzero(~np.isfinite(features).all(axis=1))
+        if n_faulty:
+            raise ValueError(
+                f"backbone={self.frozen.spec.name!r} gives features of NaN or infinity for "
+                f"{n_faulty} of {len(features)} different rows, before anything is trained, with "
+                f"precision={self.settings.precision!r}. Check its weights and preprocessing; "
+                "in float16, numbers end at 65504."
+            )
+
     def _require_finite(self, loss: float, epoch: int) -> None:
         if not np.isfinite(loss):
             raise ValueError(
@@ -237,7 +249,14 @@ class TrainingRun:
             return np.zeros(len(self.rows), dtype=bool)
         rng = np.random.default_rng([self.seed, _SPLIT_STREAM])
         fraction = self.settings.validation_fraction
-        return split_by_weight(self.rows, len(self.classes), fraction, rng)
+        held_out = split_by_weight(self.rows, len(self.classes), fraction, rng)
+        if not held_out.any():
+            warn_user(
+                "early_stopping=True holds nothing out, since no class has two different rows, so "
+                "that all epochs are trained and there is no val_loss. Give more rows, or set "
+                "early_stopping=False."
+            )
+        return held_out
 
     def _examples(self, rows: WeightedRows, factors: np.ndarray) -> Examples:
         seen = self._seen(rows, self._look_up(rows), self.activations)

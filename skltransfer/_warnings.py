@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import FrameType
+from typing import Any
 
 _NOT_THE_USER = {"skltransfer", "sklearn", "joblib"}
 
@@ -57,12 +58,18 @@ def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> 
     warnings.warn(message, category, stacklevel=level)
 
 
-def warn_unreadable(failures: Mapping[int, Exception], n_rows: int) -> None:
-    """Warn once for a call, naming the first of the rows that could not be read."""
+def warn_unreadable(
+    failures: Mapping[int, Exception], n_rows: int, lost_classes: Sequence[Any] = ()
+) -> None:
+    """Warn once for a call, naming the first of the rows that could not be read.
+
+    The `lost_classes` have no other rows.
+    """
     rows = sorted(failures)
+    lost = f"No picture is left of the classes {lost_classes}. " if lost_classes else ""
     message = (
         f"{len(rows)} of {n_rows} pictures could not be read and count as missing; the first: "
-        f"{failures[rows[0]]} The attribute .rows of this warning lists all of them; "
+        f"{failures[rows[0]]} {lost}The attribute .rows of this warning lists all of them; "
         "on_error='raise' stops at the first."
     )
     warn_user(UnreadableImagesWarning(message, rows))

@@ -192,7 +192,7 @@ def test_one_picture_makes_no_map(extractor, X):
 
 
 def test_labels_that_are_no_classes_are_refused(extractor, X):
-    with pytest.raises(ValueError, match="Unknown label type"):
+    with pytest.raises(ValueError, match="y is continuous, but points .* Pass class labels"):
         drawn(extractor, X, np.linspace(0, 1, 24))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         drawn(extractor, X, ["a"])

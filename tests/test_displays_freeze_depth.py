@@ -101,6 +101,33 @@ def test_what_is_drawn_is_the_table():
     assert [text.get_text() for text in legend.get_texts()] == ["() linear", "8"]
 
 
+def test_there_is_a_legend_only_of_several_heads():
+    one = FreezeDepthDisplay.from_estimator(finished(grid(["all", -1], [(8,)]), [1, 2]))
+    assert one.score_ax_.get_legend() is None
+    two = FreezeDepthDisplay.from_estimator(finished(grid([-1], [(), (8,)]), [1, 2]))
+    assert two.score_ax_.get_legend() is not None
+
+
+@pytest.mark.parametrize("prefix", ["", "step__"])
+def test_the_title_names_what_each_point_is_the_best_over(prefix):
+    candidates = [
+        {**candidate, f"{prefix}learning_rate": rate, "fixed": 1, "scaler__mean": rate > 0.1}
+        for candidate in grid(["all", -1], [(), (8,)], prefix)
+        for rate in (0.1, 0.2)
+    ]
+    display = FreezeDepthDisplay.from_estimator(finished(candidates, np.arange(8)))
+    assert display.best_over == ["learning_rate", "scaler__mean"]
+    title = "each point: the best over learning_rate, scaler__mean"
+    assert display.score_ax_.get_title() == title
+
+
+def test_there_is_no_title_where_each_place_has_one_candidate():
+    """Although a parameter differs from place to place."""
+    candidates = [{"freeze_depth": -1, "epochs": 3}, {"freeze_depth": -2, "epochs": 9}]
+    display = FreezeDepthDisplay.from_estimator(finished(candidates, [1, 2]))
+    assert display.score_ax_.get_title() == ""
+
+
 @pytest.mark.parametrize(
     "depths", [["all", -1, -2, 0], ["all", *(f"block{i}_add" for i in "7654321")]]
 )

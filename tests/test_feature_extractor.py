@@ -263,9 +263,13 @@ def test_all_pictures_unreadable(extractor, broken):
         ({"engine": "tensorflo"}, ValueError, "The 'engine' parameter"),
         ({"on_error": "ignore"}, ValueError, "Got 'ignore' instead"),
         ({"cache": 3}, ValueError, "The 'cache' parameter"),
+        ({"cache": ""}, ValueError, "cache='' is not a directory; give 'memory'"),
+        ({"cache": __file__}, ValueError, "is not a directory; give 'memory'"),
         ({"random_state": "zero"}, ValueError, "The 'random_state' parameter"),
         ({"verbose": "yes"}, ValueError, "The 'verbose' parameter"),
         ({"n_jobs": 1.5}, ValueError, "The 'n_jobs' parameter"),
+        ({"n_jobs": 0}, ValueError, "an int in the range (-inf, -1], an int in the range [1, inf) "
+         "or None. Got 0 instead"),
         ({"weights": 3}, ValueError, "The 'weights' parameter"),
         ({"weights": "/no/such.h5"}, ValueError, "weights='/no/such.h5' for backbone='tiny' is "
          "no file"),

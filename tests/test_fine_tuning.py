@@ -158,6 +158,15 @@ def test_a_single_class_is_predicted(make, X):
     np.testing.assert_array_equal(classifier.predict_proba(X), np.ones((24, 1)))
 
 
+def test_early_stopping_tells_that_it_can_hold_nothing_out(make, X, y):
+    once = np.array([0, 1])
+    with pytest.warns(UserWarning, match="early_stopping=True holds nothing out") as caught:
+        classifier = make(early_stopping=True).fit(X[once].repeat(3, axis=0), y[once].repeat(3))
+    assert len(caught) == 1
+    assert list(classifier.history_) == ["loss"]
+    make(early_stopping=True).fit(X[:3], y[:3])  # one cat of two
+
+
 def test_early_stopping_keeps_the_best_epoch(make, X, y):
     classifier = make(early_stopping=True, epochs=12, n_iter_no_change=2, validation_fraction=0.3)
     history = classifier.fit(X, y).history_

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import pickle
 
+import keras
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skltransfer import cache_info
+from conftest import make_tiny_model
+from skltransfer import cache_info, load
 from skltransfer._warnings import UnreadableImagesWarning
 from skltransfer.network import fitting
 
@@ -121,6 +123,19 @@ def test_the_most_frequent_class_is_that_of_all_calls(make, paths, tmp_path):
         assert classifier.predict([broken]) == ["dog"]
 
 
+@pytest.mark.parametrize("freeze_depth", ["all", -1])
+@pytest.mark.parametrize("head_units", [(), (8,)])
+def test_a_class_that_the_first_call_lacks_is_soon_learned(make, X, y, freeze_depth, head_units):
+    classifier = make(freeze_depth=freeze_depth, head_units=head_units, head_dropout=0)
+    cats, dogs = y == "cat", y == "dog"
+    classifier.partial_fit(X[cats], y[cats], [*CLASSES, "eel"])
+    assert (classifier.predict(X) == "cat").all()
+    for _ in range(6):
+        classifier.partial_fit(X, y)
+    assert classifier.score(X[dogs], y[dogs]) > 0.8
+    assert classifier.score(X[cats], y[cats]) > 0.8
+
+
 def test_a_generator_is_drawn_from_in_the_first_call_alone(make, X, y):
     generator = np.random.RandomState(0)
     classifier = make(random_state=generator).partial_fit(X, y, CLASSES)
@@ -194,6 +209,30 @@ def test_a_warm_start_refuses_another_beginning(make, X, y, changed, named):
     with pytest.raises(ValueError, match=f"warm_start=True goes on with.*but {named} changed"):
         classifier.set_params(**changed).fit(X, y)
     assert_array_equal(classifier.predict_proba(X), before)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"pixel_range": np.array([0, 255])}, {}),
+        ({"pixel_range": (0, 255)}, {"pixel_range": [0.0, 255.0]}),
+        ({"input_size": (24, 24)}, {"input_size": [24, np.int64(24)]}),
+        ({"image_shape": [16, 16, 3]}, {"image_shape": (16, 16, 3)}),
+    ],
+)
+@pytest.mark.parametrize("keep", ["as it is", "saved and loaded"])
+def test_the_same_beginning_in_other_words_is_the_same(make, X, y, first, then, keep, tmp_path):
+    classifier = make(warm_start=True, **first).fit(X, y)
+    if keep == "saved and loaded":
+        classifier.save(tmp_path / "classifier")
+        classifier = load(tmp_path / "classifier")
+    once, twice = copy.deepcopy(classifier), copy.deepcopy(classifier)
+    once.fit(X, y)
+    twice.set_params(**then).fit(X, y)
+    assert_array_equal(twice.predict_proba(X), once.predict_proba(X))
+    twice.partial_fit(X, y)
+    with pytest.raises(ValueError, match=f"{next(iter(first))} has changed since"):
+        twice.set_params(**dict.fromkeys(first)).fit(X, y)
 
 
 def test_a_warm_start_refuses_another_beginning_of_random_weights(make, X, y):
@@ -298,7 +337,22 @@ def test_training_that_diverges_is_an_error_and_changes_nothing(
     assert state_of(classifier) == before
 
 
+@pytest.mark.parametrize("freeze_depth", ["all", -1, 0])
+def test_features_that_are_not_finite_are_no_divergence(make, X, y, freeze_depth):
+    tiny = make_tiny_model()
+    model = keras.Model(tiny.input, keras.ops.log(-1 - tiny.output), name="log")
+    classifier = make(freeze_depth=freeze_depth).set_params(backbone=model)
+    with pytest.raises(ValueError, match="backbone='log' gives features of NaN or .* 24 of 24"):
+        classifier.fit(X, y)
+
+
 def test_rows_without_weight_are_refused(make, X, y):
     classifier = make(class_weight={"cat": 0.0, "dog": 1.0}).partial_fit(X, y, CLASSES)
     with pytest.raises(ValueError, match="leaves no weight to any row"):
         classifier.partial_fit(X[y == "cat"], y[y == "cat"])
+
+
+def test_weights_without_a_finite_sum_are_refused(make, X, y):
+    with pytest.raises(ValueError, match=r"sample_weight, up to 1e\+308, have no finite sum\. Div"):
+        make().fit(X, y, sample_weight=np.full(len(y), 1e308))
+    make().fit(X, y, sample_weight=np.full(len(y), 1e300))

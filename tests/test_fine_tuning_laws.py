@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skltransfer import PretrainedFeatureExtractor, cache_info
+from skltransfer import ImageReadError, PretrainedFeatureExtractor, cache_info
 from skltransfer._warnings import UnreadableImagesWarning
 
 LABELS = np.array(["a", "b"] * 4)
@@ -52,6 +52,14 @@ def test_weights_are_repetition_with_views(make, pictures, settings):
     assert_array_equal(weighted.predict_proba(pictures), repeated.predict_proba(pictures))
 
 
+def test_weights_are_repetition_in_a_first_call_that_lacks_a_class(make, pictures):
+    weights = np.array([2, 1, 0, 3, 1, 1, 0, 1])
+    rows = np.random.default_rng(0).permutation(np.repeat(np.arange(8), weights))
+    weighted = make().partial_fit(pictures, ["a"] * 8, ["a", "b"], sample_weight=weights)
+    repeated = make().partial_fit(pictures[rows], ["a"] * 9, ["a", "b"])
+    assert_array_equal(weighted._state.theta, repeated._state.theta)
+
+
 # Law 6: the same seed, the same weights ---------------------------------------------------------
 
 
@@ -77,8 +85,25 @@ def test_unreadable_rows_are_told_by_their_positions_in_x(make, paths, tmp_path)
         classifier = make(on_error="nan").fit(X, y, sample_weight=weights)
     assert caught[0].message.rows == classifier.failed_rows_.tolist() == [9]
     assert classifier.classes_.tolist() == ["a", "b"]
-    with pytest.raises(ValueError, match=r"row 0 .*broken\.png"):
-        make(on_error="nan").fit([broken], ["a"])
+
+
+def test_a_class_is_named_of_which_no_picture_can_be_read(make, paths, tmp_path):
+    X, y = [*paths, "gone.png", "lost.png", "away.png"], [*LABELS, "c", "c", "a"]
+    with pytest.warns(UnreadableImagesWarning, match=r"left of the classes \['c'\]\. T"):
+        classifier = make(on_error="nan").fit(X, y)
+    assert classifier.classes_.tolist() == ["a", "b"]
+    with pytest.warns(UnreadableImagesWarning) as caught:
+        make(on_error="nan").fit([*X, paths[0]], [*y, "c"])
+    assert len(caught) == 1
+    assert "left of" not in str(caught[0].message)
+
+
+def test_it_is_told_that_no_picture_at_all_can_be_read(make, paths):
+    none = r"None of 3 pictures could be read; the first: row 1 \(.*gone\.png.*no such file"
+    with pytest.raises(ImageReadError, match=none) as error:
+        X, y = [paths[0], "gone.png", "lost.png", "away.png"], ["a", "a", "b", "b"]
+        make(on_error="nan").fit(X, y, sample_weight=[0, 1, 1, 1])
+    assert (error.value.row, error.value.source) == (1, "gone.png")
 
 
 # Law 7: kinds of X ------------------------------------------------------------------------------

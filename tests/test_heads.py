@@ -76,6 +76,30 @@ def test_a_convex_head_fits_better_than_none(problem, units):
     assert loss < 0.8 * np.log(3)
 
 
+@pytest.mark.parametrize("units", [(), (16,)])
+def test_a_class_that_has_no_rows_is_unlikely_and_not_impossible(problem, units):
+    """As if there were one row of it; gradient steps would hardly unlearn a certainty."""
+    head = Head(n_features=12, units=units, activation="relu", n_classes=3)
+    features = problem[0] - problem[0].mean(axis=0)
+    one_class = np.tile(np.eye(3, dtype=np.float32)[1], (60, 1))
+    for times in (1.0, 5.0):
+        layers = convex_head(head, features, one_class, np.full(60, times), seed=0)
+        logits = np.asarray(head.logits([as_tensor(array) for array in layers], features))
+        absent = np.exp(log_softmax(logits)).mean(axis=0)[[0, 2]]
+        assert (absent > 0.2 / 62).all()
+        assert (absent < 2 / 62).all()
+
+
+def test_a_class_without_weight_is_one_that_has_no_rows(problem):
+    head = Head(n_features=12, units=(), activation="relu", n_classes=3)
+    features, targets, weights = problem
+    present = targets[:, 0] == 0
+    without = convex_head(head, features[present], targets[present], weights[present], seed=0)
+    weightless = convex_head(head, features, targets, weights * present, seed=0)
+    for ours, theirs in zip(weightless, without, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
 def test_a_random_head_says_nothing_at_first():
     head = Head(n_features=12, units=(16,), activation="relu", n_classes=3)
     layers = random_head(head, seed=0)

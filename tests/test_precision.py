@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor
-from skltransfer._backend import backend_name, refuses_openvino
+from skltransfer._backend import as_array, backend_name, refuses_openvino
 
 FORMATS = {"bfloat16": 0.05, "float16": 0.01}
 """Largest difference that is let through, as a share of the largest feature."""
@@ -49,6 +49,14 @@ def test_a_row_depends_on_nothing_but_itself(request, name, pictures, precision)
     for row in range(len(pictures)):
         alone = extracted(backbone, pictures[row : row + 1], precision=precision)
         assert_array_equal(alone, features[row : row + 1])
+
+
+def test_the_keras_model_computes_in_float32(make, pictures, precision):
+    classifier = make(precision=precision).fit(pictures, LABELS)
+    probabilities = as_array(classifier.to_keras()(pictures.astype(np.float32)))
+    assert np.abs(probabilities - classifier.predict_proba(pictures)).max() <= 0.05
+    in_float32 = classifier.set_params(precision="float32").predict_proba(pictures)
+    np.testing.assert_allclose(probabilities, in_float32, atol=1e-4)
 
 
 def test_what_one_format_has_kept_is_not_the_others(tiny, pictures, tmp_path):

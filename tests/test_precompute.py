@@ -130,6 +130,8 @@ def test_settings_that_make_no_sense_are_refused(tiny, tmp_path, more, error, me
 def test_depths_and_rows_that_make_no_sense_are_refused(tiny, tmp_path):
     with pytest.raises(ValueError, match="freeze_depths is empty"):
         precompute(X, [], **settings(tiny, tmp_path))
+    with pytest.raises(TypeError, match="freeze_depths=None is no list of values of freeze_depth"):
+        precompute(X, None, **settings(tiny, tmp_path))
     with pytest.raises(ValueError, match="freeze_depth=9 fits no freeze point"):
         precompute(X, ["all", 9], **settings(tiny, tmp_path))
     with pytest.raises(ValueError, match="rows of plain numbers"):

@@ -379,6 +379,19 @@ def test_a_write_that_fails_leaves_the_older_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_is_no_place_for_a_file_is_named_before_anything_is_written(tmp_path, monkeypatch):
+    (here := tmp_path / "here").mkdir()
+    (here / "file").touch()
+    monkeypatch.chdir(here)
+    for folder in ("", ".", here):
+        with pytest.raises(IsADirectoryError, match=r"path='.*here' is a folder\. Add the name"):
+            PretrainedFeatureExtractor().save(folder)
+    for lost in ("missing/x.skt", "file/x.skt"):
+        with pytest.raises(FileNotFoundError, match=rf"path='.*{lost}' lies in '.*', which is no"):
+            PretrainedFeatureExtractor().save(lost)
+    assert [path.name for path in tmp_path.rglob("*")] == ["here", "file"]
+
+
 def test_a_file_is_replaced_where_a_link_points(tmp_path):
     (tmp_path / "link").symlink_to("file")
     PretrainedFeatureExtractor().save(tmp_path / "link")

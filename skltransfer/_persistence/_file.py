@@ -170,10 +170,22 @@ def _kind_of(start: bytes) -> str:
     return next(known, "no file that an estimator's save(path) wrote, which this function opens")
 
 
+def _require_place(path: Path) -> None:
+    """Refuse what is no place for a file, before a file beside it would be."""
+    if path.is_dir():
+        raise IsADirectoryError(f"path={str(path)!r} is a folder. Add the name of a file to it.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"path={str(path)!r} lies in {str(path.parent)!r}, which is no folder. Make it first, "
+            "or choose another."
+        )
+
+
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """A file beside `path` that takes its place once it is complete and on the disk."""
     path = Path(os.path.realpath(path))
+    _require_place(path)
     beside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
     try:
         with open(beside, "xb") as file:

@@ -26,6 +26,8 @@ class DepthTable:
         Widths of hidden layers.
     scores, score_sds, times, time_sds : ndarray of float64, shape (n_depths, n_heads)
         Mean and standard deviation over the folds.
+    best_over : list of str
+        Names of the other parameters in which candidates of one depth and head differ.
     """
 
     depths: list
@@ -34,6 +36,7 @@ class DepthTable:
     score_sds: np.ndarray
     times: np.ndarray
     time_sds: np.ndarray
+    best_over: list[str]
 
 
 def depth_table(search, metric: str) -> DepthTable:
@@ -52,7 +55,7 @@ def depth_table(search, metric: str) -> DepthTable:
     for (depth, head), row in best.items():
         for table, column in zip(tables, columns, strict=True):
             table[depths.index(depth), heads.index(head)] = results[column][row]
-    return DepthTable(depths, heads, *tables)
+    return DepthTable(depths, heads, *tables, _best_over(places, results["params"]))
 
 
 def depth_order(depth) -> tuple:
@@ -98,6 +101,18 @@ def _places(search, candidates: Sequence[dict]) -> list[tuple[Any, tuple[int, ..
         )
         for candidate in candidates
     ]
+
+
+def _best_over(places: list, candidates: Sequence[dict]) -> list[str]:
+    """Names of what differs among candidates of one place, as the classifier calls its own."""
+    names = {name for candidate in candidates for name in candidate}
+    values: dict[tuple, set[str]] = {}
+    for place, candidate in zip(places, candidates, strict=True):
+        for name in names:
+            values.setdefault((name, place), set()).add(repr(candidate.get(name)))
+    prefix = _depth_parameter(candidates).removesuffix(_DEPTH)
+    varied = {name.removeprefix(prefix) for (name, _), found in values.items() if len(found) > 1}
+    return sorted(varied - {_DEPTH, _UNITS})
 
 
 def _depth_parameter(candidates: Sequence[dict]) -> str:

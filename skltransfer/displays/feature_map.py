@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skltransfer._types import Images, Labels, Seed
@@ -233,7 +233,12 @@ def _coded(
         return None, []
     check_consistent_length(X, y)
     y = column_or_1d(y)
-    check_classification_targets(y)
+    kind = type_of_target(y)
+    if kind not in ("binary", "multiclass"):
+        raise ValueError(
+            f"y is {kind}, but points are coloured by class. Pass class labels, as np.digitize(y, "
+            "bins) makes them of numbers, or y=None for points of one colour."
+        )
     classes, codes = np.unique(y, return_inverse=True)
     return codes, class_names(classes, display_labels)
 

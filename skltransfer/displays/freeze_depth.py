@@ -38,6 +38,8 @@ class FreezeDepthDisplay:
         The same of the seconds of one fit.
     metric : str, default="score"
         Name of the score, for the axis.
+    best_over : sequence of str, default=()
+        Other parameters that were searched, for the title.
 
     Attributes
     ----------
@@ -57,10 +59,10 @@ class FreezeDepthDisplay:
 
     Notes
     -----
-    Other parameters of the search are optimised over: a point is the candidate with the best mean
-    score among those of its depth and head, and the time is that candidate's. Of a halving search
-    it is the best of the last round that depth and head came to, so that points may rest on
-    unequal numbers of rows.
+    Other parameters of the search, which the title names, are optimised over: a point is the
+    candidate with the best mean score among those of its depth and head, and the time is that
+    candidate's. Of a halving search it is the best of the last round that depth and head came to,
+    so that points may rest on unequal numbers of rows.
 
     Times are those of the fits alone. Frozen layers run once for each picture of a whole search,
     and the fits that come first pay for it; ``precompute`` does it before the search.
@@ -87,6 +89,7 @@ class FreezeDepthDisplay:
         times: np.ndarray,
         time_sds: np.ndarray,
         metric: str = "score",
+        best_over: Sequence[str] = (),
     ) -> None:
         self.depths = depths
         self.heads = heads
@@ -95,6 +98,7 @@ class FreezeDepthDisplay:
         self.times = times
         self.time_sds = time_sds
         self.metric = metric
+        self.best_over = best_over
 
     @classmethod
     def from_estimator(
@@ -177,7 +181,11 @@ class FreezeDepthDisplay:
         self.time_ax_.set_ylabel("seconds of a fit")
         self.time_ax_.set_ylim(bottom=0)
         self.time_ax_.set_xlabel("freeze_depth")
-        self.score_ax_.legend(title="head_units", loc="best")
+        if self.best_over:
+            title = f"each point: the best over {', '.join(self.best_over)}"
+            self.score_ax_.set_title(title, fontsize="medium", wrap=True)
+        if len(self.heads) > 1:
+            self.score_ax_.legend(title="head_units", loc="best")
         return self
 
     def _lines(

@@ -126,6 +126,7 @@ def convex_head(
     seed : int
         Of the random directions.
     """
+    features, targets, weights = _with_absent_classes(features, targets, weights)
     kernel, bias = softmax_regression(features, targets, weights)
     if not head.units:
         return [kernel, bias]
@@ -136,6 +137,23 @@ def convex_head(
     with one_thread():
         outputs = as_array(head.hidden([as_tensor(array) for array in layers], features))
     return [*layers[:-2], *softmax_regression(outputs, targets, weights)]
+
+
+def _with_absent_classes(features: np.ndarray, targets: np.ndarray, weights: np.ndarray):
+    """The problem, with a row of average features and weight for each class that has none.
+
+    The first `partial_fit` may lack classes, and nothing would hold their logits: to unlearn such
+    a certainty takes gradient steps by the hundred.
+    """
+    counted = weights > 0
+    absent = np.flatnonzero(~targets[counted].any(axis=0))
+    if not len(absent):
+        return features, targets, weights
+    return (
+        np.concatenate([features, np.zeros((len(absent), features.shape[1]), features.dtype)]),
+        np.concatenate([targets, np.eye(targets.shape[1], dtype=targets.dtype)[absent]]),
+        np.concatenate([weights, np.full(len(absent), weights[counted].mean())]),
+    )
 
 
 def random_head(head: Head, seed: int = 0) -> list[np.ndarray]:
