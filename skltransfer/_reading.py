@@ -20,7 +20,13 @@ from skltransfer.inputs import (
     looks_like_images,
     read_images,
 )
-from skltransfer.inputs.rows import RowLayout, RowSource, looks_flattened
+from skltransfer.inputs.rows import (
+    RowLayout,
+    RowSource,
+    looks_flattened,
+    looks_like_features,
+    square_shape,
+)
 
 _SIDE_OF_ROWS_GROWS_TO = (32, 64, 96, 128)
 
@@ -132,16 +138,29 @@ def _fit_rows(estimator, X, native_size, accepts: Callable, weights) -> tuple[Re
     rows = _numeric_rows(estimator, X, reset=True)
     if weights is not None:
         rows, weights = rows[weights > 0], weights[weights > 0]
-    if looks_flattened(rows):
-        warn_user(
-            f"X has {rows.shape[1]} columns of whole numbers, as flattened images have. They are "
-            "read as plain numbers, not as pictures; if they are pictures, set "
-            "image_shape=(height, width) or (height, width, channels)."
-        )
+    _warn_of_wide_rows(rows)
     layout = RowLayout.of(rows, weights)
     size = estimator.input_size or _smallest_size(layout, native_size, accepts)
     rule = PixelRule(as_size(size), "stretch", None)
     return Reading(rule, layout, None), RowSource(rows, layout)
+
+
+def _warn_of_wide_rows(rows: np.ndarray) -> None:
+    """Warn of rows that may be flattened pictures, or features, for which there are better ways."""
+    width = rows.shape[1]
+    shape = square_shape(width) or "(height, width) or (height, width, channels)"
+    if looks_flattened(rows):
+        warn_user(
+            f"X has {width} columns of whole numbers, as flattened images have. They are read as "
+            f"plain numbers, not as pictures; if they are pictures, set image_shape={shape}."
+        )
+    elif looks_like_features(rows):
+        warn_user(
+            f"X has {width} columns of numbers, as flattened images or features of a network have. "
+            "They are read as plain numbers, not as pictures; if they are pictures, set "
+            f"image_shape={shape}; if they are features of another network, hand them to a "
+            "classifier such as LogisticRegression."
+        )
 
 
 def _smallest_size(layout: RowLayout, native_size, accepts: Callable) -> tuple[int, int]:

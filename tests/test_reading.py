@@ -229,7 +229,23 @@ def test_integers_as_wide_as_a_square_picture_look_flattened(rows, expected):
 
 def test_rows_that_look_flattened_are_warned_of_once(extractor):
     rows = RNG.integers(0, 16, (4, 64))
-    with pytest.warns(UserWarning, match=r"X has 64 columns of whole numbers.*image_shape=\("):
+    told = r"X has 64 columns of whole numbers.*image_shape=\(8, 8\)"
+    with pytest.warns(UserWarning, match=told):
         extractor.fit(rows)
     extractor.transform(rows)
     extractor.set_params(image_shape=(8, 8), pixel_range=(0, 16)).fit(rows)
+
+
+@pytest.mark.parametrize(
+    ("width", "proposed"),
+    [(4096, "(64, 64)"), (768, "(16, 16, 3)"), (1280, "(height, width) or (height, width, ch")],
+)
+def test_wide_rows_of_fractions_are_warned_of_once(extractor, width, proposed):
+    rows = RNG.uniform(size=(4, width))
+    told = f"X has {width} columns of numbers, as .* image_shape={re.escape(proposed)}.*Logistic"
+    with pytest.warns(UserWarning, match=told) as caught:
+        extractor.fit(rows)
+    assert len(caught) == 1
+    extractor.transform(rows)
+    extractor.fit(rows[:, :255])
+    extractor.fit(RNG.integers(0, 9, (4, 1280)))
