@@ -174,7 +174,11 @@ def other_things():
     frame = pandas.DataFrame({"price": [1.0, 2.0], "file": ["a.jpg", "b.jpg"]})
     refuse("a frame of files and numbers", frame, r"column 'file' holds pictures.*X\[\['file'\]\]")
     refuse("a sparse matrix", sparse.csr_array(np.eye(3)), "Sparse data was passed", TypeError)
-    refuse("rows of text", [["a", "b"]], "could not convert string to float")
+    one_of = r"X has 2 columns, and column {} holds pictures.*\[row\[{}\] for row in X\], or"
+    refuse("rows of text", [["a", "b"]], one_of.format(0, 0))
+    refuse("rows of a number and a file", [[1.0, "a.jpg"], [2.0, "b.jpg"]], one_of.format(1, 1))
+    refuse("an array of text", np.array([["a", "b"]]), one_of.format(0, 0))
+    refuse("an array of objects", np.array([[1, PNG]], dtype=object), one_of.format(1, 1))
 
 
 other_contents()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -43,7 +44,8 @@ MASKED = np.ma.masked_greater(RNG.integers(0, 256, (2, 8, 8)), 250)
         (np.full((2, 5), np.nan), ValueError, "Input X contains NaN"),
         (np.zeros((2, 8, 8), complex), TypeError, "X is an array of dtype complex128"),
         (np.array([[["a"]]]), TypeError, "X is an array of dtype <U1"),
-        ([["a", "b"]], ValueError, "could not convert string to float"),
+        ([["a", "b"]], ValueError, "X has 2 columns, and column 0 holds pictures"),
+        ({"data": 1}.values(), TypeError, "X is a dict_values, which is no array and no list"),
         (np.zeros(8), ValueError, "Expected 2D array, got 1D array instead"),
         (Bunch(data=["cat.jpg"]), TypeError, "X is a Bunch, which is no array and no list"),
         (iter(["cat.jpg"]), TypeError, "no list of pictures. Pass list(X)."),
@@ -64,6 +66,48 @@ MASKED = np.ma.masked_greater(RNG.integers(0, 256, (2, 8, 8)), 250)
 def test_refused_in_fit(extractor, X, error, message):
     with pytest.raises(error, match=re.escape(message)):
         extractor.fit(X)
+
+
+class OfTorch:
+    """As torch's map-style data sets, which NumPy would take for sequences."""
+
+    __module__ = "torch.utils.data.dataset"
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, row):
+        return np.zeros((8, 8, 3)), 0
+
+
+def batches_of_tensorflow():
+    import tensorflow
+
+    return tensorflow.data.Dataset.range(4).batch(2)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        OfTorch,
+        pytest.param(
+            batches_of_tensorflow, marks=pytest.mark.about("tensorflow", reason="tf.data")
+        ),
+    ],
+)
+def test_data_sets_of_frameworks_are_refused(extractor, make, pictures, made):
+    X = made()
+    told = f"X is a {type(X).__name__}, which is no array and no list.* paths of their files as a l"
+    fit = partial(make().fit, y=None)
+    for refused in [extractor.fit, extractor.fit(pictures).transform, fit]:
+        with pytest.raises(TypeError, match=told):
+            refused(X)
+
+
+def test_the_classifier_looks_at_the_kind_of_X_before_the_lengths(make, paths, y):
+    for X in [Bunch(data=paths, target=y), {"data": paths}, iter(paths)]:
+        with pytest.raises(TypeError, match="which is no array and no list of pictures"):
+            make().fit(X, y)
 
 
 @pytest.mark.parametrize("channels", [3, 4])

@@ -358,9 +358,10 @@ def _n_dimensions(X: Any) -> int:
 
 
 def _as_column(X: Any) -> list | None:
-    """Return the items of a list, 1-D array, Series or one-column frame that may be pictures."""
+    """Return the items of a list, 1-D array, Series or one column that may be pictures."""
     if isinstance(X, (list, tuple)):
-        return list(X)
+        is_one_column = X and all(isinstance(row, (list, tuple)) and len(row) == 1 for row in X)
+        return [row[0] for row in X] if is_one_column else list(X)
     shape = getattr(X, "shape", ())
     if len(shape) == 2 and shape[1] == 1 and hasattr(X, "columns"):
         return _as_column(X[X.columns[0]])
