@@ -165,6 +165,10 @@ def other_things():
     single = r"one single picture\. Hand over a list: \[X\]"
     refuse("a single path", "cat.jpg", single, TypeError)
     refuse("single bytes", PNG, single, TypeError)
+    rows = memoryview(bytes(600)).cast("B", (2, 300))
+    refuse(
+        "a single view of rows", rows, r"600 bytes beginning b'(.x00){8}', one single", TypeError
+    )
     refuse("a single image", LARGE, single, TypeError)
     allowed = "Allowed are paths, encoded bytes, PIL images and arrays"
     refuse("a number among files", [PNG, 3], rf"row 1 of X is a int: 3\. {allowed}", TypeError)

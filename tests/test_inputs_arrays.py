@@ -495,11 +495,12 @@ def test_equal_content_has_equal_digests(paths):
     array, rows = read_images(X), read_images(X.reshape(5, -1), image_shape=(6, 9, 3))
     items = read_images(list(np.asfortranarray(X)))
     files, encoded = read_images(paths), read_images([path.read_bytes() for path in paths])
+    views = read_images([memoryview(path.read_bytes()[::-1])[::-1] for path in paths])
     pictures = read_images([Image.fromarray(picture) for picture in X])
     lazy = read_images([Image.open(path) for path in paths])
     for i in range(len(X)):
         assert array.digest(i) == rows.digest(i) == items.digest(i)
-        assert files.digest(i) == encoded.digest(i)
+        assert files.digest(i) == encoded.digest(i) == views.digest(i)
         assert pictures.digest(i) == lazy.digest(i)
 
 

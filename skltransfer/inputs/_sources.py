@@ -429,6 +429,8 @@ def _checked_item(item: Any, row: int) -> Any:
     """Return an item that can be read later; arrays are looked at now."""
     if is_missing(item):
         return None
+    if isinstance(item, memoryview) and not _is_plain(item):
+        return item.tobytes()
     if isinstance(item, (*_PATHS, *_ENCODED, Image.Image)):
         return item
     if hasattr(item, "__array__") or isinstance(item, (list, tuple)):
@@ -439,6 +441,11 @@ def _checked_item(item: Any, row: int) -> Any:
         f"row {row} of X is {describe_source(item)}: {shorten(repr(item))}. Allowed are paths, "
         "encoded bytes, PIL images and arrays of shape (h, w) or (h, w, channels)."
     )
+
+
+def _is_plain(view: memoryview) -> bool:
+    """Say whether a view is of bytes side by side, as hashing and slicing take for granted."""
+    return view.contiguous and (view.ndim, view.itemsize) == (1, 1)
 
 
 def _rows_as_pictures(array: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
