@@ -19,6 +19,7 @@ from skltransfer.inputs import (
     decide_pixel_range,
     looks_like_images,
     read_images,
+    refuse_empty,
 )
 from skltransfer.inputs.rows import (
     RowLayout,
@@ -184,6 +185,12 @@ def refuse_what_hides(X) -> None:
         raise ValueError(
             "Found array with 0 sample(s): X is an empty list, while a minimum of 1 picture or row "
             "is required."
+        )
+    refuse_empty(X)
+    if str(getattr(X, "dtype", "")).startswith("List("):  # of polars
+        raise TypeError(
+            f"X is a {type(X).__name__} of {X.dtype}, whose rows may differ in length. Pass "
+            "X.to_list()."
         )
     if np.ma.is_masked(X):
         raise ValueError(

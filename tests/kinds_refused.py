@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pandas
+import polars
 from PIL import Image
 from scipy import sparse
 
@@ -152,6 +153,12 @@ def shapes():
     refuse("5 dimensions", np.zeros((2, 1, H, W, 3)), r"pictures are \(n, h, w, channels\) or")
     refuse("pictures without pixels", np.zeros((2, H, 0)), "needs at least one pixel")
     refuse("no pictures", np.zeros((0, H, W, 3)), r"Found array with 0 sample\(s\)")
+    nothing = r"Found array with 0 sample\(s\) \(shape=\(0,.* X holds no pictures and no rows"
+    refuse("an empty Series", pandas.Series([], dtype=object), nothing)
+    refuse("an empty Series of polars", polars.Series([], dtype=polars.String), nothing)
+    refuse("an empty frame of polars", polars.DataFrame({"file": []}), nothing)
+    lists = polars.Series([L.tolist()])
+    refuse("lists of polars", lists, r"X is a Series of List.* Pass X\.to_list\(\)", TypeError)
     refuse("an empty list", [], r"Found array with 0 sample\(s\): X is an empty list")
     refuse("nested lists that differ", [[[1, 2], [3]], [[1, 2], [3, 4]]], "parts differ in length")
     refuse("a row in a list of pictures", [L, L[0]], r"row 1 has shape \(9,\), but a picture is")

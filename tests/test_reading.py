@@ -36,6 +36,7 @@ MASKED = np.ma.masked_greater(RNG.integers(0, 256, (2, 8, 8)), 250)
         ((), ValueError, "Found array with 0 sample(s): X is an empty list"),
         (np.empty((0, 8, 8, 3)), ValueError, "Found array with 0 sample(s) (shape=(0, 8, 8, 3))"),
         (np.empty((0, 5)), ValueError, "Found array with 0 sample(s) (shape=(0, 5))"),
+        (np.array([], dtype=object), ValueError, "Found array with 0 sample(s) (shape=(0,))"),
         (np.zeros((2, 8, 8, 5)), ValueError, "5 channels are not a picture"),
         ([np.zeros((8, 8, 3)), np.zeros((8, 8, 5))], ValueError, "row 1 has shape (8, 8, 5)"),
         (np.zeros((2, 3, 8, 8)), ValueError, "Its channels come first; put them last"),
@@ -126,6 +127,8 @@ def test_refused_after_a_fit_on_pictures(extractor, pictures):
         extractor.transform(ROWS)
     with pytest.raises(ValueError, match="empty list"):
         extractor.transform([])
+    with pytest.raises(ValueError, match=r"0 sample\(s\) \(shape=\(0,\)\) while a minimum of 1"):
+        extractor.transform(np.array([], dtype=object))
     with pytest.raises(TypeError, match="no list of pictures. Pass list"):
         extractor.transform(iter(pictures))
 

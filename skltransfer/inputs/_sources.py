@@ -337,7 +337,7 @@ def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSou
         return _ItemImages([_checked_item(item, row) for row, item in enumerate(column)])
     if image_shape is not None:
         return _ArrayImages(_rows_as_pictures(_as_numbers(X), image_shape))
-    _refuse_empty(X)
+    refuse_empty(X)
     raise TypeError(
         f"X ({describe_source(X)}) holds no pictures. Hand over an array of shape (n, h, w, c) or "
         "(n, h, w), a list of paths, bytes, PIL images or arrays, or rows of numbers together "
@@ -351,7 +351,8 @@ def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSou
 def _n_dimensions(X: Any) -> int:
     """Return the number of dimensions of array-likes and nested lists; 0 for anything else."""
     if hasattr(X, "__array__") and hasattr(X, "shape"):
-        return len(X.shape)
+        of_an_item = getattr(getattr(X, "dtype", None), "shape", ())  # of polars' arrays
+        return len(X.shape) + len(of_an_item)
     if isinstance(X, (list, tuple)) and X and isinstance(X[0], (list, tuple)):
         return 1 + max(1, _n_dimensions(X[0]))
     return 1 if isinstance(X, (list, tuple)) else 0
@@ -379,7 +380,7 @@ def _is_image_like(item: Any) -> bool:
     """Say whether an item alone shows that X holds pictures."""
     if isinstance(item, (*_PATHS, *_ENCODED, Image.Image)):
         return True
-    return hasattr(item, "__array__") and len(getattr(item, "shape", ())) >= 2
+    return hasattr(item, "__array__") and _n_dimensions(item) >= 2
 
 
 def is_missing(item: Any) -> bool:
@@ -405,7 +406,7 @@ def _as_numbers(X: Any) -> np.ndarray:
 
 def _checked_pictures(array: np.ndarray) -> np.ndarray:
     """Return the array if it is a batch of pictures."""
-    _refuse_empty(array)
+    refuse_empty(array)
     if array.ndim not in (3, 4):
         raise ValueError(
             f"X has shape {array.shape}, but pictures are (n, h, w, channels) or (n, h, w)."
@@ -453,7 +454,7 @@ def _rows_as_pictures(array: np.ndarray, image_shape: Sequence[int]) -> np.ndarr
     shape = _checked_image_shape(image_shape)
     if array.ndim != 2:
         raise ValueError(f"image_shape is for 2-D rows of numbers, but X has shape {array.shape}.")
-    _refuse_empty(array)
+    refuse_empty(array)
     height, width, channels = shape
     if array.shape[1] != math.prod(shape):
         factors = "x".join(str(int(side)) for side in image_shape)
@@ -487,12 +488,25 @@ def _other_channels(columns: int, height: int, width: int) -> str:
     return f" Did you mean image_shape=({height}, {width}, {channels})?"
 
 
-def _refuse_empty(X: Any) -> None:
-    if hasattr(X, "__len__") and len(X) == 0:
-        shape = getattr(X, "shape", (0,))
+def refuse_empty(X: Any) -> None:
+    """Refuse an X of no rows, of which it cannot be said what they would hold.
+
+    Parameters
+    ----------
+    X : object
+        What the user handed over.
+
+    Raises
+    ------
+    ValueError
+        When there are no rows.
+    """
+    length = (len(X),) if isinstance(X, (list, tuple)) else ()
+    shape = tuple(getattr(X, "shape", length))
+    if shape[:1] == (0,):
         raise ValueError(
-            f"Found array with 0 sample(s) (shape={tuple(shape)}) while a minimum of 1 is "
-            "required: X holds no pictures."
+            f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required: X "
+            "holds no pictures and no rows."
         )
 
 
