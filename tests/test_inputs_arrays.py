@@ -25,6 +25,7 @@ from skltransfer.inputs import (
     read_images,
 )
 from skltransfer.inputs import _digests as digests
+from skltransfer.inputs.views import ViewedSource, flip
 
 RULE = PixelRule((6, 9), pixel_range=(0, 255))
 SMALLER = PixelRule((4, 5), pixel_range=(0, 255))
@@ -563,6 +564,21 @@ def test_an_unchanged_file_is_read_once(paths, reads):
     make_old(paths[0])
     assert known.digest(paths[0], 0) == known.digest(str(paths[0]), 0)
     assert len(reads) == 1
+
+
+def test_a_row_still_has_its_digest_until_its_file_changes(paths):
+    sources = [read_images([*paths[:2], encode(X[2]), X[3]])]
+    sources.append(ViewedSource(sources[0], flip, "flip", 1, (0,)))
+    digests_of = [[source.digest(i) for i in range(4)] for source in sources]
+
+    def kept():
+        pairs = zip(sources, digests_of, strict=True)
+        return [[source.still_has(i, d) for i, d in enumerate(known)] for source, known in pairs]
+
+    assert kept() == [[True] * 4] * 2
+    os.replace(paths[2], paths[0])
+    paths[1].unlink()
+    assert kept() == [[False, False, True, True]] * 2
 
 
 def test_a_file_just_written_is_read_again(paths, reads):

@@ -22,7 +22,7 @@ from ._digests import (
     digest_pil_pixels,
     file_identity,
 )
-from ._errors import describe_source, read_error, shorten
+from ._errors import ImageReadError, describe_source, read_error, shorten
 from ._paths import missing_value
 from ._reading_errors import reason
 from ._rule import PixelRule
@@ -123,6 +123,23 @@ class ImageSource:
             When a path or a PIL image cannot be read.
         """
         raise NotImplementedError
+
+    def still_has(self, i: int, digest: bytes) -> bool:
+        """Say whether a row is as it was when its digest was taken; only files may not be.
+
+        Parameters
+        ----------
+        i : int
+            Position in this source.
+        digest : bytes
+            What `digest` gave.
+
+        Returns
+        -------
+        bool
+            False also for a file that is gone.
+        """
+        return True
 
     def range_summary(self) -> tuple[arrays.ValueRange, ...]:
         """Return the smallest and largest numbers, for `decide_pixel_range` and `check_scale`.
@@ -241,6 +258,15 @@ class _ItemImages(ImageSource):
         if item is None:
             raise missing_value(row)
         return digest_array(item)
+
+    def still_has(self, i: int, digest: bytes) -> bool:
+        item = self._item(i)
+        if not isinstance(item, _PATHS):
+            return True
+        try:
+            return _file_digests.digest(item, int(self._rows[i])) == digest
+        except ImageReadError:
+            return False
 
     def check_paths(self) -> None:
         faults: list[tuple[int, str]] = []
