@@ -42,6 +42,9 @@ class Observer:
     def decoded(self, row: int, pixels: np.ndarray) -> None:
         """Take note of the pixels."""
 
+    def changed(self, row: int) -> None:
+        """Take note that the pixels may be of another file than the digest."""
+
 
 @dataclass
 class ActivationPass:
@@ -103,6 +106,7 @@ class ActivationPass:
         self._keys: list[bytes | None] = [None] * n_rows
         self._first_of: dict[bytes, int] = {}
         self._copies: list[tuple[int, int]] = []
+        self._changed: set[int] = set()
         self._held: list[Claim] = []
         self.failures = Failures(self.keep_going)
         self._out = np.empty((n_rows, *self.output_shape), np.float32)
@@ -147,7 +151,7 @@ class ActivationPass:
             block_rows=self.block_rows,
             rows_in_flight=self.rows_in_flight,
             failures=self.failures,
-            decoded=self.observer.decoded,
+            decoded=self._decoded,
         )
 
     @cached_property
@@ -244,6 +248,7 @@ class ActivationPass:
         blocks = self._claimed_blocks(rows, put_off)
         for block, outputs in self._pipeline.run(blocks, readers, runners):
             self._finish(block, outputs)
+            put_off.extend(self._orphans(block))
             del block, outputs  # or they stay in memory while the next ones are waited for
         return put_off
 
@@ -299,19 +304,48 @@ class ActivationPass:
         return Block(rows, claim, way, inputs)
 
     def _finish(self, block: Block, outputs: list[np.ndarray]) -> None:
-        """Keep the rows of a block, unless fewer of them ran together than usual."""
+        """Keep the rows of a block, unless fewer of them ran together than usual.
+
+        Rows of files that have changed since they were identified are handed out, and not kept.
+        """
         activations, *passing = outputs
         self._out[block.rows] = activations
         readable = [i for i, row in enumerate(block.rows) if row not in self.failures]
         if readable:
             self._count(block.way, len(readable))
-        if readable and self._pipeline.at_most is None:
-            keys = self._keys_of([block.rows[i] for i in readable])
+        known = [i for i in readable if block.rows[i] not in self._changed]
+        if known and self._pipeline.at_most is None:
+            keys = self._keys_of([block.rows[i] for i in known])
             for index, rows in zip(block.kept, passing, strict=True):
-                self.cache.put(block.way.kept[index], keys, rows[readable])
-            self.cache.put(self.group, keys, activations[readable])
+                self.cache.put(block.way.kept[index], keys, rows[known])
+            self.cache.put(self.group, keys, activations[known])
         self._give_back(block.claim)
         self.advance(len(block.rows))
+
+    def _decoded(self, row: int, pixels: np.ndarray) -> None:
+        """Take note of a picture; may run in a thread of its own.
+
+        A file may have been replaced since its digest was taken, and what is computed of it would
+        be kept as that of the old one.
+        """
+        key = self._keys[row]
+        if key is not None and not self.source.still_has(row, key):
+            self._changed.add(row)
+            self.observer.changed(row)
+        self.observer.decoded(row, pixels)
+
+    def _orphans(self, block: Block) -> list[int]:
+        """Rows to compute by themselves, as the file that had their content has another now."""
+        changed = self._changed.intersection(block.rows)
+        if not changed:
+            return []
+        orphans = [row for row, first in self._copies if first in changed]
+        self._copies = [pair for pair in self._copies if pair[1] not in changed]
+        for key in self._keys_of(list(changed)):
+            del self._first_of[key]
+        again = self._without_copies(orphans)
+        self.advance(-len(again))  # as copies they counted as done
+        return again
 
     def _count(self, way: Way, n_rows: int) -> None:
         self.computed[way.name] += n_rows

@@ -42,6 +42,7 @@ class Contents(Observer):
         self.cache = cache
         self.digests: list[bytes | None] = [None] * len(source)
         self._stored: list[bytes | None] = [None] * len(source)
+        self._changed: set[int] = set()
 
     def identified(self, row: int, digest: bytes) -> None:
         """Take note of what is stored, so that nobody need read it again."""
@@ -50,6 +51,10 @@ class Contents(Observer):
     def decoded(self, row: int, pixels: np.ndarray) -> None:
         """Take note of a picture that somebody decoded."""
         self.digests[row] = digest_array(pixels)
+
+    def changed(self, row: int) -> None:
+        """Take note that the pixels may not be those of what was identified."""
+        self._changed.add(row)
 
     def complete(
         self,
@@ -85,7 +90,7 @@ class Contents(Observer):
         known = {
             self._names[row]: digest
             for row, digest in enumerate(self.digests)
-            if digest is not None
+            if digest is not None and row not in self._changed
         }
         if known and self.cache.keeps_rows:
             self.cache.link(self._group, list(known), list(known.values()))
@@ -140,4 +145,6 @@ class Contents(Observer):
         one_pass.run()
         for row, digest in zip(rows, chosen.digests, strict=True):
             self.digests[row] = digest
+            if self.cache.keeps_rows and not self.source.still_has(row, self._names[row]):
+                self._changed.add(row)
         return {rows[position]: error for position, error in one_pass.failures.items()}

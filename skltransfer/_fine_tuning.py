@@ -24,6 +24,7 @@ from skltransfer._export import model_input
 from skltransfer._fine_tuned_base import FineTunedBase, refuse_missing_labels
 from skltransfer._head_parameters import checked_activation, checked_units
 from skltransfer._progress import progress_bar
+from skltransfer._reading import refuse_what_hides
 from skltransfer._training_run import TrainingRun
 from skltransfer._views import Views, require_pictures
 from skltransfer._warnings import warn_unreadable
@@ -541,6 +542,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
 
     def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
         """Labels and weights of the rows, some of which are positive."""
+        refuse_what_hides(X)
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "

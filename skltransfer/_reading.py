@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,18 @@ from skltransfer.inputs import (
     decide_pixel_range,
     looks_like_images,
     read_images,
+    refuse_empty,
 )
-from skltransfer.inputs.rows import RowLayout, RowSource, looks_flattened
+from skltransfer.inputs.rows import (
+    RowLayout,
+    RowSource,
+    looks_flattened,
+    looks_like_features,
+    square_shape,
+)
 
 _SIDE_OF_ROWS_GROWS_TO = (32, 64, 96, 128)
+_FRAMEWORKS = {"keras", "tensorflow", "torch"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Reading:
 
     def source(self, estimator, X, chosen: np.ndarray | None = None):
         """X, or the `chosen` rows of it, as a source of pictures, checked against what fit saw."""
-        _refuse_what_hides(X)
+        refuse_what_hides(X)
         if self.layout is not None:
             _refuse_images(estimator, X)
             rows = _numeric_rows(estimator, X, reset=False)
@@ -99,7 +107,7 @@ def fit_reading(
     """
     if estimator.pixel_range is not None:
         check_pixel_range(estimator.pixel_range)
-    _refuse_what_hides(X)
+    refuse_what_hides(X)
     if estimator.image_shape is None and not looks_like_images(X):
         return _fit_rows(estimator, X, native_size, accepts, weights)
     images = _images(estimator, X, estimator.image_shape, reset=True)
@@ -132,16 +140,29 @@ def _fit_rows(estimator, X, native_size, accepts: Callable, weights) -> tuple[Re
     rows = _numeric_rows(estimator, X, reset=True)
     if weights is not None:
         rows, weights = rows[weights > 0], weights[weights > 0]
-    if looks_flattened(rows):
-        warn_user(
-            f"X has {rows.shape[1]} columns of whole numbers, as flattened images have. They are "
-            "read as plain numbers, not as pictures; if they are pictures, set "
-            "image_shape=(height, width) or (height, width, channels)."
-        )
+    _warn_of_wide_rows(rows)
     layout = RowLayout.of(rows, weights)
     size = estimator.input_size or _smallest_size(layout, native_size, accepts)
     rule = PixelRule(as_size(size), "stretch", None)
     return Reading(rule, layout, None), RowSource(rows, layout)
+
+
+def _warn_of_wide_rows(rows: np.ndarray) -> None:
+    """Warn of rows that may be flattened pictures, or features, for which there are better ways."""
+    width = rows.shape[1]
+    shape = square_shape(width) or "(height, width) or (height, width, channels)"
+    if looks_flattened(rows):
+        warn_user(
+            f"X has {width} columns of whole numbers, as flattened images have. They are read as "
+            f"plain numbers, not as pictures; if they are pictures, set image_shape={shape}."
+        )
+    elif looks_like_features(rows):
+        warn_user(
+            f"X has {width} columns of numbers, as flattened images or features of a network have. "
+            "They are read as plain numbers, not as pictures; if they are pictures, set "
+            f"image_shape={shape}; if they are features of another network, hand them to a "
+            "classifier such as LogisticRegression."
+        )
 
 
 def _smallest_size(layout: RowLayout, native_size, accepts: Callable) -> tuple[int, int]:
@@ -153,30 +174,74 @@ def _smallest_size(layout: RowLayout, native_size, accepts: Callable) -> tuple[i
     return native_size
 
 
-def _refuse_what_hides(X) -> None:
+def refuse_what_hides(X) -> None:
     """Refuse what holds pictures within it, an X of no rows, and masked values."""
-    if isinstance(X, (Mapping, Set, Iterator)) and not issparse(X):  # some of these are dicts
-        way_out = "what is in it, as in X['data']" if isinstance(X, Mapping) else "list(X)"
+    if _is_container(X):
         raise TypeError(
-            f"X is a {type(X).__name__}, which is no array and no list of pictures. Pass {way_out}."
+            f"X is a {type(X).__name__}, which is no array and no list of pictures. Pass "
+            f"{_contents(X)}."
         )
     if isinstance(X, (list, tuple)) and not X:
         raise ValueError(
             "Found array with 0 sample(s): X is an empty list, while a minimum of 1 picture or row "
             "is required."
         )
+    refuse_empty(X)
+    if str(getattr(X, "dtype", "")).startswith("List("):  # of polars
+        raise TypeError(
+            f"X is a {type(X).__name__} of {X.dtype}, whose rows may differ in length. Pass "
+            "X.to_list()."
+        )
     if np.ma.is_masked(X):
         raise ValueError(
             f"X is a masked array with {np.ma.count_masked(X)} masked values, whose mask would be "
             "ignored. Fill them, as in X.filled(0), or leave their rows out."
         )
-    columns = list(getattr(X, "columns", ()))
-    pictures = [name for name in columns if looks_like_images(X[name])] if columns[1:] else []
-    if pictures:
-        raise ValueError(
-            f"X has {len(columns)} columns, and column {pictures[0]!r} holds pictures. Pass that "
-            f"column alone, as in X[[{pictures[0]!r}]], or through a ColumnTransformer."
-        )
+    if not looks_like_images(X):
+        _refuse_tables_of_pictures(X)
+
+
+def _is_container(X) -> bool:
+    """Whether X is neither array nor list, and NumPy would take it for one single object."""
+    if isinstance(X, (list, tuple)) or hasattr(X, "__array__") or issparse(X):  # or a dict
+        return False
+    is_stream = hasattr(X, "__iter__") and not hasattr(X, "__getitem__")
+    return is_stream or isinstance(X, Mapping) or _is_of_a_framework(X)
+
+
+def _is_of_a_framework(X) -> bool:
+    """Whether X is a data set, a loader or another object of what trains networks."""
+    return any(cls.__module__.partition(".")[0] in _FRAMEWORKS for cls in type(X).__mro__)
+
+
+def _contents(X) -> str:
+    """Say what to pass in place of a container."""
+    if _is_of_a_framework(X):
+        return "the pictures as one array, or the paths of their files as a list, and labels as y"
+    return "what is in it, as in X['data']" if isinstance(X, Mapping) else "list(X)"
+
+
+def _refuse_tables_of_pictures(X) -> None:
+    """Refuse several columns of which one holds pictures."""
+    names = list(getattr(X, "columns", ()))
+    columns = [X[name] for name in names] if names else [[item] for item in _first_row(X)]
+    pictures = [place for place, column in enumerate(columns) if looks_like_images(column)]
+    if not pictures or not columns[1:]:
+        return
+    name = names[pictures[0]] if names else pictures[0]
+    alone = f"X[[{name!r}]]" if names else f"[row[{name}] for row in X]"
+    raise ValueError(
+        f"X has {len(columns)} columns, and column {name!r} holds pictures. Pass that column "
+        f"alone, as in {alone}, or through a ColumnTransformer."
+    )
+
+
+def _first_row(X) -> list:
+    """Return the row by which lists of rows and 2-D arrays of objects or text are judged."""
+    if isinstance(X, np.ndarray):
+        return list(X[0]) if X.ndim == 2 and X.dtype.kind in "OSU" and len(X) else []
+    nested = isinstance(X, (list, tuple)) and isinstance(X[0], (list, tuple))
+    return list(X[0]) if nested else []
 
 
 def _refuse_images(estimator, X) -> None:

@@ -141,6 +141,8 @@ def containers():
     ARRAYS.accept("bytes in a pandas Series", pandas.Series(encoded), ROWS)
     ARRAYS.accept("bytes in a polars Series", polars.Series("image", encoded), ROWS)
     ARRAYS.accept("bytes in a polars frame", polars.DataFrame({"image": encoded}), ROWS)
+    ARRAYS.accept("arrays in a polars Series", polars.Series(BATCH), ROWS)
+    ARRAYS.accept("arrays in a polars frame", polars.DataFrame({"image": BATCH}), ROWS)
     ARRAYS.accept("only what __array__ gives", [OnlyAnArray()], RGB)
 
 

@@ -78,11 +78,14 @@ def states():
 
 def containers_of_bytes():
     encoded = encode(RGB, "PNG")
+    doubled = np.repeat(np.frombuffer(encoded, np.uint8), 2).tobytes()
     for name, item in {
         "bytes": encoded,
         "bytearray": bytearray(encoded),
         "memoryview": memoryview(encoded),
         "memoryview of part of a buffer": memoryview(b"xx" + encoded + b"y")[2:-1],
+        "memoryview of every other byte": memoryview(doubled)[::2],
+        "memoryview of one row": memoryview(encoded).cast("B", (1, len(encoded))),
         "np.bytes_": np.bytes_(encoded + b"\x01"),
     }.items():
         IMAGES.accept(name, [item], RGB)

@@ -55,6 +55,7 @@ def containers():
         "array of str": partial(names, np.array),
         "object array of Path": partial(np.array, dtype=object),
         "array of one column": lambda paths: names(np.array, paths)[:, np.newaxis],
+        "list of lists of one": lambda paths: [[path] for path in paths],
         "pandas Series of str": partial(names, pandas.Series),
         "pandas Series of Path": pandas.Series,
         "pandas Series of categories": lambda paths: names(pandas.Series, paths).astype("category"),

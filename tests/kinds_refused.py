@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pandas
+import polars
 from PIL import Image
 from scipy import sparse
 
@@ -152,6 +153,12 @@ def shapes():
     refuse("5 dimensions", np.zeros((2, 1, H, W, 3)), r"pictures are \(n, h, w, channels\) or")
     refuse("pictures without pixels", np.zeros((2, H, 0)), "needs at least one pixel")
     refuse("no pictures", np.zeros((0, H, W, 3)), r"Found array with 0 sample\(s\)")
+    nothing = r"Found array with 0 sample\(s\) \(shape=\(0,.* X holds no pictures and no rows"
+    refuse("an empty Series", pandas.Series([], dtype=object), nothing)
+    refuse("an empty Series of polars", polars.Series([], dtype=polars.String), nothing)
+    refuse("an empty frame of polars", polars.DataFrame({"file": []}), nothing)
+    lists = polars.Series([L.tolist()])
+    refuse("lists of polars", lists, r"X is a Series of List.* Pass X\.to_list\(\)", TypeError)
     refuse("an empty list", [], r"Found array with 0 sample\(s\): X is an empty list")
     refuse("nested lists that differ", [[[1, 2], [3]], [[1, 2], [3, 4]]], "parts differ in length")
     refuse("a row in a list of pictures", [L, L[0]], r"row 1 has shape \(9,\), but a picture is")
@@ -165,6 +172,10 @@ def other_things():
     single = r"one single picture\. Hand over a list: \[X\]"
     refuse("a single path", "cat.jpg", single, TypeError)
     refuse("single bytes", PNG, single, TypeError)
+    rows = memoryview(bytes(600)).cast("B", (2, 300))
+    refuse(
+        "a single view of rows", rows, r"600 bytes beginning b'(.x00){8}', one single", TypeError
+    )
     refuse("a single image", LARGE, single, TypeError)
     allowed = "Allowed are paths, encoded bytes, PIL images and arrays"
     refuse("a number among files", [PNG, 3], rf"row 1 of X is a int: 3\. {allowed}", TypeError)
@@ -174,7 +185,11 @@ def other_things():
     frame = pandas.DataFrame({"price": [1.0, 2.0], "file": ["a.jpg", "b.jpg"]})
     refuse("a frame of files and numbers", frame, r"column 'file' holds pictures.*X\[\['file'\]\]")
     refuse("a sparse matrix", sparse.csr_array(np.eye(3)), "Sparse data was passed", TypeError)
-    refuse("rows of text", [["a", "b"]], "could not convert string to float")
+    one_of = r"X has 2 columns, and column {} holds pictures.*\[row\[{}\] for row in X\], or"
+    refuse("rows of text", [["a", "b"]], one_of.format(0, 0))
+    refuse("rows of a number and a file", [[1.0, "a.jpg"], [2.0, "b.jpg"]], one_of.format(1, 1))
+    refuse("an array of text", np.array([["a", "b"]]), one_of.format(0, 0))
+    refuse("an array of objects", np.array([[1, PNG]], dtype=object), one_of.format(1, 1))
 
 
 other_contents()

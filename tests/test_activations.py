@@ -46,6 +46,9 @@ class Numbers:
             self.fail(row)
         return hashlib.sha256(str(self.values[row]).encode()).digest()
 
+    def still_has(self, row, digest):
+        return True
+
     def is_at_hand(self, rule):
         return self.at_hand
 
@@ -56,6 +59,22 @@ class Numbers:
                 self.fail(row)
             self.loaded.append(row)
             out[position] = self.values[row]
+
+
+class Replaced(Numbers):
+    """Some rows hold another number when they are read than when they were named."""
+
+    def __init__(self, values, new):
+        super().__init__(values)
+        self.new = new
+
+    def still_has(self, row, digest):
+        return row not in self.new
+
+    def load_block(self, rows, rule, out):
+        super().load_block(rows, rule, out)
+        for position, row in enumerate(rows):
+            out[position] = self.new.get(row, self.values[row])
 
 
 class Doubling:
@@ -337,6 +356,26 @@ def test_unreadable_rows_are_neither_kept_nor_counted(store):
     one_pass(Numbers([1, 2, 3], faults=[1]), store, keep_going=True).run()
     assert computed(store) == 2
     assert_array_equal(one_pass(Numbers([1, 2, 3]), store).run(), doubled([1, 2, 3]))
+
+
+# What changes meanwhile --------------------------------------------------------------------
+
+
+def test_what_a_changed_file_gives_is_not_kept(store):
+    assert_array_equal(one_pass(Replaced([5, 6, 7], {1: 9}), store).run(), doubled([5, 9, 7]))
+    source = Numbers([5, 6, 7])
+    assert_array_equal(one_pass(source, store).run(), doubled([5, 6, 7]))
+    assert source.loaded == [1]
+
+
+@pytest.mark.parametrize("n_rows", [8, 1000])  # the last are looked at after the first are done
+def test_what_a_changed_file_gives_is_not_shared(store, n_rows):
+    values, done = [1, 2, 2, 3] * (n_rows // 4), []
+    source = Replaced(values, {0: 7, 1: 8, 2: 9})
+    rows = one_pass(source, store, advance=done.append).run()
+    assert_array_equal(rows, doubled([7, 8, 9, 3, *values[4:]]))
+    assert sorted(source.loaded) == [0, 1, 2, 3, 4, 5]
+    assert sum(done) == n_rows
 
 
 # When memory does not suffice --------------------------------------------------------------

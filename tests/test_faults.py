@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from deadly_classifier import KilledOnce
 from skltransfer import PretrainedFeatureExtractor
 from skltransfer._warnings import UnreadableImagesWarning
+from skltransfer.inputs import _sources
 
 GRID = {"freeze_depth": ["all", -1]}
 
@@ -64,6 +66,29 @@ def test_a_file_that_is_overwritten_after_fit_is_read_anew(tiny, files):
     assert not np.array_equal(after[7], before[7])
     others = np.arange(len(files)) != 7
     assert_array_equal(after[others], before[others])
+
+
+@pytest.mark.parametrize("settings", [{}, {"augment": "standard"}])
+def test_a_file_replaced_while_it_is_read_spoils_no_cache(
+    make, files, y, settings, tmp_path, monkeypatch
+):
+    """What was computed of the new file is not found when the old one is there again."""
+    old, new = files[7].read_bytes(), tmp_path / "new.png"
+    Image.open(files[3]).transpose(Image.Transpose.ROTATE_90).save(new)
+    decode = _sources.decode
+
+    def replaced_at_last(path, rule, row):
+        if path == files[7] and new.exists():
+            os.replace(new, path)
+        return decode(path, rule, row)
+
+    monkeypatch.setattr(_sources, "decode", replaced_at_last)
+    kept = make(cache=tmp_path / "kept", **settings)
+    kept.fit(files, y)
+    assert not new.exists()
+    files[7].write_bytes(old)
+    expected = make(cache=None, **settings).fit(files, y).predict_proba(files)
+    assert_array_equal(kept.fit(files, y).predict_proba(files), expected)
 
 
 # A worker killed in a search ----------------------------------------------------------------

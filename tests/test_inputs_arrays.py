@@ -25,6 +25,7 @@ from skltransfer.inputs import (
     read_images,
 )
 from skltransfer.inputs import _digests as digests
+from skltransfer.inputs.views import ViewedSource, flip
 
 RULE = PixelRule((6, 9), pixel_range=(0, 255))
 SMALLER = PixelRule((4, 5), pixel_range=(0, 255))
@@ -495,11 +496,12 @@ def test_equal_content_has_equal_digests(paths):
     array, rows = read_images(X), read_images(X.reshape(5, -1), image_shape=(6, 9, 3))
     items = read_images(list(np.asfortranarray(X)))
     files, encoded = read_images(paths), read_images([path.read_bytes() for path in paths])
+    views = read_images([memoryview(path.read_bytes()[::-1])[::-1] for path in paths])
     pictures = read_images([Image.fromarray(picture) for picture in X])
     lazy = read_images([Image.open(path) for path in paths])
     for i in range(len(X)):
         assert array.digest(i) == rows.digest(i) == items.digest(i)
-        assert files.digest(i) == encoded.digest(i)
+        assert files.digest(i) == encoded.digest(i) == views.digest(i)
         assert pictures.digest(i) == lazy.digest(i)
 
 
@@ -562,6 +564,21 @@ def test_an_unchanged_file_is_read_once(paths, reads):
     make_old(paths[0])
     assert known.digest(paths[0], 0) == known.digest(str(paths[0]), 0)
     assert len(reads) == 1
+
+
+def test_a_row_still_has_its_digest_until_its_file_changes(paths):
+    sources = [read_images([*paths[:2], encode(X[2]), X[3]])]
+    sources.append(ViewedSource(sources[0], flip, "flip", 1, (0,)))
+    digests_of = [[source.digest(i) for i in range(4)] for source in sources]
+
+    def kept():
+        pairs = zip(sources, digests_of, strict=True)
+        return [[source.still_has(i, d) for i, d in enumerate(known)] for source, known in pairs]
+
+    assert kept() == [[True] * 4] * 2
+    os.replace(paths[2], paths[0])
+    paths[1].unlink()
+    assert kept() == [[False, False, True, True]] * 2
 
 
 def test_a_file_just_written_is_read_again(paths, reads):

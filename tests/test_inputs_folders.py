@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,8 @@ def make(root, *names):
         Image.new("RGB", (2, 2)).save(path, "PNG")
 
 
-def listed(root):
-    found = images_from_folder(root)
+def listed(root, **settings):
+    found = images_from_folder(root, **settings)
     names = [Path(path).relative_to(root).as_posix() for path in found.data]
     return names, found.target.tolist(), found.target_names
 
@@ -120,3 +121,49 @@ def test_classes_without_any_image_are_an_error(tmp_path):
     make(tmp_path, "cat/notes.txt")
     with pytest.raises(ValueError, match=r"\(cat\) hold no images. Files count that end in \.avif"):
         images_from_folder(tmp_path)
+
+
+# Chosen classes ----------------------------------------------------------------------------
+
+
+def test_two_folders_have_the_same_numbers(tmp_path):
+    make(tmp_path, "train/ant/1.png", "train/cat/2.png", "train/dog/3.png")
+    make(tmp_path, "test/ant/4.png", "test/dog/5.png", "test/yak/6.png")
+    train = images_from_folder(tmp_path / "train")
+    names = train.target_names
+    with pytest.warns(UserWarning, match=r"without images: cat\. They keep .* out of categories"):
+        found = listed(tmp_path / "test", categories=names)
+    assert found == (["ant/4.png", "dog/5.png"], [0, 2], names)
+
+
+@pytest.mark.parametrize("of", [list, tuple, np.array])
+def test_chosen_classes_are_numbered_in_their_order(tmp_path, of):
+    make(tmp_path, "ant/1.png", "cat/2.png", "dog/3.png")
+    found = listed(tmp_path, categories=of(["dog", "ant"]))
+    assert found == (["dog/3.png", "ant/1.png"], [0, 1], ["dog", "ant"])
+
+
+@pytest.mark.parametrize("categories", ["cat", [], ["cat", "cat"], ["Cat", "yak"], [3]])
+def test_categories_are_different_names_of_folders(tmp_path, categories):
+    make(tmp_path, "cat/1.png", "dog/1.png")
+    told = f"categories={categories!r} is not allowed: give a list of different names"
+    with pytest.raises(ValueError, match=rf"{re.escape(told)} .* are cat, dog\.$"):
+        images_from_folder(tmp_path, categories=categories)
+
+
+def test_a_folder_one_level_too_high_is_warned_of_once(tmp_path):
+    make(tmp_path, *(f"{part}/{name}/1.png" for part in ["a", "b"] for name in ["cat", "dog"]))
+    make(tmp_path, "other/1.png")
+    told = r"one level too high: 'a' and 'b' .* a folder 'cat'\. .* images_from_folder\('.*a'\)"
+    with pytest.warns(UserWarning, match=told) as caught:
+        names, _, _ = listed(tmp_path)
+    assert len(caught) == 1
+    assert len(names) == 5
+    listed(tmp_path, categories=["a", "b"])
+
+
+def test_classes_that_sort_their_images_alike_are_no_level_too_high(tmp_path):
+    make(tmp_path, "cat/images/1.png", "dog/images/1.png")
+    make(tmp_path, "emu/1.png", "emu/old/1.png", "emu/new/1.png")
+    make(tmp_path, "yak/old/1.png", "yak/new/1.png")
+    listed(tmp_path)

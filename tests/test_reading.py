@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ MASKED = np.ma.masked_greater(RNG.integers(0, 256, (2, 8, 8)), 250)
         ((), ValueError, "Found array with 0 sample(s): X is an empty list"),
         (np.empty((0, 8, 8, 3)), ValueError, "Found array with 0 sample(s) (shape=(0, 8, 8, 3))"),
         (np.empty((0, 5)), ValueError, "Found array with 0 sample(s) (shape=(0, 5))"),
+        (np.array([], dtype=object), ValueError, "Found array with 0 sample(s) (shape=(0,))"),
         (np.zeros((2, 8, 8, 5)), ValueError, "5 channels are not a picture"),
         ([np.zeros((8, 8, 3)), np.zeros((8, 8, 5))], ValueError, "row 1 has shape (8, 8, 5)"),
         (np.zeros((2, 3, 8, 8)), ValueError, "Its channels come first; put them last"),
@@ -43,7 +45,8 @@ MASKED = np.ma.masked_greater(RNG.integers(0, 256, (2, 8, 8)), 250)
         (np.full((2, 5), np.nan), ValueError, "Input X contains NaN"),
         (np.zeros((2, 8, 8), complex), TypeError, "X is an array of dtype complex128"),
         (np.array([[["a"]]]), TypeError, "X is an array of dtype <U1"),
-        ([["a", "b"]], ValueError, "could not convert string to float"),
+        ([["a", "b"]], ValueError, "X has 2 columns, and column 0 holds pictures"),
+        ({"data": 1}.values(), TypeError, "X is a dict_values, which is no array and no list"),
         (np.zeros(8), ValueError, "Expected 2D array, got 1D array instead"),
         (Bunch(data=["cat.jpg"]), TypeError, "X is a Bunch, which is no array and no list"),
         (iter(["cat.jpg"]), TypeError, "no list of pictures. Pass list(X)."),
@@ -66,6 +69,48 @@ def test_refused_in_fit(extractor, X, error, message):
         extractor.fit(X)
 
 
+class OfTorch:
+    """As torch's map-style data sets, which NumPy would take for sequences."""
+
+    __module__ = "torch.utils.data.dataset"
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, row):
+        return np.zeros((8, 8, 3)), 0
+
+
+def batches_of_tensorflow():
+    import tensorflow
+
+    return tensorflow.data.Dataset.range(4).batch(2)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        OfTorch,
+        pytest.param(
+            batches_of_tensorflow, marks=pytest.mark.about("tensorflow", reason="tf.data")
+        ),
+    ],
+)
+def test_data_sets_of_frameworks_are_refused(extractor, make, pictures, made):
+    X = made()
+    told = f"X is a {type(X).__name__}, which is no array and no list.* paths of their files as a l"
+    fit = partial(make().fit, y=None)
+    for refused in [extractor.fit, extractor.fit(pictures).transform, fit]:
+        with pytest.raises(TypeError, match=told):
+            refused(X)
+
+
+def test_the_classifier_looks_at_the_kind_of_X_before_the_lengths(make, paths, y):
+    for X in [Bunch(data=paths, target=y), {"data": paths}, iter(paths)]:
+        with pytest.raises(TypeError, match="which is no array and no list of pictures"):
+            make().fit(X, y)
+
+
 @pytest.mark.parametrize("channels", [3, 4])
 def test_one_picture_in_colour_is_warned_of(extractor, channels):
     picture = RNG.integers(0, 256, (32, 40, channels), dtype=np.uint8)
@@ -82,6 +127,8 @@ def test_refused_after_a_fit_on_pictures(extractor, pictures):
         extractor.transform(ROWS)
     with pytest.raises(ValueError, match="empty list"):
         extractor.transform([])
+    with pytest.raises(ValueError, match=r"0 sample\(s\) \(shape=\(0,\)\) while a minimum of 1"):
+        extractor.transform(np.array([], dtype=object))
     with pytest.raises(TypeError, match="no list of pictures. Pass list"):
         extractor.transform(iter(pictures))
 
@@ -229,7 +276,23 @@ def test_integers_as_wide_as_a_square_picture_look_flattened(rows, expected):
 
 def test_rows_that_look_flattened_are_warned_of_once(extractor):
     rows = RNG.integers(0, 16, (4, 64))
-    with pytest.warns(UserWarning, match=r"X has 64 columns of whole numbers.*image_shape=\("):
+    told = r"X has 64 columns of whole numbers.*image_shape=\(8, 8\)"
+    with pytest.warns(UserWarning, match=told):
         extractor.fit(rows)
     extractor.transform(rows)
     extractor.set_params(image_shape=(8, 8), pixel_range=(0, 16)).fit(rows)
+
+
+@pytest.mark.parametrize(
+    ("width", "proposed"),
+    [(4096, "(64, 64)"), (768, "(16, 16, 3)"), (1280, "(height, width) or (height, width, ch")],
+)
+def test_wide_rows_of_fractions_are_warned_of_once(extractor, width, proposed):
+    rows = RNG.uniform(size=(4, width))
+    told = f"X has {width} columns of numbers, as .* image_shape={re.escape(proposed)}.*Logistic"
+    with pytest.warns(UserWarning, match=told) as caught:
+        extractor.fit(rows)
+    assert len(caught) == 1
+    extractor.transform(rows)
+    extractor.fit(rows[:, :255])
+    extractor.fit(RNG.integers(0, 9, (4, 1280)))

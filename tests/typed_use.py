@@ -67,6 +67,6 @@ def functions(model: Any) -> None:
     assert_type(cache_info("kept").rows_computed, dict[str, int])
     assert_type(precompute(["a.jpg"], ["all", -1], random_state=0).entries, int)
     assert_type(register_backbone("mine", model, preprocessing="tf").name, str)
-    photos: Bunch = images_from_folder(Path("photos"))
+    photos: Bunch = images_from_folder(Path("photos"), categories=["cat", "dog"])
     clear_cache()
     print(photos.data)

@@ -2,7 +2,7 @@
 
 from ._errors import ImageReadError
 from ._rule import DECODING_VERSION, PixelRule, decoder_fingerprint
-from ._sources import ImageSource, looks_like_images, read_images
+from ._sources import ImageSource, looks_like_images, read_images, refuse_empty
 from .arrays import (
     ValueRange,
     check_pixel_range,
@@ -29,5 +29,6 @@ __all__ = [
     "images_from_folder",
     "looks_like_images",
     "read_images",
+    "refuse_empty",
     "resize",
 ]

@@ -94,7 +94,8 @@ def describe_source(source: Any) -> str:
     if isinstance(source, (str, os.PathLike)):
         return repr(shorten(os.fsdecode(source)))
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return f"{memoryview(source).nbytes:,} bytes beginning {bytes(source[:_FIRST_BYTES])!r}"
+        first = bytes(source[:_FIRST_BYTES])[:_FIRST_BYTES]  # a view may be one of rows
+        return f"{memoryview(source).nbytes:,} bytes beginning {first!r}"
     if isinstance(source, Image.Image):
         return f"a PIL image of mode {source.mode}, {source.width}x{source.height}"
     if hasattr(source, "shape") and hasattr(source, "dtype"):

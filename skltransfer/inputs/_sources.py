@@ -22,7 +22,7 @@ from ._digests import (
     digest_pil_pixels,
     file_identity,
 )
-from ._errors import describe_source, read_error, shorten
+from ._errors import ImageReadError, describe_source, read_error, shorten
 from ._paths import missing_value
 from ._reading_errors import reason
 from ._rule import PixelRule
@@ -123,6 +123,23 @@ class ImageSource:
             When a path or a PIL image cannot be read.
         """
         raise NotImplementedError
+
+    def still_has(self, i: int, digest: bytes) -> bool:
+        """Say whether a row is as it was when its digest was taken; only files may not be.
+
+        Parameters
+        ----------
+        i : int
+            Position in this source.
+        digest : bytes
+            What `digest` gave.
+
+        Returns
+        -------
+        bool
+            False also for a file that is gone.
+        """
+        return True
 
     def range_summary(self) -> tuple[arrays.ValueRange, ...]:
         """Return the smallest and largest numbers, for `decide_pixel_range` and `check_scale`.
@@ -242,6 +259,15 @@ class _ItemImages(ImageSource):
             raise missing_value(row)
         return digest_array(item)
 
+    def still_has(self, i: int, digest: bytes) -> bool:
+        item = self._item(i)
+        if not isinstance(item, _PATHS):
+            return True
+        try:
+            return _file_digests.digest(item, int(self._rows[i])) == digest
+        except ImageReadError:
+            return False
+
     def check_paths(self) -> None:
         faults: list[tuple[int, str]] = []
         for row in self._rows.tolist():
@@ -337,7 +363,7 @@ def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSou
         return _ItemImages([_checked_item(item, row) for row, item in enumerate(column)])
     if image_shape is not None:
         return _ArrayImages(_rows_as_pictures(_as_numbers(X), image_shape))
-    _refuse_empty(X)
+    refuse_empty(X)
     raise TypeError(
         f"X ({describe_source(X)}) holds no pictures. Hand over an array of shape (n, h, w, c) or "
         "(n, h, w), a list of paths, bytes, PIL images or arrays, or rows of numbers together "
@@ -351,16 +377,18 @@ def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSou
 def _n_dimensions(X: Any) -> int:
     """Return the number of dimensions of array-likes and nested lists; 0 for anything else."""
     if hasattr(X, "__array__") and hasattr(X, "shape"):
-        return len(X.shape)
+        of_an_item = getattr(getattr(X, "dtype", None), "shape", ())  # of polars' arrays
+        return len(X.shape) + len(of_an_item)
     if isinstance(X, (list, tuple)) and X and isinstance(X[0], (list, tuple)):
         return 1 + max(1, _n_dimensions(X[0]))
     return 1 if isinstance(X, (list, tuple)) else 0
 
 
 def _as_column(X: Any) -> list | None:
-    """Return the items of a list, 1-D array, Series or one-column frame that may be pictures."""
+    """Return the items of a list, 1-D array, Series or one column that may be pictures."""
     if isinstance(X, (list, tuple)):
-        return list(X)
+        is_one_column = X and all(isinstance(row, (list, tuple)) and len(row) == 1 for row in X)
+        return [row[0] for row in X] if is_one_column else list(X)
     shape = getattr(X, "shape", ())
     if len(shape) == 2 and shape[1] == 1 and hasattr(X, "columns"):
         return _as_column(X[X.columns[0]])
@@ -378,7 +406,7 @@ def _is_image_like(item: Any) -> bool:
     """Say whether an item alone shows that X holds pictures."""
     if isinstance(item, (*_PATHS, *_ENCODED, Image.Image)):
         return True
-    return hasattr(item, "__array__") and len(getattr(item, "shape", ())) >= 2
+    return hasattr(item, "__array__") and _n_dimensions(item) >= 2
 
 
 def is_missing(item: Any) -> bool:
@@ -404,7 +432,7 @@ def _as_numbers(X: Any) -> np.ndarray:
 
 def _checked_pictures(array: np.ndarray) -> np.ndarray:
     """Return the array if it is a batch of pictures."""
-    _refuse_empty(array)
+    refuse_empty(array)
     if array.ndim not in (3, 4):
         raise ValueError(
             f"X has shape {array.shape}, but pictures are (n, h, w, channels) or (n, h, w)."
@@ -428,6 +456,8 @@ def _checked_item(item: Any, row: int) -> Any:
     """Return an item that can be read later; arrays are looked at now."""
     if is_missing(item):
         return None
+    if isinstance(item, memoryview) and not _is_plain(item):
+        return item.tobytes()
     if isinstance(item, (*_PATHS, *_ENCODED, Image.Image)):
         return item
     if hasattr(item, "__array__") or isinstance(item, (list, tuple)):
@@ -440,12 +470,17 @@ def _checked_item(item: Any, row: int) -> Any:
     )
 
 
+def _is_plain(view: memoryview) -> bool:
+    """Say whether a view is of bytes side by side, as hashing and slicing take for granted."""
+    return view.contiguous and (view.ndim, view.itemsize) == (1, 1)
+
+
 def _rows_as_pictures(array: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
     """View rows of numbers as pictures of one shape."""
     shape = _checked_image_shape(image_shape)
     if array.ndim != 2:
         raise ValueError(f"image_shape is for 2-D rows of numbers, but X has shape {array.shape}.")
-    _refuse_empty(array)
+    refuse_empty(array)
     height, width, channels = shape
     if array.shape[1] != math.prod(shape):
         factors = "x".join(str(int(side)) for side in image_shape)
@@ -479,12 +514,25 @@ def _other_channels(columns: int, height: int, width: int) -> str:
     return f" Did you mean image_shape=({height}, {width}, {channels})?"
 
 
-def _refuse_empty(X: Any) -> None:
-    if hasattr(X, "__len__") and len(X) == 0:
-        shape = getattr(X, "shape", (0,))
+def refuse_empty(X: Any) -> None:
+    """Refuse an X of no rows, of which it cannot be said what they would hold.
+
+    Parameters
+    ----------
+    X : object
+        What the user handed over.
+
+    Raises
+    ------
+    ValueError
+        When there are no rows.
+    """
+    length = (len(X),) if isinstance(X, (list, tuple)) else ()
+    shape = tuple(getattr(X, "shape", length))
+    if shape[:1] == (0,):
         raise ValueError(
-            f"Found array with 0 sample(s) (shape={tuple(shape)}) while a minimum of 1 is "
-            "required: X holds no pictures."
+            f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required: X "
+            "holds no pictures and no rows."
         )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,9 @@ IMAGE_SUFFIXES = frozenset(
 """Endings of files that count as images, in lower case."""
 
 
-def images_from_folder(root: str | os.PathLike[str]) -> Bunch:
+def images_from_folder(
+    root: str | os.PathLike[str], *, categories: Sequence[str] | None = None
+) -> Bunch:
     """List the images in a folder of class folders, as `sklearn.datasets.load_files` does texts.
 
     Folders within a class folder belong to that class. Hidden files and folders (with a leading
@@ -30,25 +34,32 @@ def images_from_folder(root: str | os.PathLike[str]) -> Bunch:
     ----------
     root : str or path-like
         Folder whose folders are the classes. ``~`` stands for the home directory.
+    categories : list of str, default=None
+        Names of the class folders to read, numbered in this order; one without a folder keeps its
+        number. None: all of them, in sorted order. The `target_names` of one folder give another,
+        which may lack a class, the same numbers.
 
     Returns
     -------
     Bunch
         With ``data``, the paths, beginning with `root` (1-D object array of str);
         ``target``, the class of each as an index (1-D int array); and ``target_names``, the
-        names of the class folders in sorted order (list of str). The order is that of the
-        names and the same on every machine.
+        names of the classes (list of str). The rows come class by class, within a class in the
+        order of the names of files, which is the same on every machine; shuffle or stratify where
+        they are split, as `StratifiedKFold` does.
 
     Raises
     ------
     ValueError
-        When there is no such folder, or it holds no class folders, or no images.
+        When there is no such folder, or it holds no class folders, or no images; when
+        `categories` is no list of different names, or none of them has a folder.
 
     Warns
     -----
     UserWarning
-        When files are left out that are not images or belong to no class, or when a class is
-        empty; it keeps its number.
+        When files are left out that are not images or belong to no class; when a class is
+        empty, which keeps its number; when the folder looks one level too high, as one that holds
+        ``train`` and ``test`` is.
 
     See Also
     --------
@@ -57,13 +68,15 @@ def images_from_folder(root: str | os.PathLike[str]) -> Bunch:
     Examples
     --------
     >>> from skltransfer import images_from_folder
-    >>> pets = images_from_folder("pets/train")  # doctest: +SKIP
-    >>> pets.target_names  # doctest: +SKIP
+    >>> train = images_from_folder("pets/train")  # doctest: +SKIP
+    >>> train.target_names  # doctest: +SKIP
     ['cat', 'dog']
+    >>> test = images_from_folder("pets/test", categories=train.target_names)  # doctest: +SKIP
     """
     folder = Path(root).expanduser()
-    names = _class_names(folder)
-    listed = [list(_files_below(folder / name)) for name in names]
+    found = _class_names(folder)
+    names = found if categories is None else _chosen_names(folder, found, categories)
+    listed = [list(_files_below(folder / name)) if name in found else [] for name in names]
     images = [[path for path in files if _is_image(path)] for files in listed]
     if not any(images):
         raise ValueError(
@@ -73,6 +86,8 @@ def images_from_folder(root: str | os.PathLike[str]) -> Bunch:
     others = [path for files in listed for path in files if not _is_image(path)]
     empty = [name for name, files in zip(names, images, strict=True) if not files]
     _warn_of_left_out(folder, others, empty)
+    if categories is None:
+        _warn_of_a_level_too_high(folder, names, images)
     counts = [len(files) for files in images]
     return Bunch(
         data=np.array([str(path) for files in images for path in files], dtype=object),
@@ -95,6 +110,17 @@ def _class_names(folder: Path) -> list[str]:
             "into a folder of its name, as in root/cat/1.jpg."
         )
     return names
+
+
+def _chosen_names(folder: Path, found: list[str], categories: Sequence[str]) -> list[str]:
+    """Return the names asked for, some of which have a folder, or say which folders there are."""
+    chosen = [] if isinstance(categories, str) else [str(name) for name in categories]
+    if len(set(chosen)) < len(chosen) or not set(chosen) & set(found):
+        raise ValueError(
+            f"categories={categories!r} is not allowed: give a list of different names of class "
+            f"folders. Those in {str(folder)!r} are {', '.join(found)}."
+        )
+    return chosen
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -133,7 +159,29 @@ def _warn_of_left_out(folder: Path, others: list[Path], empty: list[str]) -> Non
     if empty:
         warnings.warn(
             f"Class folders without images: {', '.join(empty)}. They keep their numbers in target, "
-            "so that target_names is longer than classes_; remove the folders to avoid that.",
+            "so that target_names is longer than classes_; remove the folders, or leave them out "
+            "of categories, to avoid that.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_of_a_level_too_high(folder: Path, names: list[str], images: list[list[Path]]) -> None:
+    """Warn where folders such as train and test are taken for the classes that both hold."""
+    within: dict[str, set[str]] = {}
+    for name, files in zip(names, images, strict=True):
+        folders = {path.parent for path in files}
+        if folder / name not in folders:
+            within[name] = {inner.relative_to(folder / name).parts[0] for inner in folders}
+    counts = Counter(chain.from_iterable(within.values()))
+    shared = sorted(inner for inner, count in counts.items() if count > 1)
+    if len(shared) > 1:  # one alone is a layout such as cat/images, dog/images
+        first, second, *_ = (name for name, inner in within.items() if shared[0] in inner)
+        warnings.warn(
+            f"{str(folder)!r} looks one level too high: {first!r} and {second!r} are read as "
+            f"classes, but hold no images of their own, and both hold a folder {shared[0]!r}. To "
+            f"read them one by one: images_from_folder({str(folder / first)!r}). If they are the "
+            "classes, list them in categories.",
             UserWarning,
             stacklevel=3,
         )

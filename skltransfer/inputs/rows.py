@@ -14,6 +14,8 @@ _SIDE_STEP = 32
 CENTRE = 127.5
 GREY_LEVELS_PER_DEVIATION = 51.0  # 2.5 standard deviations reach the ends of 0 to 255
 LARGEST_DEVIATION = 1e3
+_NARROWEST_PICTURE = 49
+_NARROWEST_FEATURES = 256
 
 
 @dataclass(frozen=True)
@@ -115,15 +117,33 @@ class RowSource:
         digest.update(np.ascontiguousarray(self.rows[index]).tobytes())
         return digest.digest()
 
+    def still_has(self, index: int, digest: bytes) -> bool:
+        """Always: numbers do not change by themselves."""
+        return True
+
 
 def looks_flattened(rows: np.ndarray) -> bool:
     """Whether integer rows have the width of square grey or colour pictures of 7 pixels or more."""
     width = rows.shape[1]
-    square = any(
-        width % channels == 0 and math.isqrt(width // channels) ** 2 == width // channels
-        for channels in (1, 3)
-    )
-    return width >= 49 and square and bool(np.all(rows == np.rint(rows)))
+    return width >= _NARROWEST_PICTURE and square_shape(width) is not None and _are_whole(rows)
+
+
+def looks_like_features(rows: np.ndarray) -> bool:
+    """Whether rows are fractions, and as wide as the features of a network; or pictures in 0-1."""
+    return rows.shape[1] >= _NARROWEST_FEATURES and not _are_whole(rows)
+
+
+def square_shape(width: int) -> tuple[int, ...] | None:
+    """Shape of square pictures, grey or in colour, of so many numbers; None: there are none."""
+    for channels in ((), (3,)):
+        side = math.isqrt(width // math.prod(channels))
+        if math.prod((side, side, *channels)) == width:
+            return side, side, *channels
+    return None
+
+
+def _are_whole(rows: np.ndarray) -> bool:
+    return bool(np.all(rows == np.rint(rows)))
 
 
 def _enlarged(grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:

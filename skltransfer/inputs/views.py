@@ -42,6 +42,7 @@ class ViewedSource:
         self.name = name
         self.number = number
         self.seed = seed
+        self._stored: dict[int, bytes] = {}
 
     def __len__(self) -> int:
         return len(self.source)
@@ -64,8 +65,12 @@ class ViewedSource:
 
         View 0 is the picture itself.
         """
-        stored = self.source.digest(index)
+        stored = self._stored[index] = self.source.digest(index)
         return stored if self.number == 0 else self._described(stored)
+
+    def still_has(self, index: int, digest: bytes) -> bool:
+        """Whether the picture is as it was when the digest of its view was taken."""
+        return self.source.still_has(index, self._stored[index])
 
     def _described(self, content: bytes) -> bytes:
         described = f"{self.name} {self.number} {self.seed}".encode()
