@@ -22,7 +22,7 @@ from skltransfer._workload import Workload, measure
 from skltransfer.backbones._registry import resolve
 from skltransfer.backbones._spec import BackboneSpec, read_only
 from skltransfer.inputs import ImageReadError, check_pixel_range
-from skltransfer.inputs._sources import is_missing
+from skltransfer.inputs._kinds import is_missing
 from skltransfer.network.fitting import TrainingState
 from skltransfer.network.freezing import resolve_freeze_depth
 from skltransfer.network.heads import Head

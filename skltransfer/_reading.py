@@ -181,11 +181,6 @@ def refuse_what_hides(X) -> None:
             f"X is a {type(X).__name__}, which is no array and no list of pictures. Pass "
             f"{_contents(X)}."
         )
-    if isinstance(X, (list, tuple)) and not X:
-        raise ValueError(
-            "Found array with 0 sample(s): X is an empty list, while a minimum of 1 picture or row "
-            "is required."
-        )
     refuse_empty(X)
     if str(getattr(X, "dtype", "")).startswith("List("):  # of polars
         raise TypeError(

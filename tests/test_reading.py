@@ -32,8 +32,8 @@ MASKED = np.ma.masked_greater(RNG.integers(0, 256, (2, 8, 8)), 250)
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [
-        ([], ValueError, "Found array with 0 sample(s): X is an empty list"),
-        ((), ValueError, "Found array with 0 sample(s): X is an empty list"),
+        ([], ValueError, "Found array with 0 sample(s) (shape=(0,)) while a minimum"),
+        ((), ValueError, "Found array with 0 sample(s) (shape=(0,)) while a minimum"),
         (np.empty((0, 8, 8, 3)), ValueError, "Found array with 0 sample(s) (shape=(0, 8, 8, 3))"),
         (np.empty((0, 5)), ValueError, "Found array with 0 sample(s) (shape=(0, 5))"),
         (np.array([], dtype=object), ValueError, "Found array with 0 sample(s) (shape=(0,))"),
@@ -125,7 +125,7 @@ def test_refused_after_a_fit_on_pictures(extractor, pictures):
     extractor.fit(pictures)
     with pytest.raises(ValueError, match="X holds rows of numbers, but this Pretrained"):
         extractor.transform(ROWS)
-    with pytest.raises(ValueError, match="empty list"):
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
         extractor.transform([])
     with pytest.raises(ValueError, match=r"0 sample\(s\) \(shape=\(0,\)\) while a minimum of 1"):
         extractor.transform(np.array([], dtype=object))

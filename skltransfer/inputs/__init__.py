@@ -1,8 +1,10 @@
 """What comes in: pictures from arrays, files, bytes and PIL images, as float32 RGB."""
 
 from ._errors import ImageReadError
+from ._kinds import looks_like_images, refuse_empty
+from ._pictures import read_images
 from ._rule import DECODING_VERSION, PixelRule, decoder_fingerprint
-from ._sources import ImageSource, looks_like_images, read_images, refuse_empty
+from ._sources import ImageSource
 from .arrays import (
     ValueRange,
     check_pixel_range,

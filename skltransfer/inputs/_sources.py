@@ -1,9 +1,8 @@
-"""X as a sequence of pictures, whatever holds them."""
+"""Pictures row by row, read when asked for."""
 
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -11,8 +10,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-
-from skltransfer._warnings import warn_user
 
 from . import arrays
 from ._digests import (
@@ -22,19 +19,15 @@ from ._digests import (
     digest_pil_pixels,
     file_identity,
 )
-from ._errors import ImageReadError, describe_source, read_error, shorten
+from ._errors import ImageReadError, read_error
+from ._kinds import ENCODED, PATHS
 from ._paths import missing_value
 from ._reading_errors import reason
 from ._rule import PixelRule
 from .images import decode, raw_pixels
 
-_PATHS = (str, os.PathLike)
-_ENCODED = (bytes, bytearray, memoryview)
 _BLOCK = 64
 """Rows of a large array looked at together."""
-
-_SIDE_OF_A_PICTURE = 32
-"""Pixels; grey pictures of three or four columns and so many rows are hardly ever meant."""
 
 _FRESH_SECONDS = 1.0
 """For how long a file need not be looked at again: between that and reading it passes more time."""
@@ -199,7 +192,7 @@ class ImageSource:
         raise NotImplementedError
 
 
-class _ArrayImages(ImageSource):
+class ArrayImages(ImageSource):
     """All pictures in one numeric array of shape (n, h, w) or (n, h, w, c)."""
 
     def __init__(self, pictures: np.ndarray) -> None:
@@ -235,7 +228,7 @@ class _ArrayImages(ImageSource):
             yield seen
 
 
-class _ItemImages(ImageSource):
+class ItemImages(ImageSource):
     """Pictures one by one: paths, encoded bytes, PIL images and arrays."""
 
     n_features = 1
@@ -249,9 +242,9 @@ class _ItemImages(ImageSource):
     def digest(self, i: int) -> bytes:
         row = int(self._rows[i])
         item = self._items[row]
-        if isinstance(item, _PATHS):
+        if isinstance(item, PATHS):
             return _file_digests.digest(item, row, self._identity_just_seen(row))
-        if isinstance(item, _ENCODED):
+        if isinstance(item, ENCODED):
             return digest_encoded(item)
         if isinstance(item, Image.Image):
             return digest_pil_pixels(raw_pixels(item, row))
@@ -261,7 +254,7 @@ class _ItemImages(ImageSource):
 
     def still_has(self, i: int, digest: bytes) -> bool:
         item = self._item(i)
-        if not isinstance(item, _PATHS):
+        if not isinstance(item, PATHS):
             return True
         try:
             return _file_digests.digest(item, int(self._rows[i])) == digest
@@ -271,7 +264,7 @@ class _ItemImages(ImageSource):
     def check_paths(self) -> None:
         faults: list[tuple[int, str]] = []
         for row in self._rows.tolist():
-            if isinstance(self._items[row], (*_PATHS, type(None))):
+            if isinstance(self._items[row], (*PATHS, type(None))):
                 try:
                     self._identities[row] = file_identity(self._items[row])
                 except Exception as error:
@@ -298,242 +291,6 @@ class _ItemImages(ImageSource):
                 if not _is_finite(seen):
                     _refuse_non_finite(item[np.newaxis], [row])
                 yield seen
-
-
-def looks_like_images(X: Any) -> bool:
-    """Say whether X speaks for itself as pictures, without an ``image_shape``.
-
-    Parameters
-    ----------
-    X : object
-        What the user handed over.
-
-    Returns
-    -------
-    bool
-        True for arrays of three or more dimensions, and for lists, 1-D object or string
-        arrays, Series and one-column frames that hold a path, encoded bytes, a PIL image or an
-        array of two or more dimensions. Also for a single path, bytes or PIL image, so that
-        :func:`read_images` can say that a list is wanted. False for rows of numbers and
-        anything else.
-    """
-    if isinstance(X, (*_PATHS, *_ENCODED, Image.Image)):
-        return True
-    if _n_dimensions(X) >= 3:
-        return True
-    column = _as_column(X)
-    return column is not None and any(_is_image_like(item) for item in column)
-
-
-def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSource:
-    """Take X as a sequence of pictures. Nothing is read or copied yet.
-
-    Parameters
-    ----------
-    X : array-like
-        - Numeric array of shape (n, h, w, c) with c of 1 (grey), 2 (grey, alpha), 3 (RGB) or
-          4 (RGB, alpha), or (n, h, w), which is always grey, however small w is.
-        - List, 1-D object or string array, Series or one-column frame of paths, encoded bytes,
-          PIL images and arrays, also mixed.
-        - Rows of numbers of shape (n, n_features), when `image_shape` is given.
-    image_shape : (h, w) or (h, w, c), default=None
-        How to read rows of numbers; otherwise without effect.
-
-    Returns
-    -------
-    ImageSource
-        The pictures.
-
-    Raises
-    ------
-    TypeError
-        When X or one of its items is of no kind above.
-    ValueError
-        When X is empty, or a shape is not that of pictures, or `image_shape` does not fit.
-    """
-    if isinstance(X, (*_PATHS, *_ENCODED, Image.Image)):
-        raise TypeError(
-            f"X is {describe_source(X)}, one single picture. Hand over a list: [X]. For a folder "
-            "of class folders, see images_from_folder."
-        )
-    if _n_dimensions(X) >= 3:
-        return _ArrayImages(_checked_pictures(_as_numbers(X)))
-    column = _as_column(X)
-    if column is not None and any(_is_image_like(item) for item in column):
-        return _ItemImages([_checked_item(item, row) for row, item in enumerate(column)])
-    if image_shape is not None:
-        return _ArrayImages(_rows_as_pictures(_as_numbers(X), image_shape))
-    refuse_empty(X)
-    raise TypeError(
-        f"X ({describe_source(X)}) holds no pictures. Hand over an array of shape (n, h, w, c) or "
-        "(n, h, w), a list of paths, bytes, PIL images or arrays, or rows of numbers together "
-        "with image_shape=(h, w) or (h, w, c)."
-    )
-
-
-# What X is ---------------------------------------------------------------------------------
-
-
-def _n_dimensions(X: Any) -> int:
-    """Return the number of dimensions of array-likes and nested lists; 0 for anything else."""
-    if hasattr(X, "__array__") and hasattr(X, "shape"):
-        of_an_item = getattr(getattr(X, "dtype", None), "shape", ())  # of polars' arrays
-        return len(X.shape) + len(of_an_item)
-    if isinstance(X, (list, tuple)) and X and isinstance(X[0], (list, tuple)):
-        return 1 + max(1, _n_dimensions(X[0]))
-    return 1 if isinstance(X, (list, tuple)) else 0
-
-
-def _as_column(X: Any) -> list | None:
-    """Return the items of a list, 1-D array, Series or one column that may be pictures."""
-    if isinstance(X, (list, tuple)):
-        is_one_column = X and all(isinstance(row, (list, tuple)) and len(row) == 1 for row in X)
-        return [row[0] for row in X] if is_one_column else list(X)
-    shape = getattr(X, "shape", ())
-    if len(shape) == 2 and shape[1] == 1 and hasattr(X, "columns"):
-        return _as_column(X[X.columns[0]])
-    if len(shape) == 2 and shape[1] == 1 and _may_hold_objects(X):
-        return list(X[:, 0])
-    return list(X) if len(shape) == 1 and _may_hold_objects(X) else None
-
-
-def _may_hold_objects(X: Any) -> bool:
-    """Say whether the dtype, of NumPy, pandas or polars, is none of plain numbers."""
-    return getattr(getattr(X, "dtype", None), "kind", "O") not in "biufc"
-
-
-def _is_image_like(item: Any) -> bool:
-    """Say whether an item alone shows that X holds pictures."""
-    if isinstance(item, (*_PATHS, *_ENCODED, Image.Image)):
-        return True
-    return hasattr(item, "__array__") and _n_dimensions(item) >= 2
-
-
-def is_missing(item: Any) -> bool:
-    """Say whether an item is None, NaN, pandas' NA or NaT."""
-    if item is None or type(item).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(item, float) and math.isnan(item)
-
-
-# Checks ------------------------------------------------------------------------------------
-
-
-def _as_numbers(X: Any) -> np.ndarray:
-    """Return a numeric array; object arrays of equal pictures become one."""
-    try:
-        array = np.asarray(X)
-        array = np.asarray(array.tolist()) if array.dtype == object else array
-    except ValueError as error:
-        raise ValueError(f"X is nested, but its parts differ in length: {error}") from error
-    arrays.check_numeric(array.dtype, "X")
-    return array
-
-
-def _checked_pictures(array: np.ndarray) -> np.ndarray:
-    """Return the array if it is a batch of pictures."""
-    refuse_empty(array)
-    if array.ndim not in (3, 4):
-        raise ValueError(
-            f"X has shape {array.shape}, but pictures are (n, h, w, channels) or (n, h, w)."
-        )
-    arrays.check_picture_shape(array.shape[1:], f"X has shape {array.shape}: every row")
-    _warn_of_one_picture(array.shape)
-    return array
-
-
-def _warn_of_one_picture(shape: tuple[int, ...]) -> None:
-    """Tell that an array which looks like one picture in colour is read as many grey ones."""
-    if len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= _SIDE_OF_A_PICTURE:
-        count, height, width = shape
-        warn_user(
-            f"X has shape {shape} and is read as {count} grey pictures of {height} x {width} "
-            "pixels. If it is one picture in colour, hand over a list: [X]."
-        )
-
-
-def _checked_item(item: Any, row: int) -> Any:
-    """Return an item that can be read later; arrays are looked at now."""
-    if is_missing(item):
-        return None
-    if isinstance(item, memoryview) and not _is_plain(item):
-        return item.tobytes()
-    if isinstance(item, (*_PATHS, *_ENCODED, Image.Image)):
-        return item
-    if hasattr(item, "__array__") or isinstance(item, (list, tuple)):
-        array = np.asarray(item)
-        arrays.as_picture(array, row)
-        return array
-    raise TypeError(
-        f"row {row} of X is {describe_source(item)}: {shorten(repr(item))}. Allowed are paths, "
-        "encoded bytes, PIL images and arrays of shape (h, w) or (h, w, channels)."
-    )
-
-
-def _is_plain(view: memoryview) -> bool:
-    """Say whether a view is of bytes side by side, as hashing and slicing take for granted."""
-    return view.contiguous and (view.ndim, view.itemsize) == (1, 1)
-
-
-def _rows_as_pictures(array: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
-    """View rows of numbers as pictures of one shape."""
-    shape = _checked_image_shape(image_shape)
-    if array.ndim != 2:
-        raise ValueError(f"image_shape is for 2-D rows of numbers, but X has shape {array.shape}.")
-    refuse_empty(array)
-    height, width, channels = shape
-    if array.shape[1] != math.prod(shape):
-        factors = "x".join(str(int(side)) for side in image_shape)
-        raise ValueError(
-            f"X has {array.shape[1]} columns, but image_shape={tuple(image_shape)} needs "
-            f"{factors} = {math.prod(shape)}.{_other_channels(array.shape[1], height, width)}"
-        )
-    return array.reshape(len(array), height, width, channels)
-
-
-def _checked_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
-    """Return (h, w, c), or say what is wrong with `image_shape`."""
-    whole = isinstance(image_shape, (tuple, list)) and all(
-        isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side > 0
-        for side in image_shape
-    )
-    if not whole or len(image_shape) not in (2, 3) or (*image_shape, 1)[2] > 4:
-        raise ValueError(
-            f"image_shape={image_shape!r} is not allowed: give (h, w) or (h, w, channels) in "
-            "positive integers, with 1 to 4 channels."
-        )
-    height, width, channels = (int(side) for side in (*image_shape, 1)[:3])
-    return height, width, channels
-
-
-def _other_channels(columns: int, height: int, width: int) -> str:
-    """Propose the number of channels that would fit the width of rows."""
-    channels, rest = divmod(columns, height * width)
-    if rest or not 1 <= channels <= 4:
-        return ""
-    return f" Did you mean image_shape=({height}, {width}, {channels})?"
-
-
-def refuse_empty(X: Any) -> None:
-    """Refuse an X of no rows, of which it cannot be said what they would hold.
-
-    Parameters
-    ----------
-    X : object
-        What the user handed over.
-
-    Raises
-    ------
-    ValueError
-        When there are no rows.
-    """
-    length = (len(X),) if isinstance(X, (list, tuple)) else ()
-    shape = tuple(getattr(X, "shape", length))
-    if shape[:1] == (0,):
-        raise ValueError(
-            f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required: X "
-            "holds no pictures and no rows."
-        )
 
 
 def _is_finite(seen: arrays.ValueRange) -> bool:

@@ -1,0 +1,101 @@
+"""What X is: pictures, or numbers."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+from PIL import Image
+
+PATHS = (str, os.PathLike)
+ENCODED = (bytes, bytearray, memoryview)
+
+
+def looks_like_images(X: Any) -> bool:
+    """Say whether X speaks for itself as pictures, without an ``image_shape``.
+
+    Parameters
+    ----------
+    X : object
+        What the user handed over.
+
+    Returns
+    -------
+    bool
+        True for arrays of three or more dimensions, and for lists, 1-D object or string
+        arrays, Series and one-column frames that hold a path, encoded bytes, a PIL image or an
+        array of two or more dimensions. Also for a single path, bytes or PIL image, so that
+        :func:`read_images` can say that a list is wanted. False for rows of numbers and
+        anything else.
+    """
+    if isinstance(X, (*PATHS, *ENCODED, Image.Image)):
+        return True
+    if n_dimensions(X) >= 3:
+        return True
+    column = as_column(X)
+    return column is not None and any(is_image_like(item) for item in column)
+
+
+def refuse_empty(X: Any) -> None:
+    """Refuse an X of no rows, of which it cannot be said what they would hold.
+
+    Parameters
+    ----------
+    X : object
+        What the user handed over.
+
+    Raises
+    ------
+    ValueError
+        When there are no rows.
+    """
+    length = (len(X),) if isinstance(X, (list, tuple)) else ()
+    shape = tuple(getattr(X, "shape", length))
+    if shape[:1] == (0,):
+        raise ValueError(
+            f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required: X "
+            "holds no pictures and no rows."
+        )
+
+
+def n_dimensions(X: Any) -> int:
+    """Return the number of dimensions of array-likes and nested lists; 0 for anything else."""
+    if hasattr(X, "__array__") and hasattr(X, "shape"):
+        of_an_item = getattr(getattr(X, "dtype", None), "shape", ())  # of polars' arrays
+        return len(X.shape) + len(of_an_item)
+    if isinstance(X, (list, tuple)) and X and isinstance(X[0], (list, tuple)):
+        return 1 + max(1, n_dimensions(X[0]))
+    return 1 if isinstance(X, (list, tuple)) else 0
+
+
+def as_column(X: Any) -> list | None:
+    """Return the items of a list, 1-D array, Series or one column that may be pictures."""
+    if isinstance(X, (list, tuple)):
+        is_one_column = X and all(isinstance(row, (list, tuple)) and len(row) == 1 for row in X)
+        return [row[0] for row in X] if is_one_column else list(X)
+    shape = getattr(X, "shape", ())
+    if len(shape) == 2 and shape[1] == 1 and hasattr(X, "columns"):
+        return as_column(X[X.columns[0]])
+    if len(shape) == 2 and shape[1] == 1 and _may_hold_objects(X):
+        return list(X[:, 0])
+    return list(X) if len(shape) == 1 and _may_hold_objects(X) else None
+
+
+def _may_hold_objects(X: Any) -> bool:
+    """Say whether the dtype, of NumPy, pandas or polars, is none of plain numbers."""
+    return getattr(getattr(X, "dtype", None), "kind", "O") not in "biufc"
+
+
+def is_image_like(item: Any) -> bool:
+    """Say whether an item alone shows that X holds pictures."""
+    if isinstance(item, (*PATHS, *ENCODED, Image.Image)):
+        return True
+    return hasattr(item, "__array__") and n_dimensions(item) >= 2
+
+
+def is_missing(item: Any) -> bool:
+    """Say whether an item is None, NaN, pandas' NA or NaT."""
+    if item is None or type(item).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(item, float) and math.isnan(item)
