@@ -321,6 +321,15 @@ def test_a_network_that_comes_out_different_is_computed_by_tensorflow(pictures, 
         extractor.set_params(engine="openvino").fit(pictures)
 
 
+def test_infinities_are_of_the_network_and_cause_no_warning(pictures):
+    import keras
+
+    inputs = keras.Input((16, 16, 3))
+    layer = keras.layers.Conv2D(4, 3, kernel_initializer=keras.initializers.Constant(1e38))
+    handle = register_backbone("too_large", keras.Model(inputs, layer(inputs)))
+    assert np.isinf(PretrainedFeatureExtractor(handle, cache=None).fit_transform(pictures)).all()
+
+
 def test_parts_are_shared_by_estimators_and_not_by_engines(tiny):
     network = network_of(tiny, (16, 16))
     parts = [feature_part(network, ("stem",), "avg", engine) for engine in ENGINES]
