@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from skltransfer._sizes import as_size, require_sizes
+from skltransfer._sizes import as_ints, require_sizes
 from skltransfer._tables import Table, column
 from skltransfer.backbones import _keras_applications as applications
 from skltransfer.backbones._registry import BUNDLED, is_downloaded, registered_specs, resolve
@@ -177,7 +177,7 @@ def freeze_points(
     """
     require_sizes("input_size", input_size)
     spec = resolve(backbone, _weights_at_hand(backbone, weights))
-    network = network_of(spec, as_size(input_size or spec.input_size))
+    network = network_of(spec, as_ints(input_size or spec.input_size))
     times = accumulate(_stage_times(network)) if measure else [math.nan] * len(network.stages)
     return Table(_rows(network, list(times)))
 

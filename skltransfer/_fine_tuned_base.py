@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -14,7 +13,7 @@ from skltransfer._activation_cache import open_cache
 from skltransfer._base import BackboneEstimator
 from skltransfer._contents import Contents
 from skltransfer._head_parameters import checked_activation, checked_units
-from skltransfer._sizes import require_sizes
+from skltransfer._sizes import as_ints, require_sizes
 from skltransfer._threads import thread_count
 from skltransfer._views import Views
 from skltransfer._warnings import warn_unreadable
@@ -33,12 +32,6 @@ from skltransfer.network.trunk import trunk_part
 
 def _nothing(n_rows: int) -> None:
     """Tell nobody how many rows were done."""
-
-
-def _as_ints(name: str, shape: Any, lengths: tuple[int, ...]) -> tuple[int, ...] | None:
-    """A size as a tuple, whether it was given as one or as a list."""
-    require_sizes(name, shape, lengths)
-    return None if shape is None else tuple(map(int, shape))
 
 
 def refuse_missing_labels(y: np.ndarray) -> None:
@@ -100,13 +93,15 @@ class FineTunedBase(BackboneEstimator):
 
     def _origin_of(self, spec: BackboneSpec) -> dict:
         """What a fit starts from, as far as a later one cannot change it; no Keras object."""
+        require_sizes("image_shape", self.image_shape, (2, 3))
+        require_sizes("input_size", self.input_size)
         network = spec.name if self.weights is None else spec.fingerprint
         pixel_range = self.pixel_range
         return {
             "backbone": network,
-            "image_shape": _as_ints("image_shape", self.image_shape, (2, 3)),
+            "image_shape": as_ints(self.image_shape),
             "pixel_range": None if pixel_range is None else check_pixel_range(pixel_range),
-            "input_size": _as_ints("input_size", self.input_size, (2,)),
+            "input_size": as_ints(self.input_size),
             "resize": self.resize,
         }
 

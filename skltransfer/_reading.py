@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import _check_feature_names, validate_data
 
-from skltransfer._sizes import as_size
+from skltransfer._sizes import as_ints
 from skltransfer._warnings import warn_user
 from skltransfer.inputs import (
     PixelRule,
@@ -115,7 +115,7 @@ def fit_reading(
     pixel_range = decide_pixel_range(images.range_summary(), estimator.pixel_range)
     if estimator.on_error == "raise":
         images.check_paths()
-    size = as_size(estimator.input_size or native_size)
+    size = as_ints(estimator.input_size or native_size)
     rule = PixelRule(size, estimator.resize, pixel_range)
     return Reading(rule, None, estimator.image_shape), images
 
@@ -143,7 +143,7 @@ def _fit_rows(estimator, X, native_size, accepts: Callable, weights) -> tuple[Re
     _warn_of_wide_rows(rows)
     layout = RowLayout.of(rows, weights)
     size = estimator.input_size or _smallest_size(layout, native_size, accepts)
-    rule = PixelRule(as_size(size), "stretch", None)
+    rule = PixelRule(as_ints(size), "stretch", None)
     return Reading(rule, layout, None), RowSource(rows, layout)
 
 

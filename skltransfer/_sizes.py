@@ -22,7 +22,6 @@ def require_sizes(name: str, value: Any, lengths: tuple[int, ...] = (2,)) -> Non
         raise ValueError(f"{name}={value!r} must be None or positive ints {shapes}.")
 
 
-def as_size(value: Any) -> tuple[int, int]:
-    """Height and width as Python's ints, which can be written down."""
-    height, width = map(int, value)
-    return height, width
+def as_ints(size: Any) -> Any:
+    """A size as a tuple of Python's ints, which can be written down; None stays."""
+    return None if size is None else tuple(map(int, size))

@@ -209,6 +209,7 @@ class TrainingRun:
         return state.without_optimiser(), history
 
     def _require_finite_features(self, features: np.ndarray) -> None:
+        """Refuse a network that overflows, which would look like a training that diverges."""
         n_faulty = np.count_nonzero(~np.isfinite(features).all(axis=1))
         if n_faulty:
             raise ValueError(

@@ -41,22 +41,18 @@ def part_of(module):
     return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported(node, module):
+def imported(node):
     """Full names of what an import statement may load; those of `from p import m` too."""
     if isinstance(node, ast.Import):
         return [name.name for name in node.names]
     if not isinstance(node, ast.ImportFrom):
         return []
-    package = node.module or ""
-    if node.level:
-        folder = module.parents[node.level - 1].relative_to(PACKAGE.parent)
-        package = ".".join([*folder.parts, *([node.module] if node.module else [])])
-    return [f"{package}.{name.name}" for name in node.names]
+    return [f"{node.module}.{name.name}" for name in node.names]
 
 
 def imports(module, nodes=ast.walk):
     tree = ast.parse(module.read_text(encoding="utf-8"))
-    return {name for node in nodes(tree) for name in imported(node, module)}
+    return {name for node in nodes(tree) for name in imported(node)}
 
 
 def libraries(module, nodes=ast.walk):

@@ -389,6 +389,9 @@ def test_what_is_no_place_for_a_file_is_named_before_anything_is_written(tmp_pat
     for lost in ("missing/x.skt", "file/x.skt"):
         with pytest.raises(FileNotFoundError, match=rf"path='.*{lost}' lies in '.*', which is no"):
             PretrainedFeatureExtractor().save(lost)
+    monkeypatch.setattr(file_module.os, "access", lambda path, mode: False)  # root has all rights
+    with pytest.raises(PermissionError, match=r"path='.*new' lies in '.*here', where this process"):
+        PretrainedFeatureExtractor().save("new")
     assert [path.name for path in tmp_path.rglob("*")] == ["here", "file"]
 
 

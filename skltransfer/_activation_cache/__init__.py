@@ -27,12 +27,12 @@ Modules: `_segments` (files), `_checksums` (of their rows), `_groups` (what is i
 
 from __future__ import annotations
 
-from ._cache import ActivationCache
-from ._claims import Claim
-from ._info import CacheInfo
-from ._null_cache import NullCache
-from ._opening import open_cache
-from ._shelf import CacheWarning
+from skltransfer._activation_cache._cache import ActivationCache
+from skltransfer._activation_cache._claims import Claim
+from skltransfer._activation_cache._info import CacheInfo
+from skltransfer._activation_cache._null_cache import NullCache
+from skltransfer._activation_cache._opening import open_cache
+from skltransfer._activation_cache._shelf import CacheWarning
 
 __all__ = [
     "ActivationCache",

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ._groups import Group
-from ._segments import ENTRY_BYTES, Kept, Segment, segments_under
+from skltransfer._activation_cache._groups import Group
+from skltransfer._activation_cache._segments import ENTRY_BYTES, Kept, Segment, segments_under
 
 _CLOCK_SECONDS = 0.25
 """How much two times of use may be apart and yet be in the wrong order."""

@@ -12,11 +12,11 @@ from itertools import compress
 
 import numpy as np
 
-from ._claims import Claim, Claims, Holder
-from ._info import CacheInfo
-from ._segments import LONGEST_KEY
-from ._shelf import Complaint, Shelf
-from ._work import WorkCounter
+from skltransfer._activation_cache._claims import Claim, Claims, Holder
+from skltransfer._activation_cache._info import CacheInfo
+from skltransfer._activation_cache._segments import LONGEST_KEY
+from skltransfer._activation_cache._shelf import Complaint, Shelf
+from skltransfer._activation_cache._work import WorkCounter
 
 ROWS_FOLDER = "rows"
 

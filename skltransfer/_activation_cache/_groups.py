@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ._checksums import checksums
-from ._segments import KEY_END, Segment, growing_segment, segment_names
+from skltransfer._activation_cache._checksums import checksums
+from skltransfer._activation_cache._segments import KEY_END, Segment, growing_segment, segment_names
 
 _BORN = "born"
 

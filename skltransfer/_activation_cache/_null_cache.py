@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ._claims import Claim
-from ._info import CacheInfo
-from ._work import WorkCounter
+from skltransfer._activation_cache._claims import Claim
+from skltransfer._activation_cache._info import CacheInfo
+from skltransfer._activation_cache._work import WorkCounter
 
 
 class NullCache:

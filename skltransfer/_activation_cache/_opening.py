@@ -6,11 +6,11 @@ import os
 import threading
 import warnings
 
-from ._cache import ROWS_FOLDER, ActivationCache
-from ._capacity import disk_budget
-from ._null_cache import NullCache
-from ._session import session
-from ._shelf import CacheWarning, bytes_under
+from skltransfer._activation_cache._cache import ROWS_FOLDER, ActivationCache
+from skltransfer._activation_cache._capacity import disk_budget
+from skltransfer._activation_cache._null_cache import NullCache
+from skltransfer._activation_cache._session import session
+from skltransfer._activation_cache._shelf import CacheWarning, bytes_under
 
 _VERSION_FOLDER = "skltransfer-activations-3"
 """Its number changes with the format, so that versions of the package do not meet."""

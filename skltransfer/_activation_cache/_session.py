@@ -19,7 +19,7 @@ import tempfile
 from functools import lru_cache
 from typing import NamedTuple
 
-from ._capacity import free_disk, memory_budget
+from skltransfer._activation_cache._capacity import free_disk, memory_budget
 
 _MEMORY_FILE_SYSTEM = "/dev/shm"
 _PREFIX = "skltransfer"

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ._admission import Admission
-from ._groups import Group
-from ._segments import count_entries, segments_under
+from skltransfer._activation_cache._admission import Admission
+from skltransfer._activation_cache._groups import Group
+from skltransfer._activation_cache._segments import count_entries, segments_under
 
 _LARGEST_SEGMENT = 64 << 20
 _SEGMENTS = 32

@@ -179,6 +179,11 @@ def _require_place(path: Path) -> None:
             f"path={str(path)!r} lies in {str(path.parent)!r}, which is no folder. Make it first, "
             "or choose another."
         )
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(
+            f"path={str(path)!r} lies in {str(path.parent)!r}, where this process may write no "
+            "files. Ask for the right to, or choose another folder."
+        )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from ._paths import existing_file, local_path, open_path
+from skltransfer.inputs._paths import existing_file, local_path, open_path
 
 _SETTLED_NS = 2_000_000_000
 """Files changed this short before they were read may change again under the same time stamp:

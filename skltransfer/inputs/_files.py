@@ -18,11 +18,11 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
-from ._errors import Unreadable
-from ._limits import check_pixels
-from ._pil_images import orientation_of
-from ._rule import PixelRule
-from .resizing import draft_size
+from skltransfer.inputs._errors import Unreadable
+from skltransfer.inputs._limits import check_pixels
+from skltransfer.inputs._pil_images import orientation_of
+from skltransfer.inputs._rule import PixelRule
+from skltransfer.inputs.resizing import draft_size
 
 with suppress(ImportError):  # it came with Pillow 11.3
     from PIL import AvifImagePlugin  # noqa: F401

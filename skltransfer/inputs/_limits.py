@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from ._errors import Unreadable
+from skltransfer.inputs._errors import Unreadable
 
 MAX_PIXELS = 2**26
 """Most pixels decoded of one file: 67 million, more than cameras take but for JPEGs, which are

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from ._errors import ImageReadError, Unreadable, read_error
-from ._reading_errors import naming_the_row
+from skltransfer.inputs._errors import ImageReadError, Unreadable, read_error
+from skltransfer.inputs._reading_errors import naming_the_row
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 

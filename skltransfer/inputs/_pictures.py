@@ -10,10 +10,9 @@ import numpy as np
 from PIL import Image
 
 from skltransfer._warnings import warn_user
-
-from . import arrays
-from ._errors import describe_source, shorten
-from ._kinds import (
+from skltransfer.inputs import arrays
+from skltransfer.inputs._errors import describe_source, shorten
+from skltransfer.inputs._kinds import (
     ENCODED,
     PATHS,
     as_column,
@@ -22,7 +21,7 @@ from ._kinds import (
     n_dimensions,
     refuse_empty,
 )
-from ._sources import ArrayImages, ImageSource, ItemImages
+from skltransfer.inputs._sources import ArrayImages, ImageSource, ItemImages
 
 _SIDE_OF_A_PICTURE = 32
 """Pixels; grey pictures of three or four columns and so many rows are hardly ever meant."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import ExifTags, Image
 
-from ._errors import Unreadable
-from ._rule import BLACK_TO_WHITE
+from skltransfer.inputs._errors import Unreadable
+from skltransfer.inputs._rule import BLACK_TO_WHITE
 
 _SIXTEEN_BITS = (0.0, 65535.0)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from ._errors import Unreadable, read_error
-from ._limits import too_large
-from ._silence import without_warnings
+from skltransfer.inputs._errors import Unreadable, read_error
+from skltransfer.inputs._limits import too_large
+from skltransfer.inputs._silence import without_warnings
 
 
 @contextmanager

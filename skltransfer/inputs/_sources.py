@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from . import arrays
-from ._digests import (
+from skltransfer.inputs import arrays
+from skltransfer.inputs._digests import (
     FileDigests,
     digest_array,
     digest_encoded,
     digest_pil_pixels,
     file_identity,
 )
-from ._errors import ImageReadError, read_error
-from ._kinds import ENCODED, PATHS
-from ._paths import missing_value
-from ._reading_errors import reason
-from ._rule import PixelRule
-from .images import decode, raw_pixels
+from skltransfer.inputs._errors import ImageReadError, read_error
+from skltransfer.inputs._kinds import ENCODED, PATHS
+from skltransfer.inputs._paths import missing_value
+from skltransfer.inputs._reading_errors import reason
+from skltransfer.inputs._rule import PixelRule
+from skltransfer.inputs.images import decode, raw_pixels
 
 _BLOCK = 64
 """Rows of a large array looked at together."""

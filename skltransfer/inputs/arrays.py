@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from skltransfer._warnings import warn_user
-
-from ._rule import BLACK_TO_WHITE
+from skltransfer.inputs._rule import BLACK_TO_WHITE
 
 _CHANNELS = (1, 2, 3, 4)
 _SUSPICIOUSLY_DARK = 32

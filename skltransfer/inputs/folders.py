@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.utils import Bunch
+
+from skltransfer._warnings import warn_user
 
 IMAGE_SUFFIXES = frozenset(
     f".{name}"
@@ -149,20 +150,16 @@ def _warn_of_left_out(folder: Path, others: list[Path], empty: list[str]) -> Non
     """Warn once of files that are in no class or no images, and once of empty classes."""
     others = others + [path for path in _visible(folder) if path.is_file()]
     if others:
-        warnings.warn(
+        warn_user(
             f"{len(others)} files below {str(folder)!r} are left out, because they are not "
             f"images by their ending or lie in no class folder; the first is "
             f"{str(others[0].relative_to(folder))!r}.",
-            UserWarning,
-            stacklevel=3,
         )
     if empty:
-        warnings.warn(
+        warn_user(
             f"Class folders without images: {', '.join(empty)}. They keep their numbers in target, "
             "so that target_names is longer than classes_; remove the folders, or leave them out "
             "of categories, to avoid that.",
-            UserWarning,
-            stacklevel=3,
         )
 
 
@@ -177,11 +174,9 @@ def _warn_of_a_level_too_high(folder: Path, names: list[str], images: list[list[
     shared = sorted(inner for inner, count in counts.items() if count > 1)
     if len(shared) > 1:  # one alone is a layout such as cat/images, dog/images
         first, second, *_ = (name for name, inner in within.items() if shared[0] in inner)
-        warnings.warn(
+        warn_user(
             f"{str(folder)!r} looks one level too high: {first!r} and {second!r} are read as "
             f"classes, but hold no images of their own, and both hold a folder {shared[0]!r}. To "
             f"read them one by one: images_from_folder({str(folder / first)!r}). If they are the "
             "classes, list them in categories.",
-            UserWarning,
-            stacklevel=3,
         )

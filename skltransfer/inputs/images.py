@@ -28,14 +28,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageFile
 
-from ._files import load_file
-from ._limits import MAX_PIXELS, check_pixels
-from ._paths import missing_value, open_path
-from ._pil_images import UprightImage
-from ._reading_errors import naming_the_row
-from ._rule import BLACK_TO_WHITE, PixelRule
-from .arrays import as_picture, to_rgb
-from .resizing import resize_rows
+from skltransfer.inputs._files import load_file
+from skltransfer.inputs._limits import MAX_PIXELS, check_pixels
+from skltransfer.inputs._paths import missing_value, open_path
+from skltransfer.inputs._pil_images import UprightImage
+from skltransfer.inputs._reading_errors import naming_the_row
+from skltransfer.inputs._rule import BLACK_TO_WHITE, PixelRule
+from skltransfer.inputs.arrays import as_picture, to_rgb
+from skltransfer.inputs.resizing import resize_rows
 
 __all__ = ["MAX_PIXELS", "decode", "raw_pixels"]
 
