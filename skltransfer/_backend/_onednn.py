@@ -8,6 +8,7 @@ and the number of threads; TensorFlow's other kernels do not.
 
 from __future__ import annotations
 
+from skltransfer._backend._depthwise_gradients import as_convolutions
 from skltransfer._backend._fused_sums import part_sums
 from skltransfer._backend._pointwise_gradients import as_matrix_products
 
@@ -38,6 +39,7 @@ def with_onednn(folded):
     _part_normalisations(graph)
     _fuse_depthwise(graph)
     as_matrix_products(graph)
+    as_convolutions(graph)
     constants = {node.name for node in graph.node if node.op == "Const"}
     for node in graph.node:
         if node.op in _ONEDNN_KERNELS and _has_kernel(node):

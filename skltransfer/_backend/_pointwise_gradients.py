@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from skltransfer._backend._graph_nodes import add_ints, become_reshape
+
 
 def as_matrix_products(graph) -> None:
     """Replace them in a TensorFlow GraphDef whose shapes are constants."""
@@ -36,29 +38,12 @@ def _become_product(graph, node, n_inputs: int, n_outputs: int) -> None:
     product.attr["T"].CopyFrom(node.attr["T"])
     product.attr["transpose_a"].b = True
     product.attr["transpose_b"].b = False
-    _become_reshape(node, product.name, kernel_shape, node.attr["T"])
+    become_reshape(node, product.name, kernel_shape, node.attr["T"])
 
 
 def _rows(graph, node, name: str, tensor: str, width: int) -> str:
     """Name of a reshape of `tensor` to rows of `width`."""
-    from tensorflow.core.framework.types_pb2 import DT_INT32
-    from tensorflow.python.framework.tensor_util import make_tensor_proto
-
-    shape = graph.node.add(name=f"{node.name}/{name}_shape", op="Const", device=node.device)
-    shape.attr["dtype"].type = DT_INT32
-    shape.attr["value"].tensor.CopyFrom(make_tensor_proto(np.array([-1, width], np.int32)))
+    shape = add_ints(graph, f"{node.name}/{name}_shape", [-1, width], node.device)
     rows = graph.node.add(name=f"{node.name}/{name}", device=node.device)
-    _become_reshape(rows, tensor, shape.name, node.attr["T"])
+    become_reshape(rows, tensor, shape, node.attr["T"])
     return rows.name
-
-
-def _become_reshape(node, tensor: str, shape: str, dtype) -> None:
-    from tensorflow.core.framework.attr_value_pb2 import AttrValue
-    from tensorflow.core.framework.types_pb2 import DT_INT32
-
-    dtype = AttrValue(type=dtype.type)  # its own goes with the other attributes
-    node.op = "Reshape"
-    node.attr.clear()
-    node.attr["T"].CopyFrom(dtype)
-    node.attr["Tshape"].type = DT_INT32
-    node.input[:] = [tensor, shape]

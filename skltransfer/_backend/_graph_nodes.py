@@ -1,0 +1,46 @@
+"""Nodes of a TensorFlow GraphDef: their shapes, and such as are added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+
+def known_shapes(graph) -> Callable[[str], list[int] | None]:
+    """Function from a tensor's name to its shape; None where that is not known."""
+    import tensorflow as tf
+
+    whole = tf.Graph()
+    with whole.as_default():
+        tf.graph_util.import_graph_def(graph, name="")
+
+    def shape_of(tensor: str) -> list[int] | None:
+        shape = whole.get_tensor_by_name(tensor if ":" in tensor else f"{tensor}:0").shape
+        return shape.as_list() if shape.is_fully_defined() else None
+
+    return shape_of
+
+
+def add_ints(graph, name: str, values: int | Sequence[int], device: str) -> str:
+    """Add a constant of ints, such as the shape of a reshape; return its name."""
+    from tensorflow.core.framework.types_pb2 import DT_INT32
+    from tensorflow.python.framework.tensor_util import make_tensor_proto
+
+    node = graph.node.add(name=name, op="Const", device=device)
+    node.attr["dtype"].type = DT_INT32
+    node.attr["value"].tensor.CopyFrom(make_tensor_proto(np.array(values, np.int32)))
+    return node.name
+
+
+def become_reshape(node, tensor: str, shape: str, dtype) -> None:
+    """Make a node a reshape of `tensor`, of the number format `dtype`."""
+    from tensorflow.core.framework.attr_value_pb2 import AttrValue
+    from tensorflow.core.framework.types_pb2 import DT_INT32
+
+    dtype = AttrValue(type=dtype.type)  # its own goes with the other attributes
+    node.op = "Reshape"
+    node.attr.clear()
+    node.attr["T"].CopyFrom(dtype)
+    node.attr["Tshape"].type = DT_INT32
+    node.input[:] = [tensor, shape]
