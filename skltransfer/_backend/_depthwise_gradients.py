@@ -88,24 +88,30 @@ def _layer(node, shape_of: Callable) -> _Layer | None:
 def _become_sum(graph, node, layer: _Layer) -> None:
     """Part the batch into pictures, convolve each, add up, and give the sum the kernel's shape."""
     x, kernel_shape, slope = node.input
-    pictures = _parted(graph, node, "x", x, layer.n_pictures)
-    slopes = _parted(graph, node, "slope", slope, layer.n_pictures)
-    of_kernel = [*layer.sides_behind, layer.n_channels, 1]
-    shape = add_ints(graph, f"{node.name}/shape", of_kernel, node.device)
-    gradients = []
-    for number, (picture, behind) in enumerate(zip(pictures, slopes, strict=True)):
-        kernel = graph.node.add(name=f"{node.name}/kernel_{number}", device=node.device)
-        become_reshape(kernel, behind, shape, node.attr["T"])
-        gradients.append(_convolved(graph, node, number, (picture, kernel.name), layer))
+    pairs = zip(
+        _parted(graph, node, "x", x, layer.n_pictures),
+        _parted(graph, node, "slope", _as_kernels(graph, node, slope, layer), layer.n_pictures),
+        strict=True,
+    )
     total = graph.node.add(name=f"{node.name}/sum", op="AddN", device=node.device)
-    total.input.extend(gradients)
+    total.input.extend(_convolved(graph, node, n, pair, layer) for n, pair in enumerate(pairs))
     total.attr["N"].i = layer.n_pictures
     total.attr["T"].CopyFrom(node.attr["T"])
     become_reshape(node, total.name, kernel_shape, node.attr["T"])
 
 
+def _as_kernels(graph, node, slope: str, layer: _Layer) -> str:
+    """Name of the slopes of all pictures as kernels, one below the other."""
+    height, width = layer.sides_behind
+    sides = [layer.n_pictures * height, width, layer.n_channels, 1]
+    shape = add_ints(graph, f"{node.name}/kernels_shape", sides, node.device)
+    kernels = graph.node.add(name=f"{node.name}/kernels", device=node.device)
+    become_reshape(kernels, slope, shape, node.attr["T"])
+    return kernels.name
+
+
 def _parted(graph, node, name: str, tensor: str, count: int) -> list[str]:
-    """Names of the pictures of a batch."""
+    """Names of equal parts of a tensor."""
     axis = add_ints(graph, f"{node.name}/{name}_axis", 0, node.device)
     parts = graph.node.add(name=f"{node.name}/{name}", op="Split", device=node.device)
     parts.input.extend([axis, tensor])
