@@ -178,3 +178,22 @@ def test_the_keras_model_pools_in_float32():
     classifier = FineTunedClassifier(model, **settings).fit(pictures, [0, 1] * 2)
     found = as_array(classifier.to_keras()(pictures.astype(np.float32)))
     assert_allclose(found, classifier.predict_proba(pictures), atol=1e-3)
+
+
+# variables that are neither trained nor moments ------------------------------------------------
+
+
+def with_statistics_of_pixels():
+    """A network that begins as EfficientNet does: Normalization counts what it was adapted to."""
+    inputs = layers.Input(X.shape[1:])
+    adapted_to_pixels = layers.Normalization()
+    adapted_to_pixels.adapt(X.astype(np.float32))
+    x = normalised(adapted_to_pixels(inputs), strides=2)
+    return keras.Model(inputs, normalised(x, strides=2))
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "train"])
+def test_a_network_with_counters_learns_whole(batch_norm):
+    classifier = fitted(with_statistics_of_pixels(), freeze_depth=0, batch_norm=batch_norm)
+    assert classifier.n_trainable_params_ > 0
+    assert_the_keras_model_agrees(classifier, atol=1e-5)

@@ -232,7 +232,8 @@ class Program:
         """Pooled features of activations `x`."""
         if self.head_only:
             return x
-        values = {id(v): p for v, p in zip(self.trained, parameters, strict=False)}
+        values = dict(self.network.arrays)  # counters and the like are neither trained nor fixed
+        values.update({id(v): p for v, p in zip(self.trained, parameters, strict=False)})
         shapes = [tuple(v.shape) for v in self.fixed]
         values.update({id(v): p for v, p in zip(self.fixed, split(fixed, shapes), strict=True)})
         x = self.network.preprocess(x) if self.cut is None else x
