@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from skltransfer._backend._graph_nodes import add_ints, become_reshape, known_shapes
+from skltransfer._backend._graph_nodes import add_ints, add_reshape, become_reshape, known_shapes
 
 _OP = "DepthwiseConv2dNativeBackpropFilter"
 _WELL_SERVED = 3
@@ -88,9 +88,12 @@ def _layer(node, shape_of: Callable) -> _Layer | None:
 def _become_sum(graph, node, layer: _Layer) -> None:
     """Part the batch into pictures, convolve each, add up, and give the sum the kernel's shape."""
     x, kernel_shape, slope = node.input
+    height, width = layer.sides_behind
+    below_each_other = [layer.n_pictures * height, width, layer.n_channels, 1]
+    kernels = add_reshape(graph, f"{node.name}/kernels", slope, below_each_other, node)
     pairs = zip(
         _parted(graph, node, "x", x, layer.n_pictures),
-        _parted(graph, node, "slope", _as_kernels(graph, node, slope, layer), layer.n_pictures),
+        _parted(graph, node, "slope", kernels, layer.n_pictures),
         strict=True,
     )
     total = graph.node.add(name=f"{node.name}/sum", op="AddN", device=node.device)
@@ -98,16 +101,6 @@ def _become_sum(graph, node, layer: _Layer) -> None:
     total.attr["N"].i = layer.n_pictures
     total.attr["T"].CopyFrom(node.attr["T"])
     become_reshape(node, total.name, kernel_shape, node.attr["T"])
-
-
-def _as_kernels(graph, node, slope: str, layer: _Layer) -> str:
-    """Name of the slopes of all pictures as kernels, one below the other."""
-    height, width = layer.sides_behind
-    sides = [layer.n_pictures * height, width, layer.n_channels, 1]
-    shape = add_ints(graph, f"{node.name}/kernels_shape", sides, node.device)
-    kernels = graph.node.add(name=f"{node.name}/kernels", device=node.device)
-    become_reshape(kernels, slope, shape, node.attr["T"])
-    return kernels.name
 
 
 def _parted(graph, node, name: str, tensor: str, count: int) -> list[str]:

@@ -33,6 +33,14 @@ def add_ints(graph, name: str, values: int | Sequence[int], device: str) -> str:
     return node.name
 
 
+def add_reshape(graph, name: str, tensor: str, shape: Sequence[int], like) -> str:
+    """Add a reshape, with the device and the number format of node `like`; return its name."""
+    sides = add_ints(graph, f"{name}_shape", shape, like.device)
+    node = graph.node.add(name=name, device=like.device)
+    become_reshape(node, tensor, sides, like.attr["T"])
+    return node.name
+
+
 def become_reshape(node, tensor: str, shape: str, dtype) -> None:
     """Make a node a reshape of `tensor`, of the number format `dtype`."""
     from tensorflow.core.framework.attr_value_pb2 import AttrValue

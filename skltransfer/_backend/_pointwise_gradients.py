@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skltransfer._backend._graph_nodes import add_ints, become_reshape
+from skltransfer._backend._graph_nodes import add_reshape, become_reshape
 
 
 def as_matrix_products(graph) -> None:
@@ -31,19 +31,13 @@ def _is_pointwise(node, shape: np.ndarray) -> bool:
 def _become_product(graph, node, n_inputs: int, n_outputs: int) -> None:
     """Turn positions into rows, multiply, and give the product the kernel's shape."""
     x, kernel_shape, slope = node.input
+    factors = [
+        add_reshape(graph, f"{node.name}/x", x, [-1, n_inputs], node),
+        add_reshape(graph, f"{node.name}/slope", slope, [-1, n_outputs], node),
+    ]
     product = graph.node.add(name=f"{node.name}/product", op="MatMul", device=node.device)
-    product.input.extend(
-        [_rows(graph, node, "x", x, n_inputs), _rows(graph, node, "slope", slope, n_outputs)]
-    )
+    product.input.extend(factors)
     product.attr["T"].CopyFrom(node.attr["T"])
     product.attr["transpose_a"].b = True
     product.attr["transpose_b"].b = False
     become_reshape(node, product.name, kernel_shape, node.attr["T"])
-
-
-def _rows(graph, node, name: str, tensor: str, width: int) -> str:
-    """Name of a reshape of `tensor` to rows of `width`."""
-    shape = add_ints(graph, f"{node.name}/{name}_shape", [-1, width], node.device)
-    rows = graph.node.add(name=f"{node.name}/{name}", device=node.device)
-    become_reshape(rows, tensor, shape, node.attr["T"])
-    return rows.name
