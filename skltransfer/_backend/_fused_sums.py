@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from skltransfer._backend._graph_nodes import node_of, readers_of
+
 _GIVE_THEIR_OWN = frozenset(
     ("AddV2", "BiasAdd", "Conv2D", "MatMul", "Relu", "Relu6", "_FusedConv2D", "_FusedMatMul")
 )
@@ -26,40 +28,34 @@ def part_sums(graph, results: Collection[str]) -> None:
         Names of tensors that are held until the end.
     """
     nodes = {node.name: node for node in graph.node}
-    held = {_node_of(tensor) for tensor in results}
-    readers: dict[str, list[str]] = {name: [] for name in nodes}
-    for node in graph.node:
-        for tensor in node.input:
-            readers[_node_of(tensor)].append(node.name)
+    held = {node_of(tensor) for tensor in results}
+    readers = readers_of(graph)
     sums = [node for node in graph.node if "fused_ops" in node.attr and "Add" in _steps(node)]
     for node in [node for node in sums if not _has_it_alone(node, nodes, readers, held)]:
         _part(graph, node)
 
 
-def _has_it_alone(node, nodes: dict, readers: dict[str, list[str]], held: set[str]) -> bool:
+def _has_it_alone(node, nodes: dict, readers: dict[str, list], held: set[str]) -> bool:
     """Whether a node is the last that needs what it adds: all others have run before it."""
     *inputs, summand = node.input
-    giver = _node_of(summand)
+    giver = node_of(summand)
     if giver in held or nodes[giver].op not in _GIVE_THEIR_OWN:
         return False
-    others = set(readers[giver]) - {node.name}
-    return readers[giver].count(node.name) == 1 and others <= _all_before(inputs, nodes)
+    names = [reader.name for reader in readers[giver]]
+    others = set(names) - {node.name}
+    return names.count(node.name) == 1 and others <= _all_before(inputs, nodes)
 
 
 def _all_before(tensors: Iterable[str], nodes: dict) -> set[str]:
     """Names of all nodes that some tensors are computed from."""
     found: set[str] = set()
-    waiting = [_node_of(tensor) for tensor in tensors]
+    waiting = [node_of(tensor) for tensor in tensors]
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting.extend(_node_of(tensor) for tensor in nodes[name].input)
+            waiting.extend(node_of(tensor) for tensor in nodes[name].input)
     return found
-
-
-def _node_of(tensor: str) -> str:
-    return tensor.removeprefix("^").split(":")[0]
 
 
 def _steps(node) -> list[str]:

@@ -1,4 +1,4 @@
-"""Nodes of a TensorFlow GraphDef: their shapes, and such as are added."""
+"""Nodes of a TensorFlow GraphDef: their shapes and readers, and such as are added."""
 
 from __future__ import annotations
 
@@ -20,6 +20,20 @@ def known_shapes(graph) -> Callable[[str], list[int] | None]:
         return shape.as_list() if shape.is_fully_defined() else None
 
     return shape_of
+
+
+def node_of(tensor: str) -> str:
+    """Name of the node that gives a tensor, or that a control input waits for."""
+    return tensor.removeprefix("^").split(":")[0]
+
+
+def readers_of(graph) -> dict[str, list]:
+    """The nodes that read each node, by its name; one that reads it twice is there twice."""
+    readers: dict[str, list] = {node.name: [] for node in graph.node}
+    for node in graph.node:
+        for tensor in node.input:
+            readers[node_of(tensor)].append(node)
+    return readers
 
 
 def add_ints(graph, name: str, values: int | Sequence[int], device: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from skltransfer._backend._depthwise_gradients import as_convolutions
 from skltransfer._backend._fused_sums import part_sums
+from skltransfer._backend._graph_nodes import node_of, readers_of
 from skltransfer._backend._pointwise_gradients import as_matrix_products
 
 _OPTIMIZERS = ("function", "constfold", "arithmetic", "remap", "constfold", "dependency")
@@ -91,15 +92,12 @@ def _fuse_depthwise(graph) -> None:
     TensorFlow's optimizer does so for other convolutions only.
     """
     nodes = {node.name: node for node in graph.node}
-    readers: dict[str, list] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    readers = readers_of(graph)
     absorbed = set()
     for node in list(graph.node):
         if node.op != "BiasAdd" or not _has_kernel(node):
             continue
-        convolution = nodes[node.input[0]]
+        convolution = nodes[node_of(node.input[0])]
         if convolution.op == "DepthwiseConv2dNative" and len(readers[convolution.name]) == 1:
             last = _activation_behind(node, readers)
             absorbed |= {convolution.name, node.name} - {last.name}
@@ -122,7 +120,7 @@ def _has_kernel(node) -> bool:
 
 def _activation_behind(bias, readers: dict[str, list]):
     """The only reader of `bias` if it is an activation that can be fused, else `bias`."""
-    found = readers.get(bias.name, [])
+    found = readers[bias.name]
     return found[0] if len(found) == 1 and found[0].op in ("Relu", "Relu6") else bias
 
 
