@@ -182,11 +182,7 @@ def refuse_what_hides(X) -> None:
             f"{_contents(X)}."
         )
     refuse_empty(X)
-    if str(getattr(X, "dtype", "")).startswith("List("):  # of polars
-        raise TypeError(
-            f"X is a {type(X).__name__} of {X.dtype}, whose rows may differ in length. Pass "
-            "X.to_list()."
-        )
+    _refuse_lists_of_polars(X)
     if np.ma.is_masked(X):
         raise ValueError(
             f"X is a masked array with {np.ma.count_masked(X)} masked values, whose mask would be "
@@ -194,6 +190,17 @@ def refuse_what_hides(X) -> None:
         )
     if not looks_like_images(X):
         _refuse_tables_of_pictures(X)
+
+
+def _refuse_lists_of_polars(X) -> None:
+    """Refuse a Series or a one-column frame of polars whose rows are lists."""
+    names = list(getattr(X, "columns", ()))
+    column, place = (X[names[0]], f"X[{names[0]!r}]") if len(names) == 1 else (X, "X")
+    if str(getattr(column, "dtype", "")).startswith("List("):
+        raise TypeError(
+            f"X is a {type(X).__name__} of {column.dtype}, whose rows may differ in length. Pass "
+            f"{place}.to_list()."
+        )
 
 
 def _is_container(X) -> bool:

@@ -159,6 +159,8 @@ def shapes():
     refuse("an empty frame of polars", polars.DataFrame({"file": []}), nothing)
     lists = polars.Series([L.tolist()])
     refuse("lists of polars", lists, r"X is a Series of List.* Pass X\.to_list\(\)", TypeError)
+    message = r"X is a DataFrame of List.* Pass X\['pixels'\]\.to_list\(\)"
+    refuse("a frame of lists of polars", lists.to_frame("pixels"), message, TypeError)
     refuse("an empty list", [], r"Found array with 0 sample\(s\) \(shape=\(0,\)\)")
     refuse("nested lists that differ", [[[1, 2], [3]], [[1, 2], [3, 4]]], "parts differ in length")
     refuse("a row in a list of pictures", [L, L[0]], r"row 1 has shape \(9,\), but a picture is")
