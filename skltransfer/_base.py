@@ -230,9 +230,8 @@ class BackboneEstimator(Documented, BaseEstimator):
 
     def _group_at(self, cut: int | None) -> bytes:
         """Group of the activations at `cut`; the pooled features are those of the extractor."""
-        network = self._network()
-        stop = name_of(network, cut)
-        return self._group(["features", (stop,), "avg"] if is_end(network, cut) else ["cut", stop])
+        is_pooled = is_end(self._network(), cut)
+        return self._group(["features", (cut,), "avg"] if is_pooled else ["cut", cut])
 
     def _group(self, what: list[Any]) -> bytes:
         """Name of all that an activation depends on but the picture."""

@@ -291,7 +291,8 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         what = self._frozen_network(), self.layers_, self.pooling, self._engine_here()
         part = partial(feature_part, *what)
         way = Way("pixels", part, (":".join([self.backbone_.name, "input", *self.layers_]),))
-        group = self._group(["features", self.layers_, self.pooling])
+        steps = [self._network().graph.position[name] for name in self.layers_]
+        group = self._group(["features", steps, self.pooling])
         one_pass = self._pass(source, lambda: [way], (self._n_features_out,), group, group, advance)
         return one_pass.run(), one_pass.failures
 

@@ -39,7 +39,7 @@ def assert_close(found, expected):
 
 def ends(model, stage_pattern=None):
     """Names of the last layers of a model's stages."""
-    return [stage.layer for stage in find_stages(graph_of(model), stage_pattern)]
+    return [stage.layer for stage in find_stages(graph_of(model, renumber=True), stage_pattern)]
 
 
 def assert_law_2(model, cuts):

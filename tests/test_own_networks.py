@@ -6,9 +6,16 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
-from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, freeze_points
+from skltransfer import (
+    FineTunedClassifier,
+    PretrainedFeatureExtractor,
+    cache_info,
+    clear_cache,
+    freeze_points,
+    register_backbone,
+)
 from skltransfer._backend import as_array, backend_name
 
 X = np.random.default_rng(0).integers(0, 256, (8, 16, 20, 3), dtype=np.uint8)
@@ -197,3 +204,65 @@ def test_a_network_with_counters_learns_whole(batch_norm):
     classifier = fitted(with_statistics_of_pixels(), freeze_depth=0, batch_norm=batch_norm)
     assert classifier.n_trainable_params_ > 0
     assert_the_keras_model_agrees(classifier, atol=1e-5)
+
+
+# names of layers ---------------------------------------------------------------------------
+
+
+def unnamed():
+    layers.Conv2D(1, 1)  # draws a number of its own
+    inputs = layers.Input(X.shape[1:])
+    x = layers.Conv2D(3, 3)(inputs)
+    x = layers.Conv2D(4, 3)(x) + 1.0
+    return keras.Model(inputs, layers.Conv2D(5, 3)(x))
+
+
+def unnamed_sequence():
+    layers.Conv2D(1, 1)
+    return keras.Sequential([layers.Input(X.shape[1:]), layers.Conv2D(3, 3), layers.Conv2D(4, 3)])
+
+
+def as_file(model, tmp_path):
+    model.save(tmp_path / "own.keras")
+    return tmp_path / "own.keras"
+
+
+@pytest.mark.parametrize("build", [unnamed, unnamed_sequence])
+@pytest.mark.parametrize("given_as", [lambda model, folder: model, as_file])
+def test_layers_have_the_names_that_the_model_gives_them(build, given_as, tmp_path):
+    model = build()
+    for layer in model.layers[-2:]:
+        part = keras.Model(model.inputs[0], layer.output)(X.astype(np.float32))
+        extractor = PretrainedFeatureExtractor(given_as(model, tmp_path), layer=layer.name)
+        expected = as_array(part).mean(axis=(1, 2))
+        assert_allclose(extractor.fit_transform(X), expected, rtol=1e-4)
+    stages = [stage.layer for stage in freeze_points(model)]
+    assert stages[-1] == model.layers[-1].name
+
+
+def test_a_layer_may_be_named_like_those_that_keras_numbers():
+    inputs = layers.Input(X.shape[1:])
+    outputs = layers.Conv2D(4, 3, name="conv2d_7")(layers.Conv2D(3, 3, name="conv2d_9")(inputs))
+    extractor = PretrainedFeatureExtractor(keras.Model(inputs, outputs), layer="conv2d_9")
+    assert extractor.fit(X).layers_ == ("conv2d_9",)
+
+
+def test_models_that_differ_in_numbers_of_layers_alone_share_what_is_computed():
+    first, second = unnamed(), unnamed()
+    second.set_weights(first.get_weights())
+    clear_cache()
+    features, twice = (
+        PretrainedFeatureExtractor(model, layer=model.layers[1].name).fit_transform(X)
+        for model in (first, second)
+    )
+    assert_array_equal(twice, features)
+    assert sum(cache_info().rows_computed.values()) == len(X)
+    with pytest.raises(ValueError, match="is no layer of backbone"):
+        PretrainedFeatureExtractor(second, layer=first.layers[1].name).fit(X)
+
+
+def test_layers_of_a_builder_are_numbered_from_the_start():
+    handle = register_backbone("unnamed", unnamed)
+    assert [stage.layer for stage in freeze_points(handle)] == ["conv2d_2"]
+    extractor = PretrainedFeatureExtractor(handle, layer=["conv2d", "conv2d_1"])
+    assert extractor.fit(X).transform(X).shape == (len(X), 3 + 4)

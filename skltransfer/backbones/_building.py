@@ -14,10 +14,6 @@ from skltransfer.backbones._functional_models import arrays_of
 from skltransfer.backbones._spec import BackboneSpec
 from skltransfer.backbones._user_models import build_from_config
 
-_OUTLINED = ("bundled", "keras.applications")
-"""Kinds of architectures whose layers make nothing of weights while they are built, but for
-Normalization, which is refreshed."""
-
 _OTHER = (
     "They are of another network: perhaps of one that another version of Keras builds. Use that "
     "version, or give weights of this one."
@@ -49,7 +45,8 @@ def build_outline(spec: BackboneSpec, input_size: tuple[int, int]):
     """Build the network of `spec` where its weights are going to be handed in at each call.
 
     To make values for variables takes most of the time, so that those of known networks have none
-    where the backend allows it, and nobody may ask for them.
+    where the backend allows it, and nobody may ask for them. While these are built, their layers
+    make nothing of weights but for Normalization, which is refreshed.
 
     Returns
     -------
@@ -61,7 +58,7 @@ def build_outline(spec: BackboneSpec, input_size: tuple[int, int]):
     ValueError
         When the network cannot be built for pictures of `input_size`.
     """
-    if spec.architecture["kind"] not in _OUTLINED:
+    if not spec.is_built_by_code:
         return build_model(spec, input_size)
     with _naming_the_backbone(spec, input_size):
         model = outlined(lambda: _build(spec.architecture, (*input_size, 3)))

@@ -86,7 +86,8 @@ def register_backbone(
     """
     _require_free(name)
     model = user_models.model_of(name, model_or_builder)
-    _registered[name] = user_models.spec_from_model(model, name, preprocessing)
+    is_new = model is not model_or_builder  # in every process another number for its layers
+    _registered[name] = user_models.spec_from_model(model, name, preprocessing, renumber=is_new)
     return _registered[name]
 
 

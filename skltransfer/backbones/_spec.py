@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,17 @@ class BackboneSpec:
             object.__setattr__(self, "fingerprint", fingerprint(described, self.weights))
 
     @property
+    def is_built_by_code(self) -> bool:
+        """Whether it is built by code of Keras or of this package, which draws layers' names."""
+        return self.architecture["kind"] != "model"
+
+    @cached_property
+    def wording(self) -> str:
+        """Hash of the architecture with the layers' own names, which the fingerprint leaves out."""
+        described = json.dumps(self.architecture, sort_keys=True)
+        return hashlib.sha256(described.encode()).hexdigest()
+
+    @property
     def n_parameters(self) -> int:
         """Number of weights, BatchNorm's statistics included."""
         return sum(array.size for array in self.weights)
@@ -70,6 +82,7 @@ class BackboneSpec:
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the bundled weights, which the package has and the fingerprint names."""
         state = dict(self.__dict__)
+        state.pop("wording", None)  # or a pickle would tell whether the network was used
         if self.bundled:
             state["weights"] = None
         return state

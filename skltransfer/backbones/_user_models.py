@@ -12,14 +12,20 @@ from typing import Any
 from skltransfer._backend import built, import_keras
 from skltransfer.backbones._functional_models import arrays_of, require_one_input_and_output
 from skltransfer.backbones._keras_applications import seeded_python_random
+from skltransfer.backbones._layer_names import with_fresh_names
 from skltransfer.backbones._spec import BackboneSpec, read_only
 
 _DEFAULT_SIZE = (224, 224)
 _MODES = ("tf", "torch", "caffe")
 
 
-def spec_from_model(model, name: str, preprocessing=None) -> BackboneSpec:
+def spec_from_model(
+    model, name: str, preprocessing=None, *, renumber: bool = False
+) -> BackboneSpec:
     """Describe a functional or sequential Keras model by its configuration and weights.
+
+    With `renumber` its layers that nobody has named get the names that they have in a fresh
+    process.
 
     Raises
     ------
@@ -29,6 +35,7 @@ def spec_from_model(model, name: str, preprocessing=None) -> BackboneSpec:
     """
     _require_pictures_in(model, name)
     config = _safe_config(model, name)
+    config = with_fresh_names(config) if renumber else config
     height, width, channels = model.inputs[0].shape[1:]
     return BackboneSpec(
         name=name,

@@ -17,7 +17,7 @@ from skltransfer.backbones._layer_names import fresh_names
 
 @dataclass(frozen=True)
 class Step:
-    """One operation of a flattened model, under the name it has in a fresh process."""
+    """One operation of a flattened model, under a name of its own."""
 
     name: str
     node: Any
@@ -119,11 +119,11 @@ class Graph:
         return Graph(self.input, self.steps[: stop + 1])
 
 
-def graph_of(model, input_shape: tuple[int, ...] | None = None) -> Graph:
+def graph_of(model, input_shape: tuple[int, ...] | None = None, *, renumber: bool = False) -> Graph:
     """See `model` as a graph, nested models flattened.
 
-    Layers are shared with `model`. Where nested models use one name twice, the later layer's step
-    has a number appended, so that a name means one step.
+    Layers are shared with `model`, and steps have their names. Where nested models use one name
+    twice, the later layer's step has a number appended, so that a name means one step.
 
     Parameters
     ----------
@@ -131,6 +131,8 @@ def graph_of(model, input_shape: tuple[int, ...] | None = None) -> Graph:
         A functional or sequential model with one input and one output.
     input_shape : tuple of int, default=None
         Shape of one row, (h, w, c). None: the model's own.
+    renumber : bool, default=False
+        Whether layers that nobody has named get the names that they have in a fresh process.
 
     Raises
     ------
@@ -141,7 +143,7 @@ def graph_of(model, input_shape: tuple[int, ...] | None = None) -> Graph:
     source, output = model.inputs[0], model.outputs[0]
     if _has_nested_graphs(model) or input_shape not in (None, tuple(source.shape[1:])):
         source, output = _rewritten(model, input_shape or source.shape[1:])
-    steps = tuple(_named_steps([source], [output]))
+    steps = tuple(_named_steps([source], [output], renumber))
     if not steps or steps[-1].output is not output:
         raise ValueError(
             f"The model {model.name!r} does not end in a layer with one output, so there is no "
@@ -214,19 +216,19 @@ def _node_of(tensor):
     return operation._inbound_nodes[node_index]
 
 
-def _named_steps(inputs: list, outputs: list) -> list[Step]:
+def _named_steps(inputs: list, outputs: list, renumber: bool) -> list[Step]:
     nodes = list(ordered_nodes(inputs, outputs))
-    names = _step_names([node.operation for node in nodes])
+    names = _step_names([node.operation for node in nodes], renumber)
     return [Step(name, node) for name, node in zip(names, nodes, strict=True)]
 
 
-def _step_names(operations: list) -> list[str]:
-    """Names as a fresh process would give them, each once.
-
-    An operation that is called again gets a suffix.
-    """
+def _step_names(operations: list, renumber: bool) -> list[str]:
+    """Names of the calls of operations, each once."""
     distinct = {id(operation): operation for operation in operations}
-    own = fresh_names((key, type(o).__name__, o.name) for key, o in distinct.items())
+    if renumber:
+        own = fresh_names((key, type(o).__name__, o.name) for key, o in distinct.items())
+    else:
+        own = _told_apart(distinct)
     names: dict[str, None] = {}
     calls: dict[int, int] = {}
     for operation in operations:
@@ -236,3 +238,16 @@ def _step_names(operations: list) -> list[str]:
             name += "_"
         names[name] = None
     return list(names)
+
+
+def _told_apart(operations: dict[int, Any]) -> dict[int, str]:
+    """Own names of operations; of several with one name, all but the first get a number."""
+    own = {operation.name for operation in operations.values()}
+    names: dict[str, int] = {}
+    for key, operation in operations.items():
+        name, number = operation.name, 0
+        while name in names or (number and name in own):
+            number += 1
+            name = f"{operation.name}_{number}"
+        names[name] = key
+    return {key: name for name, key in names.items()}

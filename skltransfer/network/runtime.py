@@ -103,7 +103,7 @@ class NetworkPool:
         self, spec: BackboneSpec, input_size: tuple[int, int], precision: str = "float32"
     ) -> Network:
         """The network of `spec` at `input_size`, built on first use."""
-        key = (spec.fingerprint, tuple(input_size), precision)
+        key = (spec.fingerprint, spec.wording, tuple(input_size), precision)
         with self.lock:
             if key not in self.networks:
                 self.networks[key] = Network(spec, input_size, precision)
@@ -133,7 +133,7 @@ def feature_model(spec: BackboneSpec, input_size: tuple[int, int]):
 def _graph(model, spec: BackboneSpec, input_size: tuple[int, int]) -> Graph:
     channels = model.inputs[0].shape[-1]
     try:
-        return graph_of(model, (*input_size, channels))
+        return graph_of(model, (*input_size, channels), renumber=spec.is_built_by_code)
     except ValueError as error:
         raise ValueError(
             f"backbone={spec.name!r} does not take pictures of input_size={input_size}: {error}"

@@ -116,7 +116,7 @@ def facts(network: Network, engine: str) -> dict[str, Any]:
     if engine != "openvino":
         return engine_facts(engine)
     end = len(network.features.steps) - 1
-    links = [station.name for station in stations_before(network, end, engine)]
+    links = [station.stop for station in stations_before(network, end, engine)]
     return {**engine_facts(engine), "links": links}
 
 
