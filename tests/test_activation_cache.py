@@ -6,6 +6,7 @@ What happens to it when files are damaged and processes die is tested beside thi
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from activation_cache_helpers import (
     keys_of,
     rows_of,
 )
-from skltransfer._activation_cache import NullCache, open_cache
+from skltransfer._activation_cache import NullCache, _segments, open_cache
 
 
 @pytest.fixture
@@ -199,6 +200,17 @@ def test_no_cache_keeps_nothing_and_counts_work():
 
 
 # ---------------------------------------------------------------- opening
+
+
+def test_rows_go_to_the_newest_files_after_the_clock_was_set_back_too(tmp_path, monkeypatch):
+    full = _segments.growing_segment(str(tmp_path), "a", 1)
+    for path in (full.rows_path, full.index_path):
+        Path(path).write_bytes(b"full")
+    monkeypatch.setattr(_segments.time, "time_ns", lambda: 1)
+    following = _segments.growing_segment(str(tmp_path), "a", 1)
+    Path(following.index_path).touch()
+    Path(following.rows_path).touch()
+    assert _segments.growing_segment(str(tmp_path), "a", 1).index_path == following.index_path
 
 
 def test_one_cache_for_each_folder(tmp_path, monkeypatch):

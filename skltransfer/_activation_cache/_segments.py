@@ -31,6 +31,7 @@ KEY_END = b"\1"
 """Follows each key: NumPy strips zeros from the end of byte strings."""
 
 _ROWS, _INDEX = ".rows", ".index"
+_DIGITS = 16  # in front of a name, by which the newest is known
 
 _TOUCH_SECONDS = 0.1
 """How stale the time of last use may be. Telling it at each read would cost more than the read."""
@@ -95,13 +96,16 @@ def segment_names(folder: str, layout: str = "") -> set[str]:
 
 def growing_segment(folder: str, layout: str, segment_bytes: int) -> Segment:
     """Return the segment that takes the next rows: the newest one, until it is full."""
-    names = segment_names(folder, layout)
-    if names:
-        newest = Segment(os.path.join(folder, max(names)))
+    last = max(segment_names(folder, layout), default="")
+    born = time.time_ns()
+    if last:
+        newest = Segment(os.path.join(folder, last))
         with contextlib.suppress(OSError):
             if os.path.getsize(newest.rows_path) < segment_bytes:
                 return newest
-    name = f"{time.time_ns():016x}{secrets.token_hex(4)}.{layout}{_INDEX}"
+        with contextlib.suppress(ValueError):  # the clock may have been set back
+            born = max(born, int(last[:_DIGITS], 16) + 1)
+    name = f"{born:0{_DIGITS}x}{secrets.token_hex(4)}.{layout}{_INDEX}"
     return Segment(os.path.join(folder, name))
 
 
