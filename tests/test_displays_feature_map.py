@@ -206,3 +206,9 @@ def test_other_estimators_are_refused(tiny, X, y):
         drawn(other, X)
     with pytest.raises(NotFittedError):
         drawn(PretrainedFeatureExtractor(tiny), X)
+
+
+@pytest.mark.parametrize("n_rows", [2, 3, 24])
+def test_any_number_of_pictures_of_a_classifier_is_drawn(make, X, y, n_rows):
+    classifier = make(freeze_depth=-1).fit(X, y)
+    assert drawn(classifier, X[:n_rows]).positions.shape == (n_rows, 2)

@@ -77,7 +77,7 @@ def _pooled_features(classifier: FineTunedClassifier, X) -> np.ndarray:
     for first in range(0, len(source), _ROWS_TOGETHER):
         rows = np.arange(first, min(first + _ROWS_TOGETHER, len(source)))
         activations, failures = classifier._activations_to_predict(source.take(rows))
-        block = logits_of(classifier._program(), state, activations)[1]
+        block = logits_of(classifier._program(), state, activations)[1].copy()  # may be read-only
         block[list(failures)] = np.nan
         blocks.append(block)
     mean, scale = state.standardizer
