@@ -21,6 +21,7 @@ from skltransfer.inputs import (
     read_images,
     refuse_empty,
 )
+from skltransfer.inputs._kinds import as_column, is_image_like
 from skltransfer.inputs.rows import (
     RowLayout,
     RowSource,
@@ -183,6 +184,7 @@ def refuse_what_hides(X) -> None:
         )
     refuse_empty(X)
     _refuse_lists_of_polars(X)
+    _refuse_dicts(X)
     if np.ma.is_masked(X):
         raise ValueError(
             f"X is a masked array with {np.ma.count_masked(X)} masked values, whose mask would be "
@@ -201,6 +203,19 @@ def _refuse_lists_of_polars(X) -> None:
             f"X is a {type(X).__name__} of {column.dtype}, whose rows may differ in length. Pass "
             f"{place}.to_list()."
         )
+
+
+def _refuse_dicts(X) -> None:
+    """Refuse rows that are dicts, as data sets of Hugging Face have them."""
+    column = as_column(X)
+    if not column or not isinstance(column[0], Mapping):
+        return
+    found = column[0]
+    key = next((key for key, value in found.items() if is_image_like(value)), "image")
+    raise TypeError(
+        f"row 0 of X is a {type(found).__name__} with the keys {list(found)}. Pass what is in it, "
+        f"as in [row[{key!r}] for row in X]."
+    )
 
 
 def _is_container(X) -> bool:

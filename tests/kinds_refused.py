@@ -161,6 +161,10 @@ def shapes():
     refuse("lists of polars", lists, r"X is a Series of List.* Pass X\.to_list\(\)", TypeError)
     message = r"X is a DataFrame of List.* Pass X\['pixels'\]\.to_list\(\)"
     refuse("a frame of lists of polars", lists.to_frame("pixels"), message, TypeError)
+    row = {"path": None, "bytes": b"\x89PNG"}
+    message = r"row 0 of X is a dict with the keys \['path', 'bytes'\]\. .* \[row\['bytes'\] for"
+    refuse("a list of dicts", [row, row], message, TypeError)
+    refuse("a Series of dicts", pandas.Series([row, row]), message, TypeError)
     refuse("an empty list", [], r"Found array with 0 sample\(s\) \(shape=\(0,\)\)")
     refuse("nested lists that differ", [[[1, 2], [3]], [[1, 2], [3, 4]]], "parts differ in length")
     refuse("a row in a list of pictures", [L, L[0]], r"row 1 has shape \(9,\), but a picture is")

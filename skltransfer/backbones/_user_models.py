@@ -50,6 +50,11 @@ def spec_from_file(path) -> BackboneSpec:
     """Read a ``.keras`` file in safe mode: it can hold no code."""
     keras = import_keras()
     path = Path(os.path.expanduser(path))
+    if path.name.lower().endswith(".weights.h5"):
+        raise ValueError(
+            f"backbone={str(path)!r} is a file of weights alone. Pass it as weights=, beside the "
+            "name of its architecture as backbone=."
+        )
     if path.suffix.lower() in (".h5", ".hdf5"):
         raise ValueError(
             f"backbone={str(path)!r} is a whole model in the .h5 format, which Keras cannot load "

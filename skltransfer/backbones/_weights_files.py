@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def read_weights_file(path, *builders: Callable, name: str) -> list[np.ndarray]:
         model = built(build)
         wanted = len(model.weights) if wanted is None else wanted
         try:
-            model.load_weights(path)
+            _load_weights(model, path)
         except Exception as error:  # Keras raises many kinds for a file of another layout
             failure = failure or error
             continue
@@ -48,6 +49,15 @@ def read_weights_file(path, *builders: Callable, name: str) -> list[np.ndarray]:
         f"weights={str(path)!r} does not fit backbone={name!r}: {_first_line(failure)} Pass a "
         f"weights file that was saved from this architecture."
     ) from failure
+
+
+def _load_weights(model, path: Path) -> None:
+    """Load weights; what Keras warns of before it fails, layer by layer, is not heard."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        model.load_weights(path)
+    for warning in heard:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def _refuse_other_files(path: Path, name: str) -> None:
