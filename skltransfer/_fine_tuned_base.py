@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,13 +34,13 @@ def _nothing(n_rows: int) -> None:
     """Tell nobody how many rows were done."""
 
 
-def refuse_missing_labels(y: np.ndarray) -> None:
-    """Refuse None, NaN and NA among labels that are objects."""
-    labels = y.tolist() if y.dtype == object else []
+def refuse_missing_labels(y: np.ndarray | Sequence) -> None:
+    """Refuse None, NaN and NA in a list, of which NumPy makes text, or among objects."""
+    labels = y if isinstance(y, (list, tuple)) or str(getattr(y, "dtype", "")) == "object" else ()
     missing = [row for row, label in enumerate(labels) if is_missing(label)]
     if missing:
         raise ValueError(
-            f"y has no label in row {missing[0]}: it is {y[missing[0]]!r}. Of {len(y)} rows "
+            f"y has no label in row {missing[0]}: it is {labels[missing[0]]!r}. Of {len(y)} rows "
             f"{len(missing)} have none. Leave them out of X and y."
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -435,7 +435,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
                 (source, y, weights),
                 self.classes_,
                 1,
-                lambda training: training.run_once(state, len(losses)),
+                lambda training: training.run_once(state, len(losses), np.sum(self._class_totals)),
             )
             self._class_totals = self._class_totals + totals
             self.history_ = {"loss": [*losses, loss]}
@@ -552,6 +552,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         checked_units(self.head_units)
         checked_activation(self.head_activation)
         check_class_weight(self.class_weight)
+        refuse_missing_labels(y)
         y = column_or_1d(y, warn=True)
         refuse_missing_labels(y)
         check_consistent_length(X, y)
@@ -655,7 +656,20 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
                 failures.update({start + row: why for row, why in unread.items()})
         if failures:
             warn_unreadable(failures, len(source))
-        return np.concatenate(blocks)
+        scores = np.concatenate(blocks)
+        self._require_scores(scores, failures)
+        return scores
+
+    def _require_scores(self, scores: np.ndarray, failures: Mapping[int, Any]) -> None:
+        """Refuse pictures that were read, but for which the network overflows."""
+        faulty = sorted({*np.flatnonzero(np.isnan(scores).any(axis=1)).tolist()} - {*failures})
+        if faulty:
+            raise ValueError(
+                f"backbone={self.backbone_.name!r} gives NaN or infinity for row {faulty[0]} of X, "
+                f"and for {len(faulty)} of {len(scores)} rows in all, with "
+                f"precision={self.precision!r}. In float16, numbers end at 65504; fit with "
+                "precision='float32', or leave these rows out."
+            )
 
     def _predicted(self, source: Any) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         sources = [source]
@@ -668,7 +682,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             activations, unread = self._activations_to_predict(view)
             failures.update(unread)
             logits = logits_of(self._program(), self._state, activations)[0]
-            scores = log_softmax(logits.astype(np.float64))
+            with np.errstate(invalid="ignore"):  # what overflowed is refused by its row
+                scores = log_softmax(logits.astype(np.float64))
             total = scores if total is None else np.logaddexp(total, scores)
         total[list(failures)] = np.nan  # an activation such as ReLU may have swallowed it
         return total - np.log(len(sources)), failures

@@ -28,6 +28,9 @@ from skltransfer.network.trunk import is_station, trunk_part
 
 _SPLIT_STREAM = 1
 _ROWS_TOGETHER = 64
+_BATCHES_REMEMBERED = 10
+_MUCH_LESS_LIKELY = np.log(20)
+"""The right class is a twentieth as likely as by a guess: no network that learns is so sure."""
 
 
 @dataclass
@@ -101,18 +104,25 @@ class TrainingRun:
             One value an epoch.
         """
         factors = class_factors(self.settings.class_weight, self.classes, self.rows)
-        held_out = self._held_out()
+        held_out = self._held_out(factors)
         rows = self.rows.take(~held_out)
         training = self._examples(rows, factors)
         validation = self._plain(self.rows.take(held_out), factors) if held_out.any() else None
         state = self.initial_state(rows, training) if state is None else state
         return self._run_epochs(state.to_train(), training, validation)
 
-    def run_once(self, state: TrainingState | None, epoch: int) -> tuple[TrainingState, float]:
-        """One epoch at a constant rate, going on from `state`, after `epoch` others."""
+    def run_once(
+        self, state: TrainingState | None, epoch: int, seen: float
+    ) -> tuple[TrainingState, float]:
+        """One epoch at a constant rate, going on from `state`, after `epoch` others.
+
+        BatchNorm's statistics are those of these rows and of the rows of weight `seen` before,
+        which count as some batches at most, since the network has changed since.
+        """
         settings = self.settings
         factors = class_factors(settings.class_weight, self.classes, self.rows)
         examples = self._examples(self.rows, factors)
+        before = None if state is None else state.fixed
         state = self.initial_state(self.rows, examples) if state is None else state
         state = state.to_train()
         how, schedule = self._optimisation(), Schedule(settings.learning_rate, 1, "constant")
@@ -121,6 +131,10 @@ class TrainingRun:
         self._require_finite(loss, epoch)
         self.progress.epoch({"loss": [loss]})
         self._finish(state, examples)
+        if before is not None:
+            new = self.rows.weights.sum()
+            old = min(seen, _BATCHES_REMEMBERED * settings.batch_size)
+            state.fixed = before + np.float32(new / (new + old)) * (state.fixed - before)
         return state.as_arrays(), loss
 
     def initial_state(self, rows: WeightedRows, examples: Examples) -> TrainingState:
@@ -205,6 +219,7 @@ class TrainingRun:
                 break
         if best is not None:
             return best.state, history
+        self._warn_of_a_large_loss(history["loss"])
         self._finish(state, training)
         return state.without_optimiser(), history
 
@@ -227,6 +242,16 @@ class TrainingRun:
                 f"{self.settings.head_learning_rate}. Lower them."
             )
 
+    def _warn_of_a_large_loss(self, losses: list[float]) -> None:
+        """Tell of a training that ended worse than it began, and much worse than a guess."""
+        guess = np.log(len(self.classes))
+        if losses[1:] and losses[-1] > max(losses[0], guess + _MUCH_LESS_LIKELY):
+            warn_user(
+                f"The loss ended at {losses[-1]:.3g}, after {losses[0]:.3g} in the first epoch; "
+                f"that of a guess is {guess:.3g}. learning_rate={self.settings.learning_rate} is "
+                "too large here: lower it."
+            )
+
     def _finish(self, state: TrainingState, examples: Examples) -> None:
         """Statistics for prediction, after training on those of the batches."""
         if self.settings.batch_norm == "train" and self.program.norms:
@@ -245,12 +270,14 @@ class TrainingRun:
             return Best(loss, state.without_optimiser())
         return replace(best, stale=best.stale + 1)
 
-    def _held_out(self) -> np.ndarray:
+    def _held_out(self, factors: np.ndarray) -> np.ndarray:
+        """Rows to validate on, among those of the classes that count."""
         if not self.settings.early_stopping:
             return np.zeros(len(self.rows), dtype=bool)
         rng = np.random.default_rng([self.seed, _SPLIT_STREAM])
         fraction = self.settings.validation_fraction
         held_out = split_by_weight(self.rows, len(self.classes), fraction, rng)
+        held_out &= factors[self.rows.labels] > 0
         if not held_out.any():
             warn_user(
                 "early_stopping=True holds nothing out, since no class has two different rows, so "

@@ -167,6 +167,22 @@ def test_early_stopping_tells_that_it_can_hold_nothing_out(make, X, y):
     make(early_stopping=True).fit(X[:3], y[:3])  # one cat of two
 
 
+def test_early_stopping_holds_out_only_what_counts(make, X, y):
+    """Else there may be no weight to validate on, which says nothing of the training."""
+    rare = np.where(np.arange(24) < 2, "cat", "dog")
+    settings = {"early_stopping": True, "class_weight": {"dog": 0.0}, "validation_fraction": 0.5}
+    assert "val_loss" in make(**settings).fit(X, rare).history_
+    with pytest.warns(UserWarning, match="holds nothing out"):
+        make(**settings).fit(X[1:], rare[1:])
+
+
+def test_a_loss_that_ends_above_a_guess_is_told(make, X, y):
+    with pytest.warns(UserWarning, match=r"The loss ended at .* 0.693. learning_rate=30.0 is too"):
+        make(learning_rate=30.0, batch_size=24, epochs=4).fit(
+            X, np.random.default_rng(0).permutation(y)
+        )
+
+
 def test_early_stopping_keeps_the_best_epoch(make, X, y):
     classifier = make(early_stopping=True, epochs=12, n_iter_no_change=2, validation_fraction=0.3)
     history = classifier.fit(X, y).history_

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -79,11 +80,12 @@ def test_a_mistyped_layer_gets_a_proposal(refusal):
 @pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
 def test_a_missing_label_is_named_by_its_row(make, cats_and_dogs, missing):
     X, y = cats_and_dogs
-    y = np.array([*y[:3], missing, *y[4:]], dtype=object)
-    with pytest.raises(
-        ValueError, match="y has no label in row 3: it is .* Of 24 rows 1 have none"
-    ):
-        make().fit(X, y)
+    y = [*y[:3], missing, *y[4:]]
+    for labels in (y, np.array(y, dtype=object), pd.Series(y)):
+        with pytest.raises(
+            ValueError, match="y has no label in row 3: it is .* Of 24 rows 1 have none"
+        ):
+            make().fit(X, labels)
 
 
 @pytest.mark.parametrize("units", [0, -1, "a", (8, 0), True, ((8, 8), 4), 8.0, None, (8, True)])
@@ -179,3 +181,9 @@ def test_no_parameter_is_left_out():
     tested = {*BAD_NUMBERS, *BAD_CHOICES, "head_units", "head_activation", "augment"}
     of_the_base = set(BackboneEstimator._parameter_constraints)
     assert set(FineTunedClassifier._parameter_constraints) - of_the_base <= tested
+
+
+def test_an_augmentation_that_rescales_is_refused(make, cats_and_dogs):
+    layer = keras.Sequential([keras.layers.RandomFlip(), keras.layers.Rescaling(1 / 255)])
+    with pytest.raises(ValueError, match=r"made a picture of values from .* The layer must keep"):
+        make(augment=layer, n_views=2).fit(*cats_and_dogs)

@@ -15,6 +15,7 @@ from skltransfer.backbones._spec import fingerprint
 
 _OF_ONE_OBJECT = {"build_config", "build_input_shape", "shared_object_id"}
 """What tells one layer from another that does the same, or from itself before it was built."""
+_SURELY_PIXELS = 64  # of values from 0 to 255: few pictures are darker
 
 _building = threading.Lock()
 
@@ -91,4 +92,16 @@ def _called(layer, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             f"augment={layer.name!r} made a picture of shape {seen.shape} of one of "
             f"{pixels.shape}. The layer must keep the shape."
         )
+    _require_scale(layer, pixels, seen)
     return np.clip(seen, 0, 255).astype(np.float32)
+
+
+def _require_scale(layer, before: np.ndarray, after: np.ndarray) -> None:
+    """Refuse a layer that rescales, as preprocessing does: what is left would be black."""
+    if before.max() > _SURELY_PIXELS and 0 < np.abs(after).max() <= 1 and np.ptp(after) > 0:
+        raise ValueError(
+            f"augment={layer.name!r} made a picture of values from {after.min():.3g} to "
+            f"{after.max():.3g} of one of values from {before.min():.3g} to {before.max():.3g}. "
+            "The layer must keep the scale of 0 to 255: leave out layers such as Rescaling, the "
+            "backbone has its own preprocessing."
+        )
