@@ -316,7 +316,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         state = dict(state)
         carried, requested = state.pop(CARRIED, None), state.pop(REQUESTED, None)
         if carried is not None:
-            adopt(carried)
+            state["backbone"] = adopt(carried)
         super().__setstate__(state)
         if requested is not None:
             give_requests(self, requested)

@@ -26,6 +26,7 @@ from skltransfer.backbones._building import build_model, preprocessing_function
 from skltransfer.backbones._measure_keras_applications import measure
 from skltransfer.backbones._registry import adopt, is_downloaded, resolve
 from skltransfer.backbones._spec import read_only
+from skltransfer.backbones._user_models import spec_from_model
 from skltransfer.network.execution import run_steps
 from skltransfer.network.runtime import Network, network_of
 
@@ -357,6 +358,8 @@ def test_a_file_that_is_missing_damaged_or_of_the_old_format_is_refused(tmp_path
         ValueError, match="a whole model in the .h5 format, which Keras cannot load"
     ):
         resolve(str(tmp_path / "old.h5"))
+    with pytest.raises(ValueError, match="is a file of weights alone. Pass it as weights="):
+        resolve(str(tmp_path / "net.weights.h5"))
 
 
 @pytest.mark.parametrize("name", ["whole.h5", "WHOLE.H5", "whole.hdf5", "whole.keras"])
@@ -492,6 +495,18 @@ def test_a_name_may_be_registered_anew_but_not_adopted_for_another_network():
     adopt(new)
     with pytest.raises(ValueError, match="name belongs to a network with another content. Registe"):
         adopt(old)
+
+
+def test_networks_that_came_under_one_name_are_told_apart(monkeypatch):
+    monkeypatch.setattr(_registry, "_registered", {})  # as in a worker
+    monkeypatch.setattr(_registry, "_adopted", set())
+    first, second = (spec_from_model(convolution(), "came") for _ in range(2))
+    assert adopt(first) == adopt(first) == "came"
+    assert adopt(second) is second and resolve("came") is first
+    registered = register_backbone("came", convolution())
+    with pytest.raises(ValueError, match="another content"):
+        adopt(second)
+    assert resolve("came") is registered
 
 
 def test_a_handle_takes_no_name_of_another_network_away():

@@ -266,3 +266,123 @@ def test_layers_of_a_builder_are_numbered_from_the_start():
     assert [stage.layer for stage in freeze_points(handle)] == ["conv2d_2"]
     extractor = PretrainedFeatureExtractor(handle, layer=["conv2d", "conv2d_1"])
     assert extractor.fit(X).transform(X).shape == (len(X), 3 + 4)
+
+
+# layers that are not what their kind says --------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("skltransfer tests")
+class CentredConv2D(layers.Conv2D):
+    """Its kernel has no mean."""
+
+    def call(self, x):
+        kernel = self.kernel - keras.ops.mean(self.kernel, axis=(0, 1, 2))
+        return keras.ops.conv(x, kernel, self.strides, self.padding)
+
+
+def with_norm(layer):
+    inputs = layers.Input(X.shape[1:])
+    x = layers.BatchNormalization()(layer(layers.Rescaling(1 / 255)(inputs)))
+    return keras.Model(inputs, layers.Conv2D(5, 3, use_bias=False)(x))
+
+
+def with_lora():
+    """A convolution beside whose kernel a product of two small ones learns."""
+    model = with_norm(convolution := layers.Conv2D(4, 3))
+    convolution.enable_lora(2)
+    convolution.lora_kernel_b.assign(np.ones(convolution.lora_kernel_b.shape, np.float32))
+    return model
+
+
+def normalised_in_float16():
+    inputs = layers.Input(X.shape[1:])
+    x = layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, layers.Conv2D(5, 3)(layers.LayerNormalization(dtype="float16")(x)))
+
+
+@pytest.mark.parametrize(
+    ("build", "rtol"),
+    [
+        (lambda: with_norm(CentredConv2D(4, 3)), 1e-5),
+        (with_lora, 1e-5),
+        (lambda: with_norm(layers.Conv2D(4, 3, dtype="bfloat16")), 0.05),
+        (normalised_in_float16, 0.01),
+    ],
+)
+def test_layers_compute_what_they_compute_in_keras(build, rtol):
+    model = build()
+    expected = as_array(model(X.astype(np.float32))).mean(axis=(1, 2))
+    features = PretrainedFeatureExtractor(model, cache=None).fit_transform(X)
+    assert_allclose(features, expected, rtol=0, atol=rtol * np.abs(expected).max())
+
+
+def test_quantised_layers_keep_their_format():
+    inputs = layers.Input(X.shape[1:])
+    dense = layers.Dense(5)
+    x = dense(layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(inputs)))
+    model = keras.Model(inputs, x)
+    dense.quantize("int8")
+    expected = as_array(model(X.astype(np.float32))).mean(axis=(1, 2))
+    extractor = PretrainedFeatureExtractor(model, precision="bfloat16", cache=None)
+    scale = np.abs(expected).max()
+    assert_allclose(extractor.fit_transform(X), expected, rtol=0, atol=0.05 * scale)
+
+
+def test_a_layer_of_several_tensors_gives_no_features():
+    inputs = layers.Input(X.shape[1:])
+    left, right = keras.ops.split(layers.Conv2D(4, 3)(inputs), 2, axis=-1)
+    model = keras.Model(inputs, layers.Conv2D(2, 3)(left * right))
+    name = next(made.name for made in model.operations if made.name.startswith("split"))
+    with pytest.raises(ValueError, match="makes several tensors, and features are of one"):
+        PretrainedFeatureExtractor(model, layer=name).fit(X)
+
+
+# layers on both sides of a cut -------------------------------------------------------------
+
+
+def called_twice():
+    inputs = layers.Input(X.shape[1:])
+    shared = layers.Conv2D(6, 3, padding="same", activation="relu", name="shared")
+    x = normalised(layers.Rescaling(1 / 255)(inputs), strides=2)
+    x = layers.MaxPooling2D(name="between")(shared(x))
+    x = layers.Conv2D(6, 3, strides=2, padding="same", activation="relu")(shared(x))
+    return keras.Model(inputs, x)
+
+
+def test_what_is_frozen_stays_as_it_is_where_a_layer_is_called_twice():
+    model = called_twice()
+    n_stages = len(freeze_points(model, measure=False))
+    for depth in range(n_stages + 1):
+        classifier = fitted(model, freeze_depth=depth, learning_rate=0.05)
+        assert_the_keras_model_agrees(classifier, 1e-4)
+    frozen = freeze_points(model, measure=False)[-1].frozen_parameters
+    assert frozen == model.count_params()
+    with pytest.raises(ValueError, match="a layer is called before and behind it, so it is no cut"):
+        fitted(model, freeze_depth="between")
+
+
+# numbers that are too large, and statistics of few rows ------------------------------------
+
+
+def test_a_row_for_which_the_network_overflows_is_named():
+    inputs = layers.Input((16, 16, 3))
+    options = {"activation": "relu", "kernel_initializer": "ones"}
+    x = layers.Conv2D(2, 5, **options)(layers.Conv2D(2, 5, **options)(inputs))
+    dark = np.random.default_rng(0).integers(0, 3, (6, 16, 16, 3), dtype=np.uint8)
+    settings = {"freeze_depth": "all", "precision": "float16", "pixel_range": (0, 255)}
+    classifier = FineTunedClassifier(keras.Model(inputs, x), cache=None, **settings)
+    classifier.fit(dark, [0, 1] * 3)
+    dark[4] = 250
+    with pytest.raises(ValueError, match=r"gives NaN or infinity for row 4 of X, and for 1 of 6"):
+        classifier.predict(dark)
+
+
+def test_one_row_more_moves_the_statistics_by_its_share():
+    settings = {"freeze_depth": 0, "batch_norm": "train", "random_state": 0}
+    classifier = FineTunedClassifier(convolutional(), **settings)
+    for _ in range(5):
+        classifier.partial_fit(X, Y, [0, 1])
+    before = classifier._state.fixed
+    classifier.set_params(learning_rate=1e-12).partial_fit(X[:1], Y[:1])
+    moved = np.abs(classifier._state.fixed - before)
+    assert 0 < moved.max() < np.abs(before).max() / len(X)

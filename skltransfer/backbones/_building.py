@@ -69,9 +69,15 @@ def build_outline(spec: BackboneSpec, input_size: tuple[int, int]):
 
 
 def compute_in(model, precision: str) -> None:
-    """Let the layers of a model compute in "bfloat16" or "float16"; weights stay float32."""
+    """Let the layers of a model compute in "bfloat16" or "float16"; weights stay float32.
+
+    Quantised layers stay as they are: their policy holds what their integers mean.
+    """
+    from keras.dtype_policies import QuantizedDTypePolicy
+
     for layer in model._flatten_layers():
-        layer.dtype_policy = f"mixed_{precision}"
+        if not isinstance(layer.dtype_policy, QuantizedDTypePolicy):
+            layer.dtype_policy = f"mixed_{precision}"
 
 
 def random_arrays(spec: BackboneSpec, seed: int) -> list[np.ndarray]:

@@ -26,6 +26,8 @@ BUNDLED = "efficientnet_lite0"
 _STAGES_OF_BUNDLED = r"^block(\d+)[a-z]+_"
 
 _registered: dict[str, BackboneSpec] = {}
+_adopted: set[str] = set()
+"""Names that nobody has registered in this process: they came with pickled estimators."""
 
 
 def register_backbone(
@@ -86,6 +88,7 @@ def register_backbone(
     """
     _require_free(name)
     model = user_models.model_of(name, model_or_builder)
+    _adopted.discard(name)
     is_new = model is not model_or_builder  # in every process another number for its layers
     _registered[name] = user_models.spec_from_model(model, name, preprocessing, renumber=is_new)
     return _registered[name]
@@ -110,23 +113,34 @@ def registered(name: Any) -> BackboneSpec | None:
     return _registered.get(name) if isinstance(name, str) else None
 
 
-def adopt(spec: BackboneSpec) -> None:
+def adopt(spec: BackboneSpec) -> str | BackboneSpec:
     """Register a handle that came with a pickled estimator.
+
+    Returns
+    -------
+    str or BackboneSpec
+        Its name; the handle itself where that name came with another network before, as to a
+        worker that serves one search after the other.
 
     Raises
     ------
     ValueError
-        When this process has another network under the same name, or the name means a bundled or
-        a Keras network.
+        When another network was registered under the same name in this process, or the name means
+        a bundled or a Keras network.
     """
     _require_free(spec.name)
-    known = _registered.setdefault(spec.name, spec)
-    if known != spec:
+    if spec.name not in _registered:
+        _registered[spec.name] = spec
+        _adopted.add(spec.name)
+    if _registered[spec.name] != spec:
+        if spec.name in _adopted:
+            return spec
         raise ValueError(
             f"The estimator uses a backbone registered as {spec.name!r}, but in this process that "
             "name belongs to a network with another content. Register one of them under another "
             "name."
         )
+    return spec.name
 
 
 def registered_specs() -> tuple[BackboneSpec, ...]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +36,8 @@ class BackboneSpec:
     fingerprint : str
         SHA-256 of architecture, preprocessing and weights, in hexadecimal digits. The numbers
         that Keras gives to unnamed layers do not matter.
+    wording : str
+        SHA-256 of the architecture with these numbers.
     """
 
     name: str
@@ -47,8 +48,11 @@ class BackboneSpec:
     stage_pattern: str | None = None
     bundled: bool = False
     fingerprint: str = ""
+    wording: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
+        named = json.dumps(self.architecture, sort_keys=True)
+        object.__setattr__(self, "wording", hashlib.sha256(named.encode()).hexdigest())
         if not self.fingerprint:
             architecture = with_fresh_names(self.architecture)
             described = json.dumps([architecture, self.preprocessing], sort_keys=True)
@@ -57,13 +61,7 @@ class BackboneSpec:
     @property
     def is_built_by_code(self) -> bool:
         """Whether it is built by code of Keras or of this package, which draws layers' names."""
-        return self.architecture["kind"] != "model"
-
-    @cached_property
-    def wording(self) -> str:
-        """Hash of the architecture with the layers' own names, which the fingerprint leaves out."""
-        described = json.dumps(self.architecture, sort_keys=True)
-        return hashlib.sha256(described.encode()).hexdigest()
+        return bool(self.architecture["kind"] != "model")
 
     @property
     def n_parameters(self) -> int:
@@ -82,7 +80,6 @@ class BackboneSpec:
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the bundled weights, which the package has and the fingerprint names."""
         state = dict(self.__dict__)
-        state.pop("wording", None)  # or a pickle would tell whether the network was used
         if self.bundled:
             state["weights"] = None
         return state
@@ -114,7 +111,7 @@ def fingerprint(described: str, arrays: Iterable[np.ndarray]) -> str:
     digest = hashlib.sha256(described.encode())
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -6,7 +6,7 @@ one of these, or behind a pooling or joining of such outputs, and behind weights
 
 from __future__ import annotations
 
-from skltransfer.network.graph import Graph, Step
+from skltransfer.network.graph import Graph, Step, keras_class
 
 _ACTIVATIONS = {
     *("ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),
@@ -21,7 +21,7 @@ _CUTTABLE = {*_CLOSING, "pooling", "joining", "gate"}
 def possible_cuts(graph: Graph) -> list[int]:
     """Steps after which the network may be cut, the end of the features included."""
     first = next((i for i, step in enumerate(graph.steps) if is_trainable(step)), 0)
-    found = [i for i in graph.bottlenecks if i >= first and _is_settled(graph, i)]
+    found = [i for i in graph.separations if i >= first and _is_settled(graph, i)]
     last = len(graph.steps) - 1
     return found if found[-1:] == [last] else [*found, last]
 
@@ -44,7 +44,7 @@ def kind_of(step: Step) -> str:
         return "normalisation"
     if "Pool" in name and not name.startswith("Global"):
         return "pooling"
-    return "module" if step.weights and not _is_of_keras(step) else "other"
+    return "module" if step.weights and keras_class(step.operation) is None else "other"
 
 
 def is_sum(graph: Graph, index: int) -> bool:
@@ -52,10 +52,6 @@ def is_sum(graph: Graph, index: int) -> bool:
     kind = kind_of(graph.steps[index])
     before = {kind_of(graph.steps[i]) for i in graph.producers[index]}
     return kind == "addition" or (kind == "activation" and "addition" in before)
-
-
-def _is_of_keras(step: Step) -> bool:
-    return type(step.operation).__module__.partition(".")[0] == "keras"
 
 
 def _inline_activation(step: Step) -> str | None:

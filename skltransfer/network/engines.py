@@ -49,14 +49,22 @@ def outputs_of(network: Network, layers: tuple[str, ...]) -> tuple[Graph, list[i
     Raises
     ------
     ValueError
-        When the network has no layer of a name; the message tells similar names.
+        When the network has no layer of a name, and the message tells similar names; when a layer
+        makes several tensors.
     """
     if not layers:
         return network.features, [len(network.features.steps) - 1]
     for name in layers:
         if name not in network.graph.position:
             raise ValueError(_unknown_layer(name, network))
-    return network.graph, [network.graph.position[name] for name in layers]
+    stops = [network.graph.position[name] for name in layers]
+    for name, stop in zip(layers, stops, strict=True):
+        if len(network.graph.steps[stop].outputs) > 1:
+            raise ValueError(
+                f"layer={name!r} of backbone={network.spec.name!r} makes several tensors, and "
+                "features are of one. Name the layers that read them."
+            )
+    return network.graph, stops
 
 
 def _unknown_layer(name: str, network: Network) -> str:

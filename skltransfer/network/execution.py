@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from skltransfer._backend import add_bias, batch_normalised, depthwise_conv
-from skltransfer.network.graph import Graph, Step
+from skltransfer.network.graph import Graph, Step, keras_class
 from skltransfer.network.kernels import layer_normalised
 
 
@@ -135,7 +135,7 @@ def _run_step(
 
 def is_batch_norm(step: Step) -> bool:
     """Whether the step is BatchNorm over the last axis."""
-    name = type(step.operation).__name__
+    name = keras_class(step.operation)
     return name == "BatchNormalization" and step.operation.axis in (-1, len(step.shape))
 
 
@@ -197,7 +197,7 @@ def _convolved(layer, x, kernel, bias):
 
 
 def _is_depthwise(layer) -> bool:
-    return type(layer).__name__ == "DepthwiseConv2D"
+    return keras_class(layer) == "DepthwiseConv2D"
 
 
 def _grouped(layer, x):
@@ -229,16 +229,14 @@ def _options(layer) -> dict[str, Any]:
 def _is_grouped_convolution(step: Step) -> bool:
     layer = step.operation
     return (
-        type(layer).__name__ == "Conv2D"
-        and layer.data_format == "channels_last"
-        and layer.groups > 1
+        keras_class(layer) == "Conv2D" and layer.data_format == "channels_last" and layer.groups > 1
     )
 
 
 def _is_layer_norm(step: Step) -> bool:
     layer = step.operation
     return (
-        type(layer).__name__ == "LayerNormalization"
+        keras_class(layer) == "LayerNormalization"
         and list(layer.axis) in ([-1], [len(step.shape)])
         and not getattr(layer, "rms_scaling", False)
     )
@@ -247,7 +245,8 @@ def _is_layer_norm(step: Step) -> bool:
 def _is_plain_convolution(step: Step) -> bool:
     layer = step.operation
     return (
-        type(layer).__name__ in ("Conv2D", "DepthwiseConv2D")
+        keras_class(layer) in ("Conv2D", "DepthwiseConv2D")
+        and not getattr(layer, "lora_enabled", False)
         and layer.data_format == "channels_last"
         and getattr(layer, "groups", 1) == 1
         and getattr(layer.activation, "__name__", None) == "linear"

@@ -17,6 +17,8 @@ from numbers import Integral, Real
 from skltransfer.network.cuts import is_sum, is_trainable, kind_of, possible_cuts
 from skltransfer.network.graph import Graph, Step
 
+_BRANCHES = "other branches run beside that layer"
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -102,10 +104,11 @@ def _named_cut(name: str, graph: Graph, stages: tuple[Stage, ...]) -> int:
         close = difflib.get_close_matches(name, ["all", *cuts], n=3, cutoff=0.6)
         hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
         raise _refusal(name, stages, f"the backbone has no layer of that name{hint}")
-    if index not in graph.bottlenecks:
+    if index not in graph.separations:
+        is_passed = index in graph.bottlenecks
+        why = "a layer is called before and behind it" if is_passed else _BRANCHES
         around = _cuts_around(index, graph)
-        reason = f"other branches run beside that layer, so it is no cut; the nearest are {around}"
-        raise _refusal(name, stages, reason)
+        raise _refusal(name, stages, f"{why}, so it is no cut; the nearest are {around}")
     return index
 
 

@@ -106,6 +106,17 @@ class Graph:
             reach = max(reach, *readers, -1)
         return tuple(found)
 
+    @cached_property
+    def separations(self) -> tuple[int, ...]:
+        """Bottlenecks on both sides of which no weights are used: what is frozen stays as it is."""
+        last_use = {id(w): i for i, step in enumerate(self.steps) for w in step.weights}
+        reach, apart = -1, set()
+        for index, step in enumerate(self.steps):
+            reach = max(reach, *(last_use[id(w)] for w in step.weights), -1)
+            if reach <= index:
+                apart.add(index)
+        return tuple(index for index in self.bottlenecks if index in apart)
+
     def _last_read_of_input(self) -> int:
         readers = [i for i, s in enumerate(self.steps) if any(t is self.input for t in s.inputs)]
         return max(readers, default=-1)
@@ -117,6 +128,15 @@ class Graph:
     def until(self, stop: int) -> Graph:
         """The steps up to the bottleneck `stop`, under the same names."""
         return Graph(self.input, self.steps[: stop + 1])
+
+
+def keras_class(operation) -> str | None:
+    """Name of the class of a layer or operation of Keras; None for one of somebody else's make.
+
+    A class that is made of one of Keras' may compute something else under the same name.
+    """
+    kind = type(operation)
+    return kind.__name__ if kind.__module__.partition(".")[0] == "keras" else None
 
 
 def graph_of(model, input_shape: tuple[int, ...] | None = None, *, renumber: bool = False) -> Graph:

@@ -17,5 +17,5 @@ def layer_normalised(x, gamma, beta, epsilon: float):
     x = ops.cast(x, "float32")
     mean, variance = ops.moments(x, axes=-1, keepdims=True)
     x = (x - mean) / ops.maximum(ops.sqrt(variance + epsilon), 0.0)
-    x = x if gamma is None else x * gamma
-    return x if beta is None else add_bias(x, beta)
+    x = x if gamma is None else x * ops.cast(gamma, "float32")
+    return x if beta is None else add_bias(x, ops.cast(beta, "float32"))

@@ -24,7 +24,7 @@ from skltransfer.network._openvino import Piece
 from skltransfer.network._places import Blocks, most_block_rows
 from skltransfer.network.engines import FrozenPart, chained, compile_part, engine_facts
 from skltransfer.network.execution import needed_steps, run_steps
-from skltransfer.network.graph import Graph
+from skltransfer.network.graph import Graph, keras_class
 from skltransfer.network.pooling import pooled
 from skltransfer.network.runtime import Network, in_float32
 
@@ -176,7 +176,7 @@ def block_rows(network: Network) -> int:
 
 def _tried(network: Network) -> FrozenPart:
     end = len(network.features.steps) - 1
-    kinds = {type(step.operation).__name__ for step in network.features.steps}
+    kinds = {keras_class(step.operation) for step in network.features.steps}
     if network.precision == "float32" and kinds <= _STEADY:
         shape = network.features.steps[end].shape
         return compile_part(lambda x: pooled([x], "avg"), shape)
