@@ -36,7 +36,8 @@ def _nothing(n_rows: int) -> None:
 
 def refuse_missing_labels(y: np.ndarray | Sequence) -> None:
     """Refuse None, NaN and NA in a list, of which NumPy makes text, or among objects."""
-    labels = y if isinstance(y, (list, tuple)) or str(getattr(y, "dtype", "")) == "object" else ()
+    is_judged = isinstance(y, (list, tuple)) or (isinstance(y, np.ndarray) and y.dtype == object)
+    labels = y if is_judged else ()
     missing = [row for row, label in enumerate(labels) if is_missing(label)]
     if missing:
         raise ValueError(

@@ -81,7 +81,7 @@ def test_a_mistyped_layer_gets_a_proposal(refusal):
 def test_a_missing_label_is_named_by_its_row(make, cats_and_dogs, missing):
     X, y = cats_and_dogs
     y = [*y[:3], missing, *y[4:]]
-    for labels in (y, np.array(y, dtype=object), pd.Series(y)):
+    for labels in (y, np.array(y, dtype=object), pd.Series(y, index=range(7, 31))):
         with pytest.raises(
             ValueError, match="y has no label in row 3: it is .* Of 24 rows 1 have none"
         ):
