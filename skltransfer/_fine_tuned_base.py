@@ -36,8 +36,7 @@ def _nothing(n_rows: int) -> None:
 
 def refuse_missing_labels(y: np.ndarray | Sequence) -> None:
     """Refuse None, NaN and NA in a list, of which NumPy makes text, or among objects."""
-    is_judged = isinstance(y, (list, tuple)) or (isinstance(y, np.ndarray) and y.dtype == object)
-    labels = y if is_judged else ()
+    labels = y if isinstance(y, (list, tuple)) or y.dtype == object else ()
     missing = [row for row, label in enumerate(labels) if is_missing(label)]
     if missing:
         raise ValueError(

@@ -184,13 +184,13 @@ def refuse_what_hides(X) -> None:
         )
     refuse_empty(X)
     _refuse_lists_of_polars(X)
-    _refuse_dicts(X)
     if np.ma.is_masked(X):
         raise ValueError(
             f"X is a masked array with {np.ma.count_masked(X)} masked values, whose mask would be "
             "ignored. Fill them, as in X.filled(0), or leave their rows out."
         )
     if not looks_like_images(X):
+        _refuse_dicts(X)
         _refuse_tables_of_pictures(X)
 
 

@@ -177,10 +177,9 @@ def test_early_stopping_holds_out_only_what_counts(make, X, y):
 
 
 def test_a_loss_that_ends_above_a_guess_is_told(make, X, y):
+    mixed_up = np.random.default_rng(0).permutation(y)
     with pytest.warns(UserWarning, match=r"The loss ended at .* 0.693. learning_rate=30.0 is too"):
-        make(learning_rate=30.0, batch_size=24, epochs=4).fit(
-            X, np.random.default_rng(0).permutation(y)
-        )
+        make(learning_rate=30.0, batch_size=24, epochs=4).fit(X, mixed_up)
 
 
 def test_early_stopping_keeps_the_best_epoch(make, X, y):

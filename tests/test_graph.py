@@ -47,9 +47,8 @@ def nested_model():
     inputs = keras.Input((8, 8, 3))
     twice = block(4, "twice")
     x = block(3, "first")(inputs)
-    x = keras.Sequential([layers.Conv2D(4, 1, name="conv"), layers.ELU(name="elu")], name="second")(
-        x
-    )
+    second = [layers.Conv2D(4, 1, name="conv"), layers.ELU(name="elu")]
+    x = keras.Sequential(second, name="second")(x)
     return keras.Model(inputs, twice(twice(x)))
 
 

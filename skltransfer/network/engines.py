@@ -57,14 +57,12 @@ def outputs_of(network: Network, layers: tuple[str, ...]) -> tuple[Graph, list[i
     for name in layers:
         if name not in network.graph.position:
             raise ValueError(_unknown_layer(name, network))
-    stops = [network.graph.position[name] for name in layers]
-    for name, stop in zip(layers, stops, strict=True):
-        if len(network.graph.steps[stop].outputs) > 1:
+        if len(network.graph.steps[network.graph.position[name]].outputs) > 1:
             raise ValueError(
                 f"layer={name!r} of backbone={network.spec.name!r} makes several tensors, and "
                 "features are of one. Name the layers that read them."
             )
-    return network.graph, stops
+    return network.graph, [network.graph.position[name] for name in layers]
 
 
 def _unknown_layer(name: str, network: Network) -> str:
