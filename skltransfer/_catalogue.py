@@ -31,7 +31,7 @@ _ROWS_TIMED = 4
 _BYTES_PER_VALUE = 4  # float32
 
 
-def _grouped(number: int) -> str:
+def _with_commas(number: int) -> str:
     return f"{number:,}"
 
 
@@ -67,7 +67,7 @@ class Backbone:
     name: str = column("backbone", right=False)
     source: str = column("source", right=False)
     input_size: tuple[int, int] = column("input size", _joined)
-    parameters: int = column("parameters", _grouped)
+    parameters: int = column("parameters", _with_commas)
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class FreezePoint:
     index: int = column("freeze_depth")
     layer: str = column("last layer", right=False)
     shape: tuple[int, ...] = column("activation", _joined)
-    parameters: int = column("parameters", _grouped)
-    frozen_parameters: int = column("frozen up to here", _grouped)
+    parameters: int = column("parameters", _with_commas)
+    frozen_parameters: int = column("frozen up to here", _with_commas)
     bytes: int = column("KB/image", _kilobytes)
     milliseconds: float = column("ms/image", _milliseconds)
 

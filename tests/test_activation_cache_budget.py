@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from activation_cache_helpers import COST, GROUP, OTHER_GROUP, gathered, keys_of, rows_of
-from skltransfer._activation_cache import _admission, _capacity, _segments, open_cache
+from skltransfer._activation_cache import CacheWarning, _admission, _capacity, _segments, open_cache
 
 
 def pause():
@@ -82,7 +82,8 @@ def test_nothing_gives_way_to_what_would_not_fit_even_so(small_cache):
     old, huge = keys_of(10), keys_of(1, "huge")
     small_cache.put(GROUP, old, rows_of(old))
     pause()
-    small_cache.put(OTHER_GROUP, huge, rows_of(huge, (11, 1000)))
+    with pytest.warns(CacheWarning, match="keeps no rows of 44000 bytes"):
+        small_cache.put(OTHER_GROUP, huge, rows_of(huge, (11, 1000)))
     assert gathered(small_cache, old).all()
     assert small_cache.info().refused == 1
 

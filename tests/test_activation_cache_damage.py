@@ -15,7 +15,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from activation_cache_helpers import GROUP, TESTS, another_process, gathered, keys_of, rows_of
-from skltransfer._activation_cache import CacheWarning, _shelf, open_cache
+from skltransfer._activation_cache import CacheWarning, _capacity, _shelf, open_cache
 
 KEYS = keys_of(40)
 VALUES = [key[:7] for key in KEYS]
@@ -226,6 +226,22 @@ def test_a_disk_that_refused_is_asked_again_after_a_while(tmp_path, monkeypatch)
     monkeypatch.setattr(_shelf.time, "monotonic", lambda: later)
     cache.put(GROUP, KEYS[:5], rows_of(KEYS[:5]))
     assert gathered(cache, KEYS[:5]).all()
+
+
+@pytest.mark.parametrize("budget", [0, 100])
+def test_a_budget_below_one_row_costs_one_warning(tmp_path, budget):
+    cache = open_cache(tmp_path, budget=budget)
+    message = r"keeps no rows of \d+ bytes: all rows together may take \d+, .* Make room"
+    with pytest.warns(CacheWarning, match=message) as caught:
+        assert not use(cache).any()
+        assert not use(cache).any()
+    assert len(caught) == 1
+
+
+def test_a_disk_that_is_full_from_the_start_is_told_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(_capacity, "free_disk", lambda folder: 0)
+    with pytest.warns(CacheWarning, match=f"in {tmp_path}.* keeps no rows of"):
+        use(open_cache(tmp_path))
 
 
 FULL_DISK = """

@@ -268,21 +268,47 @@ def another_policy():
     keras.config.set_dtype_policy(policy)
 
 
-def test_settings_of_keras_change_no_feature(pictures, another_policy):
+@pytest.fixture
+def channels_first():
+    """Set Keras to another order of axes, as users of its other backends do."""
     import keras
 
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format("channels_last")
+
+
+def test_settings_of_keras_change_no_feature(pictures, another_policy, request):
     def features(input_size):
         extractor = PretrainedFeatureExtractor(input_size=input_size, cache=None)
         return extractor.fit_transform(pictures)
 
     expected = features((32, 32))
     another_policy()
-    try:
-        keras.config.set_image_data_format("channels_first")
-        assert features((40, 32)).dtype == np.float32
-        assert_array_equal(features((32, 32)), expected)
-    finally:
-        keras.config.set_image_data_format("channels_last")
+    request.getfixturevalue("channels_first")
+    assert features((40, 32)).dtype == np.float32
+    assert_array_equal(features((32, 32)), expected)
+
+
+def test_networks_of_keras_are_built_for_channels_last(channels_first):
+    import keras
+
+    model = build_model(make_spec("MobileNet", None, 0), (32, 32))
+    assert model.input_shape == (None, 32, 32, 3)
+    assert model.output_shape == (None, 1, 1, 1024)
+    assert keras.config.image_data_format() == "channels_first"
+
+
+@pytest.mark.parametrize("kind", ["pictures", "rows"])
+def test_a_keras_model_of_a_classifier_needs_no_order_of_axes(
+    make, cats_and_dogs, channels_first, kind
+):
+    X, y = cats_and_dogs
+    if kind == "rows":
+        X = X[:, ::7, ::7, 0].reshape(len(X), -1)
+    classifier = make(epochs=1, head_units=(4,)).fit(X, y)
+    found = as_array(classifier.to_keras()(X.astype(np.float32)))
+    np.testing.assert_allclose(found, classifier.predict_proba(X), atol=1e-4)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16"])

@@ -14,7 +14,7 @@ import numpy as np
 
 from skltransfer._activation_cache._admission import Admission
 from skltransfer._activation_cache._groups import Group
-from skltransfer._activation_cache._segments import count_entries, segments_under
+from skltransfer._activation_cache._segments import ENTRY_BYTES, count_entries, segments_under
 
 _LARGEST_SEGMENT = 64 << 20
 _SEGMENTS = 32
@@ -27,8 +27,8 @@ _SECONDS_OF_REST = 60.0
 class CacheWarning(UserWarning):
     """The activation cache cannot keep rows; results are right, but take longer.
 
-    It comes once for a cache whose disk is full or may not be written to, or that has no private
-    folder.
+    It comes once for a cache whose disk is full or may not be written to, that has no private
+    folder, or whose rows are larger than all the room that it may take.
 
     Parameters
     ----------
@@ -59,16 +59,28 @@ class Complaint:
     def __init__(self) -> None:
         self.made = False
 
-    def make(self, folder: str, error: OSError) -> None:
-        """Warn, unless that was done."""
+    def refused_by_disk(self, folder: str, error: OSError) -> None:
+        """Warn of what the system says."""
+        self._make(
+            f"The activation cache in {folder} takes no more rows: {error}.",
+            "Make room or grant write access, and it goes on within a minute; or choose",
+        )
+
+    def larger_than_budget(self, folder: str, row_bytes: int, budget: int) -> None:
+        """Warn of a row that would not fit if nothing else were kept."""
+        self._make(
+            f"The activation cache in {folder} keeps no rows of {row_bytes} bytes: all rows "
+            f"together may take {budget}, a share of what was free there.",
+            "Make room and start again, or choose",
+        )
+
+    def _make(self, what: str, way_out: str) -> None:
         if self.made:
             return
         self.made = True
         warnings.warn(
-            f"The activation cache in {folder} takes no more rows: {error}. Results are not "
-            "affected, but rows that are not in it are computed each time. Make room or grant "
-            "write access, and it goes on within a minute; or choose another directory as cache, "
-            "or cache=None.",
+            f"{what} Results are not affected, but rows that are not in it are computed each time. "
+            f"{way_out} another directory as cache, or cache=None.",
             CacheWarning,
             stacklevel=2,
         )
@@ -120,7 +132,7 @@ class Shelf:
                 pass  # another process is clearing the cache just now
             except OSError as error:
                 self._rests_until = time.monotonic() + _SECONDS_OF_REST
-                self.complaint.make(self.folder, error)
+                self.complaint.refused_by_disk(self.folder, error)
 
     @property
     def n_refused(self) -> int:
@@ -157,9 +169,12 @@ class Shelf:
             first.setdefault(key, position)
         known = group.stored(list(first))
         new = [key for key, there in zip(first, known, strict=True) if not there]
-        admitted = self._admission.admit(group, new, rows[:1].nbytes)
+        row_bytes = rows[:1].nbytes
+        admitted = self._admission.admit(group, new, row_bytes)
         chosen = [key for key, room in zip(new, admitted, strict=True) if room]
         if not chosen:
+            if new and row_bytes + ENTRY_BYTES > self.budget:
+                self.complaint.larger_than_budget(self.folder, row_bytes, self.budget)
             return
         if len(chosen) < len(rows):
             rows = rows[[first[key] for key in chosen]]

@@ -82,8 +82,8 @@ def measured_size(name: str) -> tuple[int, int]:
 def build(
     name: str, input_shape: tuple[int, int, int] | None, *, weights=None, include_top: bool = False
 ):
-    """Build a network in float32 at `input_shape` (None: its own); see `seeded_python_random`."""
-    with _in_float32():
+    """Build a network at `input_shape` (None: its own); see `seeded_python_random`."""
+    with _in_float32(), _channels_last():
         return constructors()[name](
             include_top=include_top, weights=weights, input_shape=input_shape
         )
@@ -99,6 +99,18 @@ def _in_float32() -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+@contextmanager
+def _channels_last() -> Iterator[None]:
+    """Build for channels last, whatever the user has set; Keras keeps that for the process."""
+    keras = import_keras()
+    data_format = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(data_format)
 
 
 def preprocess(name: str):

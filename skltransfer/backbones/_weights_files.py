@@ -35,20 +35,20 @@ def read_weights_file(path, *builders: Callable, name: str) -> list[np.ndarray]:
     path = Path(os.path.expanduser(path))
     _refuse_other_files(path, name)
     wanted = None
-    failure: Exception | None = None
+    failures: list[Exception] = []
     for build in builders:
         model = built(build)
         wanted = len(model.weights) if wanted is None else wanted
         try:
             _load_weights(model, path)
         except Exception as error:  # Keras raises many kinds for a file of another layout
-            failure = failure or error
+            failures.append(error)
             continue
         return arrays_of(model)[:wanted]
     raise ValueError(
-        f"weights={str(path)!r} does not fit backbone={name!r}: {_first_line(failure)} Pass a "
-        f"weights file that was saved from this architecture."
-    ) from failure
+        f"weights={str(path)!r} does not fit backbone={name!r}: {_first_line(failures[0])} Pass "
+        f"a weights file that was saved from this architecture."
+    ) from failures[0]
 
 
 def _load_weights(model, path: Path) -> None:
@@ -83,6 +83,6 @@ def _refuse_other_files(path: Path, name: str) -> None:
             )
 
 
-def _first_line(error: Exception | None) -> str:
+def _first_line(error: Exception) -> str:
     text = str(error).strip().splitlines()
     return (text[0] if text else type(error).__name__).rstrip(".") + "."

@@ -137,7 +137,7 @@ def in_blocks(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -
     if n_rows == 1:
         return Blocks(compute, 1)
     try:
-        return _tried(compute, n_rows, state, trial)
+        return _on_trial(compute, n_rows, state, trial)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -145,7 +145,7 @@ def in_blocks(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -
         return in_blocks(compute, n_rows // 2, state, trial)
 
 
-def _tried(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -> Blocks:
+def _on_trial(compute: Callable, n_rows: int, state: tuple, trial: np.ndarray) -> Blocks:
     repeated = [_bits(compute, state, np.repeat(row[np.newaxis], n_rows, axis=0)) for row in trial]
     mixed = _bits(compute, state, np.resize(trial, (n_rows, *trial.shape[1:])))
     same = all(len(set(block)) == 1 for block in repeated)

@@ -119,7 +119,7 @@ def refusal(network: Network, layers: tuple[str, ...], pooling: str) -> str | No
     if refuses_openvino():
         return refuses_openvino()
     key = ("openvino's refusal", layers, pooling)
-    return network.part(key, lambda: _tried(network, layers, pooling))
+    return network.part(key, lambda: _refusal_on_trial(network, layers, pooling))
 
 
 def _without_gpu() -> bool:
@@ -127,7 +127,7 @@ def _without_gpu() -> bool:
     return kernels() != "gpu"
 
 
-def _tried(network: Network, layers: tuple[str, ...], pooling: str) -> str | None:
+def _refusal_on_trial(network: Network, layers: tuple[str, ...], pooling: str) -> str | None:
     """Compile, and compare with TensorFlow on pictures of noise."""
     rows = trial_rows((*network.input_size, 3), 0.0, 255.0)[:2]
     try:

@@ -123,7 +123,7 @@ def _run_step(
     elif moments is not None and is_batch_norm(step):
         result = _by_batch(step, tensors, moments, index)
     elif _is_grouped_convolution(step):
-        result = [_grouped(step.operation, tensors[id(step.inputs[0])])]
+        result = [_convolved_in_groups(step.operation, tensors[id(step.inputs[0])])]
     elif _is_layer_norm(step):
         layer = step.operation
         x = tensors[id(step.inputs[0])]
@@ -200,7 +200,7 @@ def _is_depthwise(layer) -> bool:
     return keras_class(layer) == "DepthwiseConv2D"
 
 
-def _grouped(layer, x):
+def _convolved_in_groups(layer, x):
     """Convolve in groups; Keras has XLA compile these, which takes other kernels and longer."""
     from keras import ops
 

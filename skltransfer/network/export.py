@@ -62,7 +62,8 @@ def image_input(size: tuple[int, int], pixel_range: tuple[float, float]):
     low, high = pixel_range
     factor = 255.0 / (high - low)
     source = keras.Input((None, None, 3), dtype="float32", name="pixels")
-    return source, resized(rescaled(source, factor, -low * factor), size)
+    pixels = keras.layers.Rescaling(factor, -low * factor, dtype="float32")(source)
+    return source, resized(pixels, size)
 
 
 def resized(pictures, size: tuple[int, int]):
@@ -77,12 +78,20 @@ def resized(pictures, size: tuple[int, int]):
     )
 
 
-def rescaled(x, factors, offsets):
-    """``x * factors + offsets`` along the last axis, as a layer that can be saved."""
-    import keras
+def rescaled(x, factors: np.ndarray, offsets: np.ndarray):
+    """``x * factors + offsets`` along the last axis of rows, as layers that can be saved.
 
-    factors, offsets = np.asarray(factors).tolist(), np.asarray(offsets).tolist()
-    return keras.layers.Rescaling(factors, offsets, dtype="float32")(x)
+    As pictures of one pixel: of fewer than three axes Keras takes factors for those of the first
+    axis where the user has set ``image_data_format="channels_first"``.
+    """
+    import keras
+    from keras import ops
+
+    as_pixel = (1, 1, len(factors))
+    layer = keras.layers.Rescaling(
+        factors.reshape(as_pixel).tolist(), offsets.reshape(as_pixel).tolist(), dtype="float32"
+    )
+    return ops.reshape(layer(ops.reshape(x, (-1, *as_pixel))), (-1, len(factors)))
 
 
 def _dense_layers(head: Head, weights: list[np.ndarray], x):

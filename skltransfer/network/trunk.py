@@ -171,10 +171,10 @@ def block_rows(network: Network) -> int:
     Convolutions and what is done value by value treat rows alike. Networks of other kinds of
     steps are tried as a whole; of the others only the mean at their end.
     """
-    return network.part("block rows", lambda: _tried(network)).blocks.n_rows
+    return network.part("block rows", lambda: _part_on_trial(network)).blocks.n_rows
 
 
-def _tried(network: Network) -> FrozenPart:
+def _part_on_trial(network: Network) -> FrozenPart:
     end = len(network.features.steps) - 1
     kinds = {keras_class(step.operation) for step in network.features.steps}
     if network.precision == "float32" and kinds <= _STEADY:
