@@ -468,16 +468,20 @@ def test_all_claims_are_given_back_after_an_error(store, error, where):
 
 def test_rows_in_flight_are_dropped_after_an_interrupt(cache):
     """Ctrl-C does not wait for whole blocks, of 64 rows here."""
-    run_rows = []
+    run_rows, second_began, interrupted = [], threading.Event(), threading.Event()
 
     def run(block):
         run_rows.append(len(block))
-        time.sleep(0.01)
+        if sum(run_rows) > 64:
+            second_began.set()
+            interrupted.wait(timeout=10)
+            time.sleep(0.1)
         return block.reshape(BLOCK_ROWS, 1)
 
     def advance(n_rows):
         if n_rows:
-            time.sleep(0.02)  # so that the next blocks have begun
+            second_began.wait(timeout=10)
+            interrupted.set()
             raise KeyboardInterrupt
 
     source = Numbers(range(300), at_hand=True)

@@ -107,9 +107,9 @@ def test_heavy_libraries_are_imported_where_they_are_used(module):
 
 LOADS_NOTHING = """
 import sys, time
-start = time.perf_counter()
+start = time.process_time()  # others may have the cores
 import skltransfer
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 from sklearn.base import clone
 from skltransfer import PretrainedFeatureExtractor
 extractor = PretrainedFeatureExtractor(pooling="max", random_state=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 
 import joblib
 import numpy as np
@@ -204,10 +203,7 @@ def test_a_bare_model_as_backbone(X):
     """It is cloned without being copied, hashed by its content, and goes to workers."""
     model = make_tiny_model()
     extractor = PretrainedFeatureExtractor(model)
-    start = time.perf_counter()
-    clones = [clone(extractor) for _ in range(100)]
-    assert time.perf_counter() - start < 1
-    assert all(twin.backbone is model for twin in clones)
+    assert clone(extractor).backbone is model
     assert joblib.hash(extractor) == joblib.hash(PretrainedFeatureExtractor(make_tiny_model()))
     assert joblib.hash(extractor) != joblib.hash(PretrainedFeatureExtractor(make_tiny_model(1)))
     features = extractor.fit_transform(X)
