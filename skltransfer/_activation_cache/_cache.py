@@ -108,6 +108,7 @@ class ActivationCache:
             Of any numeric dtype.
         """
         _check(keys, rows)
+        self._rows.complain_without_room_for(rows[:1].nbytes)
         self._rows.put(group, keys, rows)
 
     def claim(self, group: bytes, keys: Sequence[bytes]) -> Claim:

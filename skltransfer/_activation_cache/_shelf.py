@@ -134,6 +134,11 @@ class Shelf:
                 self._rests_until = time.monotonic() + _SECONDS_OF_REST
                 self.complaint.refused_by_disk(self.folder, error)
 
+    def complain_without_room_for(self, row_bytes: int) -> None:
+        """Warn of a budget so small that no row of this size will ever be kept."""
+        if row_bytes + ENTRY_BYTES > self.budget:
+            self.complaint.larger_than_budget(self.folder, row_bytes, self.budget)
+
     @property
     def n_refused(self) -> int:
         """Number of rows that did not fit."""
@@ -169,12 +174,9 @@ class Shelf:
             first.setdefault(key, position)
         known = group.stored(list(first))
         new = [key for key, there in zip(first, known, strict=True) if not there]
-        row_bytes = rows[:1].nbytes
-        admitted = self._admission.admit(group, new, row_bytes)
+        admitted = self._admission.admit(group, new, rows[:1].nbytes)
         chosen = [key for key, room in zip(new, admitted, strict=True) if room]
         if not chosen:
-            if new and row_bytes + ENTRY_BYTES > self.budget:
-                self.complaint.larger_than_budget(self.folder, row_bytes, self.budget)
             return
         if len(chosen) < len(rows):
             rows = rows[[first[key] for key in chosen]]
