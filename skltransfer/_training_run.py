@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from skltransfer._warnings import warn_user
 from skltransfer._weighted_data import WeightedRows, class_factors, split_by_weight
@@ -29,8 +30,9 @@ from skltransfer.network.trunk import is_station, trunk_part
 _SPLIT_STREAM = 1
 _ROWS_TOGETHER = 64
 _BATCHES_REMEMBERED = 10
-_MUCH_LESS_LIKELY = np.log(20)
-"""The right class is a twentieth as likely as by a guess: no network that learns is so sure."""
+_MUCH_LESS_LIKELY = np.log(10_000)
+"""The right class is 10,000 times less likely than by a guess. Where a rate is too large, the loss
+ends far above that; that of a few rows of noise, which recovers too late, stays below."""
 
 
 @dataclass
@@ -249,7 +251,8 @@ class TrainingRun:
             warn_user(
                 f"The loss ended at {losses[-1]:.3g}, after {losses[0]:.3g} in the first epoch; "
                 f"that of a guess is {guess:.3g}. learning_rate={self.settings.learning_rate} is "
-                "too large here: lower it."
+                "too large here: lower it.",
+                ConvergenceWarning,
             )
 
     def _finish(self, state: TrainingState, examples: Examples) -> None:

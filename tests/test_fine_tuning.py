@@ -8,6 +8,7 @@ import random
 import joblib
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, cache_info
 from skltransfer._backend import as_array
@@ -178,7 +179,8 @@ def test_early_stopping_holds_out_only_what_counts(make, X, y):
 
 def test_a_loss_that_ends_above_a_guess_is_told(make, X, y):
     mixed_up = np.random.default_rng(0).permutation(y)
-    with pytest.warns(UserWarning, match=r"The loss ended at .* 0.693. learning_rate=30.0 is too"):
+    message = r"The loss ended at .* 0.693. learning_rate=30.0 is too large"
+    with pytest.warns(ConvergenceWarning, match=message):
         make(learning_rate=30.0, batch_size=24, epochs=4).fit(X, mixed_up)
 
 
