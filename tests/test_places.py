@@ -118,6 +118,15 @@ def test_fewer_rows_run_alone_where_that_changes_no_bit(compute, values, counts)
     assert seen == (counts if kernels() == "onednn" else [4, 4, 4])
 
 
+def test_each_result_is_judged_by_values_that_tell():
+    """A head of zeros has the same logits in any kernel, and says nothing of one that learned."""
+    blocks = Blocks(lambda factor, rows: (np.asarray(factor) * by_number(rows), rows), 4)
+    for _ in range(3):
+        blocks(np.float32(0), MANY[:3], chosen=(0, 1))
+    (product,) = blocks(np.float32(2), MANY[:3], chosen=(0,))
+    assert_array_equal(product, 2 * (MANY[:3] + np.float32(4e-6)))
+
+
 def test_smaller_blocks_know_nothing_of_larger_ones():
     blocks = Blocks(lambda rows: (rows,), 4)
     assert blocks.at_most(9) is blocks

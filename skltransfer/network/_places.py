@@ -64,8 +64,10 @@ class Blocks:
 
     compute: Callable[..., tuple]
     n_rows: int
-    _equal: dict[int, float] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """For fewer rows, how many values were the same without zeros; less than 0: one was not."""
+    _equal: dict[tuple[int, int], float] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """For fewer rows and each result, how many values were the same; less than 0: one was not."""
     _lock: threading.Lock = field(
         default_factory=threading.Lock, init=False, repr=False, compare=False
     )
@@ -100,7 +102,8 @@ class Blocks:
 
     def _block(self, state: list, rows: np.ndarray, chosen: Sequence[int]) -> list[np.ndarray]:
         """Compute one block; fewer rows are filled up with zeros where their bits need it."""
-        n_rows, equal = len(rows), self._equal.get(len(rows), 0.0)
+        n_rows = len(rows)
+        equal = min(self._equal.get((n_rows, index), 0.0) for index in chosen)
         if n_rows == self.n_rows or equal >= _VALUES_COMPARED:
             return self._computed(state, rows, chosen)
         missing = np.zeros((self.n_rows - n_rows, *rows.shape[1:]), rows.dtype)
@@ -108,12 +111,16 @@ class Blocks:
         results = [result[:n_rows] for result in filled]
         if kernels() == "onednn" and equal >= 0:
             alone = self._computed(state, rows, chosen)
-            same = all(a.tobytes() == b.tobytes() for a, b in zip(alone, results, strict=True))
-            n_values = sum(result.size for result in results)
-            with self._lock:  # another thread may have seen that they are not
-                before = self._equal.get(n_rows, 0.0)
-                self._equal[n_rows] = before + (n_values if same else -math.inf)
+            for index, *pair in zip(chosen, alone, results, strict=True):
+                self._compare((n_rows, index), *pair)
         return results
+
+    def _compare(self, key: tuple[int, int], alone: np.ndarray, filled: np.ndarray) -> None:
+        """Take note of whether values are the same; zeros, such as a new head's, prove nothing."""
+        same = alone.tobytes() == filled.tobytes()
+        with self._lock:  # another thread may have seen that they are not
+            before = self._equal.get(key, 0.0)
+            self._equal[key] = before + (np.count_nonzero(alone) if same else -math.inf)
 
     def _computed(self, state: list, rows: np.ndarray, chosen: Sequence[int]) -> list[np.ndarray]:
         results = self.compute(*state, rows)
