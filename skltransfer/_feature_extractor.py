@@ -106,7 +106,8 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         shared by all processes and runs; None keeps nothing. It changes no result.
     on_error : {"raise", "nan"}, default="raise"
         What happens to paths, bytes and PIL images that cannot be read: a ``ValueError``, or a
-        row of NaN and one warning that lists such rows. Numbers that are not finite always raise.
+        row of NaN and one warning that lists such rows. Numbers that are not finite raise in any
+        case, but for rows of numbers under scikit-learn's ``assume_finite``.
     n_jobs : int or None, default=None
         Threads that decode pictures. None and -1 mean one for each core, in a worker of joblib one
         for each of its share. The network chooses its own number of threads. It changes no result.

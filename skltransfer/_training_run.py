@@ -316,7 +316,15 @@ class TrainingRun:
         n_classes, smoothing = len(self.classes), self.settings.label_smoothing
         targets = np.full((len(rows), n_classes), smoothing / n_classes, np.float32)
         targets[np.arange(len(rows)), rows.labels] += 1.0 - smoothing
-        weights = rows.weights * factors[rows.labels]
+        with np.errstate(over="ignore", invalid="ignore"):
+            weights = rows.weights * factors[rows.labels]
+            total = weights.sum()
+        if not np.isfinite(total):
+            raise ValueError(
+                f"The values of sample_weight, up to {rows.weights.max():g}, times those of "
+                f"class_weight={self.settings.class_weight!r}, up to {factors.max():g}, have no "
+                "finite sum. Give values nearer to 1."
+            )
         if not weights.any():
             raise ValueError(
                 f"class_weight={self.settings.class_weight!r} leaves no weight to any row that is "

@@ -93,7 +93,8 @@ def class_factors(class_weight, classes: np.ndarray, rows: WeightedRows) -> np.n
     totals = np.array([math.fsum(rows.weights[rows.labels == k]) for k in range(len(classes))])
     present = totals > 0  # after a warm start or in partial_fit some class may be absent
     factors = np.ones(len(classes))
-    factors[present] = math.fsum(totals) / (np.count_nonzero(present) * totals[present])
+    with np.errstate(over="ignore"):  # it is refused with the weights of the rows
+        factors[present] = math.fsum(totals) / (np.count_nonzero(present) * totals[present])
     return factors
 
 

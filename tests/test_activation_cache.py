@@ -231,7 +231,7 @@ def test_what_names_no_folder_is_refused(tmp_path):
     for wrong in (5, b"bytes", True):
         with pytest.raises(TypeError, match=r"cache=.* is not a path; give 'memory'"):
             open_cache(wrong)
-    for wrong in ("", file):
+    for wrong in ("", file, "a\0b"):
         with pytest.raises(ValueError, match=r"cache=.* is not a directory; give 'memory'"):
             open_cache(wrong)
 

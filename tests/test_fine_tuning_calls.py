@@ -356,3 +356,14 @@ def test_weights_without_a_finite_sum_are_refused(make, X, y):
     with pytest.raises(ValueError, match=r"sample_weight, up to 1e\+308, have no finite sum\. Div"):
         make().fit(X, y, sample_weight=np.full(len(y), 1e308))
     make().fit(X, y, sample_weight=np.full(len(y), 1e300))
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+@pytest.mark.parametrize("class_weight", ["balanced", {"cat": 1e10, "dog": 1.0}])
+def test_weights_of_rows_and_classes_without_a_finite_sum_are_refused(
+    make, X, y, epochs, class_weight
+):
+    weights = np.where(y == "cat", 1e-310, 1.0) if class_weight == "balanced" else 1e306
+    message = r"sample_weight, up to .*, times those of class_weight=.* no finite sum. Give values"
+    with pytest.raises(ValueError, match=message):
+        make(epochs=epochs, class_weight=class_weight).fit(X, y, np.broadcast_to(weights, len(y)))

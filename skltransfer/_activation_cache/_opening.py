@@ -64,9 +64,13 @@ def _directory(location: str | os.PathLike[str]) -> str:
     choices = "give 'memory', the path of a directory, or None"
     if not isinstance(location, (str, os.PathLike)) or isinstance(os.fspath(location), bytes):
         raise TypeError(f"cache={location!r} is not a path; {choices}.")
+    location = os.fspath(location)
+    refusal = f"cache={location!r} is not a directory; {choices}."
+    if not location or "\0" in location:
+        raise ValueError(refusal)
     path = os.path.realpath(os.path.expanduser(location))
-    if not os.fspath(location) or (os.path.exists(path) and not os.path.isdir(path)):
-        raise ValueError(f"cache={os.fspath(location)!r} is not a directory; {choices}.")
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise ValueError(refusal)
     return path
 
 

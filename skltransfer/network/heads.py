@@ -36,7 +36,7 @@ class Standardizer:
     ----------
     mean, scale : ndarray of float32, shape (n_features,)
         A tenth of the mean variance is added to each, so that features that hardly ever move do
-        not dominate.
+        not dominate. Those that differ by rounding alone have scale 1.
     """
 
     mean: np.ndarray
@@ -49,7 +49,7 @@ class Standardizer:
         mean = (features * share).sum(axis=0, dtype=np.float64)
         variance = ((features - mean) ** 2 * share).sum(axis=0, dtype=np.float64)
         scale = np.sqrt(variance + _VARIANCE_FLOOR * variance.mean())
-        scale[scale == 0] = 1.0
+        scale[scale <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
         return cls(mean.astype(np.float32), scale.astype(np.float32))
 
     def __call__(self, features):
@@ -140,18 +140,21 @@ def convex_head(
 
 
 def _with_absent_classes(features: np.ndarray, targets: np.ndarray, weights: np.ndarray):
-    """The problem, with a row of average features and weight for each class that has none.
+    """The problem, with a row of average features and weight for each class that has no row.
 
     The first `partial_fit` may lack classes, and nothing would hold their logits: to unlearn such
     a certainty takes gradient steps by the hundred.
     """
     counted = weights > 0
-    absent = np.flatnonzero(~targets[counted].any(axis=0))
+    seen = targets[counted]
+    absent = np.setdiff1d(np.arange(targets.shape[1]), seen.argmax(axis=1))
     if not len(absent):
         return features, targets, weights
+    own, other = seen.max(), seen.min()  # 1 and 0, unless labels are smoothed
+    added = other + (own - other) * np.eye(targets.shape[1], dtype=targets.dtype)[absent]
     return (
         np.concatenate([features, np.zeros((len(absent), features.shape[1]), features.dtype)]),
-        np.concatenate([targets, np.eye(targets.shape[1], dtype=targets.dtype)[absent]]),
+        np.concatenate([targets, added]),
         np.concatenate([weights, np.full(len(absent), weights[counted].mean())]),
     )
 
