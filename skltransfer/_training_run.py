@@ -144,6 +144,7 @@ class TrainingRun:
 
         The `examples` are made of `rows`.
         """
+        self._warn_of_constraints()
         program, head = self.program, self.program.head
         arrays = program.network.arrays
         pretrained = [arrays[id(variable)] for variable in program.trained]
@@ -224,6 +225,16 @@ class TrainingRun:
         self._warn_of_a_large_loss(history["loss"])
         self._finish(state, training)
         return state.without_optimiser(), history
+
+    def _warn_of_constraints(self) -> None:
+        """Tell of weights that Keras would hold to something after each step."""
+        held = [v for v in self.program.trained if getattr(v, "constraint", None) is not None]
+        if held:
+            warn_user(
+                f"backbone={self.frozen.spec.name!r} has constraints on weights, as on "
+                f"{held[0].path!r}, which training does not keep. Freeze their layers, or train "
+                "the model in Keras."
+            )
 
     def _require_finite_features(self, features: np.ndarray) -> None:
         """Refuse a network that overflows, which would look like a training that diverges."""

@@ -386,3 +386,79 @@ def test_one_row_more_moves_the_statistics_by_its_share():
     classifier.set_params(learning_rate=1e-12).partial_fit(X[:1], Y[:1])
     moved = np.abs(classifier._state.fixed - before)
     assert 0 < moved.max() < np.abs(before).max() / len(X)
+
+
+# masks and number formats of the input -----------------------------------------------------------
+
+
+BLACK_BELOW = X * (np.arange(16) < 8)[:, None, None].astype(np.uint8)
+"""Pictures whose lower rows are masked out."""
+
+
+def masked(*between):
+    """Attention over the rows of a picture, which looks at a mask that layers between hand on."""
+    inputs = layers.Input(X.shape[1:])
+    x = layers.Reshape((16, 60))(layers.Rescaling(1 / 255)(inputs))
+    x = layers.Masking()(x)
+    for layer in between:
+        x = layer(x)
+    return keras.Model(inputs, layers.Dense(4)(layers.MultiHeadAttention(2, 3)(x, x)))
+
+
+@pytest.mark.parametrize("between", [layers.LayerNormalization, layers.ReLU])
+def test_masks_reach_the_layers_that_look_at_them(between):
+    model = masked(between())
+    extractor = PretrainedFeatureExtractor(model, pooling="flatten", pixel_range=(0, 255))
+    found = extractor.fit_transform(BLACK_BELOW)
+    expected = as_array(model(BLACK_BELOW.astype(np.float32))).reshape(len(X), -1)
+    assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(expected, as_array(model(X.astype(np.float32))).reshape(len(X), -1))
+
+
+def test_no_cut_parts_a_mask_from_the_layers_that_look_at_it():
+    model = masked(layers.Dense(6, activation="relu", name="masked"))
+    with pytest.raises(ValueError, match="freeze_depth='masked' .* a mask goes along with what"):
+        fitted(model, freeze_depth="masked")
+    for depth in range(len(freeze_points(model, measure=False)) + 1):
+        settings = {"freeze_depth": depth, "pixel_range": (0, 255), "random_state": 0}
+        classifier = FineTunedClassifier(model, epochs=1, **settings).fit(BLACK_BELOW, Y)
+        found = as_array(classifier.to_keras()(BLACK_BELOW.astype(np.float32)))
+        assert_allclose(found, classifier.predict_proba(BLACK_BELOW), atol=1e-4)
+
+
+def of_whole_numbers():
+    """A network that computes with the bytes of a picture, and ends at 255."""
+    inputs = layers.Input(X.shape[1:], dtype="uint8")
+    return keras.Model(inputs, layers.Conv2D(4, 3)(keras.ops.cast(inputs * 2, "float32") / 255))
+
+
+def test_a_network_gets_the_number_format_that_it_takes():
+    model = of_whole_numbers()
+    extractor = PretrainedFeatureExtractor(model, pooling="flatten")
+    expected = as_array(model(X)).reshape(len(X), -1)
+    assert_allclose(extractor.fit_transform(X), expected, rtol=1e-5, atol=1e-5)
+    assert_the_keras_model_agrees(fitted(model, freeze_depth=0), atol=1e-4)
+
+
+def test_pictures_are_rounded_for_a_network_of_whole_numbers():
+    pictures = np.random.default_rng(1).integers(0, 256, (8, 31, 37, 3), dtype=np.uint8)
+    classifier = FineTunedClassifier(of_whole_numbers(), freeze_depth=0, epochs=1, random_state=0)
+    found = as_array(classifier.fit(pictures, Y).to_keras()(pictures.astype(np.float32)))
+    assert_allclose(found, classifier.predict_proba(pictures), atol=1e-4)
+
+
+def test_a_network_of_whole_numbers_takes_no_fractions():
+    with pytest.raises(ValueError, match="takes uint8, but preprocessing='tf' makes fractions"):
+        register_backbone("bytes", of_whole_numbers(), preprocessing="tf")
+
+
+# what training does not keep ---------------------------------------------------------------------
+
+
+def test_constraints_are_not_kept_and_that_is_told():
+    inputs = layers.Input(X.shape[1:])
+    x = layers.Conv2D(4, 3, kernel_constraint="non_neg", name="positive")(inputs)
+    model = keras.Model(inputs, layers.ReLU()(x))
+    with pytest.warns(UserWarning, match="constraints on weights, as on 'positive/kernel'"):
+        fitted(model, freeze_depth=0)
+    fitted(model, freeze_depth="all")

@@ -34,6 +34,7 @@ def spec_from_model(
         load in Keras' safe mode.
     """
     _require_pictures_in(model, name)
+    _require_pixels_for_ints(model, name, preprocessing)
     config = _safe_config(model, name)
     config = with_fresh_names(config) if renumber else config
     height, width, channels = model.inputs[0].shape[1:]
@@ -111,6 +112,15 @@ def _require_pictures_in(model, name: str) -> None:
         raise ValueError(
             f"Backbone {name!r} takes rows of shape {shape}; a backbone takes pictures of shape "
             "(height, width, 3) or (height, width, 1), channels last."
+        )
+
+
+def _require_pixels_for_ints(model, name: str, preprocessing) -> None:
+    number_format = model.inputs[0].dtype
+    if "int" in number_format and preprocessing is not None:
+        raise ValueError(
+            f"Backbone {name!r} takes {number_format}, but preprocessing={preprocessing!r} makes "
+            "fractions of pixels. Leave preprocessing at None, for pixels from 0 to 255."
         )
 
 

@@ -239,6 +239,7 @@ def _is_layer_norm(step: Step) -> bool:
         keras_class(layer) == "LayerNormalization"
         and list(layer.axis) in ([-1], [len(step.shape)])
         and not getattr(layer, "rms_scaling", False)
+        and not step.has_mask  # Keras' own call hands it on
     )
 
 

@@ -105,11 +105,18 @@ def _named_cut(name: str, graph: Graph, stages: tuple[Stage, ...]) -> int:
         hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
         raise _refusal(name, stages, f"the backbone has no layer of that name{hint}")
     if index not in graph.separations:
-        is_passed = index in graph.bottlenecks
-        why = "a layer is called before and behind it" if is_passed else _BRANCHES
+        why = _why_not_apart(index, graph)
         around = _cuts_around(index, graph)
         raise _refusal(name, stages, f"{why}, so it is no cut; the nearest are {around}")
     return index
+
+
+def _why_not_apart(index: int, graph: Graph) -> str:
+    if index not in graph.bottlenecks:
+        return _BRANCHES
+    if graph.steps[index].has_mask:
+        return "a mask goes along with what it makes"
+    return "a layer is called before and behind it"
 
 
 def _cuts_around(index: int, graph: Graph) -> str:

@@ -48,6 +48,11 @@ class Step:
         return list(getattr(self.operation, "weights", ()))
 
     @property
+    def has_mask(self) -> bool:
+        """Whether Keras sends a mask along with the output, which later layers look at."""
+        return getattr(self.output, "_keras_mask", None) is not None
+
+    @property
     def shape(self) -> tuple[int | None, ...]:
         """Shape of one row of the output."""
         return tuple(self.output.shape[1:])
@@ -108,12 +113,12 @@ class Graph:
 
     @cached_property
     def separations(self) -> tuple[int, ...]:
-        """Bottlenecks on both sides of which no weights are used: what is frozen stays as it is."""
+        """Bottlenecks that nothing passes but one tensor: no mask, and no weights of both sides."""
         last_use = {id(w): i for i, step in enumerate(self.steps) for w in step.weights}
         reach, apart = -1, set()
         for index, step in enumerate(self.steps):
             reach = max(reach, *(last_use[id(w)] for w in step.weights), -1)
-            if reach <= index:
+            if reach <= index and not step.has_mask:
                 apart.add(index)
         return tuple(index for index in self.bottlenecks if index in apart)
 

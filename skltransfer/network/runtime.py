@@ -54,7 +54,7 @@ class Network:
         self.precision = precision
         self.graph = self._build()
         self.features = self.graph.until(end_of_features(self.graph))
-        self.preprocess = preprocessing_function(spec)
+        self._preprocess = preprocessing_function(spec)
         self.parts: OrderedDict = OrderedDict()
         self.lock = threading.RLock()
 
@@ -72,6 +72,13 @@ class Network:
     def stages(self) -> tuple[Stage, ...]:
         """The backbone's stages, from its input to the end of its features."""
         return find_stages(self.features, self.spec.stage_pattern)
+
+    def preprocess(self, pixels: Any) -> Any:
+        """Make the network's input of float32 pixels from 0 to 255, in its own number format."""
+        from keras import ops
+
+        x, number_format = self._preprocess(pixels), self.graph.input.dtype
+        return ops.cast(ops.round(x) if "int" in number_format else x, number_format)
 
     def part(self, key, compile_part: Callable):
         """The compiled piece under `key`, made by `compile_part` when it is not there."""
