@@ -50,6 +50,17 @@ def test_a_pointwise_kernel_is_multiplied(strides, padding):
     assert_allclose(compiled(X)[0], compute(tf.constant(X)), rtol=1e-4, atol=1e-4)
 
 
+def test_a_kernel_that_is_handed_in_is_multiplied():
+    shapes = [X.shape, (1, 1, 8, 7)]
+    compiled = compile_function(lambda x, kernel: gradient(kernel, 2)(x), shapes)
+    kernel = kernel_of((1, 1, 8, 7))
+    assert_allclose(
+        compiled(X, kernel)[0], gradient(kernel, 2)(tf.constant(X)), rtol=1e-4, atol=1e-4
+    )
+    graph = with_onednn(traced(lambda x, kernel: gradient(kernel, 2)(x), shapes)).graph
+    assert not any("BackpropFilter" in operation.type for operation in graph.get_operations())
+
+
 @pytest.mark.parametrize(
     ("shape", "strides"), [((3, 3, 8, 7), 1), ((3, 3, 8, 7), 2), ((1, 3, 8, 7), 1)]
 )

@@ -6,27 +6,26 @@ rest of the picture it writes beyond its memory.
 
 from __future__ import annotations
 
-import numpy as np
+from skltransfer._backend._graph_nodes import add_ints, add_reshape, become_reshape, known_shapes
 
-from skltransfer._backend._graph_nodes import add_ints, add_reshape, become_reshape
+_OP = "Conv2DBackpropFilter"
 
 
 def as_matrix_products(graph) -> None:
-    """Replace them in a TensorFlow GraphDef whose shapes are constants."""
-    from tensorflow.python.framework.tensor_util import MakeNdarray
+    """Replace them in a TensorFlow GraphDef where shapes are known."""
+    nodes = [node for node in graph.node if node.op == _OP and _is_usual(node)]
+    if not nodes:
+        return
+    shape_of = known_shapes(graph)
+    for node in nodes:
+        height, width, *channels = shape_of(node.name) or (0, 0)
+        if height == width == 1:
+            _become_product(graph, node, *channels)
 
-    constants = {node.name: node for node in graph.node if node.op == "Const"}
-    for node in list(graph.node):
-        if node.op != "Conv2DBackpropFilter" or node.input[1] not in constants:
-            continue
-        shape = MakeNdarray(constants[node.input[1]].attr["value"].tensor)
-        if _is_pointwise(node, shape):
-            _become_product(graph, node, *shape[2:])
 
-
-def _is_pointwise(node, shape: np.ndarray) -> bool:
+def _is_usual(node) -> bool:
     padding, layout = node.attr["padding"].s, node.attr["data_format"].s
-    return tuple(shape[:2]) == (1, 1) and padding != b"EXPLICIT" and layout == b"NHWC"
+    return padding != b"EXPLICIT" and layout == b"NHWC"
 
 
 def _become_product(graph, node, n_inputs: int, n_outputs: int) -> None:
