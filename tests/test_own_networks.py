@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -359,6 +361,82 @@ def test_what_is_frozen_stays_as_it_is_where_a_layer_is_called_twice():
     assert frozen == model.count_params()
     with pytest.raises(ValueError, match="a layer is called before and behind it, so it is no cut"):
         fitted(model, freeze_depth="between")
+
+
+# models in models -----------------------------------------------------------------------------
+
+
+def difference(inputs, first, second):
+    """A model that takes its second tensor, called "a", from its first, called "z"."""
+    return keras.Model(inputs, layers.Subtract()([first, second]), name="difference")
+
+
+def two_inputs():
+    return (keras.Input((16, 20, 4), name=name) for name in "za")
+
+
+def of_list():
+    z, a = two_inputs()
+    return difference([z, a], z, a)
+
+
+def of_dict():
+    z, a = two_inputs()
+    return difference({"z": z, "a": a}, z, a)
+
+
+def of_nested():
+    z, a = two_inputs()
+    return difference([{"it": [z]}, a], z, a)
+
+
+def of_sequence():
+    return keras.Sequential([of_list(), layers.ReLU()])
+
+
+def of_tensor():
+    """It takes the second tensor from none."""
+    tensor = keras.Input((16, 20, 4), name="a")
+    return keras.Model(tensor, -tensor)
+
+
+def of_sequence_with_an_input():
+    return keras.Sequential([layers.Input((16, 20, 4), name="a"), layers.ReLU()])
+
+
+def of_two_tensors_on_the_way():
+    tensor = keras.Input((16, 20, 4))
+    both = {"z": 2 * tensor, "a": layers.ReLU()(tensor)}
+    return keras.Sequential([layers.ReLU(), keras.Model(tensor, both), of_list()])
+
+
+@pytest.mark.parametrize(
+    ("build", "call"),
+    [
+        (of_list, lambda model, z, a: model([z, a])),
+        (of_list, lambda model, z, a: model((z, a))),
+        (of_list, lambda model, z, a: model({"z": z, "a": a})),
+        (of_list, lambda model, z, a: model(inputs={"a": a, "z": z, "besides": z + a})),
+        (of_dict, lambda model, z, a: model({"z": z, "a": a})),
+        (of_nested, lambda model, z, a: model([{"it": (z,)}, a])),
+        (of_nested, lambda model, z, a: model(({"it": [z]}, a), training=False)),
+        (of_sequence, lambda model, z, a: model([z, a])),
+        (of_sequence, lambda model, z, a: model({"z": z, "a": a})),
+        (of_tensor, lambda model, z, a: model({"a": a, "z": z})),
+        (of_sequence_with_an_input, lambda model, z, a: model({"a": a, "Z": z})),
+        (of_two_tensors_on_the_way, lambda model, z, a: model(a)),
+    ],
+)
+def test_models_in_models_read_what_keras_gives_them(build, call):
+    inputs = layers.Input(X.shape[1:])
+    z = layers.Conv2D(4, 3, padding="same")(layers.Rescaling(1 / 255)(inputs))
+    a = layers.Conv2D(4, 3, padding="same")(z)
+    model = keras.Model(inputs, call(build(), z, a))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras tells of a dict for one tensor, and takes it
+        expected = as_array(model(X.astype(np.float32))).mean(axis=(1, 2))
+    features = PretrainedFeatureExtractor(model, cache=None).fit_transform(X)
+    assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
 
 
 # numbers that are too large, and statistics of few rows ------------------------------------

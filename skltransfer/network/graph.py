@@ -182,8 +182,7 @@ def _rewritten(model, input_shape: tuple[int | None, ...]) -> tuple[Any, Any]:
     import keras
 
     source = keras.Input(input_shape, dtype=model.inputs[0].dtype)
-    (output,) = _call_inlined(model, [source])
-    return source, output
+    return source, _call_inlined(model, source)
 
 
 def _has_nested_graphs(model) -> bool:
@@ -192,29 +191,48 @@ def _has_nested_graphs(model) -> bool:
     return isinstance(model, keras.Sequential) or any(map(has_graph, model.operations))
 
 
-def _call_inlined(model, tensors: list) -> list:
-    """Call every operation of `model`, and those of nested models in their place."""
+def _call_inlined(model, given) -> Any:
+    """Call every operation of `model`, and those of nested models in their place.
+
+    What is `given` may be any structure of tensors, and so may be what comes out.
+    """
     import keras
 
     if isinstance(model, keras.Sequential):
+        if getattr(model, "inputs", None):
+            (given,) = _by_input(model, given)
         for layer in model.layers:
-            tensors = _call_one(layer, tensors, tensors, {})
-        return tensors
-    values = dict(zip(map(id, model.inputs), tensors, strict=True))
+            given = _call_one(layer, given)
+        return given
+    values = dict(zip(map(id, model.inputs), _by_input(model, given), strict=True))
     for node in ordered_nodes(model.inputs, model.outputs):
-        read = [values[id(tensor)] for tensor in node.input_tensors]
-        made = _call_one(node.operation, read, *node.arguments.fill_in(values))
+        arguments, options = node.arguments.fill_in(values)
+        made = keras.tree.flatten(_call_one(node.operation, *arguments, **options))
         values.update(zip(map(id, node.outputs), made, strict=True))
-    return [values[id(output)] for output in model.outputs]
+    if len(model.outputs) == 1:
+        return values[id(model.outputs[0])]
+    return keras.tree.map_structure(lambda tensor: values[id(tensor)], model.output)
 
 
-def _call_one(operation, tensors: list, arguments, options: dict[str, Any]) -> list:
+def _call_one(operation, *arguments, **options) -> Any:
     """Call a nested graph on the tensors that it reads, any other operation as it was called."""
+    if has_graph(operation):
+        return _call_inlined(operation, arguments[0] if arguments else options["inputs"])
+    return operation(*arguments, **options)
+
+
+def _by_input(model, given) -> list:
+    """The tensors for a model's inputs, in their order, as Keras reads them from a structure.
+
+    A dict goes by the names of the inputs, unless the model was made with a dict of its own. Keras
+    passes over what is too much.
+    """
     import keras
 
-    if has_graph(operation):
-        return _call_inlined(operation, tensors)
-    return keras.tree.flatten(operation(*arguments, **options))
+    was_made_with_a_dict = not isinstance(model, keras.Sequential) and isinstance(model.input, dict)
+    if isinstance(given, dict) and not was_made_with_a_dict:
+        return [given[tensor.name] for tensor in model.inputs]
+    return keras.tree.flatten(given)[: len(model.inputs)]
 
 
 def ordered_nodes(inputs: list, outputs: list) -> Iterator[Any]:
