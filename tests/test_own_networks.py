@@ -270,6 +270,33 @@ def test_layers_of_a_builder_are_numbered_from_the_start():
     assert extractor.fit(X).transform(X).shape == (len(X), 3 + 4)
 
 
+def of_blocks():
+    """Its blocks call their layers alike, one as Keras calls an input, and one is there twice."""
+
+    def block(index, channels):
+        inputs = layers.Input((None, None, channels), name="given")
+        x = layers.Conv2D(4, 3, padding="same", name="input_layer")(inputs)
+        return keras.Model(inputs, layers.ReLU(name="relu")(x), name=f"block{index}")
+
+    inputs = layers.Input(X.shape[1:], name="pixels")
+    x = layers.Rescaling(1 / 255, name="relu")(inputs)
+    twice = block(0, 4)
+    return keras.Model(inputs, twice(twice(block(1, 3)(x))))
+
+
+def test_the_keras_model_tells_layers_of_one_name_apart(tmp_path):
+    model = of_blocks()
+    classifier = fitted(model, freeze_depth=0)
+    expected = classifier.predict_proba(X)
+    keras.utils.clear_session()  # so that the next input that nobody names is "input_layer"
+    exported = classifier.to_keras()
+    names = [layer.name for layer in exported.get_layer("backbone").layers[1:]]
+    assert names == ["relu", "input_layer", "relu_1", "input_layer_1", "relu_2"]
+    exported.save(tmp_path / "exported.keras")
+    for made in exported, keras.saving.load_model(tmp_path / "exported.keras"):
+        assert_allclose(as_array(made(X.astype(np.float32))), expected, atol=1e-4)
+
+
 # layers that are not what their kind says --------------------------------------------------
 
 

@@ -134,7 +134,21 @@ def feature_model(spec: BackboneSpec, input_size: tuple[int, int]):
 
     graph = _graph(build_model(spec, input_size), spec, input_size)
     features = graph.until(end_of_features(graph))
+    _name_by_steps(features)
     return keras.Model(features.input, features.output, name="backbone")
+
+
+def _name_by_steps(graph: Graph) -> None:
+    """Name the layers of a model of our own as their steps: Keras wants each name once.
+
+    The layers of nested models may share names, and any of them that of the input.
+    """
+    first_calls = {id(step.operation): step for step in reversed(graph.steps)}
+    for step in first_calls.values():
+        step.operation.name = step.name
+    source = graph.input._keras_history.operation
+    while source.name in graph.position:
+        source.name += "_"
 
 
 def _graph(model, spec: BackboneSpec, input_size: tuple[int, int]) -> Graph:
