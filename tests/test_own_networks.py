@@ -297,6 +297,33 @@ def test_the_keras_model_tells_layers_of_one_name_apart(tmp_path):
         assert_allclose(as_array(made(X.astype(np.float32))), expected, atol=1e-4)
 
 
+def of_equal_names():
+    """Layers of several classes share a name; "relu" is a setting, too."""
+
+    def block(x, layer):
+        inputs = layers.Input((None, None, 4))
+        convolution = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")
+        return keras.Model(inputs, layer(convolution(inputs)), name=f"with_{layer.name}")(x)
+
+    layers.Conv2D(1, 1)  # draws a number of its own
+    inputs = layers.Input(X.shape[1:])
+    unnamed = layers.Conv2D(4, 3, activation="relu")
+    x = block(unnamed(inputs), layers.ReLU(name="relu"))
+    x = layers.MaxPooling2D(name="relu")(block(x, layers.Activation("elu", name=unnamed.name)))
+    return keras.Model(inputs, layers.Conv2D(4, 3)(x))
+
+
+def test_a_builder_may_give_one_name_to_layers_of_several_classes():
+    keras.utils.set_random_seed(0)
+    model = of_equal_names()
+    keras.utils.set_random_seed(0)
+    handle = register_backbone("equal names", of_equal_names)
+    names = ["conv2d", "relu", "relu_1", "conv2d_1"]
+    extractor = PretrainedFeatureExtractor(handle, layer=names, cache=None)
+    expected = as_array(model(X.astype(np.float32))).mean(axis=(1, 2))
+    assert_allclose(extractor.fit_transform(X)[:, -4:], expected, rtol=1e-3)
+
+
 # layers that are not what their kind says --------------------------------------------------
 
 

@@ -68,7 +68,10 @@ def decode_backbone(node, reader: Reader) -> BackboneSpec:
     if not all(array.dtype.kind in _PIXELS for array in weights):
         raise ValueError("a backbone in it has weights that are no numbers.")
     pattern = stage_pattern_of(content["architecture"])
-    spec = BackboneSpec(node["name"], **content, weights=weights, stage_pattern=pattern)
+    try:
+        spec = BackboneSpec(node["name"], **content, weights=weights, stage_pattern=pattern)
+    except (AttributeError, KeyError, TypeError) as error:  # of a configuration that is none
+        raise ValueError("a backbone in it has layers that are none.") from error
     if spec.fingerprint != node["fingerprint"]:
         raise ValueError(f"its backbone {node['name']!r:.60} is not the one that was saved.")
     return spec
