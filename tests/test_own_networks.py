@@ -572,6 +572,19 @@ def test_a_network_gets_the_number_format_that_it_takes():
     assert_the_keras_model_agrees(fitted(model, freeze_depth=0), atol=1e-4)
 
 
+@pytest.mark.parametrize("is_sequence", [False, True])
+def test_a_network_within_gets_the_number_format_that_it_takes(is_sequence):
+    inputs, within = layers.Input(X.shape[1:]), layers.Input(X.shape[1:], dtype="int32")
+    layer = layers.Rescaling(1.0)
+    cut_off = (
+        keras.Sequential([within, layer]) if is_sequence else keras.Model(within, layer(within))
+    )
+    model = keras.Model(inputs, layers.Conv2D(4, 3)(cut_off(inputs / 20)))
+    extractor = PretrainedFeatureExtractor(model, pooling="flatten", pixel_range=(0, 255))
+    expected = as_array(model(X.astype(np.float32))).reshape(len(X), -1)
+    assert_allclose(extractor.fit_transform(X), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_pictures_are_rounded_for_a_network_of_whole_numbers():
     pictures = np.random.default_rng(1).integers(0, 256, (8, 31, 37, 3), dtype=np.uint8)
     classifier = FineTunedClassifier(of_whole_numbers(), freeze_depth=0, epochs=1, random_state=0)

@@ -221,8 +221,16 @@ def _call_one(operation, *arguments, **options) -> Any:
     return operation(*arguments, **options)
 
 
+def _in_whole_numbers_of(own, tensor):
+    """Cast `tensor` as Keras does for the input `own` of a model; layers cast floats themselves."""
+    from keras import ops
+
+    is_taken = own.dtype == tensor.dtype or "int" not in own.dtype
+    return tensor if is_taken else ops.cast(tensor, own.dtype)
+
+
 def _by_input(model, given) -> list:
-    """The tensors for a model's inputs, in their order, as Keras reads them from a structure.
+    """The tensors for a model's inputs, in their order, as Keras takes them from a structure.
 
     A dict goes by the names of the inputs, unless the model was made with a dict of its own. Keras
     passes over what is too much.
@@ -231,8 +239,8 @@ def _by_input(model, given) -> list:
 
     was_made_with_a_dict = not isinstance(model, keras.Sequential) and isinstance(model.input, dict)
     if isinstance(given, dict) and not was_made_with_a_dict:
-        return [given[tensor.name] for tensor in model.inputs]
-    return keras.tree.flatten(given)[: len(model.inputs)]
+        given = [given[own.name] for own in model.inputs]
+    return list(map(_in_whole_numbers_of, model.inputs, keras.tree.flatten(given)))
 
 
 def ordered_nodes(inputs: list, outputs: list) -> Iterator[Any]:
