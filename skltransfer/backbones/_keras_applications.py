@@ -83,34 +83,27 @@ def build(
     name: str, input_shape: tuple[int, int, int] | None, *, weights=None, include_top: bool = False
 ):
     """Build a network at `input_shape` (None: its own); see `seeded_python_random`."""
-    with _in_float32(), _channels_last():
+    with _usual_settings():
         return constructors()[name](
             include_top=include_top, weights=weights, input_shape=input_shape
         )
 
 
 @contextmanager
-def _in_float32() -> Iterator[None]:
-    """Build in float32, whatever the user has set; Keras keeps that for each thread."""
-    keras = import_keras()
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
+def _usual_settings() -> Iterator[None]:
+    """Build in float32 and for channels last, whatever the user has set.
+
+    Keras keeps the one for each thread, the other for the process.
+    """
+    config = import_keras().config
+    policy, data_format = config.dtype_policy(), config.image_data_format()
+    config.set_dtype_policy("float32")
+    config.set_image_data_format("channels_last")
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(policy)
-
-
-@contextmanager
-def _channels_last() -> Iterator[None]:
-    """Build for channels last, whatever the user has set; Keras keeps that for the process."""
-    keras = import_keras()
-    data_format = keras.config.image_data_format()
-    keras.config.set_image_data_format("channels_last")
-    try:
-        yield
-    finally:
-        keras.config.set_image_data_format(data_format)
+        config.set_dtype_policy(policy)
+        config.set_image_data_format(data_format)
 
 
 def preprocess(name: str):
