@@ -312,7 +312,7 @@ def test_the_network_begins_after_a_few_pictures(cache):
             super().load_block(rows, rule, out)
 
     one_pass(Waiting(range(100)), cache, run, n_jobs=1, block_rows=32, rows_in_flight=1).run()
-    assert all(in_time)
+    assert in_time and all(in_time)
 
 
 def test_progress_adds_up_to_all_rows(store):

@@ -78,6 +78,8 @@ class Network:
         from keras import ops
 
         x, number_format = self._preprocess(pixels), self.graph.input.dtype
+        if number_format == "float32":
+            return x  # without a step more in Keras models
         return ops.cast(ops.round(x) if "int" in number_format else x, number_format)
 
     def part(self, key, compile_part: Callable):
