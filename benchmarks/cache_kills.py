@@ -25,7 +25,7 @@ from sklearn.datasets import load_sample_images
 from sklearn.model_selection import GridSearchCV
 
 from skltransfer import FineTunedClassifier
-from skltransfer._activation_cache import open_cache
+from skltransfer.cache import open_cache
 
 SIZE = (96, 96)
 GRID = {"freeze_depth": ["all", -1, -2]}

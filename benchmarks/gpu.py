@@ -25,7 +25,7 @@ from sklearn.model_selection import GridSearchCV
 from throughput import OURS, SIZE, in_turns, keras_model, patches, print_table
 
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, cache_info, clear_cache
-from skltransfer._backend import as_array, backend_name, backend_title, versions
+from skltransfer.backend import as_array, backend_name, backend_title, versions
 
 ENGINE = backend_name()
 BATCHES = (64, 256)

@@ -28,13 +28,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skltransfer import FineTunedClassifier, cache_info, images_from_folder
-from skltransfer._base import BackboneEstimator
-from skltransfer._contents import Contents
-from skltransfer.backbones._building import build_model, preprocessing_function
-from skltransfer.backbones._registry import resolve
+from skltransfer.backbones.building import build_model, preprocessing_function
+from skltransfer.backbones.registry import resolve
+from skltransfer.estimators.base import BackboneEstimator
+from skltransfer.frozen.content_digests import Contents
 from skltransfer.inputs import PixelRule, read_images
-from skltransfer.network.freezing import resolve_freeze_depth
 from skltransfer.network.runtime import network_of
+from skltransfer.network.stages import resolve_freeze_depth
 
 SIZE = (224, 224)
 BATCH = 32

@@ -10,12 +10,12 @@ import numpy as np
 import peers
 
 from skltransfer import FineTunedClassifier
-from skltransfer.backbones._building import build_model
-from skltransfer.backbones._registry import resolve
+from skltransfer.backbones.building import build_model
+from skltransfer.backbones.registry import resolve
+from skltransfer.frozen.prefix import row_shape
 from skltransfer.inputs import PixelRule, read_images
-from skltransfer.network.freezing import resolve_freeze_depth
 from skltransfer.network.runtime import network_of
-from skltransfer.network.trunk import row_shape
+from skltransfer.network.stages import resolve_freeze_depth
 
 MOST_ROWS = 128
 

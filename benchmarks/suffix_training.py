@@ -19,16 +19,16 @@ import numpy as np
 import tensorflow as tf
 from throughput import MATRIX, gflop_per_image, in_turns, matrix_product, patches, spread
 
-from skltransfer._backend import backend_name
-from skltransfer.backbones._building import build_model, preprocessing_function
-from skltransfer.backbones._registry import resolve
-from skltransfer.network.fitting import Examples, Optimisation, TrainingState, run_epoch
-from skltransfer.network.freezing import resolve_freeze_depth
-from skltransfer.network.heads import Head
-from skltransfer.network.programs import program_for
+from skltransfer.backbones.building import build_model, preprocessing_function
+from skltransfer.backbones.registry import resolve
+from skltransfer.backend import backend_name
+from skltransfer.frozen.prefix import trunk_part
 from skltransfer.network.runtime import network_of
-from skltransfer.network.training import join
-from skltransfer.network.trunk import trunk_part
+from skltransfer.network.stages import resolve_freeze_depth
+from skltransfer.training.head import Head
+from skltransfer.training.loop import Examples, Optimisation, TrainingState, run_epoch
+from skltransfer.training.train_step import join
+from skltransfer.training.train_steps import program_for
 
 SIZE, BATCHES, BATCH, CLASSES, RATE, EPSILON, STEPS = (224, 224), 8, 32, 10, 1e-4, 1e-7, 5
 OURS, PLAIN, SAME = "skltransfer", "Keras, fit", "Keras, BatchNorm as at prediction"

@@ -16,8 +16,8 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from skltransfer import FineTunedClassifier, images_from_folder
-from skltransfer.backbones._building import build_model, preprocessing_function
-from skltransfer.backbones._registry import resolve
+from skltransfer.backbones.building import build_model, preprocessing_function
+from skltransfer.backbones.registry import resolve
 
 SIZE = (224, 224)
 

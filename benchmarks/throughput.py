@@ -29,7 +29,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_sample_images
 
 from skltransfer import PretrainedFeatureExtractor
-from skltransfer.backbones._building import build_model, preprocessing_function
+from skltransfer.backbones.building import build_model, preprocessing_function
 from skltransfer.inputs import PixelRule, read_images
 
 SIZE = (224, 224)

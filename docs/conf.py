@@ -10,7 +10,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices; threads only wait
 
 import skltransfer
-from skltransfer._documentation import DOCUMENTATION
+from skltransfer.estimators.documentation import DOCUMENTATION
 
 project = "skltransfer"
 author = "The skltransfer developers"

@@ -11,49 +11,49 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CacheWarning": "_activation_cache",
+    "CacheWarning": "cache",
     "FeatureMapDisplay": "displays.feature_map",
-    "FineTunedClassifier": "_fine_tuning",
+    "FineTunedClassifier": "estimators.classifier",
     "FreezeDepthDisplay": "displays.freeze_depth",
     "ImageReadError": "inputs",
-    "PretrainedFeatureExtractor": "_feature_extractor",
+    "PretrainedFeatureExtractor": "estimators.extractor",
     "SaliencyDisplay": "displays.saliency",
     "TopLossesDisplay": "displays.top_losses",
     "TrainingCurveDisplay": "displays.training_curve",
     "UnreadableImagesWarning": "_warnings",
-    "cache_info": "_caching",
-    "clear_cache": "_caching",
-    "freeze_points": "_catalogue",
-    "images_from_folder": "inputs.folders",
-    "list_backbones": "_catalogue",
-    "load": "_loading",
-    "precompute": "_precomputing",
-    "register_backbone": "backbones._registry",
+    "cache_info": "cache.inspection",
+    "clear_cache": "cache.inspection",
+    "freeze_points": "frozen.catalogue",
+    "images_from_folder": "inputs.images.folders",
+    "list_backbones": "frozen.catalogue",
+    "load": "estimators.loading",
+    "precompute": "estimators.precomputation",
+    "register_backbone": "backbones.registry",
 }
 
 __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
-    from skltransfer._activation_cache import CacheWarning as CacheWarning
-    from skltransfer._caching import cache_info as cache_info
-    from skltransfer._caching import clear_cache as clear_cache
-    from skltransfer._catalogue import freeze_points as freeze_points
-    from skltransfer._catalogue import list_backbones as list_backbones
-    from skltransfer._feature_extractor import (
-        PretrainedFeatureExtractor as PretrainedFeatureExtractor,
-    )
-    from skltransfer._fine_tuning import FineTunedClassifier as FineTunedClassifier
-    from skltransfer._loading import load as load
-    from skltransfer._precomputing import precompute as precompute
     from skltransfer._warnings import UnreadableImagesWarning as UnreadableImagesWarning
-    from skltransfer.backbones._registry import register_backbone as register_backbone
+    from skltransfer.backbones.registry import register_backbone as register_backbone
+    from skltransfer.cache import CacheWarning as CacheWarning
+    from skltransfer.cache.inspection import cache_info as cache_info
+    from skltransfer.cache.inspection import clear_cache as clear_cache
     from skltransfer.displays.feature_map import FeatureMapDisplay as FeatureMapDisplay
     from skltransfer.displays.freeze_depth import FreezeDepthDisplay as FreezeDepthDisplay
     from skltransfer.displays.saliency import SaliencyDisplay as SaliencyDisplay
     from skltransfer.displays.top_losses import TopLossesDisplay as TopLossesDisplay
     from skltransfer.displays.training_curve import TrainingCurveDisplay as TrainingCurveDisplay
+    from skltransfer.estimators.classifier import FineTunedClassifier as FineTunedClassifier
+    from skltransfer.estimators.extractor import (
+        PretrainedFeatureExtractor as PretrainedFeatureExtractor,
+    )
+    from skltransfer.estimators.loading import load as load
+    from skltransfer.estimators.precomputation import precompute as precompute
+    from skltransfer.frozen.catalogue import freeze_points as freeze_points
+    from skltransfer.frozen.catalogue import list_backbones as list_backbones
     from skltransfer.inputs import ImageReadError as ImageReadError
-    from skltransfer.inputs.folders import images_from_folder as images_from_folder
+    from skltransfer.inputs.images.folders import images_from_folder as images_from_folder
 
 
 def __getattr__(name: str) -> Any:

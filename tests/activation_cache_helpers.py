@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from skltransfer._activation_cache import ActivationCache
+from skltransfer.cache import ActivationCache
 
 TESTS = os.path.dirname(__file__)
 """For the path of processes that are started."""

@@ -47,7 +47,7 @@ def make_tiny_model(seed=0):
 
 def out_of_memory():
     """The error with which the backend tells that memory is lacking."""
-    from skltransfer._backend import backend_name
+    from skltransfer.backend import backend_name
 
     def of_tensorflow():
         import tensorflow as tf
@@ -70,14 +70,14 @@ def rows_of_stretches(n_rows):
 
     Where a search does not share stretches, each depth starts from pixels.
     """
-    from skltransfer._backend import kernels
+    from skltransfer.backend import kernels
 
     return {n_rows} if kernels() == "onednn" else {n_rows, 2 * n_rows}
 
 
 def pytest_runtest_setup(item):
     """Skip what is about one backend where Keras runs on another."""
-    from skltransfer._backend import backend_name
+    from skltransfer.backend import backend_name
 
     for mark in item.iter_markers("about"):
         if backend_name() != mark.args[0]:
@@ -87,7 +87,7 @@ def pytest_runtest_setup(item):
 @pytest.fixture(scope="session", params=["backend", "openvino"])
 def engine(request):
     """Each engine for what must hold on all of them; other tests take the one of "auto"."""
-    from skltransfer._backend import backend_name, refuses_openvino
+    from skltransfer.backend import backend_name, refuses_openvino
 
     if request.param == "backend":
         return backend_name()

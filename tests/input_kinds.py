@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from skltransfer._reading import fit_reading
+from skltransfer.inputs.reading import fit_reading
 
 
 @dataclass

@@ -13,7 +13,7 @@ import numpy as np
 
 from conftest import make_tiny_model
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor
-from skltransfer._persistence._file import PROTOCOL
+from skltransfer.persistence.file import PROTOCOL
 
 CLASSIFIER, EXTRACTOR, EXPECTED = "classifier.skltransfer", "extractor.skltransfer", "expected.npz"
 

@@ -20,7 +20,8 @@ from activation_cache_helpers import (
     keys_of,
     rows_of,
 )
-from skltransfer._activation_cache import NullCache, _segments, open_cache
+from skltransfer.cache import NullCache, open_cache
+from skltransfer.cache import segments as _segments
 
 
 @pytest.fixture

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from activation_cache_helpers import COST, GROUP, OTHER_GROUP, gathered, keys_of, rows_of
-from skltransfer._activation_cache import CacheWarning, _admission, _capacity, _segments, open_cache
+from skltransfer.cache import CacheWarning, open_cache
+from skltransfer.cache import admission as _admission
+from skltransfer.cache import capacity as _capacity
+from skltransfer.cache import segments as _segments
 
 
 def pause():

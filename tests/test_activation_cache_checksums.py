@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from activation_cache_helpers import keys_of
-from skltransfer._activation_cache._checksums import checksums
+from skltransfer.cache.checksums import checksums
 
 SALT = 7
 

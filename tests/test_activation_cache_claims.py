@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from activation_cache_helpers import GROUP, OTHER_GROUP, TESTS, gathered, keys_of, rows_of
-from skltransfer._activation_cache import open_cache
+from skltransfer.cache import open_cache
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_nobody_waits_while_others_may_wait_for_him(cache):
 TWO_WRITERS = """
 import os, shutil, sys, warnings
 from activation_cache_helpers import GROUP, gathered, keys_of, rows_of
-from skltransfer._activation_cache import open_cache
+from skltransfer.cache import open_cache
 
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 

@@ -15,7 +15,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from activation_cache_helpers import GROUP, TESTS, another_process, gathered, keys_of, rows_of
-from skltransfer._activation_cache import CacheWarning, _capacity, _shelf, open_cache
+from skltransfer.cache import CacheWarning, open_cache
+from skltransfer.cache import capacity as _capacity
+from skltransfer.cache import store as _shelf
 
 KEYS = keys_of(40)
 VALUES = [key[:7] for key in KEYS]
@@ -248,7 +250,7 @@ FULL_DISK = """
 import resource, sys, warnings
 import numpy as np
 from activation_cache_helpers import GROUP, another_process, gathered, keys_of, rows_of
-from skltransfer._activation_cache import open_cache
+from skltransfer.cache import open_cache
 
 cache, keys = open_cache(sys.argv[1], budget=1 << 30), keys_of(40)
 cache.put(GROUP, keys[:3], rows_of(keys[:3]))

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from activation_cache_helpers import TESTS
-from skltransfer._activation_cache import _session, open_cache
+from skltransfer.cache import open_cache
+from skltransfer.cache import session as _session
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork to test")
 needs_proc = pytest.mark.skipif(
@@ -18,7 +19,7 @@ needs_proc = pytest.mark.skipif(
 KILLED = """
 import os, random, signal, sys, time, traceback, warnings
 from activation_cache_helpers import GROUP, another_process, gathered, keys_of, rows_of
-from skltransfer._activation_cache import open_cache
+from skltransfer.cache import open_cache
 
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 
@@ -79,7 +80,7 @@ def test_killed_processes_leave_nothing_damaged_and_nothing_claimed(tmp_path, in
 FORKED = """
 import os, sys, threading, warnings
 from activation_cache_helpers import GROUP, gathered, keys_of, rows_of
-from skltransfer._activation_cache import open_cache
+from skltransfer.cache import open_cache
 
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 
@@ -121,8 +122,8 @@ import os
 import joblib
 from joblib.externals import loky
 from activation_cache_helpers import GROUP, gathered, keys_of, rows_of
-from skltransfer._activation_cache import open_cache
-from skltransfer._activation_cache._session import session
+from skltransfer.cache import open_cache
+from skltransfer.cache.session import session
 
 keys = keys_of(6)
 
@@ -161,7 +162,7 @@ def test_workers_share_memory_with_their_parent_until_it_ends(in_fresh_process):
 STARTED = """
 import multiprocessing, sys, warnings
 from concurrent.futures import ProcessPoolExecutor
-from skltransfer._activation_cache._session import session
+from skltransfer.cache.session import session
 
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 
@@ -179,7 +180,7 @@ def test_workers_find_their_parent_however_they_were_started(method, in_fresh_pr
 ONLY_THE_WORKER = """
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from skltransfer._activation_cache import _session
+from skltransfer.cache import session as _session
 
 with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
     print(pool.submit(_session.session).result()[0])

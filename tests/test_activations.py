@@ -14,12 +14,12 @@ from numpy.testing import assert_array_equal
 
 from conftest import out_of_memory
 from skltransfer import PretrainedFeatureExtractor
-from skltransfer._activation_cache import CacheWarning, NullCache, open_cache
-from skltransfer._activations import ActivationPass
-from skltransfer._ways import Way
+from skltransfer.cache import CacheWarning, NullCache, open_cache
+from skltransfer.frozen.activation_pass import ActivationPass
+from skltransfer.frozen.engines import FrozenPart
+from skltransfer.frozen.resume import Way
 from skltransfer.inputs import ImageReadError, PixelRule
-from skltransfer.network._places import Blocks
-from skltransfer.network.engines import FrozenPart
+from skltransfer.network.batch_invariance import Blocks
 
 GROUP = bytes(32)
 BLOCK_ROWS = 4

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skltransfer.network.adamw import _step_on_device, _step_on_host, adamw
+from skltransfer.training.adamw import _step_on_device, _step_on_host, adamw
 
 RATE = 0.01
 

@@ -19,14 +19,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from conftest import make_tiny_model
 from skltransfer import PretrainedFeatureExtractor, register_backbone
-from skltransfer._backend import as_array, as_tensor, backend_name
-from skltransfer.backbones import _keras_applications as applications
-from skltransfer.backbones import _registry
-from skltransfer.backbones._building import build_model, preprocessing_function
-from skltransfer.backbones._measure_keras_applications import measure
-from skltransfer.backbones._registry import adopt, is_downloaded, resolve
-from skltransfer.backbones._spec import read_only
-from skltransfer.backbones._user_models import spec_from_model
+from skltransfer.backbones import keras_applications as applications
+from skltransfer.backbones import registry as _registry
+from skltransfer.backbones.building import build_model, preprocessing_function
+from skltransfer.backbones.measure_keras_applications import measure
+from skltransfer.backbones.registry import adopt, is_downloaded, resolve
+from skltransfer.backbones.spec import read_only
+from skltransfer.backbones.user_models import spec_from_model
+from skltransfer.backend import as_array, as_tensor, backend_name
 from skltransfer.network.execution import run_steps
 from skltransfer.network.runtime import Network, network_of
 
@@ -443,7 +443,7 @@ def test_the_bundled_weights_travel_by_reference(monkeypatch):
     again = pickle.loads(pickled)
     assert again == spec and len(again.weights) == len(spec.weights)
     monkeypatch.setattr(
-        "skltransfer.backbones._efficientnet_lite.bundled_weights", lambda: (np.zeros(3),)
+        "skltransfer.backbones.efficientnet_lite.bundled_weights", lambda: (np.zeros(3),)
     )
     with pytest.raises(ValueError, match="other weights of 'efficientnet_lite0' than this version"):
         pickle.loads(pickled)

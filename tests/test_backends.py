@@ -14,7 +14,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skltransfer import PretrainedFeatureExtractor
-from skltransfer._backend import backend_name, backend_names
+from skltransfer.backend import backend_name, backend_names
 
 ELSEWHERE = """
 import sys, warnings

@@ -8,12 +8,12 @@ from numpy.testing import assert_allclose
 
 from conftest import out_of_memory
 from skltransfer import FineTunedClassifier
-from skltransfer._backend import _tensorflow
-from skltransfer.backbones._registry import resolve
-from skltransfer.network._batches import BatchGradient
-from skltransfer.network.heads import Head
+from skltransfer.backbones.registry import resolve
+from skltransfer.backend.tensorflow import functions as _tensorflow
 from skltransfer.network.runtime import network_of
-from skltransfer.network.training import Program
+from skltransfer.training.batch_gradient import BatchGradient
+from skltransfer.training.head import Head
+from skltransfer.training.train_step import Program
 
 LABELS = [0, 1] * 4
 

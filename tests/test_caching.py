@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from skltransfer import PretrainedFeatureExtractor, cache_info, clear_cache
-from skltransfer.network import engines
+from skltransfer.frozen import engines
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
 

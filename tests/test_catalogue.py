@@ -10,8 +10,8 @@ import pytest
 
 from conftest import make_tiny_model
 from skltransfer import freeze_points, list_backbones, register_backbone
-from skltransfer._catalogue import Backbone, FreezePoint
 from skltransfer._tables import Table, column
+from skltransfer.frozen.catalogue import Backbone, FreezePoint
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def test_the_reference_lists_every_public_name():
     "name", [n for n in skltransfer.__all__ if hasattr(getattr(skltransfer, n), "get_params")]
 )
 def test_the_html_of_an_estimator_links_to_its_page(name):
-    from skltransfer._documentation import DOCUMENTATION
+    from skltransfer.estimators.documentation import DOCUMENTATION
 
     link = f"{DOCUMENTATION}/generated/skltransfer.{name}.html"
     estimator = getattr(skltransfer, name)()

@@ -13,10 +13,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from skltransfer._backend import as_array
-from skltransfer.backbones import _efficientnet_lite as lite
-from skltransfer.backbones._keras_applications import seeded_python_random
+from skltransfer.backbones import efficientnet_lite as lite
+from skltransfer.backbones.keras_applications import seeded_python_random
 from skltransfer.backbones.weights import convert_efficientnet_lite0 as converter
+from skltransfer.backend import as_array
 
 GOLDEN = Path(__file__).parent / "data" / "golden_efficientnet_lite0.npz"
 

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from deadly_classifier import KilledOnce
 from skltransfer import PretrainedFeatureExtractor
 from skltransfer._warnings import UnreadableImagesWarning
-from skltransfer.inputs import _sources
+from skltransfer.inputs.images import sources as _sources
 
 GRID = {"freeze_depth": ["all", -1]}
 

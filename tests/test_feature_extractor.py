@@ -13,8 +13,8 @@ from sklearn.exceptions import NotFittedError
 
 from conftest import make_tiny_model
 from skltransfer import PretrainedFeatureExtractor
-from skltransfer._backend import as_array
 from skltransfer._warnings import UnreadableImagesWarning
+from skltransfer.backend import as_array
 
 ROWS = np.random.default_rng(0).normal(size=(6, 5))
 

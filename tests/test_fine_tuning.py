@@ -11,10 +11,10 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, cache_info
-from skltransfer._backend import as_array
 from skltransfer._warnings import UnreadableImagesWarning
-from skltransfer.network import fitting
-from skltransfer.network.augmentation import name_of_layer
+from skltransfer.augmentation.keras_layers import name_of_layer
+from skltransfer.backend import as_array
+from skltransfer.training import loop as fitting
 
 SETTINGS = [
     {"freeze_depth": "all"},
@@ -341,18 +341,18 @@ def test_views_of_rows_of_numbers_are_refused(make, y):
 
 def test_fits_of_one_shape_are_compiled_once(make, X, y, monkeypatch):
     make(freeze_depth=-1).fit(X, y)
-    monkeypatch.setattr("skltransfer.network.training.compile_function", None)
+    monkeypatch.setattr("skltransfer.training.train_step.compile_function", None)
     for seed in range(5):
         make(freeze_depth=-1, random_state=seed).fit(X, y).predict(X)
 
 
 @pytest.mark.about("tensorflow", reason="it has two kinds of kernels on a processor")
 def test_onednn_and_other_kernels_train_alike(make, X, y, monkeypatch):
-    from skltransfer._backend import _tensorflow
+    from skltransfer.backend.tensorflow import functions as _tensorflow
     from skltransfer.network import runtime
 
     expected = make(freeze_depth=0).fit(X, y).predict_proba(X)
     monkeypatch.setattr(_tensorflow, "kernels", lambda: "eigen")
-    monkeypatch.setattr("skltransfer._base.network_of", runtime.NetworkPool().get)
+    monkeypatch.setattr("skltransfer.estimators.base.network_of", runtime.NetworkPool().get)
     other = make(freeze_depth=0, cache=None).fit(X, y).predict_proba(X)
     np.testing.assert_allclose(other, expected, atol=1e-3)

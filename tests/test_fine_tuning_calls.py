@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from conftest import make_tiny_model
 from skltransfer import cache_info, load
 from skltransfer._warnings import UnreadableImagesWarning
-from skltransfer.network import fitting
+from skltransfer.training import loop as fitting
 
 CLASSES = ["cat", "dog"]
 
@@ -23,7 +23,7 @@ CLASSES = ["cat", "dog"]
 
 def epochs_seen(monkeypatch):
     """The numbers of the epochs that are trained from now on."""
-    from skltransfer import _training_run
+    from skltransfer.training import trainer as _training_run
 
     numbers, run_epoch = [], _training_run.run_epoch
 

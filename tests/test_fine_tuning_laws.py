@@ -134,7 +134,7 @@ def test_one_picture_in_two_kinds_is_merged(make, pictures, paths):
 def test_a_warm_cache_decodes_nothing(make, paths, tmp_path, monkeypatch):
     settings = {"cache": tmp_path, "augment": "flips+turns", "n_views": 3}
     expected = make(**settings).fit(paths, LABELS)
-    monkeypatch.setattr("skltransfer.inputs._sources.decode", None)
+    monkeypatch.setattr("skltransfer.inputs.images.sources.decode", None)
     again = make(**settings).fit(paths, LABELS)
     assert_array_equal(again._state.theta, expected._state.theta)
 

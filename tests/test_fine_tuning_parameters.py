@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from skltransfer import FineTunedClassifier
-from skltransfer._base import BackboneEstimator
-from skltransfer._head_parameters import ACTIVATIONS
+from skltransfer.estimators.base import BackboneEstimator
+from skltransfer.training.head_parameters import ACTIVATIONS
 
 BAD_NUMBERS = {
     "freeze_depth": [None, np.nan, [1]],

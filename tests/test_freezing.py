@@ -10,15 +10,15 @@ import pytest
 from keras import layers, ops
 
 from conftest import make_tiny_model
-from skltransfer._backend import as_array, backend_name, outlined
-from skltransfer.backbones import _keras_applications as applications
-from skltransfer.backbones._building import build_model
-from skltransfer.backbones._registry import resolve
+from skltransfer.backbones import keras_applications as applications
+from skltransfer.backbones.building import build_model
+from skltransfer.backbones.registry import resolve
+from skltransfer.backend import as_array, backend_name, outlined
 from skltransfer.network.cuts import possible_cuts
 from skltransfer.network.execution import run_steps
-from skltransfer.network.freezing import find_stages, resolve_freeze_depth
 from skltransfer.network.graph import graph_of
 from skltransfer.network.runtime import network_of
+from skltransfer.network.stages import find_stages, resolve_freeze_depth
 
 RNG = np.random.default_rng(0)
 LITE0_ENDS = [

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from skltransfer._backend import as_array
-from skltransfer.backbones._functional_models import has_graph
+from skltransfer.backbones.functional_models import has_graph
+from skltransfer.backend import as_array
 from skltransfer.network.execution import run_steps
 from skltransfer.network.graph import graph_of
 

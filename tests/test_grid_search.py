@@ -26,9 +26,10 @@ from skltransfer import (
     precompute,
     register_backbone,
 )
-from skltransfer._activation_cache import CacheWarning, _segments, open_cache
-from skltransfer._backend import kernels
-from skltransfer.inputs import _sources
+from skltransfer.backend import kernels
+from skltransfer.cache import CacheWarning, open_cache
+from skltransfer.cache import segments as _segments
+from skltransfer.inputs.images import sources as _sources
 
 N = 24
 GRID = {"freeze_depth": ["all", -1, 0], "head_units": [(), (4,)]}

@@ -7,13 +7,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skltransfer.backbones._registry import resolve
-from skltransfer.network._blas import one_thread
-from skltransfer.network.head_program import HeadProgram
-from skltransfer.network.heads import Head
-from skltransfer.network.programs import program_for
+from skltransfer.backbones.registry import resolve
 from skltransfer.network.runtime import network_of
-from skltransfer.network.training import Program
+from skltransfer.training.blas import one_thread
+from skltransfer.training.head import Head
+from skltransfer.training.head_step import HeadProgram
+from skltransfer.training.train_step import Program
+from skltransfer.training.train_steps import program_for
 
 ROWS, CLASSES = 6, 3
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from skltransfer._backend import as_tensor
-from skltransfer.network import heads
-from skltransfer.network.heads import (
+from skltransfer.backend import as_tensor
+from skltransfer.training import head as heads
+from skltransfer.training.head import (
     Head,
     Standardizer,
     convex_head,

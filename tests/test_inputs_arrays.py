@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from skltransfer.augmentation.views import ViewedSource, flip
 from skltransfer.inputs import (
     ImageReadError,
     PixelRule,
@@ -21,11 +22,10 @@ from skltransfer.inputs import (
     check_scale,
     decide_pixel_range,
     decoder_fingerprint,
+    digests,
     looks_like_images,
     read_images,
 )
-from skltransfer.inputs import _digests as digests
-from skltransfer.inputs.views import ViewedSource, flip
 
 RULE = PixelRule((6, 9), pixel_range=(0, 255))
 SMALLER = PixelRule((4, 5), pixel_range=(0, 255))

@@ -34,14 +34,14 @@ from picture_files import (
 from skltransfer.inputs import (
     ImageReadError,
     PixelRule,
-    _limits,
     decode,
-    images,
     read_images,
     resize,
-    resizing,
 )
-from skltransfer.inputs._silence import without_warnings
+from skltransfer.inputs.images import decoding as images
+from skltransfer.inputs.images import limits as _limits
+from skltransfer.inputs.images import resizing
+from skltransfer.inputs.images.silence import without_warnings
 
 PNG = encode(RGB, "PNG")
 

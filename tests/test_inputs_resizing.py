@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skltransfer.inputs import PixelRule, decode, draft_size, resize, resizing
-from skltransfer.inputs.resizing import place
+from skltransfer.inputs import PixelRule, decode, draft_size, resize
+from skltransfer.inputs.images import resizing
+from skltransfer.inputs.images.resizing import place
 
 SIZES = [
     ((24, 32), (22, 22)),

@@ -24,9 +24,9 @@ from PIL import Image
 
 from conftest import WHERE_THE_PACKAGE_IS, make_tiny_model
 from skltransfer import PretrainedFeatureExtractor, register_backbone
-from skltransfer._backend import as_array, backend_name
-from skltransfer.backbones._building import build_model
-from skltransfer.backbones._keras_applications import make_spec
+from skltransfer.backbones.building import build_model
+from skltransfer.backbones.keras_applications import make_spec
+from skltransfer.backend import as_array, backend_name
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(9, 5))

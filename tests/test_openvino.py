@@ -25,12 +25,12 @@ from skltransfer import (
     load,
     register_backbone,
 )
-from skltransfer.network import choosing
-from skltransfer.network._openvino import RowByRow
-from skltransfer.network._places import MANY_ROWS
-from skltransfer.network.engines import feature_part
+from skltransfer.frozen import engine_selection as choosing
+from skltransfer.frozen.engines import feature_part
+from skltransfer.frozen.openvino import RowByRow
+from skltransfer.frozen.prefix import row_shape, stations_before, trunk_part
+from skltransfer.network.batch_invariance import MANY_ROWS
 from skltransfer.network.runtime import network_of
-from skltransfer.network.trunk import row_shape, stations_before, trunk_part
 
 pytest.importorskip("openvino")
 pytestmark = pytest.mark.about("tensorflow", reason="OpenVINO takes its graph from it")
@@ -107,7 +107,7 @@ def test_order_company_and_number_of_rows_change_nothing(request, backbone, engi
 
 ELSEWHERE = """
 import joblib, sys
-from skltransfer.network import _openvino
+from skltransfer.frozen import openvino as _openvino
 _openvino._n_threads = lambda: int(sys.argv[2])
 extractors, images = joblib.load(sys.argv[1])
 joblib.dump([extractor.transform(images) for extractor in extractors], sys.argv[1] + sys.argv[2])

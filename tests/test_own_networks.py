@@ -18,7 +18,7 @@ from skltransfer import (
     freeze_points,
     register_backbone,
 )
-from skltransfer._backend import as_array, backend_name
+from skltransfer.backend import as_array, backend_name
 
 X = np.random.default_rng(0).integers(0, 256, (8, 16, 20, 3), dtype=np.uint8)
 Y = np.arange(8) % 2

@@ -10,10 +10,10 @@ from numpy.testing import assert_array_equal
 
 from conftest import out_of_memory
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, register_backbone
-from skltransfer._backend import kernels
-from skltransfer.network import _places as places
-from skltransfer.network._places import Blocks, in_blocks, trial_rows
-from skltransfer.network.engines import compile_part
+from skltransfer.backend import kernels
+from skltransfer.frozen.engines import compile_part
+from skltransfer.network import batch_invariance as places
+from skltransfer.network.batch_invariance import Blocks, in_blocks, trial_rows
 
 TRIAL = trial_rows((3,), 0.0, 1.0)
 

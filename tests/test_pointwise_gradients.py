@@ -9,8 +9,8 @@ import tensorflow as tf
 from numpy.testing import assert_allclose
 
 from skltransfer import FineTunedClassifier, register_backbone
-from skltransfer._backend import compile_function, kernels, traced
-from skltransfer._backend._onednn import with_onednn
+from skltransfer.backend import compile_function, kernels, traced
+from skltransfer.backend.tensorflow.onednn import with_onednn
 
 pytestmark = pytest.mark.skipif(kernels() != "onednn", reason="only oneDNN's kernel is avoided")
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor
-from skltransfer._backend import as_array, backend_name, refuses_openvino
+from skltransfer.backend import as_array, backend_name, refuses_openvino
 
 FORMATS = {"bfloat16": 0.05, "float16": 0.01}
 """Largest difference that is let through, as a share of the largest feature."""

@@ -9,8 +9,8 @@ from sklearn.model_selection import GridSearchCV
 
 from conftest import rows_of_stretches
 from skltransfer import FineTunedClassifier, cache_info, clear_cache, precompute
-from skltransfer._activation_cache import open_cache
 from skltransfer._warnings import UnreadableImagesWarning
+from skltransfer.cache import open_cache
 
 X = np.random.default_rng(0).integers(0, 256, (13, 18, 16, 3), dtype=np.uint8)
 Y = np.arange(13) % 2
@@ -63,7 +63,7 @@ def rows_at(tiny, depth, cache):
 
 
 def test_pictures_are_read_once(tiny, tmp_path, monkeypatch):
-    from skltransfer.inputs import _sources
+    from skltransfer.inputs.images import sources as _sources
 
     paths = [tmp_path / f"{row}.png" for row in range(len(X))]
     for path, picture in zip(paths, X, strict=True):

@@ -7,8 +7,8 @@ import os
 import joblib
 import pytest
 
-from skltransfer._backend import backend_title
-from skltransfer._threads import thread_count
+from skltransfer.backend import backend_title
+from skltransfer.frozen.prefetching import thread_count
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork to test")
 

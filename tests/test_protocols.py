@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from protocol_files import CLASSIFIER, EXPECTED, EXTRACTOR
 from skltransfer import load
-from skltransfer._persistence._file import PROTOCOL
+from skltransfer.persistence.file import PROTOCOL
 
 # The files were written where Keras ran on TensorFlow; elsewhere that is told, once.
 pytestmark = pytest.mark.filterwarnings("ignore:This estimator was fitted with engine:UserWarning")

@@ -23,10 +23,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import check_random_state
 
-import skltransfer._persistence._file as file_module
+import skltransfer.persistence.file as file_module
 from conftest import make_tiny_model
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, load, register_backbone
-from skltransfer.backbones._registry import resolve, stage_pattern_of
+from skltransfer.backbones.registry import resolve, stage_pattern_of
 
 ESTIMATORS = [PretrainedFeatureExtractor, FineTunedClassifier]
 

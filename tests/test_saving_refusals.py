@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-import skltransfer._loading as loading
-import skltransfer._persistence as persistence
+import skltransfer.estimators.loading as loading
+import skltransfer.persistence as persistence
 from forged_files import changed, put_together, taken_apart
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, load
-from skltransfer.backbones._registry import registered
-from skltransfer.backbones._spec import BackboneSpec
+from skltransfer.backbones.registry import registered
+from skltransfer.backbones.spec import BackboneSpec
 from tampered_files import exchanged_values, tampered_files
 
 

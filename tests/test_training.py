@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from skltransfer import FineTunedClassifier
-from skltransfer.network import training
-from skltransfer.network.fitting import Schedule
+from skltransfer.training import train_step as training
+from skltransfer.training.loop import Schedule
 
 
 @pytest.mark.parametrize("freeze_depth", ["all", -1, 0])

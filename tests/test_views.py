@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skltransfer._views import Views
+from skltransfer.augmentation.policy import Views
 from skltransfer.inputs import PixelRule, read_images
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)

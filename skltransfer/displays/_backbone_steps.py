@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skltransfer._base import BackboneEstimator
 from skltransfer.displays._checks import unwrapped
+from skltransfer.estimators.base import BackboneEstimator
 
 
 @dataclass(frozen=True)

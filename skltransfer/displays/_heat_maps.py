@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skltransfer._feature_extractor import PretrainedFeatureExtractor
-from skltransfer._fine_tuning import FineTunedClassifier
 from skltransfer.displays._backbone_steps import BackboneStep, linear_weights
 from skltransfer.displays._pictures import as_bytes
+from skltransfer.estimators.classifier import FineTunedClassifier
+from skltransfer.estimators.extractor import PretrainedFeatureExtractor
 from skltransfer.inputs import resize
 from skltransfer.inputs.rows import RowSource
-from skltransfer.network.saliency import (
+from skltransfer.training.grad_cam import (
     class_activation_maps,
     feature_maps,
     grad_cam,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skltransfer._reading import Reading
 from skltransfer.displays._checks import unwrapped
 from skltransfer.inputs import (
     ImageSource,
@@ -17,6 +16,7 @@ from skltransfer.inputs import (
     looks_like_images,
     read_images,
 )
+from skltransfer.inputs.reading import Reading
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
-from skltransfer._fine_tuning import FineTunedClassifier
 from skltransfer.displays._backbone_steps import backbone_step
 from skltransfer.displays._checks import unwrapped
-from skltransfer.network.fitting import logits_of
+from skltransfer.estimators.classifier import FineTunedClassifier
+from skltransfer.training.loop import logits_of
 
 _ROWS_TOGETHER = 256
 

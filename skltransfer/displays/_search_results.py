@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skltransfer._head_parameters import checked_units
+from skltransfer.training.head_parameters import checked_units
 
 _DEPTH, _UNITS = "freeze_depth", "head_units"
 

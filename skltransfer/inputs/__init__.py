@@ -1,19 +1,19 @@
 """What comes in: pictures from arrays, files, bytes and PIL images, as float32 RGB."""
 
-from skltransfer.inputs._errors import ImageReadError
-from skltransfer.inputs._kinds import looks_like_images, refuse_empty
-from skltransfer.inputs._pictures import read_images
-from skltransfer.inputs._rule import DECODING_VERSION, PixelRule, decoder_fingerprint
-from skltransfer.inputs._sources import ImageSource
-from skltransfer.inputs.arrays import (
+from skltransfer.inputs.errors import ImageReadError
+from skltransfer.inputs.images.arrays import (
     ValueRange,
     check_pixel_range,
     check_scale,
     decide_pixel_range,
 )
-from skltransfer.inputs.folders import images_from_folder
-from skltransfer.inputs.images import MAX_PIXELS, decode
-from skltransfer.inputs.resizing import draft_size, resize
+from skltransfer.inputs.images.decoding import MAX_PIXELS, decode
+from skltransfer.inputs.images.folders import images_from_folder
+from skltransfer.inputs.images.preprocessing import DECODING_VERSION, PixelRule, decoder_fingerprint
+from skltransfer.inputs.images.recognition import looks_like_images, refuse_empty
+from skltransfer.inputs.images.resizing import draft_size, resize
+from skltransfer.inputs.images.sources import ImageSource
+from skltransfer.inputs.images.taking import read_images
 
 __all__ = [
     "DECODING_VERSION",

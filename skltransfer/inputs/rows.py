@@ -62,7 +62,7 @@ class RowLayout:
 
     def pictures(self, rows: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Grey float32 pictures (n, h, w, 3); standardised zero is the middle of 0 to 255."""
-        from skltransfer.inputs.resizing import resize
+        from skltransfer.inputs.images.resizing import resize
 
         with np.errstate(over="ignore"):  # infinity is clipped too
             deviations = (rows - self.mean) / self.scale

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skltransfer._backend import add_bias, batch_normalised, depthwise_conv
+from skltransfer.backend import add_bias, batch_normalised, depthwise_conv
 from skltransfer.network.graph import Graph, Step, keras_class
 from skltransfer.network.kernels import layer_normalised
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from skltransfer.backbones._functional_models import has_graph, require_one_input_and_output
-from skltransfer.backbones._layer_names import fresh_names
+from skltransfer.backbones.functional_models import has_graph, require_one_input_and_output
+from skltransfer.backbones.layer_names import fresh_names
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skltransfer._backend import add_bias
+from skltransfer.backend import add_bias
 
 
 def layer_normalised(x, gamma, beta, epsilon: float):

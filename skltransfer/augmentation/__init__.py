@@ -1,0 +1,1 @@
+"""Views of images, to train on and to predict from."""

@@ -1,0 +1,107 @@
+"""A Keras layer as a way to see a picture differently, drawn by content."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from skltransfer.backbones.spec import fingerprint
+from skltransfer.backend import as_array
+
+_OF_ONE_OBJECT = {"build_config", "build_input_shape", "shared_object_id"}
+"""What tells one layer from another that does the same, or from itself before it was built."""
+_SURELY_PIXELS = 64  # of values from 0 to 255: few pictures are darker
+
+_building = threading.Lock()
+
+
+def is_keras_layer(augment) -> bool:
+    """Whether `augment` is a Keras layer; Keras is not imported to find out."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(augment, keras.Layer)
+
+
+def name_of_layer(layer, size: tuple[int, int]) -> str:
+    """Name what a layer does to pictures of `size`: by its class, settings and weights."""
+    _require_built(layer, size)
+    kind = f"{type(layer).__module__}.{type(layer).__qualname__}"
+    config = json.dumps(_settings(layer.get_config()), default=str, sort_keys=True)
+    drawn = set(map(id, _drawn(layer)))
+    weights = [as_array(variable) for variable in layer.variables if id(variable) not in drawn]
+    return fingerprint(f"{kind} {config}", weights)
+
+
+def _settings(config: Any) -> Any:
+    if isinstance(config, dict):
+        # The name of a layer is its own; that of a dtype says what is computed.
+        left_out = _OF_ONE_OBJECT | ({"name"} if "trainable" in config else set())
+        return {key: _settings(v) for key, v in config.items() if key not in left_out}
+    if isinstance(config, (list, tuple)):
+        return [_settings(v) for v in config if not _is_input(v)]
+    return config
+
+
+def _is_input(config: Any) -> bool:
+    """Whether this describes the input that a Sequential gets when it is built."""
+    return isinstance(config, dict) and config.get("class_name") == "InputLayer"
+
+
+def _require_built(layer, size: tuple[int, int]) -> None:
+    with _building:
+        if not layer.built:
+            layer.build((None, *size, 3))
+
+
+def _drawn(layer) -> list:
+    """States of random generators, which are drawn anew for each picture."""
+    return [v for v in layer.variables if "seed" in v.path or "int" in str(v.dtype)]
+
+
+def view_by_layer(layer) -> Callable:
+    """Function from (pixels, number, random generator) to the pixels that `layer` makes of them.
+
+    The layer's own generators are given a state drawn from the picture's content for the call;
+    the layer is built, and not changed. View 0 is the picture itself.
+    """
+
+    def view(pixels: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+        if number == 0:
+            return pixels
+        return _called(layer, pixels, rng)
+
+    return view
+
+
+def _called(layer, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    import keras
+
+    _require_built(layer, pixels.shape[:2])
+    states = _drawn(layer)
+    drawn = [(v, rng.integers(2**31, size=tuple(v.shape)).astype(str(v.dtype))) for v in states]
+    mapping = [(v, keras.ops.convert_to_tensor(value)) for v, value in drawn]
+    with keras.StatelessScope(state_mapping=mapping):
+        seen = layer(pixels[np.newaxis], training=True)
+    seen = as_array(seen)[0]
+    if seen.shape != pixels.shape:
+        raise ValueError(
+            f"augment={layer.name!r} made a picture of shape {seen.shape} of one of "
+            f"{pixels.shape}. The layer must keep the shape."
+        )
+    _require_scale(layer, pixels, seen)
+    return np.clip(seen, 0, 255).astype(np.float32)
+
+
+def _require_scale(layer, before: np.ndarray, after: np.ndarray) -> None:
+    """Refuse a layer that rescales, as preprocessing does: what is left would be black."""
+    if before.max() > _SURELY_PIXELS and 0 < np.abs(after).max() <= 1 and np.ptp(after) > 0:
+        raise ValueError(
+            f"augment={layer.name!r} made a picture of values from {after.min():.3g} to "
+            f"{after.max():.3g} of one of values from {before.min():.3g} to {before.max():.3g}. "
+            "The layer must keep the scale of 0 to 255: leave out layers such as Rescaling, the "
+            "backbone has its own preprocessing."
+        )

@@ -1,0 +1,41 @@
+"""Which Keras models are graphs from one tensor to one, and what weights they have."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skltransfer.backend import as_array
+
+
+def arrays_of(model) -> list[np.ndarray]:
+    """The weights of `model`, as ``get_weights`` gives them."""
+    return [as_array(variable) for variable in model.weights]
+
+
+def has_graph(operation) -> bool:
+    """Whether `operation` is a model made of operations, and not of Python code of its own."""
+    import keras
+
+    if not isinstance(operation, keras.Model) or not _is_called_as_keras_defines(operation):
+        return False
+    return isinstance(operation, keras.Sequential) or hasattr(operation, "operations")
+
+
+def _is_called_as_keras_defines(model) -> bool:
+    return type(model).call.__module__.partition(".")[0] == "keras"
+
+
+def require_one_input_and_output(model) -> None:
+    """Refuse a model that is no graph from one tensor to one."""
+    if not has_graph(model) or not getattr(model, "inputs", None):
+        raise ValueError(
+            f"The model {getattr(model, 'name', model)!r} is not a functional or sequential Keras "
+            "model, so it has no graph that could be cut. Build it with keras.Input and "
+            "keras.Model(inputs, outputs), or as a keras.Sequential that starts with keras.Input; "
+            "a class of your own must not override call()."
+        )
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            f"The model {model.name!r} has {len(model.inputs)} inputs and {len(model.outputs)} "
+            "outputs; a backbone has one of each. Pass keras.Model(one_input, one_output)."
+        )

@@ -1,0 +1,225 @@
+"""The networks of `keras.applications`, by the names of their constructors.
+
+Everything is read from Keras: which constructors there are, their preprocessing and the end of
+their features. Native sizes and numbers of parameters are in ``keras_applications.json``, which
+``_measure_keras_applications.py`` writes, since to ask Keras means to build each network.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import random
+import socket
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from skltransfer.backbones.functional_models import arrays_of
+from skltransfer.backbones.spec import BackboneSpec, read_only
+from skltransfer.backend import import_keras
+
+FACTS_FILE = Path(__file__).with_name("keras_applications.json")
+_USUAL_SIDE = 224
+_SECONDS_OF_SILENCE = 20.0
+
+# Layer names that tell the stages of the architectures' papers; other networks are cut at the
+# halvings of the picture. MobileNets number their blocks through, so the first block of each group
+# (the rows of their papers' tables) is named. ResNetV2 normalises and activates the output of its
+# first convolution before the first block splits into two paths, as its paper tells.
+_STAGE_PATTERNS = {
+    "EfficientNet": r"^block(\d+)[a-z]+_",
+    "MobileNetV2": r"^(expanded_conv|block_(?:1|3|6|10|13|16))_",
+    "MobileNetV3Large": r"^(expanded_conv(?:_(?:1|3|6|10|12))?)_[a-z]",
+    "MobileNetV3Small": r"^(expanded_conv(?:_(?:1|3|6|8))?)_[a-z]",
+    "ResNet": r"^conv(\d)_block(?!1_preact)",
+    "DenseNet": r"^conv(\d)_block|^pool(\d)_",
+    "VGG": r"^block(\d)_",
+    "ConvNeXt": r"_stage_(\d)_block",
+}
+_RANDOM_LOCK = threading.RLock()
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
+
+@lru_cache(maxsize=1)
+def constructors() -> dict[str, object]:
+    """Every constructor of an image network in `keras.applications`, by name."""
+    keras = import_keras()
+    return {
+        name: found
+        for name, found in sorted(vars(keras.applications).items())
+        if inspect.isfunction(found) and "include_top" in inspect.signature(found).parameters
+    }
+
+
+@lru_cache(maxsize=1)
+def facts() -> dict[str, dict]:
+    """Native size and number of parameters of each network, as measured from Keras."""
+    return json.loads(FACTS_FILE.read_text(encoding="utf-8"))
+
+
+def native_size(name: str) -> tuple[int, int]:
+    """Height and width that the network was trained at."""
+    known = facts().get(name)
+    return tuple(known["input_size"]) if known else measured_size(name)
+
+
+def measured_size(name: str) -> tuple[int, int]:
+    """Native size as Keras builds the whole network; networks for any size were trained at 224."""
+    with seeded_python_random(0):
+        whole = build(name, None, include_top=True)
+    height, width = whole.inputs[0].shape[1:3]
+    return height or _USUAL_SIDE, width or _USUAL_SIDE
+
+
+def build(
+    name: str, input_shape: tuple[int, int, int] | None, *, weights=None, include_top: bool = False
+):
+    """Build a network at `input_shape` (None: its own); see `seeded_python_random`."""
+    with _usual_settings():
+        return constructors()[name](
+            include_top=include_top, weights=weights, input_shape=input_shape
+        )
+
+
+@contextmanager
+def _usual_settings() -> Iterator[None]:
+    """Build in float32 and for channels last, whatever the user has set.
+
+    Keras keeps the one for each thread, the other for the process.
+    """
+    config = import_keras().config
+    policy, data_format = config.dtype_policy(), config.image_data_format()
+    config.set_dtype_policy("float32")
+    config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        config.set_dtype_policy(policy)
+        config.set_image_data_format(data_format)
+
+
+def preprocess(name: str):
+    """Keras' own preprocessing of pixels from 0 to 255 for the network."""
+    return inspect.getmodule(constructors()[name]).preprocess_input
+
+
+def make_spec(name: str, weights, seed: int) -> BackboneSpec:
+    """Describe a network of Keras with downloaded, random or loaded weights."""
+    from skltransfer.backbones.weights_files import read_weights_file
+
+    size = native_size(name)
+    with seeded_python_random(seed):
+        if weights == "imagenet":
+            arrays = _download(name, size)
+        elif weights is None:
+            arrays = arrays_of(build(name, (*size, 3)))
+        else:
+            arrays = read_weights_file(weights, *_layouts(name, size), name=name)
+    if name.startswith("EfficientNetB"):
+        arrays = _divided_once_more(arrays)
+    return BackboneSpec(
+        name=name,
+        architecture={"kind": "keras.applications", "name": name},
+        preprocessing={"kind": "keras.applications", "name": name},
+        input_size=size,
+        weights=read_only(arrays),
+        stage_pattern=stage_pattern(name),
+    )
+
+
+def _divided_once_more(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Weights of EfficientNet, of which Keras builds another network for "imagenet" alone.
+
+    With ImageNet's statistics its Normalization is followed by a division by the root of the same
+    deviations, which becomes part of the variance here. Statistics of anything else stay.
+    """
+    mean, variance, *others = arrays
+    if np.allclose(mean, _IMAGENET_MEAN, atol=1e-3) and np.allclose(
+        variance, _IMAGENET_DEVIATION, atol=1e-3
+    ):
+        variance = variance * np.float32(_IMAGENET_DEVIATION)
+    return [mean, variance, *others]
+
+
+def stage_pattern(name: str) -> str | None:
+    """Pattern of the layer names that tell the stages of network `name`, if they do."""
+    return next((p for family, p in _STAGE_PATTERNS.items() if name.startswith(family)), None)
+
+
+def _layouts(name: str, size: tuple[int, int]):
+    """Builders of the network without and with its top: weights files hold either."""
+    return (
+        lambda: build(name, (*size, 3)),
+        lambda: build(name, None, include_top=True),
+    )
+
+
+def _download(name: str, size: tuple[int, int]) -> list[np.ndarray]:
+    try:
+        with _bounded_waiting():
+            return arrays_of(build(name, (*size, 3), weights="imagenet"))
+    except Exception as error:
+        wanted = _wanted_file(error)
+        if wanted is None:
+            raise
+        raise ValueError(_offline_message(name, wanted, error)) from error
+
+
+@contextmanager
+def _bounded_waiting() -> Iterator[None]:
+    """Let a connection that Keras opens fail where it would wait for minutes.
+
+    Keras takes no timeout, only Python's default; that of the user is kept.
+    """
+    if socket.getdefaulttimeout() is not None:
+        yield
+        return
+    socket.setdefaulttimeout(_SECONDS_OF_SILENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(None)
+
+
+def _wanted_file(error: BaseException) -> dict[str, str] | None:
+    """The file that Keras was about to fetch: `origin` (its address), `datadir` and `fname`.
+
+    Its own message leaves out where the file would go, and that it has another name there.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "get_file" and "datadir" in frame.f_locals:
+            return {key: str(frame.f_locals[key]) for key in ("origin", "datadir", "fname")}
+    return None
+
+
+def _offline_message(name: str, wanted: dict[str, str], error: BaseException) -> str:
+    return (
+        f"backbone={name!r} with weights='imagenet' needs a file that could not be fetched: "
+        f"{wanted['origin']} ({error.__context__ or error}). Download it on a machine with network "
+        "access and either pass its path as weights=, or put it into the folder "
+        f"{wanted['datadir']!r} under the name {wanted['fname']!r}. weights=None gives random "
+        "weights. backbone='efficientnet_lite0' is part of skltransfer and needs no network."
+    )
+
+
+@contextmanager
+def seeded_python_random(seed: int) -> Iterator[None]:
+    """Give Keras' initializers a fixed seed and Python's generator its state back.
+
+    An initializer without a seed draws one from Python's global generator when it is made.
+    """
+    with _RANDOM_LOCK:
+        state = random.getstate()
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(state)

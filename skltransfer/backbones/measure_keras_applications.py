@@ -1,0 +1,32 @@
+"""Write ``keras_applications.json``: what only building each network of Keras can tell.
+
+Run with ``python -m skltransfer.backbones.measure_keras_applications`` after Keras gained
+networks; a test compares the file with the installed Keras.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+
+from skltransfer.backbones import keras_applications as applications
+
+
+def measure(name: str) -> dict:
+    """Native size, and parameters without the top."""
+    size = applications.measured_size(name)
+    gc.collect()
+    with applications.seeded_python_random(0):
+        features = applications.build(name, (*size, 3))
+    return {"input_size": list(size), "n_parameters": features.count_params()}
+
+
+def main() -> None:
+    """Measure all networks, one after the other."""
+    found = {name: measure(name) for name in applications.constructors()}
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(fact)}" for name, fact in found.items())
+    applications.FACTS_FILE.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""From what a user passes as `backbone` and `weights` to a `BackboneSpec`."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skltransfer.backbones import keras_applications as applications
+from skltransfer.backbones import user_models
+from skltransfer.backbones.efficientnet_lite import (
+    INPUT_OFFSET,
+    INPUT_SCALE,
+    bundled_weights,
+)
+from skltransfer.backbones.spec import BackboneSpec, read_only
+
+if TYPE_CHECKING:
+    from skltransfer.backbones.types import ModelOrBuilder, Preprocessing
+
+BUNDLED = "efficientnet_lite0"
+_STAGES_OF_BUNDLED = r"^block(\d+)[a-z]+_"
+
+_registered: dict[str, BackboneSpec] = {}
+_adopted: set[str] = set()
+"""Names that nobody has registered in this process: they came with pickled estimators."""
+
+
+def register_backbone(
+    name: str, model_or_builder: ModelOrBuilder, *, preprocessing: Preprocessing = None
+) -> BackboneSpec:
+    """Make a Keras model of your own usable as ``backbone=``.
+
+    The model is copied by content: what happens to it later changes nothing here. The handle
+    that is returned never changes, pickles without Keras objects, and travels to worker
+    processes; `name` works in its place within this process, and estimators that use the name
+    carry the handle when they are pickled.
+
+    Parameters
+    ----------
+    name : str
+        A name that is not taken by a bundled or a Keras network. A name registered before is
+        replaced.
+    model_or_builder : keras.Model or callable
+        A functional or sequential model from pictures (h, w, 3) or (h, w, 1), channels last, to
+        one output; or a function without arguments that returns one. A classification top may
+        stay on: features end at the last feature map.
+    preprocessing : {"tf", "torch", "caffe"}, (scale, offset) or None, default=None
+        How pixels from 0 to 255 become the model's input. None: not at all, the model does it
+        itself. A string: Keras' modes of ``keras.applications.imagenet_utils.preprocess_input``
+        ("tf": -1 to 1; "torch": 0 to 1, then standardised; "caffe": BGR, mean subtracted). A
+        tuple: ``pixel * scale + offset``.
+
+    Returns
+    -------
+    BackboneSpec
+        The handle: pass it, or `name`, as ``backbone=``.
+
+    Raises
+    ------
+    ValueError
+        When the name is taken, the model has several inputs or outputs, or its configuration
+        does not load in Keras' safe mode (a Lambda layer, an unregistered custom layer).
+    TypeError
+        When `model_or_builder` is neither.
+
+    See Also
+    --------
+    list_backbones : Lists what has a name already.
+    freeze_points : Lists the stages of a network.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from skltransfer import PretrainedFeatureExtractor, register_backbone
+    >>> model = keras.Sequential(
+    ...     [keras.Input((16, 16, 3)), keras.layers.Conv2D(4, 3, strides=2, activation="relu")]
+    ... )
+    >>> handle = register_backbone("mine", model, preprocessing="tf")
+    >>> handle.input_size
+    (16, 16)
+    >>> PretrainedFeatureExtractor(handle).set_params(pooling="max").pooling
+    'max'
+    """
+    _require_free(name)
+    model = user_models.model_of(name, model_or_builder)
+    _adopted.discard(name)
+    is_new = model is not model_or_builder  # in every process another number for its layers
+    _registered[name] = user_models.spec_from_model(model, name, preprocessing, renumber=is_new)
+    return _registered[name]
+
+
+def _require_free(name: Any) -> None:
+    """Refuse names that `resolve` would take for something else."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"name={name!r} must be a non-empty str.")
+    if _is_file_name(name):
+        raise ValueError(f"name={name!r} reads as the path of a file; choose one without suffix.")
+    taken = {_folded(known): known for known in (BUNDLED, *available_applications())}
+    if _folded(name) in taken:
+        raise ValueError(
+            f"name={name!r} means the network {taken[_folded(name)]!r} already; choose one of your "
+            "own."
+        )
+
+
+def registered(name: Any) -> BackboneSpec | None:
+    """The handle registered under `name` in this process, if any."""
+    return _registered.get(name) if isinstance(name, str) else None
+
+
+def adopt(spec: BackboneSpec) -> str | BackboneSpec:
+    """Register a handle that came with a pickled estimator.
+
+    Returns
+    -------
+    str or BackboneSpec
+        Its name; the handle itself where that name came with another network before, as to a
+        worker that serves one search after the other.
+
+    Raises
+    ------
+    ValueError
+        When another network was registered under the same name in this process, or the name means
+        a bundled or a Keras network.
+    """
+    _require_free(spec.name)
+    if spec.name not in _registered:
+        _registered[spec.name] = spec
+        _adopted.add(spec.name)
+    if _registered[spec.name] != spec:
+        if spec.name in _adopted:
+            return spec
+        raise ValueError(
+            f"The estimator uses a backbone registered as {spec.name!r}, but in this process that "
+            "name belongs to a network with another content. Register one of them under another "
+            "name."
+        )
+    return spec.name
+
+
+def registered_specs() -> tuple[BackboneSpec, ...]:
+    """All handles registered in this process."""
+    return tuple(_registered.values())
+
+
+def resolve(backbone: Any, weights: Any = "imagenet", seed: int = 0) -> BackboneSpec:
+    """Find the network that `backbone` and `weights` mean.
+
+    Parameters
+    ----------
+    backbone : str, Path, BackboneSpec or keras.Model
+        A name, the path of a ``.keras`` file, a handle, or a model.
+    weights : "imagenet", None, str or Path
+        Pretrained weights, random ones, or a weights-only file. A model, a file or a handle has
+        weights of its own, which "imagenet" keeps.
+    seed : int, default=0
+        Seed of random weights.
+    """
+    if is_keras_model(backbone):
+        return _with_weights(user_models.spec_from_model(backbone, backbone.name), weights, seed)
+    if isinstance(backbone, BackboneSpec):
+        return _with_weights(backbone, weights, seed)
+    if isinstance(backbone, os.PathLike) or _is_file_name(str(backbone)):
+        return _with_weights(_from_file(_file_identity(backbone)), weights, seed)
+    if registered(backbone) is not None:
+        return _with_weights(_registered[backbone], weights, seed)
+    return _named(_canonical_name(backbone), _file_identity(weights), seed)
+
+
+def _is_file_name(name: str) -> bool:
+    return name.lower().endswith((".keras", ".h5", ".hdf5"))
+
+
+def is_keras_model(backbone: object) -> bool:
+    """Whether `backbone` is a live Keras model; Keras is not imported to find out."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(backbone, keras.Model)
+
+
+def is_downloaded(backbone: object) -> bool:
+    """Whether `backbone` names a network whose pretrained weights Keras downloads."""
+    if not isinstance(backbone, str) or backbone in _registered:
+        return False
+    return _folded(backbone) in map(_folded, available_applications())
+
+
+@lru_cache(maxsize=4)  # of those that a search comes back to for every candidate and fold
+def _from_file(identity: tuple[Any, ...]) -> BackboneSpec:
+    return user_models.spec_from_file(identity[0])
+
+
+@lru_cache(maxsize=4)
+def _named(name: str, weights: Any, seed: int) -> BackboneSpec:
+    weights = weights[0] if isinstance(weights, tuple) else weights
+    if name != BUNDLED:
+        return applications.make_spec(name, weights, seed)
+    return _with_weights(_bundled(), weights, seed)
+
+
+def stage_pattern_of(architecture: dict[str, Any]) -> str | None:
+    """Pattern of the layer names that tell the stages of an architecture, if they do."""
+    if architecture["kind"] == "bundled":
+        return _STAGES_OF_BUNDLED
+    if architecture["kind"] == "keras.applications":
+        return applications.stage_pattern(architecture["name"])
+    return None
+
+
+def _bundled() -> BackboneSpec:
+    return BackboneSpec(
+        name=BUNDLED,
+        architecture={"kind": "bundled", "name": BUNDLED},
+        preprocessing={
+            "kind": "scale",
+            "scale": 1.0 / INPUT_SCALE,
+            "offset": -INPUT_OFFSET / INPUT_SCALE,
+        },
+        input_size=(224, 224),
+        weights=bundled_weights(),
+        stage_pattern=_STAGES_OF_BUNDLED,
+        bundled=True,
+    )
+
+
+def _with_weights(spec: BackboneSpec, weights: Any, seed: int) -> BackboneSpec:
+    """`spec` with its own, with random, or with loaded weights."""
+    from skltransfer.backbones.building import build_model, random_arrays
+    from skltransfer.backbones.weights_files import read_weights_file
+
+    if isinstance(weights, str) and weights == "imagenet":
+        return spec
+    if weights is None:
+        arrays = random_arrays(spec, seed)
+    else:
+        arrays = read_weights_file(
+            weights, lambda: build_model(spec, spec.input_size), name=spec.name
+        )
+    return replace(spec, weights=read_only(arrays), bundled=False, fingerprint="")
+
+
+def _file_identity(file: Any) -> Any:
+    """A key for caching: a file that changes is another file."""
+    if file is None or file == "imagenet":
+        return file
+    path = Path(os.path.expanduser(file))
+    if not path.exists():
+        return (str(path), None)
+    status = path.stat()
+    return (str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def _canonical_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(
+            f"backbone={name!r} is a {type(name).__name__}. Pass a name from list_backbones(), the "
+            "path of a .keras file, a keras.Model, or what register_backbone returned."
+        )
+    known = {_folded(known): known for known in (BUNDLED, *available_applications())}
+    if _folded(name) in known:
+        return known[_folded(name)]
+    folded = {**known, **{_folded(own): own for own in _registered}}
+    close = difflib.get_close_matches(_folded(name), folded, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(folded[match]) for match in close)}?" if close else ""
+    raise ValueError(
+        f"backbone={name!r} is not known.{hint} list_backbones() shows the names; a model of your "
+        "own goes in as a keras.Model, a .keras file, or through register_backbone()."
+    )
+
+
+def available_applications() -> tuple[str, ...]:
+    """Names of the networks of `keras.applications`; Keras is asked only if it is loaded."""
+    if "keras" in sys.modules:
+        return tuple(applications.constructors())
+    return tuple(applications.facts())
+
+
+def _folded(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())

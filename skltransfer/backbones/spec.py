@@ -1,0 +1,123 @@
+"""One pretrained network as plain data: what to build, with which weights, on which pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from skltransfer.backbones.layer_names import with_fresh_names
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BackboneSpec:
+    """A pretrained network by content; pickles without Keras objects.
+
+    Attributes
+    ----------
+    name : str
+        The name it was asked for by.
+    architecture : dict
+        What to build, in JSON's types: {"kind": "bundled" | "keras.applications" | "model", ...}.
+    preprocessing : dict
+        How pixels from 0 to 255 become the network's input, in JSON's types.
+    input_size : tuple of int
+        Native (height, width).
+    weights : tuple of ndarray
+        Arrays in the order of ``keras.Model.weights``.
+    stage_pattern : str or None
+        Regular expression that reads a stage's label from a layer's name.
+    bundled : bool
+        Whether the weights are those shipped with the package, which pickles leave out.
+    fingerprint : str
+        SHA-256 of architecture, preprocessing and weights, in hexadecimal digits. The numbers
+        that Keras gives to unnamed layers do not matter.
+    wording : str
+        SHA-256 of the architecture with these numbers.
+    """
+
+    name: str
+    architecture: dict[str, Any]
+    preprocessing: dict[str, Any]
+    input_size: tuple[int, int]
+    weights: tuple[np.ndarray, ...]
+    stage_pattern: str | None = None
+    bundled: bool = False
+    fingerprint: str = ""
+    wording: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        named = json.dumps(self.architecture, sort_keys=True)
+        object.__setattr__(self, "wording", hashlib.sha256(named.encode()).hexdigest())
+        if not self.fingerprint:
+            architecture = with_fresh_names(self.architecture)
+            described = json.dumps([architecture, self.preprocessing], sort_keys=True)
+            object.__setattr__(self, "fingerprint", fingerprint(described, self.weights))
+
+    @property
+    def is_built_by_code(self) -> bool:
+        """Whether it is built by code of Keras or of this package, which draws layers' names."""
+        return bool(self.architecture["kind"] != "model")
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights, BatchNorm's statistics included."""
+        return sum(array.size for array in self.weights)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BackboneSpec) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        return f"<backbone {self.name!r} {self.fingerprint[:8]}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the bundled weights, which the package has and the fingerprint names."""
+        state = dict(self.__dict__)
+        if self.bundled:
+            state["weights"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if state["weights"] is None:
+            from skltransfer.backbones.efficientnet_lite import bundled_weights
+
+            state = {**state, "weights": bundled_weights()}
+        self.__dict__.update(state)
+        if self.bundled:
+            self._require_bundled_content()
+
+    def _require_bundled_content(self) -> None:
+        here = replace(self, fingerprint="").fingerprint
+        if here != self.fingerprint:
+            raise ValueError(
+                f"The estimator was fitted on other weights of {self.name!r} than this version of "
+                "skltransfer ships. Load it with the version it was saved with, or fit it again."
+            )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BackboneSpec:
+        """Return itself: a spec never changes, and its arrays are large."""
+        return self
+
+
+def fingerprint(described: str, arrays: Iterable[np.ndarray]) -> str:
+    """SHA-256 over a description and the content, dtype and shape of arrays."""
+    digest = hashlib.sha256(described.encode())
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def read_only(arrays: Iterable[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Copies of `arrays` that nobody can write to by mistake."""
+    copies = tuple(np.array(array) for array in arrays)
+    for copy in copies:
+        copy.flags.writeable = False
+    return copies

@@ -1,0 +1,23 @@
+"""What `backbone` and `augment` take, and what becomes a Keras model, for type checkers.
+
+Keras is not imported for it when the package runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from typing import Literal, TypeAlias
+
+    import keras
+
+    from skltransfer.backbones.spec import BackboneSpec
+
+    KerasModel: TypeAlias = keras.Model
+    Backbone: TypeAlias = str | os.PathLike[str] | BackboneSpec | KerasModel
+    ModelOrBuilder: TypeAlias = KerasModel | Callable[[], KerasModel]
+    Preprocessing: TypeAlias = Literal["tf", "torch", "caffe"] | tuple[float, float] | None
+    Augment: TypeAlias = Literal["flip", "flips+turns", "standard"] | keras.layers.Layer

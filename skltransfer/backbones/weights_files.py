@@ -1,0 +1,88 @@
+"""Weights from a user's file, for an architecture that is known."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from skltransfer.backbones.functional_models import arrays_of
+from skltransfer.backend import built
+
+
+def read_weights_file(path, *builders: Callable, name: str) -> list[np.ndarray]:
+    """Read the arrays of a network from a weights-only file.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.weights.h5`` as written by ``keras.Model.save_weights``, or the weights-only ``.h5``
+        that Keras itself downloads.
+    *builders : callable
+        Builders of the layouts the file may have; the first is the one whose arrays are wanted,
+        the others begin with the same layers.
+    name : str
+        Name of the backbone, for messages.
+
+    Raises
+    ------
+    ValueError
+        When the file is missing, holds a whole model, or has other weights than the network.
+    """
+    path = Path(os.path.expanduser(path))
+    _refuse_other_files(path, name)
+    wanted = None
+    failures: list[Exception] = []
+    for build in builders:
+        model = built(build)
+        wanted = len(model.weights) if wanted is None else wanted
+        try:
+            _load_weights(model, path)
+        except Exception as error:  # Keras raises many kinds for a file of another layout
+            failures.append(error)
+            continue
+        return arrays_of(model)[:wanted]
+    raise ValueError(
+        f"weights={str(path)!r} does not fit backbone={name!r}: {_first_line(failures[0])} Pass "
+        f"a weights file that was saved from this architecture."
+    ) from failures[0]
+
+
+def _load_weights(model, path: Path) -> None:
+    """Load weights; what Keras warns of before it fails, layer by layer, is not heard."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        model.load_weights(path)
+    for warning in heard:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _refuse_other_files(path: Path, name: str) -> None:
+    import h5py
+
+    if not path.is_file():
+        raise ValueError(
+            f"weights={str(path)!r} for backbone={name!r} is no file. Allowed are 'imagenet', None "
+            "(random weights) and the path of a weights-only file (.weights.h5 or .h5)."
+        )
+    if not h5py.is_hdf5(path):
+        raise ValueError(
+            f"weights={str(path)!r} is no HDF5 file. Allowed are .weights.h5 files written by "
+            "keras.Model.save_weights and the .h5 files that Keras downloads; a .keras file is a "
+            "whole model: pass it as backbone=."
+        )
+    with h5py.File(path, "r") as file:
+        if "model_config" in file.attrs:
+            raise ValueError(
+                f"weights={str(path)!r} holds a whole model in the .h5 format, which Keras cannot "
+                "load safely. Save it as .keras and pass that as backbone=, or save its weights "
+                "alone with model.save_weights('name.weights.h5')."
+            )
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return (text[0] if text else type(error).__name__).rstrip(".") + "."

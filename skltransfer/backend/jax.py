@@ -1,0 +1,174 @@
+"""JAX: functions compiled by XLA, once for each shape that they meet."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from itertools import product
+
+from skltransfer.backend import plain as _plain
+from skltransfer.backend.normalization import refresh_normalization
+
+TITLE = "JAX"
+_THREADS = "PJRT_NPROC"
+_CHOSEN = {_THREADS, "NPROC"}
+
+add_bias = _plain.add_bias
+as_array = _plain.as_array
+batch_normalised = _plain.batch_normalised
+outlined = _plain.outlined
+
+
+def compiled(compute: Callable, shapes: list[tuple]) -> tuple[Callable, list[tuple]]:
+    """The compiled function and the shapes of its results; see `compile_function`."""
+    import jax
+
+    def results(*tensors) -> tuple:
+        found = compute(*tensors)
+        return tuple(found) if isinstance(found, (list, tuple)) else (found,)
+
+    def shapes_of(*arguments) -> list[tuple]:
+        structs = [jax.ShapeDtypeStruct(shape, "float32") for shape in arguments]
+        return [result.shape for result in jax.eval_shape(function, *structs)]
+
+    function = jax.jit(results)
+    return function, _plain.result_shapes(shapes_of, shapes)
+
+
+def built(build: Callable):
+    """The model that `build` makes, with zeros for weights.
+
+    The initializers are traced and not run: XLA would compile them anew for each shape, which takes
+    many seconds for a usual network. Where a layer keeps a tensor of the trace they have to run.
+    """
+    import jax
+    import numpy as np
+
+    made: list = []
+    jax.eval_shape(lambda: made.append(build()))
+    (model,) = made
+    for variable in model.variables:
+        variable.assign(np.zeros(variable.shape, variable.dtype))
+    refresh_normalization(model)
+    return build() if _holds_traced(model) else model
+
+
+def _holds_traced(model) -> bool:
+    import jax
+
+    held = (value for layer in model._flatten_layers() for value in vars(layer).values())
+    return any(isinstance(value, jax.core.Tracer) for value in held)
+
+
+def as_tensor(array):
+    """Copy an array for JAX; tensors stay as they are."""
+    import jax
+
+    return array if isinstance(array, jax.Array) else jax.numpy.array(array)
+
+
+def constant(array):
+    """An array as it is: XLA keeps a copy of its own."""
+    return array
+
+
+def kernels() -> str:
+    """Whose kernels compute: "xla" on a CPU, else the kind of the device, such as "gpu"."""
+    import jax
+
+    device = jax.default_backend()
+    return "xla" if device == "cpu" else device
+
+
+def holds_weights() -> bool:
+    """Whether weights stay on the device while they are trained."""
+    return kernels() != "xla"
+
+
+def version() -> str:
+    """What the last bits depend on."""
+    import jax
+    import jaxlib
+
+    return f"{jax.__version__}, jaxlib {jaxlib.__version__}"
+
+
+def refuses_openvino() -> str | None:
+    """OpenVINO reads TensorFlow's graphs."""
+    return "OpenVINO takes its graph from TensorFlow, and here Keras runs on JAX."
+
+
+def value_and_gradients(loss_of: Callable, parameters: list):
+    """The loss at `parameters` and its gradient by each of them."""
+    import jax
+
+    return jax.value_and_grad(loss_of)(parameters)
+
+
+def depthwise_conv(x, kernel, *, strides, padding: str, dilation_rate, data_format: str):
+    """Filter each channel by itself; on a CPU as a sum of shifted pictures.
+
+    XLA's own takes there many times as long: it computes such convolutions number by number.
+    """
+    options = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate}
+    if kernels() != "xla" or data_format != "channels_last":
+        return _plain.depthwise_conv(x, kernel, data_format=data_format, **options)
+    return _shifted_sum(x, kernel, _pair(strides), padding, _pair(dilation_rate))
+
+
+def _shifted_sum(x, kernel, strides: tuple, padding: str, dilations: tuple):
+    """Sum over the places of `kernel` (h, w, channels, multiplier) of `x` shifted by them."""
+    from jax import lax
+    from jax import numpy as jnp
+
+    reach = [d * (size - 1) + 1 for d, size in zip(dilations, kernel.shape, strict=False)]
+    if padding == "same":
+        x = jnp.pad(x, [(0, 0), *lax.padtype_to_pads(x.shape[1:3], reach, strides, "SAME"), (0, 0)])
+    rows, height, width, channels = x.shape
+    last = [(side - r) // s * s for side, r, s in zip((height, width), reach, strides, strict=True)]
+    total = 0.0
+    for i, j in product(range(kernel.shape[0]), range(kernel.shape[1])):
+        top, left = i * dilations[0], j * dilations[1]
+        stop = (rows, top + last[0] + 1, left + last[1] + 1, channels)
+        seen = lax.slice(x, (0, top, left, 0), stop, (1, *strides, 1))
+        total = total + seen[..., None] * kernel[i, j]
+    return jnp.reshape(total, (*total.shape[:3], -1))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory was lacking."""
+    import jax
+
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+
+
+def share_gpus() -> None:
+    """Take a GPU's memory as it is needed, unless the user has said: workers share one.
+
+    JAX reads the variable when it first looks for devices; on a CPU it means nothing.
+    """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
+def take_threads(share: int) -> None:
+    """Start XLA with so many threads, unless the user has chosen; it reads their number once."""
+    if _CHOSEN & set(os.environ) or has_run():
+        return
+    import jax
+
+    os.environ[_THREADS] = str(share)
+    try:
+        jax.devices()
+    finally:
+        del os.environ[_THREADS]
+
+
+def has_run() -> bool:
+    """Whether somebody has run JAX in this process; it is not imported to find out."""
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    return bool(getattr(bridge, "_backends", None))
+
+
+def _pair(value) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)

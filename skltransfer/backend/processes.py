@@ -1,0 +1,70 @@
+"""One backend a process: none in a fork, and in a worker no more threads than its share."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import joblib
+
+from skltransfer.backend.modules import MODULES, backend_name, module
+
+_SHARE = "OMP_NUM_THREADS"
+
+_started = False
+_ran_before_fork: frozenset[str] = frozenset()
+
+
+def start() -> None:
+    """Note that the backend runs in this process from now on; called before anything runs.
+
+    Raises
+    ------
+    RuntimeError
+        In a process forked from one in which it ran: its threads were not copied, and whoever
+        waits for them waits for ever.
+    """
+    global _started
+    if _started:
+        return
+    if backend_name() in _ran_before_fork:
+        raise RuntimeError(
+            f"This process was forked from one in which {module().TITLE} had already run, and "
+            "would wait for ever for threads that a fork does not copy. Start workers in another "
+            "way: joblib's own (backend='loky'), joblib.parallel_config(backend='threading'), or "
+            "multiprocessing.get_context('spawn'); or fork before skltransfer is used."
+        )
+    module().share_gpus()
+    share = share_of_cores()
+    if share is not None:
+        module().take_threads(share)
+    _started = True
+
+
+def share_of_cores() -> int | None:
+    """Threads that joblib meant for this worker; None: this is none, or joblib said nothing.
+
+    joblib tells its workers by the variables that libraries for linear algebra read.
+    """
+    share = os.environ.get(_SHARE, "")
+    if multiprocessing.parent_process() is None or not share.isdecimal():
+        return None
+    return int(share) or None
+
+
+def computing_threads() -> int:
+    """Threads that compute in this process: its share of the cores, else all of them."""
+    return share_of_cores() or joblib.cpu_count()
+
+
+def _after_fork() -> None:
+    """Remember what ran: here, or by the user's own code."""
+    global _started, _ran_before_fork
+    ran = {found for found, backend in MODULES.items() if backend.has_run()}
+    if _started:
+        ran.add(backend_name())
+    _started, _ran_before_fork = False, _ran_before_fork | ran
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

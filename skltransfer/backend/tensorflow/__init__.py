@@ -1,0 +1,1 @@
+"""TensorFlow as the backend, and what is done to its graphs."""

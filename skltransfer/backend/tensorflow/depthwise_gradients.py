@@ -1,0 +1,134 @@
+"""Gradients by the kernels of depthwise convolutions, as the depthwise convolutions that they are.
+
+Such a gradient is a sum over the pictures of a batch: each, padded, under a kernel that is the
+slope behind the layer. oneDNN's own kernel for it takes two to six times as long where windows are
+larger than 3 x 3, or than the picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from skltransfer.backend.tensorflow.graph_nodes import (
+    add_ints,
+    add_reshape,
+    become_reshape,
+    known_shapes,
+)
+
+_OP = "DepthwiseConv2dNativeBackpropFilter"
+_WELL_SERVED = 3
+"""Side of the largest window for which oneDNN's own kernel is the faster."""
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Shape of a depthwise convolution; what has two numbers has those of height and width."""
+
+    n_pictures: int
+    n_channels: int
+    sides: tuple[int, int]
+    sides_behind: tuple[int, int]
+    window: tuple[int, int]
+    stride: int
+
+    @property
+    def missing(self) -> list[int]:
+        """Zeros that the windows need beyond the picture; less than 0: they leave some of it."""
+        triples = zip(self.sides, self.sides_behind, self.window, strict=True)
+        return [(behind - 1) * self.stride + window - side for side, behind, window in triples]
+
+    @property
+    def is_well_served(self) -> bool:
+        """Whether oneDNN's own kernel serves it well."""
+        fits = all(w <= side for w, side in zip(self.window, self.sides, strict=True))
+        return fits and max(self.window) <= _WELL_SERVED
+
+
+def as_convolutions(graph) -> None:
+    """Replace them in a TensorFlow GraphDef where shapes are known."""
+    nodes = [node for node in graph.node if node.op == _OP and _is_usual(node)]
+    if not nodes:
+        return
+    shape_of = known_shapes(graph)
+    for node in nodes:
+        layer = _layer(node, shape_of)
+        if layer is not None and not layer.is_well_served:
+            _become_sum(graph, node, layer)
+
+
+def _is_usual(node) -> bool:
+    from tensorflow.core.framework.types_pb2 import DT_FLOAT
+
+    return (
+        node.attr["T"].type == DT_FLOAT
+        and node.attr["data_format"].s == b"NHWC"
+        and node.attr["padding"].s in (b"SAME", b"VALID")
+        and set(node.attr["dilations"].list.i) <= {1}
+    )
+
+
+def _layer(node, shape_of: Callable) -> _Layer | None:
+    """The layer of a gradient, unless its shape is not known or the windows leave part of it."""
+    x, _, slope = node.input
+    shapes = [shape_of(tensor) for tensor in (x, node.name, slope)]
+    if None in shapes:
+        return None
+    picture, kernel, behind = shapes
+    layer = _Layer(
+        n_pictures=picture[0],
+        n_channels=picture[3],
+        sides=(picture[1], picture[2]),
+        sides_behind=(behind[1], behind[2]),
+        window=(kernel[0], kernel[1]),
+        stride=node.attr["strides"].list.i[1],
+    )
+    most = 0 if node.attr["padding"].s == b"VALID" else math.inf
+    is_filled = all(0 <= zeros <= most for zeros in layer.missing)
+    return layer if is_filled and kernel[3] == 1 else None
+
+
+def _become_sum(graph, node, layer: _Layer) -> None:
+    """Part the batch into pictures, convolve each, add up, and give the sum the kernel's shape."""
+    x, kernel_shape, slope = node.input
+    height, width = layer.sides_behind
+    below_each_other = [layer.n_pictures * height, width, layer.n_channels, 1]
+    kernels = add_reshape(graph, f"{node.name}/kernels", slope, below_each_other, node)
+    pairs = zip(
+        _parted(graph, node, "x", x, layer.n_pictures),
+        _parted(graph, node, "slope", kernels, layer.n_pictures),
+        strict=True,
+    )
+    total = graph.node.add(name=f"{node.name}/sum", op="AddN", device=node.device)
+    total.input.extend(_convolved(graph, node, n, pair, layer) for n, pair in enumerate(pairs))
+    total.attr["N"].i = layer.n_pictures
+    total.attr["T"].CopyFrom(node.attr["T"])
+    become_reshape(node, total.name, kernel_shape, node.attr["T"])
+
+
+def _parted(graph, node, name: str, tensor: str, count: int) -> list[str]:
+    """Names of equal parts of a tensor."""
+    axis = add_ints(graph, f"{node.name}/{name}_axis", 0, node.device)
+    parts = graph.node.add(name=f"{node.name}/{name}", op="Split", device=node.device)
+    parts.input.extend([axis, tensor])
+    parts.attr["num_split"].i = count
+    parts.attr["T"].CopyFrom(node.attr["T"])
+    return [f"{parts.name}:{number}" for number in range(count)]
+
+
+def _convolved(graph, node, number: int, inputs: tuple[str, str], layer: _Layer) -> str:
+    """Name of the gradient of one picture: as its kernel lies, windows lie `stride` apart."""
+    found = graph.node.add(name=f"{node.name}/of_{number}", device=node.device)
+    found.op = "DepthwiseConv2dNative"
+    found.input.extend(inputs)
+    found.attr["T"].CopyFrom(node.attr["T"])
+    found.attr["data_format"].s = b"NHWC"
+    found.attr["strides"].list.i.extend([1, 1, 1, 1])
+    found.attr["dilations"].list.i.extend([1, layer.stride, layer.stride, 1])
+    found.attr["padding"].s = b"EXPLICIT" if any(layer.missing) else b"VALID"
+    if any(layer.missing):
+        padding = [side for n in layer.missing for side in (n // 2, n - n // 2)]
+        found.attr["explicit_paddings"].list.i.extend([0, 0, *padding, 0, 0])
+    return found.name

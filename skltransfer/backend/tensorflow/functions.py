@@ -1,0 +1,177 @@
+"""TensorFlow: functions compiled for one shape, with constant weights; on a CPU by oneDNN."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from math import prod
+
+from skltransfer.backend import plain as _plain
+from skltransfer.backend.tensorflow.onednn import with_onednn
+
+TITLE = "TensorFlow"
+_GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
+_CHOSEN = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}
+
+as_array = _plain.as_array
+built = _plain.built
+depthwise_conv = _plain.depthwise_conv
+outlined = _plain.outlined
+
+
+def compiled(compute: Callable, shapes: list[tuple]) -> tuple[Callable, list[tuple]]:
+    """The compiled function and the shapes of its results; see `compile_function`."""
+    folded = traced(compute, shapes)
+    function = with_onednn(folded) if kernels() == "onednn" else folded
+
+    def call(*arguments) -> tuple:
+        # Called in the usual way, a function made of a graph first prepares an error message in
+        # which all arguments are printed: milliseconds a call.
+        tensors = [as_tensor(argument) for argument in arguments]
+        results = function._call_flat(tensors, function.captured_inputs)
+        return tuple(results) if isinstance(results, (list, tuple)) else (results,)
+
+    return call, [tuple(output.shape) for output in folded.outputs]
+
+
+def as_tensor(array):
+    """Copy an array for TensorFlow; tensors stay as they are."""
+    import tensorflow as tf
+
+    # Half the time of tf.convert_to_tensor, which counts where steps are small.
+    return array if tf.is_tensor(array) else tf.constant(array)
+
+
+def constant(array):
+    """An array as it is: a graph keeps a copy of its own."""
+    return array
+
+
+@lru_cache(maxsize=1)
+def kernels() -> str:
+    """Whose kernels compute convolutions here: "onednn", "eigen" or "gpu"."""
+    import tensorflow as tf
+
+    if tf.config.list_logical_devices("GPU"):
+        return "gpu"
+    return "onednn" if _onednn_works() else "eigen"
+
+
+def holds_weights() -> bool:
+    """Whether weights stay on the device while they are trained."""
+    return kernels() == "gpu"
+
+
+def version() -> str:
+    """What the last bits depend on."""
+    import tensorflow as tf
+
+    return tf.__version__
+
+
+def traced(compute: Callable, shapes: list[tuple]):
+    """Trace `compute` for float32 tensors of `shapes`, its variables folded into constants."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    signature = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+    concrete = tf.function(compute, autograph=False).get_concrete_function(*signature)
+    return convert_variables_to_constants_v2(concrete) if concrete.graph.captures else concrete
+
+
+def evaluated(compute: Callable, rows):
+    """Rows of `compute`, a function of one tensor, by kernels of TensorFlow's choice."""
+    return compute(as_tensor(rows)).numpy()  # step by step: a graph would take longer to make
+
+
+def refuses_openvino() -> str | None:
+    """OpenVINO reads TensorFlow's graphs."""
+    return None
+
+
+def value_and_gradients(loss_of: Callable, parameters: list):
+    """The loss at `parameters` and its gradient by each of them."""
+    import tensorflow as tf
+
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(parameters)
+        loss = loss_of(parameters)
+    zero = tf.UnconnectedGradients.ZERO
+    return loss, tape.gradient(loss, parameters, unconnected_gradients=zero)
+
+
+def add_bias(x, bias):
+    """Add one number to each channel: fuses with the convolution, and its gradient is faster."""
+    import tensorflow as tf
+
+    return tf.nn.bias_add(x, bias)
+
+
+def batch_normalised(x, gamma, beta, epsilon: float):
+    """Normalise by the moments of the batch, in one operation where there are pictures."""
+    import tensorflow as tf
+
+    rows = prod(x.shape[:-1])
+    if len(x.shape) != 4 or rows == 1:
+        return _plain.batch_normalised(x, gamma, beta, epsilon, add_bias)
+    normalised, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
+    )
+    return normalised, mean, unbiased * ((rows - 1) / rows)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory was lacking."""
+    import tensorflow as tf
+
+    return isinstance(error, tf.errors.ResourceExhaustedError)
+
+
+def share_gpus() -> None:
+    """Take a GPU's memory as it is needed, unless the user has said: workers share one."""
+    if _GROWTH in os.environ:
+        return
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        # Somebody else has run TensorFlow here before, or has divided the GPU.
+        with contextlib.suppress(RuntimeError, ValueError):
+            tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def take_threads(share: int) -> None:
+    """Use so many threads, unless the user has chosen by TensorFlow's own variables."""
+    if _CHOSEN & set(os.environ):
+        return
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # somebody else has run TensorFlow here before
+        tf.config.threading.set_intra_op_parallelism_threads(share)
+        tf.config.threading.set_inter_op_parallelism_threads(share)
+
+
+def has_run() -> bool:
+    """Whether somebody has run TensorFlow in this process; it is not imported to find out."""
+    context = sys.modules.get("tensorflow.python.eager.context")
+    return getattr(getattr(context, "_context", None), "_initialized", False)
+
+
+def _onednn_works() -> bool:
+    """Try a small convolution: builds of TensorFlow without oneDNN lack the kernels."""
+    import tensorflow as tf
+
+    filters = tf.ones((3, 3, 2, 2))
+
+    def compute(pixels):
+        return tf.nn.conv2d(pixels, filters, strides=1, padding="SAME")
+
+    try:
+        with_onednn(traced(compute, [(1, 4, 4, 2)]))(tf.ones((1, 4, 4, 2)))
+    except (tf.errors.OpError, ValueError, KeyError, AttributeError, ImportError):
+        return False
+    return True

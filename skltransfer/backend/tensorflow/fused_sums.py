@@ -1,0 +1,93 @@
+"""Sums with a second tensor that kernels of oneDNN compute along with their own work.
+
+They add to that tensor where it lies, if nobody else holds it. Otherwise TensorFlow's kernels copy
+it by way of members that all calls of a function share, so that calls at a time get each other's
+numbers, or crash. Such sums are taken out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from skltransfer.backend.tensorflow.graph_nodes import node_of, readers_of
+
+_GIVE_THEIR_OWN = frozenset(
+    ("AddV2", "BiasAdd", "Conv2D", "MatMul", "Relu", "Relu6", "_FusedConv2D", "_FusedMatMul")
+)
+"""Kinds of nodes whose result is no part of another tensor."""
+
+
+def part_sums(graph, results: Collection[str]) -> None:
+    """Take sums out of the fused nodes of a GraphDef where a tensor may be held by others.
+
+    Parameters
+    ----------
+    graph : GraphDef
+        Changed in place.
+    results : collection of str
+        Names of tensors that are held until the end.
+    """
+    nodes = {node.name: node for node in graph.node}
+    held = {node_of(tensor) for tensor in results}
+    readers = readers_of(graph)
+    sums = [node for node in graph.node if "fused_ops" in node.attr and "Add" in _steps(node)]
+    for node in [node for node in sums if not _has_it_alone(node, nodes, readers, held)]:
+        _part(graph, node)
+
+
+def _has_it_alone(node, nodes: dict, readers: dict[str, list], held: set[str]) -> bool:
+    """Whether a node is the last that needs what it adds: all others have run before it."""
+    *inputs, summand = node.input
+    giver = node_of(summand)
+    if giver in held or nodes[giver].op not in _GIVE_THEIR_OWN:
+        return False
+    names = [reader.name for reader in readers[giver]]
+    others = set(names) - {node.name}
+    return names.count(node.name) == 1 and others <= _all_before(inputs, nodes)
+
+
+def _all_before(tensors: Iterable[str], nodes: dict) -> set[str]:
+    """Names of all nodes that some tensors are computed from."""
+    found: set[str] = set()
+    waiting = [node_of(tensor) for tensor in tensors]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(node_of(tensor) for tensor in nodes[name].input)
+    return found
+
+
+def _steps(node) -> list[str]:
+    """What a fused node computes behind its product, in order."""
+    return [step.decode() for step in node.attr["fused_ops"].list.s]
+
+
+def _part(graph, node) -> None:
+    """Let other nodes compute what is fused before the sum, and the sum."""
+    steps = _steps(node)
+    place = steps.index("Add")
+    *inputs, summand = node.input
+    before = graph.node.add()
+    before.CopyFrom(node)
+    before.name = f"{node.name}/before_sum"
+    before.input[:] = inputs
+    before.attr["num_args"].i -= 1
+    del before.attr["fused_ops"].list.s[place:]
+    if "TArgs" in before.attr:
+        del before.attr["TArgs"].list.type[-1]
+    activations = steps[place + 1 :]
+    total = graph.node.add(name=f"{node.name}/sum") if activations else node
+    _become(total, "AddV2", [before.name, summand], before)
+    if activations:
+        _become(node, activations[0], [total.name], before)
+
+
+def _become(node, op: str, inputs: list[str], fused) -> None:
+    """Make `node` a plain one, of the number format of a fused one."""
+    node.op, node.device = op, fused.device
+    node.input[:] = inputs
+    node.attr.clear()
+    node.attr["T"].CopyFrom(fused.attr["T"])
+    if op == "LeakyRelu":
+        node.attr["alpha"].CopyFrom(fused.attr["leakyrelu_alpha"])

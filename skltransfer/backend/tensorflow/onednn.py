@@ -1,0 +1,152 @@
+"""oneDNN's kernels for TensorFlow's graphs.
+
+The convolutions and matrix products are given these kernels whether or not TensorFlow would choose
+them by itself (it does so only on some processors, and the choice is made for the whole process,
+which is the user's). They compute each row with the same bits whatever its position in the block
+and the number of threads; TensorFlow's other kernels do not.
+"""
+
+from __future__ import annotations
+
+from skltransfer.backend.tensorflow.depthwise_gradients import as_convolutions
+from skltransfer.backend.tensorflow.fused_sums import part_sums
+from skltransfer.backend.tensorflow.graph_nodes import node_of, readers_of
+from skltransfer.backend.tensorflow.pointwise_gradients import as_matrix_products
+
+_OPTIMIZERS = ("function", "constfold", "arithmetic", "remap", "constfold", "dependency")
+_ONEDNN_KERNELS = {
+    "Conv2D": "_MklNativeConv2D",
+    "_FusedConv2D": "_MklNativeFusedConv2D",
+    "DepthwiseConv2dNative": "_MklNativeDepthwiseConv2dNative",
+    "_FusedDepthwiseConv2dNative": "_MklNativeFusedDepthwiseConv2dNative",
+    "MatMul": "_MklMatMul",
+    "BatchMatMulV2": "_MklBatchMatMulV2",
+    "_FusedMatMul": "_MklNativeFusedMatMul",
+    "Conv2DBackpropInput": "_MklNativeConv2DBackpropInput",
+    "Conv2DBackpropFilter": "_MklNativeConv2DBackpropFilter",
+    "DepthwiseConv2dNativeBackpropInput": "_MklNativeDepthwiseConv2dNativeBackpropInput",
+    "DepthwiseConv2dNativeBackpropFilter": "_MklNativeDepthwiseConv2dNativeBackpropFilter",
+    "FusedBatchNormV3": "_MklNativeFusedBatchNormV3",
+    "FusedBatchNormGradV3": "_MklNativeFusedBatchNormGradV3",
+}
+
+
+def with_onednn(folded):
+    """Simplify a folded function's graph, then name oneDNN's kernels in it."""
+    from tensorflow.python.eager.wrap_function import function_from_graph_def
+
+    graph = _simplified(folded)
+    part_sums(graph, [tensor.name for tensor in folded.outputs])
+    _part_normalisations(graph)
+    _fuse_depthwise(graph)
+    as_matrix_products(graph)
+    as_convolutions(graph)
+    constants = {node.name for node in graph.node if node.op == "Const"}
+    for node in graph.node:
+        if node.op in _ONEDNN_KERNELS and _has_kernel(node):
+            _rename_kernel(node, _ONEDNN_KERNELS[node.op], node.input[1] in constants)
+    names = [[tensor.name for tensor in tensors] for tensors in (folded.inputs, folded.outputs)]
+    return function_from_graph_def(graph, *names)
+
+
+def _simplified(folded):
+    """Run TensorFlow's graph optimizer: it can no more once the kernels are named."""
+    from tensorflow.core.protobuf.config_pb2 import ConfigProto
+    from tensorflow.python.grappler import tf_optimizer
+    from tensorflow.python.training.saver import export_meta_graph
+
+    meta_graph = export_meta_graph(graph_def=folded.graph.as_graph_def(), graph=folded.graph)
+    kept = meta_graph.collection_def["train_op"].node_list.value
+    kept.extend(tensor.name for tensor in (*folded.inputs, *folded.outputs))
+    for node in meta_graph.graph_def.node:
+        node.device = "/device:CPU:0"  # the optimizer fuses only what it knows to run there
+    config = ConfigProto()
+    config.graph_options.rewrite_options.min_graph_nodes = -1
+    config.graph_options.rewrite_options.optimizers.extend(_OPTIMIZERS)
+    return tf_optimizer.OptimizeGraph(config, meta_graph)
+
+
+def _part_normalisations(graph) -> None:
+    """Take the activation out of each normalisation that the optimizer has fused with one.
+
+    While training, TensorFlow refuses the fused node unless its channels are a multiple of four.
+    """
+    fused = [node for node in graph.node if node.op == "_FusedBatchNormEx"]
+    activations = {node.name: f"{node.name}/activation" for node in fused}
+    for reader in graph.node:
+        for position, tensor in enumerate(reader.input):
+            if tensor.removesuffix(":0") in activations:
+                reader.input[position] = activations[tensor.removesuffix(":0")]
+    for node in fused:
+        activation = graph.node.add(name=activations[node.name], device=node.device)
+        activation.op = node.attr["activation_mode"].s.decode()
+        activation.input.append(node.name)
+        activation.attr["T"].CopyFrom(node.attr["T"])
+        node.op = "FusedBatchNormV3"
+        del node.attr["activation_mode"], node.attr["num_side_inputs"]
+
+
+def _fuse_depthwise(graph) -> None:
+    """Join each depthwise convolution with the bias and activation behind it.
+
+    TensorFlow's optimizer does so for other convolutions only.
+    """
+    nodes = {node.name: node for node in graph.node}
+    readers = readers_of(graph)
+    absorbed = set()
+    for node in list(graph.node):
+        if node.op != "BiasAdd" or not _has_kernel(node):
+            continue
+        convolution = nodes[node_of(node.input[0])]
+        if convolution.op == "DepthwiseConv2dNative" and len(readers[convolution.name]) == 1:
+            last = _activation_behind(node, readers)
+            absorbed |= {convolution.name, node.name} - {last.name}
+            _become_fused_depthwise(last, node, convolution)
+    kept = [node for node in graph.node if node.name not in absorbed]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _has_kernel(node) -> bool:
+    """Whether oneDNN computes in the number format of a node on this processor.
+
+    In float32 it does on all. Where it does not, the optimizer has fused nothing, and the kernels
+    are left to TensorFlow's choice.
+    """
+    from tensorflow.python.util._pywrap_utils import IsDataTypeSupportedByOneDNNOnThisCPU
+
+    return IsDataTypeSupportedByOneDNNOnThisCPU(node.attr["T"].type)
+
+
+def _activation_behind(bias, readers: dict[str, list]):
+    """The only reader of `bias` if it is an activation that can be fused, else `bias`."""
+    found = readers[bias.name]
+    return found[0] if len(found) == 1 and found[0].op in ("Relu", "Relu6") else bias
+
+
+def _become_fused_depthwise(last, bias, convolution) -> None:
+    """Make `last` compute convolution, bias and its own activation."""
+    steps = ["BiasAdd"] if last is bias else ["BiasAdd", last.op]
+    inputs = [*convolution.input, bias.input[1]]
+    del last.input[:]
+    last.input.extend(inputs)
+    last.attr.clear()
+    for name, value in convolution.attr.items():
+        last.attr[name].CopyFrom(value)
+    last.attr["num_args"].i = 1
+    last.attr["fused_ops"].list.s.extend(step.encode() for step in steps)
+    last.op = "_FusedDepthwiseConv2dNative"
+
+
+def _rename_kernel(node, op: str, constant_filter: bool) -> None:
+    """Name the kernel; it keeps its own copy of a filter only if that never changes."""
+    from tensorflow.python.framework import op_def_registry
+
+    known = {attribute.name for attribute in op_def_registry.get(op).attr}
+    for name in list(node.attr):
+        if name not in known and not name.startswith("_"):
+            del node.attr[name]
+    if "is_filter_const" in known:
+        node.attr["is_filter_const"].b = constant_filter
+    node.attr["_kernel"].s = b"MklNameChangeOp"
+    node.op = op

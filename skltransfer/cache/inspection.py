@@ -1,0 +1,61 @@
+"""The activation cache, as its users see it."""
+
+from __future__ import annotations
+
+import os
+
+from skltransfer.cache import CacheInfo, open_cache
+
+
+def cache_info(cache: str | os.PathLike[str] = "memory") -> CacheInfo:
+    """Tell what an activation cache holds and what it has saved.
+
+    Parameters
+    ----------
+    cache : "memory", str or Path, default="memory"
+        As the estimators' parameter of that name: the cache of this process and its workers, or
+        the directory of a shared one.
+
+    Returns
+    -------
+    CacheInfo
+        Hits and misses of this process, entries, bytes and their bound, and under
+        ``rows_computed`` the number of pictures that ran through each segment of a network, in
+        all processes that share the cache.
+
+    See Also
+    --------
+    clear_cache : Empties a cache.
+    precompute : Fills it before a search.
+
+    Examples
+    --------
+    >>> from skltransfer import cache_info, clear_cache
+    >>> clear_cache()
+    >>> cache_info().entries
+    0
+    """
+    return open_cache(cache).info()
+
+
+def clear_cache(cache: str | os.PathLike[str] = "memory") -> None:
+    """Empty an activation cache and set its counts to zero.
+
+    Parameters
+    ----------
+    cache : "memory", str or Path, default="memory"
+        As the estimators' parameter of that name. Of a directory only the cache's own files are
+        removed.
+
+    See Also
+    --------
+    cache_info : Tells what a cache holds.
+
+    Examples
+    --------
+    >>> from skltransfer import cache_info, clear_cache
+    >>> clear_cache()
+    >>> cache_info().bytes
+    0
+    """
+    open_cache(cache).clear()

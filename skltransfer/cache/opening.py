@@ -1,0 +1,95 @@
+"""From the `cache` parameter of an estimator to a cache; one for each folder in a process."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+
+from skltransfer.cache.activation_cache import ROWS_FOLDER, ActivationCache
+from skltransfer.cache.capacity import disk_budget
+from skltransfer.cache.null_cache import NullCache
+from skltransfer.cache.session import session
+from skltransfer.cache.store import CacheWarning, bytes_under
+
+_VERSION_FOLDER = "skltransfer-activations-3"
+"""Its number changes with the format, so that versions of the package do not meet."""
+
+_null_cache = NullCache()
+_opened: dict[str, ActivationCache] = {}
+_opening = threading.Lock()
+
+
+def open_cache(
+    location: str | os.PathLike[str] | None, *, budget: int | None = None
+) -> ActivationCache | NullCache:
+    """Open the cache that the parameter `cache` of an estimator names.
+
+    Parameters
+    ----------
+    location : str, path or None
+        "memory": shared by this process and the workers it starts, gone when it ends. A
+        directory: shared by all processes and runs that name it; made when it is not there.
+        None: nothing is kept.
+    budget : int, default=None
+        Bytes that the cache may take; set by the first call for a location in each process.
+        None: for "memory" a quarter of the free memory or of the container's limit, whichever is
+        less; for a directory half of what is free on its disk or taken by it.
+
+    Returns
+    -------
+    ActivationCache or NullCache
+        The same object for the same location.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `location` names no directory.
+    """
+    if location is None:
+        return _null_cache
+    if location == "memory":
+        try:
+            folder, session_budget = session()
+        except OSError as error:
+            warnings.warn(f"cache='memory' keeps nothing: {error}.", CacheWarning, stacklevel=2)
+            return _null_cache
+        return _open(folder, session_budget if budget is None else budget)
+    folder = os.path.join(_directory(location), _VERSION_FOLDER)
+    return _open(folder, budget)
+
+
+def _directory(location: str | os.PathLike[str]) -> str:
+    """Return the absolute path of a directory, which need not be there."""
+    choices = "give 'memory', the path of a directory, or None"
+    if not isinstance(location, (str, os.PathLike)) or isinstance(os.fspath(location), bytes):
+        raise TypeError(f"cache={location!r} is not a path; {choices}.")
+    location = os.fspath(location)
+    refusal = f"cache={location!r} is not a directory; {choices}."
+    if not location or "\0" in location:
+        raise ValueError(refusal)
+    path = os.path.realpath(os.path.expanduser(location))
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise ValueError(refusal)
+    return path
+
+
+def _open(folder: str, budget: int | None) -> ActivationCache:
+    with _opening:
+        if folder not in _opened:
+            if budget is None:
+                budget = disk_budget(folder, bytes_under(os.path.join(folder, ROWS_FOLDER)))
+            _opened[folder] = ActivationCache(folder, budget)
+        return _opened[folder]
+
+
+def _after_fork() -> None:
+    """Give a child, which has the caches of its parent, locks and counts of its own."""
+    global _opening
+    _opening = threading.Lock()
+    for cache in (_null_cache, *_opened.values()):
+        cache.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

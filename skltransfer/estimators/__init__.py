@@ -1,0 +1,1 @@
+"""The estimators, and the functions that prepare and open them."""

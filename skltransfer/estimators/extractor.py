@@ -1,0 +1,347 @@
+"""Frozen networks as a transformer: pictures in, rows of features out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+import numpy as np
+from sklearn.base import TransformerMixin
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from skltransfer._progress import progress_bar
+from skltransfer._warnings import warn_unreadable
+from skltransfer.estimators.base import BackboneEstimator, with_checked_parameters
+from skltransfer.frozen.engines import feature_part, outputs_of
+from skltransfer.frozen.prefix import name_of
+from skltransfer.frozen.resume import Way
+from skltransfer.inputs import ImageReadError
+from skltransfer.network.pooling import n_features
+
+if TYPE_CHECKING:
+    from skltransfer._types import (
+        Images,
+        ImageShape,
+        OnError,
+        Path,
+        PixelRange,
+        Pooling,
+        Resize,
+        Seed,
+        Size,
+        Weights,
+    )
+    from skltransfer.backbones.types import Backbone
+
+
+class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
+    """Features of pictures, computed by a pretrained network that stays as it is.
+
+    Each picture runs through the convolutional network `backbone` up to `layer`, and each feature
+    map found there is summed up over its positions by `pooling`. The rows of features suit a
+    linear model, in a :class:`~sklearn.pipeline.Pipeline` or by themselves. `fit` learns no
+    weights: it decides how X is read, and every later call reads X in that way.
+
+    X may be
+
+    - an array of pictures (n, height, width, channels) or, grey, (n, height, width);
+    - a list, a 1-D object array, a Series or a one-column frame (pandas or polars) of paths,
+      encoded bytes, PIL images or arrays of different sizes. Files are opened when their turn
+      comes, so memory is bounded by `batch_size` and not by the number of files;
+    - rows of flattened pictures (n, n_features), with `image_shape`;
+    - other rows of numbers (n, n_features). They are standardised and written into small
+      pictures, so that every network takes them, which is seldom of use.
+
+    Grey pictures are repeated over three channels, and transparent ones laid over white.
+
+    Parameters
+    ----------
+    backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"
+        The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras
+        model from pictures to one output, or what ``register_backbone`` returned (in a grid of
+        parameters take that, for a search copies models). The default is part of the package;
+        others are downloaded by Keras on first use.
+    weights : "imagenet", None, str or Path, default="imagenet"
+        "imagenet" takes the pretrained weights, or those that a model of your own came with. None
+        draws random ones by `random_state`. A path names a weights-only file (``.weights.h5``, or
+        the ``.h5`` that Keras downloads) that fits the network.
+    layer : str, list of str or None, default=None
+        Name of the layer whose output is wanted, or of several, whose features are put side by
+        side. None takes the end of the features, before any classification top.
+        ``freeze_points(backbone)`` shows the layers at which stages end.
+    pooling : {"avg", "max", "flatten"}, default="avg"
+        How a feature map (height, width, channels) becomes a row: the mean or the largest value
+        of each channel, or all values one after another.
+    image_shape : (height, width), (height, width, channels) or None, default=None
+        How the rows of a 2-D X are read as pictures, in pixels. Other kinds of X are not affected.
+    pixel_range : (low, high) or None, default=None
+        The values in arrays that mean black and white. None decides by a rule: 0 and 1 for bool,
+        0 and 65535 for uint16, 0 and 255 for other integers; for floats, 0 and 1 where `fit` sees
+        none above 1, 0 and 255 where it sees none above 255. Files, bytes and PIL images carry
+        their own range.
+    input_size : (height, width) or None, default=None
+        Size in pixels at which the network sees a picture. None is the size it was trained at;
+        for rows of plain numbers, the smallest that holds them.
+    resize : {"stretch", "crop", "pad"}, default="stretch"
+        How a picture of another shape comes to `input_size`: stretched; its middle cut out; or
+        whole, between black bars. The filter is antialiased and bilinear.
+    batch_size : int, default=32
+        Number of decoded pictures held in memory at a time; 96 (on a GPU 384) where it is less.
+        It changes no result.
+    precision : {"float32", "bfloat16", "float16"}, default="float32"
+        Number format in which layers compute; weights and features are float32. The shorter ones
+        pay on processors and GPUs that have such arithmetic, and change features by up to some
+        percent of the largest. It may be changed after `fit`.
+    engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
+        Who computes. "auto" takes OpenVINO where it is installed (``pip install
+        'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU and OpenVINO can compute
+        the network, else the backend that Keras runs on. A backend's name demands that one: the
+        environment variable ``KERAS_BACKEND`` chooses it before Keras is imported. Features differ
+        between engines by about 1e-6 of the largest; see `engine_`.
+    cache : "memory", str, Path or None, default="memory"
+        Where features are kept by the content of their picture, so that none is computed twice.
+        "memory" is bounded and shared by this process and the workers it starts; a directory is
+        shared by all processes and runs; None keeps nothing. It changes no result.
+    on_error : {"raise", "nan"}, default="raise"
+        What happens to paths, bytes and PIL images that cannot be read: a ``ValueError``, or a
+        row of NaN and one warning that lists such rows. Numbers that are not finite raise in any
+        case, but for rows of numbers under scikit-learn's ``assume_finite``.
+    n_jobs : int or None, default=None
+        Threads that decode pictures. None and -1 mean one for each core, in a worker of joblib one
+        for each of its share. The network chooses its own number of threads. It changes no result.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the random weights of ``weights=None``. Pass an int for the same weights in every
+        fit.
+    verbose : int, default=0
+        1 or more shows a progress bar on standard error.
+
+    Attributes
+    ----------
+    backbone_ : BackboneSpec
+        The network that is used, with its weights, as plain data.
+    engine_ : {"openvino", "tensorflow", "jax", "torch"}
+        Who computes. A fitted extractor that is loaded where that is missing, or where Keras runs
+        on another backend, warns once and takes the backend there.
+    layers_ : tuple of str
+        Names of the layers whose outputs are the features.
+    n_features_in_ : int
+        Number of columns of a 2-D X; height * width * channels of an array of pictures; 1 for
+        paths, bytes, PIL images and lists. Only the number of columns must be the same again.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns of the frame seen in `fit`; only where it had such names.
+
+    See Also
+    --------
+    FineTunedClassifier : Trains the last stages of a network too.
+    register_backbone : Makes a Keras model of your own usable by a name.
+    sklearn.preprocessing.StandardScaler : Often of use between features and a linear model.
+
+    Notes
+    -----
+    A row of features depends on its picture and the fitted parameters alone. It has the same bits
+    whatever the other rows, their order, `batch_size`, `n_jobs`, `cache`, the number of threads
+    (but with PyTorch) and the process; pictures given as arrays and as lossless files have the same
+    features. Other backends or versions of them, and other processors, give other last bits.
+
+    Two estimators of one process that use the same network share it: a clone costs nothing. A
+    pickle holds no Keras object, and the bundled weights by name and fingerprint only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skltransfer import PretrainedFeatureExtractor
+    >>> pictures = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), dtype=np.uint8)
+    >>> extractor = PretrainedFeatureExtractor(input_size=(64, 64))
+    >>> extractor.fit_transform(pictures).shape
+    (3, 1280)
+
+    The same from rows, as other scikit-learn estimators take them, and from an early layer:
+
+    >>> extractor = PretrainedFeatureExtractor(
+    ...     image_shape=(20, 30, 3), input_size=(64, 64), layer="block2b_add"
+    ... )
+    >>> extractor.fit_transform(pictures.reshape(3, -1)).shape
+    (3, 24)
+    >>> extractor.get_feature_names_out()[:2]
+    array(['block2b_add_0', 'block2b_add_1'], dtype=object)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BackboneEstimator._parameter_constraints,
+        "layer": [str, list, tuple, None],
+        "pooling": [StrOptions({"avg", "max", "flatten"})],
+    }
+
+    def __init__(
+        self,
+        backbone: Backbone = "efficientnet_lite0",
+        *,
+        weights: Weights = "imagenet",
+        layer: str | Sequence[str] | None = None,
+        pooling: Pooling = "avg",
+        image_shape: ImageShape | None = None,
+        pixel_range: PixelRange | None = None,
+        input_size: Size | None = None,
+        resize: Resize = "stretch",
+        batch_size: int = 32,
+        precision: str = "float32",
+        engine: str = "auto",
+        cache: Path | None = "memory",
+        on_error: OnError = "raise",
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
+        self.backbone = backbone
+        self.weights = weights
+        self.layer = layer
+        self.pooling = pooling
+        self.image_shape = image_shape
+        self.pixel_range = pixel_range
+        self.input_size = input_size
+        self.resize = resize
+        self.batch_size = batch_size
+        self.precision = precision
+        self.engine = engine
+        self.cache = cache
+        self.on_error = on_error
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_checked_parameters
+    def fit(self, X: Images, y: Any = None) -> Self:
+        """Decide how X is read; the network itself learns nothing.
+
+        No picture is decoded: of files only the existence is checked.
+
+        Parameters
+        ----------
+        X : array-like
+            Images or rows of numbers, see the class.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        PretrainedFeatureExtractor
+            The fitted extractor.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When a parameter or a row of X is refused. The extractor is then as before.
+        """
+        with self._unchanged_on_failure():
+            requested = _layer_names(self.layer)
+            self._fit_backbone(X)
+            self._choose_layers(requested)
+            self._choose_engine()
+        return self
+
+    def _choose_layers(self, requested: tuple[str, ...]) -> None:
+        network = self._network()
+        end = network.graph.position_of(network.features.output)
+        graph, stops = outputs_of(network, requested or (network.graph.steps[end].name,))
+        steps = [graph.steps[stop] for stop in stops]
+        self.layers_ = tuple(step.name for step in steps)
+        self._feature_prefixes = requested or (self.backbone_.name,)
+        self._widths = tuple(n_features(cast(Any, step.shape), self.pooling) for step in steps)
+        self._n_features_out = sum(self._widths)
+
+    def transform(self, X: Images) -> Any:
+        """Compute the features of every row.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of any size and kind, or rows of numbers of the width seen in fit.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out), dtype float32
+            Features as the backbone computes them, not standardised. With ``on_error="nan"`` the
+            rows of unreadable pictures are NaN. A data frame after
+            ``set_output(transform="pandas")`` or ``"polars"``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When a row is refused; the message names it.
+        """
+        check_is_fitted(self)
+        source = self._reading.source(self, X)
+        with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
+            rows, failures = self._features(source, advance)
+        if failures:
+            warn_unreadable(failures, len(source))
+        return rows
+
+    def _features(
+        self, source: Any, advance: Callable[[int], None]
+    ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
+        """Features, and what could not be read.
+
+        Those that a fine-tuned classifier with a frozen backbone works with are shared with it.
+        """
+        end = len(self._network().features.steps) - 1
+        if not self._computed()[0]:
+            return self._activations_at(end, source, advance, foresees=False)
+        what = self._frozen_network(), self.layers_, self.pooling, self._engine_here()
+        part = partial(feature_part, *what)
+        way = Way("pixels", part, (":".join([self.backbone_.name, "input", *self.layers_]),))
+        steps = [self._network().graph.position[name] for name in self.layers_]
+        group = self._group(["features", steps, self.pooling])
+        one_pass = self._pass(source, lambda: [way], (self._n_features_out,), group, group, advance)
+        return one_pass.run(), one_pass.failures
+
+    def _computed(self) -> tuple[tuple[str, ...], str]:
+        end = name_of(network := self._network(), len(network.features.steps) - 1)
+        is_usual = (self.layers_, self.pooling) == ((end,), "avg")
+        return super()._computed() if is_usual else (self.layers_, self.pooling)
+
+    def get_feature_names_out(
+        self, input_features: Sequence[str] | np.ndarray | None = None
+    ) -> np.ndarray:
+        """Tell the names of the features: the layer they come from and the channel.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Only checked, for agreement with `feature_names_in_`.
+
+        Returns
+        -------
+        ndarray of str objects
+            ``"efficientnet_lite0_0"`` and so on; with `layer`, ``"block5c_add_0"``.
+        """
+        check_is_fitted(self)
+        _check_feature_names_in(self, input_features, generate_names=False)
+        names = [
+            f"{prefix}_{index}"
+            for prefix, width in zip(self._feature_prefixes, self._widths, strict=True)
+            for index in range(width)
+        ]
+        return np.asarray(names, dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _layer_names(layer: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Check the parameter `layer`; none stands for the end of the features."""
+    names = (layer,) if isinstance(layer, str) else tuple(() if layer is None else layer)
+    if layer is not None and not names:
+        raise ValueError(
+            "layer=[] names no layer. Give a name or a list of names; None is the end of the "
+            "features."
+        )
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"layer={layer!r} must be a str, a list of str, or None.")
+    if len(set(names)) < len(names):
+        raise ValueError(f"layer={layer!r} names a layer twice; name each once.")
+    return names

@@ -1,0 +1,64 @@
+"""Open what an estimator's `save` wrote."""
+
+from __future__ import annotations
+
+import os
+
+from skltransfer.estimators.classifier import FineTunedClassifier
+from skltransfer.estimators.extractor import PretrainedFeatureExtractor
+from skltransfer.persistence import read_state
+
+_KINDS = {kind.__name__: kind for kind in (PretrainedFeatureExtractor, FineTunedClassifier)}
+
+
+def load(path: str | os.PathLike[str]) -> PretrainedFeatureExtractor | FineTunedClassifier:
+    """Open an estimator that was written by its ``save(path)``.
+
+    The file can run no code. All of it is checked before anything is built: its checksum, the
+    sizes of its arrays, and that it asks for nothing but what ``save`` writes. A checksum shows
+    damage; it does not tell who wrote the file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    PretrainedFeatureExtractor or FineTunedClassifier
+        Equal to the one that was saved: its predictions have the same bits on the same versions
+        of TensorFlow and Keras and the same processor. A ``keras.Model`` as `backbone` has become
+        a handle of the same content.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the file is damaged or was changed, was written by a newer protocol, is of another
+        kind such as a pickle, or needs a bundled network that this version does not ship.
+
+    See Also
+    --------
+    PretrainedFeatureExtractor.save : Writes the file.
+    FineTunedClassifier.save : Writes the file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from skltransfer import PretrainedFeatureExtractor, load
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "extractor.skltransfer"
+    ...     PretrainedFeatureExtractor(pooling="max").save(path)
+    ...     load(path)
+    PretrainedFeatureExtractor(pooling='max')
+    """
+    try:
+        name, state = read_state(path, {n: kind._get_param_names() for n, kind in _KINDS.items()})
+        kind = _KINDS[name]
+        estimator = kind.__new__(kind)
+        estimator.__setstate__(state)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is not opened: {error}") from error
+    return estimator

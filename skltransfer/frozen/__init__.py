@@ -1,0 +1,1 @@
+"""From rows of a source to activations at a freeze point."""

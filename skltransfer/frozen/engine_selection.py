@@ -1,0 +1,148 @@
+"""Which engine computes the frozen part: what was asked for, and what works here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from skltransfer._warnings import warn_user
+from skltransfer.backend import (
+    backend_name,
+    backend_title,
+    evaluated,
+    kernels,
+    refuses_openvino,
+    start,
+)
+from skltransfer.frozen.engines import FrozenPart, feature_function, feature_part
+from skltransfer.frozen.openvino import INSTALL, NotConvertible, is_installed
+from skltransfer.frozen.prefix import trunk_part
+from skltransfer.network.batch_invariance import trial_rows
+from skltransfer.network.runtime import Network, in_float32
+
+_MOST_DIFFERENT = {"float32": 1e-4, "bfloat16": 0.3, "float16": 0.05}
+"""Of the largest feature. In float32, engines that sum in another order differ by 1e-6; in the
+others, rounding adds up from layer to layer."""
+
+
+def chosen_engine(
+    asked: str,
+    network: Network,
+    layers: tuple[str, ...] = (),
+    pooling: str = "avg",
+    tell: Callable[[str], None] = lambda line: None,
+) -> str:
+    """Who computes the pooled outputs of `layers` (none: the features' end).
+
+    Parameters
+    ----------
+    asked : {"auto", "openvino", "tensorflow", "jax", "torch"}
+        What the user wants.
+    network : Network
+        The backbone.
+    layers : tuple of str, default=()
+        Layers whose outputs are wanted.
+    pooling : {"avg", "max", "flatten"}, default="avg"
+        How they become rows.
+    tell : callable, optional
+        Told why OpenVINO, though it is there, was not chosen by "auto".
+
+    Returns
+    -------
+    {"openvino", "tensorflow", "jax", "torch"}
+        OpenVINO, or the backend that Keras runs on.
+
+    Raises
+    ------
+    ImportError
+        When OpenVINO is asked for and not installed.
+    ValueError
+        When it is asked for and cannot compute this network, or another backend is asked for than
+        the one that Keras runs on.
+    """
+    own = backend_name()
+    if asked not in ("auto", "openvino", own):
+        raise ValueError(_other_backend(asked))
+    if asked == own or (asked == "auto" and not (is_installed() and _without_gpu())):
+        return own
+    reason = refusal(network, layers, pooling)
+    if reason is None:
+        return "openvino"
+    if asked == "openvino":
+        kind = ValueError if is_installed() else ImportError
+        raise kind(
+            f"engine='openvino' cannot compute backbone={network.spec.name!r}: {reason} "
+            f"engine='auto' takes {backend_title()} where OpenVINO does not serve."
+        )
+    tell(f"{network.spec.name}: {backend_title()} computes the frozen part. {reason}")
+    return own
+
+
+def _other_backend(asked: str) -> str:
+    own = backend_name()
+    return (
+        f"engine={asked!r} is not what Keras runs on here, which is {backend_title()}. A process "
+        f"has one backend: set KERAS_BACKEND={asked} in the environment before Keras is imported, "
+        f"or take engine={own!r} or 'auto'."
+    )
+
+
+def engine_here(fitted: str, network: Network, layers: tuple[str, ...], pooling: str) -> str:
+    """Who computes in this process what another engine may have computed when fitted."""
+    own = backend_name()
+    if fitted == own:
+        return fitted
+    if fitted == "openvino":
+        reason = refusal(network, layers, pooling)
+    else:
+        reason = f"Keras does not run on {backend_title(fitted)} in this process."
+    if reason is None:
+        return fitted
+    _warn_of_another_engine(fitted, reason)
+    return own
+
+
+@lru_cache(maxsize=8)  # a reason is told once
+def _warn_of_another_engine(fitted: str, reason: str) -> None:
+    warn_user(
+        f"This estimator was fitted with engine={fitted!r}, and here {backend_title()} computes: "
+        f"{reason} Results agree to about 1e-6, not to the bit."
+    )
+
+
+def refusal(network: Network, layers: tuple[str, ...], pooling: str) -> str | None:
+    """Why OpenVINO cannot compute something here; None: it can."""
+    if not is_installed():
+        return f"OpenVINO is not installed ({INSTALL})."
+    if refuses_openvino():
+        return refuses_openvino()
+    key = ("openvino's refusal", layers, pooling)
+    return network.part(key, lambda: _refusal_on_trial(network, layers, pooling))
+
+
+def _without_gpu() -> bool:
+    start()
+    return kernels() != "gpu"
+
+
+def _refusal_on_trial(network: Network, layers: tuple[str, ...], pooling: str) -> str | None:
+    """Compile, and compare with TensorFlow on pictures of noise."""
+    rows = trial_rows((*network.input_size, 3), 0.0, 255.0)[:2]
+    try:
+        found = _part(network, layers, pooling)(rows)
+    except NotConvertible as error:
+        return str(error)
+    expected = evaluated(feature_function(in_float32(network), layers, pooling), rows)
+    with np.errstate(invalid="ignore"):  # of infinities, which are told of where features are used
+        off = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+    if off <= _MOST_DIFFERENT[network.precision]:
+        return None
+    return f"OpenVINO's results differ from TensorFlow's by {off:.0e} of the largest."
+
+
+def _part(network: Network, layers: tuple[str, ...], pooling: str) -> FrozenPart:
+    if layers or pooling != "avg":
+        return feature_part(network, layers, pooling, "openvino")
+    return trunk_part(network, None, len(network.features.steps) - 1, "openvino")

@@ -1,0 +1,210 @@
+"""Functions of one row, compiled by OpenVINO, each run by one thread.
+
+Several rows run at a time, but every one of them alone and in a single thread, so that its bits
+depend neither on its company nor on the number of threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from math import prod
+
+import numpy as np
+
+from skltransfer.backend import computing_threads, start, traced
+from skltransfer.network.batch_invariance import MANY_ROWS, always, check_wanted
+
+INSTALL = "pip install 'skltransfer[openvino]'"
+_VALUES_TRIED = 4096
+_IN_FLIGHT = 2  # rows for each thread
+_PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+
+
+class NotConvertible(ValueError):
+    """OpenVINO does not know what a function is made of."""
+
+
+@cache
+def is_installed() -> bool:
+    """Whether there is OpenVINO; it is not loaded."""
+    return find_spec("openvino") is not None
+
+
+@cache
+def installed_version() -> str:
+    """Version of the installed OpenVINO, read from its files once."""
+    return version("openvino")
+
+
+class Piece:
+    """A pure function of one float32 tensor, compiled for one row.
+
+    Parameters
+    ----------
+    compute : callable
+        From a tensor to a tensor. Variables that it reads become constants.
+    input_shape : tuple of int
+        Shape of a row.
+    precision : {"float32", "bfloat16", "float16"}
+        Number format in which OpenVINO computes; rows are float32.
+
+    Attributes
+    ----------
+    shapes : list of tuple
+        Shape of the result, with None for the rows.
+
+    Raises
+    ------
+    NotConvertible
+        When OpenVINO lacks one of the operations, or here the number format.
+    """
+
+    def __init__(self, compute: Callable, input_shape: tuple[int, ...], precision: str):
+        graph = traced(compute, [(1, *input_shape)])
+        self.shapes = [(None, *graph.outputs[0].shape[1:])]
+        self._compiled = _compiled(graph.graph, graph.outputs[0].name, precision)
+        self._own = threading.local()  # a request serves one thread at a time
+
+    def __call__(self, row: np.ndarray) -> np.ndarray:
+        """Compute rows (1, ...); the result is overwritten by the next call in the same thread."""
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        return self._own.request.infer({0: row}, share_inputs=True, share_outputs=True)[0]
+
+
+class RowByRow:
+    """Pieces one behind the other, run on one row by each of several threads.
+
+    It is called like `Blocks`: its first result is that of the last piece, the others are what
+    passes between the pieces.
+
+    Parameters
+    ----------
+    pieces : sequence of Piece
+        Each takes the result of the one before.
+    whole : callable or None
+        Gives the same as one piece, which takes less time. It is tried when many rows
+        have come, and serves if some of them get the same bits by it, and nothing is wanted from
+        between.
+    """
+
+    n_rows = 1
+
+    def __init__(self, pieces: Sequence[Piece], whole: Callable[[], Piece] | None = None):
+        self._pieces = tuple(pieces)
+        self._whole = whole
+        self._fastest: tuple[Piece, ...] | None = None
+        self._n_seen = 0
+        self._lock = threading.Lock()
+        self.shapes = [piece.shapes[0] for piece in (self._pieces[-1], *self._pieces[:-1])]
+
+    def __call__(
+        self,
+        rows: np.ndarray,
+        chosen: Sequence[int] = (0,),
+        is_wanted: Callable[[], bool] = always,
+    ) -> list[np.ndarray]:
+        """Compute any number of rows, and give those of the results that are `chosen`.
+
+        Raises
+        ------
+        CancelledError
+            When a row is not `is_wanted` any more as its turn comes.
+        """
+        start()
+        rows = np.ascontiguousarray(rows, np.float32)
+        results = {i: np.empty((len(rows), *self.shapes[i][1:]), np.float32) for i in chosen}
+        pieces = self._found_fastest(rows) if tuple(chosen) == (0,) else self._pieces
+
+        def run(index: int) -> None:
+            check_wanted(is_wanted)
+            row = rows[index : index + 1]
+            for number, piece in enumerate(pieces, start=1):
+                row = piece(row)
+                place = number % len(pieces)
+                if place in results:
+                    results[place][index] = row[0]
+
+        for _ in _threads().map(run, range(len(rows))):
+            pass  # raises what a thread raised
+        return [results[i] for i in chosen]
+
+    def at_most(self, n_rows: int) -> RowByRow:
+        """The same: its blocks are of one row already."""
+        return self
+
+    def _found_fastest(self, rows: np.ndarray) -> tuple[Piece, ...]:
+        """The whole where that changes no bit, else the pieces; it is tried once."""
+        with self._lock:
+            self._n_seen += len(rows)
+            n_tried = max(4, _VALUES_TRIED // prod(self.shapes[0][1:]))
+            are_enough = len(rows) >= min(n_tried, MANY_ROWS)
+            if self._fastest is None and self._n_seen >= MANY_ROWS and are_enough:
+                self._fastest = self._tried(rows[:n_tried])
+            return self._fastest or self._pieces
+
+    def _tried(self, rows: np.ndarray) -> tuple[Piece, ...]:
+        if self._whole is None:
+            return self._pieces
+        whole = (self._whole(),)
+        is_same = all(_bits(whole, row) == _bits(self._pieces, row) for row in rows)
+        return whole if is_same else self._pieces
+
+
+def _bits(pieces: Sequence[Piece], row: np.ndarray) -> bytes:
+    """The bits of the last result."""
+    row = row[np.newaxis]
+    for piece in pieces:
+        row = piece(row)
+    return row.tobytes()
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadPoolExecutor:
+    """Threads that hand over the rows of all networks of the process.
+
+    They wait while OpenVINO's own compute, so that some more keep those busy.
+    """
+    n_threads = _IN_FLIGHT * computing_threads()
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="skltransfer-openvino")
+
+
+@lru_cache(maxsize=1)
+def _core():
+    from openvino import Core
+
+    return Core()
+
+
+def _compiled(graph, output: str, precision: str):
+    """Compile TensorFlow's graph of one function, whose result has the name `output`."""
+    from openvino import Model
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.tensorflow.graph_iterator import GraphIteratorTFGraph
+
+    # openvino.convert_model does the same, and reports each use to its makers.
+    frontend = FrontEndManager().load_by_framework("tf")
+    options = {
+        "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "INFERENCE_NUM_THREADS": computing_threads(),
+        "NUM_STREAMS": computing_threads(),  # one thread for a request
+        "ENABLE_CPU_PINNING": False,  # workers would all be tied to the same cores
+    }
+    try:
+        nodes = GraphIteratorTFGraph(graph, False)  # asked until all is converted
+        model = frontend.convert(frontend.load(nodes))
+        # Whatever nobody reads has become a result too.
+        model = Model([model.output(output).node], model.get_parameters())
+        compiled = _core().compile_model(model, "CPU", options)
+    except Exception as error:  # the kinds that OpenVINO raises have no common base
+        reason = str(error).strip().splitlines()[-1]
+        raise NotConvertible(f"OpenVINO cannot convert it: {reason:.200}") from error
+    if compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() != _PRECISIONS[precision]:
+        raise NotConvertible(f"OpenVINO does not compute in {precision} on this processor.")
+    return compiled

@@ -1,0 +1,361 @@
+"""Numeric arrays: which shapes are pictures, and which values are black and white.
+
+The scale is a contract, decided once in fit and stored:
+
+- bool is 0-1, uint16 is 0-65535, every other integer is 0-255;
+- floats are 0-1 when the largest value seen in fit is at most 1, 0-255 when it is at most 255;
+- anything else is an error that asks for ``pixel_range``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skltransfer._warnings import warn_user
+from skltransfer.inputs.images.preprocessing import BLACK_TO_WHITE
+
+_CHANNELS = (1, 2, 3, 4)
+_SUSPICIOUSLY_DARK = 32
+"""Pictures whose largest value is at most this grey level of 255 are more often on another scale,
+such as 0-16, or 12 bits in uint16."""
+_TOLERANCE = 0.1
+"""Share of the range by which values may exceed it before they count as another scale."""
+_FARTHEST = 1e6
+"""Ranges by which values may exceed theirs before they are refused; float32 would overflow."""
+_NARROWEST, _LARGEST_END = 1e-30, 1e30
+"""Smallest width and largest end of a range that float32 can be scaled by."""
+_FAMILY_RANGES = {"bool": (0.0, 1.0), "uint16": (0.0, 65535.0)}
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """Smallest and largest value of all arrays of one family of dtypes.
+
+    Parameters
+    ----------
+    family : {"bool", "uint16", "integer", "float"}
+        The integers but uint16 are one family.
+    low, high : float
+        Smallest and largest value.
+    """
+
+    family: str
+    low: float
+    high: float
+
+
+# Shapes ------------------------------------------------------------------------------------
+
+
+def as_picture(array: np.ndarray, row: int) -> np.ndarray:
+    """View one array as a picture.
+
+    Parameters
+    ----------
+    array : ndarray of shape (h, w) or (h, w, c)
+        c is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
+    row : int
+        Index for messages.
+
+    Returns
+    -------
+    ndarray of shape (h, w, c)
+        A view.
+
+    Raises
+    ------
+    TypeError
+        When the dtype is not bool, integer or float.
+    ValueError
+        When the shape is not that of a picture.
+    """
+    check_picture_shape(array.shape, f"row {row}")
+    check_numeric(array.dtype, f"row {row}")
+    return array if array.ndim == 3 else array[..., np.newaxis]
+
+
+def check_numeric(dtype: np.dtype, who: str) -> None:
+    """Refuse what is not bool, integer or float."""
+    if dtype.kind not in "biuf":
+        raise TypeError(
+            f"{who} is an array of dtype {dtype}, but pictures hold bool, integers or floats. "
+            "Convert it, for instance with X.astype('float32')."
+        )
+
+
+def check_picture_shape(shape: tuple[int, ...], who: str) -> None:
+    """Refuse shapes that are not (h, w) or (h, w, c) with 1 to 4 channels."""
+    if len(shape) not in (2, 3):
+        raise ValueError(f"{who} has shape {shape}, but a picture is (h, w) or (h, w, channels).")
+    if 0 in shape:
+        raise ValueError(f"{who} has shape {shape}: a picture needs at least one pixel.")
+    if len(shape) == 3 and shape[2] not in _CHANNELS:
+        raise ValueError(f"{who} has shape {shape}. {_channel_advice(shape)}")
+
+
+def _channel_advice(shape: tuple[int, ...]) -> str:
+    """Say how to bring the channels where they belong."""
+    if shape[0] in _CHANNELS and min(shape[1:]) > max(_CHANNELS):
+        return (
+            "Its channels come first; put them last: np.moveaxis(picture, 0, -1) for one "
+            "picture, np.moveaxis(X, 1, -1) for a batch."
+        )
+    return (
+        f"{shape[2]} channels are not a picture; allowed are 1 (grey), 2 (grey, alpha), "
+        "3 (RGB) and 4 (RGB, alpha). Choose channels, for instance picture[..., :3]."
+    )
+
+
+# The scale ---------------------------------------------------------------------------------
+
+
+def value_range(array: np.ndarray) -> ValueRange:
+    """Smallest and largest value of an array; NaN and infinities show in them."""
+    return ValueRange(_family(array.dtype), float(array.min()), float(array.max()))
+
+
+def merge_ranges(ranges: Iterable[ValueRange]) -> tuple[ValueRange, ...]:
+    """Join the ranges of each family; families in alphabetic order."""
+    merged: dict[str, ValueRange] = {}
+    for new in ranges:
+        old = merged.get(new.family, new)
+        low, high = min(old.low, new.low), max(old.high, new.high)
+        merged[new.family] = ValueRange(new.family, low, high)
+    return tuple(merged[family] for family in sorted(merged))
+
+
+def decide_pixel_range(
+    values: np.ndarray | tuple[ValueRange, ...] | None,
+    pixel_range: tuple[float, float] | None = None,
+) -> tuple[float, float]:
+    """Decide in fit which values mean black and white.
+
+    Parameters
+    ----------
+    values : ndarray, tuple of ValueRange, or None
+        The numbers, or what ``ImageSource.range_summary`` says of them. Empty or None: there
+        are only files, encoded bytes and PIL images, which carry their own range.
+    pixel_range : tuple of two float or None, default=None
+        The user's word, which rules when given.
+
+    Returns
+    -------
+    tuple of two float
+        Low and high.
+
+    Raises
+    ------
+    ValueError
+        When `pixel_range` is not two finite increasing numbers, or when the rule cannot tell.
+
+    Warns
+    -----
+    UserWarning
+        When the rule applies but another scale is likely, or when values lie plainly outside
+        the `pixel_range` given.
+    """
+    ranges = _summarised(values)
+    if pixel_range is not None:
+        chosen = check_pixel_range(pixel_range)
+        check_scale(ranges, chosen)
+        return chosen
+    if not ranges:
+        return BLACK_TO_WHITE
+    candidates = {_range_by_rule(r) for r in ranges}
+    if len(candidates) > 1:
+        raise ValueError(_mixed_message(ranges))
+    chosen = candidates.pop()
+    _warn_if_dark(ranges, chosen)
+    return chosen
+
+
+def check_pixel_range(pixel_range: Any) -> tuple[float, float]:
+    """Return `pixel_range` as two floats, or say what is wrong with it."""
+    try:
+        low, high = (float(limit) for limit in pixel_range)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise ValueError(
+            f"pixel_range={pixel_range!r} is not allowed: give two finite numbers, the values "
+            "of black and white, as in pixel_range=(0, 255), or None to have them found."
+        )
+    largest = max(abs(low), abs(high))
+    if high - low < max(_NARROWEST, largest / 2**16) or largest > _LARGEST_END:
+        raise ValueError(
+            f"pixel_range={pixel_range!r} is too narrow or too far from 0 for float32, in which "
+            "pictures are computed. Shift and scale X, and give the range of the result."
+        )
+    return low, high
+
+
+def check_scale(
+    values: np.ndarray | tuple[ValueRange, ...] | None, pixel_range: tuple[float, float]
+) -> None:
+    """Warn when numbers are plainly on another scale than the one decided in fit.
+
+    Parameters
+    ----------
+    values : ndarray, tuple of ValueRange, or None
+        As in :func:`decide_pixel_range`.
+    pixel_range : tuple of two float
+        What fit decided.
+
+    Raises
+    ------
+    ValueError
+        When values leave the range by more than a million times its width.
+
+    Warns
+    -----
+    UserWarning
+        When values leave the range by more than a tenth of it, or when all of them lie within
+        its lowest 1/255, as pictures of 0-1 do in a range of 0-255.
+    """
+    low, high = pixel_range
+    slack, one_level = _TOLERANCE * (high - low), (high - low) / BLACK_TO_WHITE[1]
+    for seen in _summarised(values):
+        if max(low - seen.low, seen.high - high) > _FARTHEST * (high - low):
+            raise ValueError(
+                f"X holds {seen.family} values from {seen.low:g} to {seen.high:g}, which is far "
+                f"outside the pixel range ({low:g}, {high:g}). Clip or replace them, or give "
+                "pixel_range=(low, high) in the constructor."
+            )
+        outside = seen.low < low - slack or seen.high > high + slack
+        if outside or low < seen.high <= low + one_level:
+            warn_user(
+                f"X holds {seen.family} values from {seen.low:g} to {seen.high:g}, but the pixel "
+                f"range is ({low:g}, {high:g}): they look like another scale. Bring them to the "
+                "scale of fit, or give pixel_range=(low, high) in the constructor.",
+            )
+
+
+def scale_pixels(
+    array: np.ndarray, pixel_range: tuple[float, float] | None, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Bring numbers from their range to float32 grey levels of 0 to 255.
+
+    Parameters
+    ----------
+    array : ndarray of any shape
+        Numbers.
+    pixel_range : tuple of two float or None
+        The values that become 0 and 255; values outside are not clipped.
+    out : ndarray of the same shape and float32, default=None
+        Where to write.
+
+    Returns
+    -------
+    ndarray of the same shape, dtype float32
+        `out`, or a new array.
+    """
+    low, high = pixel_range or BLACK_TO_WHITE
+    out = np.empty(array.shape, np.float32) if out is None else out
+    np.copyto(out, array, casting="unsafe")
+    if low != 0:
+        out -= np.float32(low)
+    if high - low != BLACK_TO_WHITE[1]:
+        out *= np.float32(BLACK_TO_WHITE[1] / (high - low))
+    return out
+
+
+def to_rgb(picture: np.ndarray, pixel_range: tuple[float, float] | None) -> np.ndarray:
+    """Scale to 0-255 and lay alpha over white.
+
+    Parameters
+    ----------
+    picture : ndarray of shape (h, w, c)
+        c is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
+    pixel_range : tuple of two float or None
+        The values that become 0 and 255; of alpha too.
+
+    Returns
+    -------
+    ndarray of shape (h, w, 1) or (h, w, 3), dtype uint8 or float32
+        uint8 where nothing had to be computed, which is faster to resize.
+    """
+    plain = picture.dtype == np.uint8 and (pixel_range or BLACK_TO_WHITE) == BLACK_TO_WHITE
+    has_alpha = picture.shape[2] in (2, 4)
+    if plain and has_alpha and picture[..., -1].min() == 255:
+        picture, has_alpha = picture[..., :-1], False
+    if has_alpha:
+        return _over_white(picture, pixel_range)
+    return picture if plain else scale_pixels(picture, pixel_range)
+
+
+def _over_white(picture: np.ndarray, pixel_range: tuple[float, float] | None) -> np.ndarray:
+    """Lay a picture whose last channel is alpha over a white ground."""
+    *colours, alpha = np.moveaxis(picture, -1, 0)
+    opacity = scale_pixels(alpha, pixel_range)
+    opacity /= np.float32(255)
+    planes = np.empty((len(colours), *alpha.shape), np.float32)
+    for plane, colour in zip(planes, colours, strict=True):
+        scale_pixels(colour, pixel_range, plane)
+        plane -= np.float32(255)  # in place, for the sake of memory
+        plane *= opacity
+        plane += np.float32(255)
+    return np.moveaxis(planes, 0, -1)
+
+
+def _family(dtype: np.dtype) -> str:
+    """Return the family of a numeric dtype, which decides its range."""
+    if dtype.kind == "b":
+        return "bool"
+    if dtype.kind == "f":
+        return "float"
+    return "uint16" if dtype.kind == "u" and dtype.itemsize == 2 else "integer"
+
+
+def _summarised(values: np.ndarray | tuple[ValueRange, ...] | None) -> tuple[ValueRange, ...]:
+    if values is None:
+        return ()
+    return (value_range(values),) if isinstance(values, np.ndarray) else tuple(values)
+
+
+def _range_by_rule(seen: ValueRange) -> tuple[float, float]:
+    """Apply the rule to one family, or say why it cannot tell."""
+    if seen.family in _FAMILY_RANGES:
+        return _FAMILY_RANGES[seen.family]
+    if seen.low < 0:
+        raise ValueError(
+            f"X holds negative values, down to {seen.low:g} (the largest is {seen.high:g}), so it "
+            "looks already preprocessed, for instance scaled to (-1, 1) or standardised. Hand "
+            "over the raw pixels, or say which values are black and white, as in "
+            "pixel_range=(-1, 1). Clip values that are negative by rounding only."
+        )
+    if seen.high > BLACK_TO_WHITE[1]:
+        raise ValueError(
+            f"X holds {seen.family} values up to {seen.high:g}, above 255, so its scale is not "
+            "known. Say which values are black and white, as in pixel_range=(0, 4095) for "
+            "12 bits or pixel_range=(0, 65535) for 16."
+        )
+    return (0.0, 1.0) if seen.family == "float" and seen.high <= 1 else BLACK_TO_WHITE
+
+
+def _mixed_message(ranges: tuple[ValueRange, ...]) -> str:
+    parts = [
+        f"{seen.family} arrays (up to {seen.high:g}, read as {{:g}} to {{:g}})".format(
+            *_range_by_rule(seen)
+        )
+        for seen in ranges
+    ]
+    return (
+        f"X mixes arrays on different scales: {' and '.join(parts)}. Convert them to one dtype "
+        "and scale, or give pixel_range=(low, high)."
+    )
+
+
+def _warn_if_dark(ranges: tuple[ValueRange, ...], chosen: tuple[float, float]) -> None:
+    """Warn when all values stay far below the white that the rule says."""
+    largest, white = max(seen.high for seen in ranges), chosen[1]
+    if 0 < largest * BLACK_TO_WHITE[1] <= _SUSPICIOUSLY_DARK * white:
+        warn_user(
+            f"The largest value in X is {largest:g}, but by the rule for pixel_range=None X is "
+            f"read as 0 to {white:g}, which makes the pictures nearly black. If {largest:g} is "
+            f"white, say so: pixel_range=(0, {largest:g}). If the pictures are that dark, "
+            f"pixel_range=(0, {white:g}) silences this warning.",
+        )

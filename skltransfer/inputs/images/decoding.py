@@ -1,0 +1,134 @@
+"""Reading one picture from a path, encoded bytes, a PIL image or an array.
+
+One rule for each kind of picture:
+
+- The EXIF orientation is applied. Colour profiles are ignored.
+- Alpha, of channels, palettes and transparent colours, is laid over white.
+- 1-bit is black and white; 16-bit grey is scaled from 0-65535; CMYK, YCbCr and HSV are
+  converted by Pillow's formulas.
+- The first frame of animations and the first page of documents counts; of PIL images, the
+  frame they stand at.
+- JPEGs at least twice as large as needed both ways are decoded reduced.
+- Files of more than `MAX_PIXELS` pixels, after that reduction, or with a side longer than
+  65,535 are refused by their header; so are PIL images that were opened from such files.
+- A picture is read or refused; warnings of Pillow, which tell of damaged metadata, are not heard.
+
+No setting of Pillow is changed. Its own limit, which warns of files that are not even decoded,
+plays no part unless it was lowered.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from skltransfer.inputs.images.arrays import as_picture, to_rgb
+from skltransfer.inputs.images.files import load_file
+from skltransfer.inputs.images.limits import MAX_PIXELS, check_pixels
+from skltransfer.inputs.images.pil_images import UprightImage
+from skltransfer.inputs.images.preprocessing import BLACK_TO_WHITE, PixelRule
+from skltransfer.inputs.images.resizing import resize_rows
+from skltransfer.inputs.paths import missing_value, open_path
+from skltransfer.inputs.reading_errors import naming_the_row
+
+__all__ = ["MAX_PIXELS", "decode", "raw_pixels"]
+
+_WHITE = np.float32(BLACK_TO_WHITE[1])
+
+_reading_pil_images = threading.Lock()
+"""PIL images load lazily and may stand in several rows, but are not thread-safe."""
+
+
+def decode(source: Any, rule: PixelRule, index: int) -> np.ndarray:
+    """Read one picture and resize it.
+
+    Parameters
+    ----------
+    source : str, path-like, bytes, bytearray, memoryview, PIL.Image.Image, ndarray or None
+        A path may begin with ``~``. Arrays are (h, w) or (h, w, c) with c of 1 (grey),
+        2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha). None is a missing value, an error.
+    rule : PixelRule
+        Size wanted, and the range of values in arrays.
+    index : int
+        The row, for messages.
+
+    Returns
+    -------
+    ndarray of shape (h, w, 3), dtype float32
+        RGB in 0 to 255, C-contiguous.
+
+    Raises
+    ------
+    ImageReadError
+        When a path, bytes or a PIL image cannot be read.
+    TypeError, ValueError
+        When an array is not a picture.
+    """
+    if isinstance(source, Image.Image):
+        with _reading_pil_images, naming_the_row(source, index):
+            _load(source)
+            return _read_image(source, rule)
+    if isinstance(source, (str, os.PathLike)):
+        with open_path(source, index) as file:
+            return _read_file(file, rule)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        with naming_the_row(source, index):
+            return _read_file(io.BytesIO(source), rule)
+    if source is None:
+        raise missing_value(index)
+    return _read_array(as_picture(np.asarray(source), index), rule)
+
+
+def raw_pixels(image: Image.Image, index: int) -> np.ndarray:
+    """Return the upright pixels of a PIL image as an array, before scaling; for its digest."""
+    with _reading_pil_images, naming_the_row(image, index):
+        _load(image)
+        upright = UprightImage(image)
+        return upright.rows(0, upright.shape[0])
+
+
+def _load(image: Image.Image) -> None:
+    """Load a user's PIL image; those that were opened from files have the bounds of files."""
+    if isinstance(image, ImageFile.ImageFile):
+        check_pixels(image, image.size)
+    image.load()
+
+
+def _read_file(file: BinaryIO, rule: PixelRule) -> np.ndarray:
+    with load_file(file, rule) as image:
+        return _read_image(image, rule)
+
+
+def _read_image(image: Image.Image, rule: PixelRule) -> np.ndarray:
+    upright = UprightImage(image)
+    return _resized(upright.rows, upright.shape, upright.pixel_range, rule)
+
+
+def _read_array(picture: np.ndarray, rule: PixelRule) -> np.ndarray:
+    def rows(top: int, bottom: int) -> np.ndarray:
+        return picture[top:bottom]
+
+    return _resized(rows, picture.shape[:2], rule.pixel_range, rule)
+
+
+def _resized(
+    rows: Callable[[int, int], np.ndarray],
+    shape: tuple[int, int],
+    pixel_range: tuple[float, float] | None,
+    rule: PixelRule,
+) -> np.ndarray:
+    """Scale to 0-255, lay over white and resize, a few rows at a time."""
+
+    def rgb_rows(top: int, bottom: int) -> np.ndarray:
+        return to_rgb(rows(top, bottom), pixel_range)
+
+    resized = resize_rows(rgb_rows, shape, rule.size, rule.resize)
+    if resized.shape[:2] == tuple(shape):
+        return resized  # perhaps the user's own
+    return np.minimum(resized, _WHITE, out=resized)  # weights that were rounded may sum to more

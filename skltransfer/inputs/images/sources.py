@@ -1,0 +1,314 @@
+"""Pictures row by row, read when asked for."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from skltransfer.inputs.digests import (
+    FileDigests,
+    digest_array,
+    digest_encoded,
+    digest_pil_pixels,
+    file_identity,
+)
+from skltransfer.inputs.errors import ImageReadError, read_error
+from skltransfer.inputs.images import arrays
+from skltransfer.inputs.images.decoding import decode, raw_pixels
+from skltransfer.inputs.images.preprocessing import PixelRule
+from skltransfer.inputs.images.recognition import ENCODED, PATHS
+from skltransfer.inputs.paths import missing_value
+from skltransfer.inputs.reading_errors import reason
+
+_BLOCK = 64
+"""Rows of a large array looked at together."""
+
+_FRESH_SECONDS = 1.0
+"""For how long a file need not be looked at again: between that and reading it passes more time."""
+
+_file_digests = FileDigests()
+
+
+class ImageSource:
+    """Rows of pictures, read when asked for.
+
+    Made by :func:`read_images`. Reading is safe from several threads.
+
+    Attributes
+    ----------
+    n_features : int
+        Numbers in a row of an array; 1 for separate items.
+    """
+
+    n_features: int
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._rows)
+
+    def load(self, i: int, rule: PixelRule) -> np.ndarray:
+        """Read one picture.
+
+        Parameters
+        ----------
+        i : int
+            Position in this source.
+        rule : PixelRule
+            Size wanted, and the range of values in arrays.
+
+        Returns
+        -------
+        ndarray of shape (h, w, 3), dtype float32
+            RGB in 0 to 255, C-contiguous.
+
+        Raises
+        ------
+        ImageReadError
+            When a path, bytes or a PIL image cannot be read. Its ``row`` is the row of the X
+            given to :func:`read_images`.
+        """
+        return decode(self._item(i), rule, int(self._rows[i]))
+
+    def load_block(self, indices: Sequence[int], rule: PixelRule, out: np.ndarray) -> None:
+        """Read several pictures, as `load` does each.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Positions in this source.
+        rule : PixelRule
+            Size wanted, and the range of values in arrays.
+        out : ndarray of shape (len(indices) or more, h, w, 3), dtype float32
+            Where to write; further rows are left alone.
+        """
+        for position, i in enumerate(indices):
+            out[position] = self.load(i, rule)
+
+    def is_at_hand(self, rule: PixelRule) -> bool:
+        """Say whether reading is a mere copy, for which a thread is not worth while."""
+        return False
+
+    def digest(self, i: int) -> bytes:
+        """Return 32 bytes by which equal content of one kind is known.
+
+        Parameters
+        ----------
+        i : int
+            Position in this source.
+
+        Returns
+        -------
+        bytes
+            Of the encoded bytes, of a file as in memory; or of dtype, shape and values.
+
+        Raises
+        ------
+        ImageReadError
+            When a path or a PIL image cannot be read.
+        """
+        raise NotImplementedError
+
+    def still_has(self, i: int, digest: bytes) -> bool:
+        """Say whether a row is as it was when its digest was taken; only files may not be.
+
+        Parameters
+        ----------
+        i : int
+            Position in this source.
+        digest : bytes
+            What `digest` gave.
+
+        Returns
+        -------
+        bool
+            False also for a file that is gone.
+        """
+        return True
+
+    def range_summary(self) -> tuple[arrays.ValueRange, ...]:
+        """Return the smallest and largest numbers, for `decide_pixel_range` and `check_scale`.
+
+        Returns
+        -------
+        tuple of ValueRange
+            One for each family of dtypes; empty where there are no arrays.
+
+        Raises
+        ------
+        ValueError
+            When a row holds NaN or infinity.
+        """
+        return self._range_summary
+
+    def check_paths(self) -> None:
+        """Look whether all files are there, before any is read.
+
+        Raises
+        ------
+        ImageReadError
+            For the first that is missing; it tells how many are.
+        """
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> ImageSource:
+        """Return a source of some rows, which keep their numbers in messages.
+
+        Parameters
+        ----------
+        indices : sequence of int or ndarray of int or bool
+            Positions in this source.
+
+        Returns
+        -------
+        ImageSource
+            No pixels are copied.
+        """
+        chosen = object.__new__(type(self))
+        chosen.__dict__ = {**self.__dict__, "_rows": self._rows_at(indices)}
+        chosen.__dict__.pop("_range_summary", None)
+        return chosen
+
+    @cached_property
+    def _range_summary(self) -> tuple[arrays.ValueRange, ...]:
+        return arrays.merge_ranges(self._ranges())
+
+    def _rows_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the row numbers at some positions."""
+        indices = np.asarray(indices)
+        return self._rows[indices if indices.size else []]
+
+    def _item(self, i: int) -> Any:
+        raise NotImplementedError
+
+    def _ranges(self) -> Iterator[arrays.ValueRange]:
+        raise NotImplementedError
+
+
+class ArrayImages(ImageSource):
+    """All pictures in one numeric array of shape (n, h, w) or (n, h, w, c)."""
+
+    def __init__(self, pictures: np.ndarray) -> None:
+        super().__init__(np.arange(len(pictures)))
+        self._pictures = pictures
+        self.n_features = math.prod(pictures.shape[1:])
+
+    def load_block(self, indices: Sequence[int], rule: PixelRule, out: np.ndarray) -> None:
+        """Read several images; a mere copy where nothing is to be resized."""
+        if not self.is_at_hand(rule):
+            return super().load_block(indices, rule, out)
+        block = self._pictures[self._rows_at(indices)]
+        block = block if block.ndim == 4 else block[..., np.newaxis]
+        target = out[: len(block)]
+        arrays.scale_pixels(np.broadcast_to(block, target.shape), rule.pixel_range, target)
+
+    def digest(self, i: int) -> bytes:
+        """Return 32 bytes by which equal content of one kind is known."""
+        return digest_array(self._item(i))
+
+    def is_at_hand(self, rule: PixelRule) -> bool:
+        """Say whether reading is a mere copy."""
+        shape = self._pictures.shape
+        return shape[1:3] == tuple(rule.size) and shape[3:] in ((), (1,), (3,))
+
+    def _item(self, i: int) -> np.ndarray:
+        return self._pictures[self._rows[i]]
+
+    def _ranges(self) -> Iterator[arrays.ValueRange]:
+        for start in range(0, len(self), _BLOCK):
+            rows = self._rows[start : start + _BLOCK]
+            block = self._pictures[rows]
+            seen = arrays.value_range(block)
+            if not _is_finite(seen):
+                _refuse_non_finite(block, rows)
+            yield seen
+
+
+class ItemImages(ImageSource):
+    """Pictures one by one: paths, encoded bytes, PIL images and arrays."""
+
+    n_features = 1
+
+    def __init__(self, items: list) -> None:
+        super().__init__(np.arange(len(items)))
+        self._items = items
+        self._identities: dict[int, tuple] = {}
+        self._fresh_until = 0.0
+
+    def digest(self, i: int) -> bytes:
+        """Return 32 bytes by which equal content of one kind is known."""
+        row = int(self._rows[i])
+        item = self._items[row]
+        if isinstance(item, PATHS):
+            return _file_digests.digest(item, row, self._identity_just_seen(row))
+        if isinstance(item, ENCODED):
+            return digest_encoded(item)
+        if isinstance(item, Image.Image):
+            return digest_pil_pixels(raw_pixels(item, row))
+        if item is None:
+            raise missing_value(row)
+        return digest_array(item)
+
+    def still_has(self, i: int, digest: bytes) -> bool:
+        """Say whether a file is as it was when its digest was taken."""
+        item = self._item(i)
+        if not isinstance(item, PATHS):
+            return True
+        try:
+            return _file_digests.digest(item, int(self._rows[i])) == digest
+        except ImageReadError:
+            return False
+
+    def check_paths(self) -> None:
+        """Look whether all files are there, before any is read."""
+        faults: list[tuple[int, str]] = []
+        for row in self._rows.tolist():
+            if isinstance(self._items[row], (*PATHS, type(None))):
+                try:
+                    self._identities[row] = file_identity(self._items[row])
+                except Exception as error:
+                    faults.append((row, reason(error)))
+        if faults:
+            row, fault = faults[0]
+            count = f" Of {len(self)} rows, {len(faults)} have no file." if faults[1:] else ""
+            raise read_error(row, self._items[row], fault + count)
+        self._fresh_until = time.monotonic() + _FRESH_SECONDS
+
+    def _identity_just_seen(self, row: int) -> tuple | None:
+        """Identity of a row's file, if `check_paths` has just looked at it, and nobody since."""
+        is_fresh = time.monotonic() < self._fresh_until
+        return self._identities.pop(row, None) if is_fresh else None
+
+    def _item(self, i: int) -> Any:
+        return self._items[self._rows[i]]
+
+    def _ranges(self) -> Iterator[arrays.ValueRange]:
+        for row in self._rows:
+            item = self._items[row]
+            if isinstance(item, np.ndarray):
+                seen = arrays.value_range(item)
+                if not _is_finite(seen):
+                    _refuse_non_finite(item[np.newaxis], [row])
+                yield seen
+
+
+def _is_finite(seen: arrays.ValueRange) -> bool:
+    return math.isfinite(seen.low) and math.isfinite(seen.high)
+
+
+def _refuse_non_finite(block: np.ndarray, rows: Sequence[int]) -> None:
+    """Raise for the first row of a block that holds NaN or infinity."""
+    finite = np.isfinite(block).reshape(len(block), -1)
+    first = int(np.argmin(finite.all(axis=1)))
+    what = "NaN" if np.isnan(block[first]).any() else "infinity"
+    raise ValueError(
+        f"Input X contains {what}: {np.sum(~finite[first])} values of row {rows[first]}. Replace "
+        "these values, or leave the row out."
+    )

@@ -1,0 +1,168 @@
+"""X taken as pictures: what it holds is checked, and nothing is read yet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from skltransfer._warnings import warn_user
+from skltransfer.inputs.errors import describe_source, shorten
+from skltransfer.inputs.images import arrays
+from skltransfer.inputs.images.recognition import (
+    ENCODED,
+    PATHS,
+    as_column,
+    is_image_like,
+    is_missing,
+    n_dimensions,
+    refuse_empty,
+)
+from skltransfer.inputs.images.sources import ArrayImages, ImageSource, ItemImages
+
+_SIDE_OF_A_PICTURE = 32
+"""Pixels; grey pictures of three or four columns and so many rows are hardly ever meant."""
+
+
+def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSource:
+    """Take X as a sequence of pictures. Nothing is read or copied yet.
+
+    Parameters
+    ----------
+    X : array-like
+        - Numeric array of shape (n, h, w, c) with c of 1 (grey), 2 (grey, alpha), 3 (RGB) or
+          4 (RGB, alpha), or (n, h, w), which is always grey, however small w is.
+        - List, 1-D object or string array, Series or one-column frame of paths, encoded bytes,
+          PIL images and arrays, also mixed.
+        - Rows of numbers of shape (n, n_features), when `image_shape` is given.
+    image_shape : (h, w) or (h, w, c), default=None
+        How to read rows of numbers; otherwise without effect.
+
+    Returns
+    -------
+    ImageSource
+        The pictures.
+
+    Raises
+    ------
+    TypeError
+        When X or one of its items is of no kind above.
+    ValueError
+        When X is empty, or a shape is not that of pictures, or `image_shape` does not fit.
+    """
+    if isinstance(X, (*PATHS, *ENCODED, Image.Image)):
+        raise TypeError(
+            f"X is {describe_source(X)}, one single picture. Hand over a list: [X]. For a folder "
+            "of class folders, see images_from_folder."
+        )
+    if n_dimensions(X) >= 3:
+        return ArrayImages(_checked_pictures(_as_numbers(X)))
+    column = as_column(X)
+    if column is not None and any(is_image_like(item) for item in column):
+        return ItemImages([_checked_item(item, row) for row, item in enumerate(column)])
+    if image_shape is not None:
+        return ArrayImages(_rows_as_pictures(_as_numbers(X), image_shape))
+    refuse_empty(X)
+    raise TypeError(
+        f"X ({describe_source(X)}) holds no pictures. Hand over an array of shape (n, h, w, c) or "
+        "(n, h, w), a list of paths, bytes, PIL images or arrays, or rows of numbers together "
+        "with image_shape=(h, w) or (h, w, c)."
+    )
+
+
+def _as_numbers(X: Any) -> np.ndarray:
+    """Return a numeric array; object arrays of equal pictures become one."""
+    try:
+        array = np.asarray(X)
+        array = np.asarray(array.tolist()) if array.dtype == object else array
+    except ValueError as error:
+        raise ValueError(f"X is nested, but its parts differ in length: {error}") from error
+    arrays.check_numeric(array.dtype, "X")
+    return array
+
+
+def _checked_pictures(array: np.ndarray) -> np.ndarray:
+    """Return the array if it is a batch of pictures."""
+    refuse_empty(array)
+    if array.ndim not in (3, 4):
+        raise ValueError(
+            f"X has shape {array.shape}, but pictures are (n, h, w, channels) or (n, h, w)."
+        )
+    arrays.check_picture_shape(array.shape[1:], f"X has shape {array.shape}: every row")
+    _warn_of_one_picture(array.shape)
+    return array
+
+
+def _warn_of_one_picture(shape: tuple[int, ...]) -> None:
+    """Tell that an array which looks like one picture in colour is read as many grey ones."""
+    if len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= _SIDE_OF_A_PICTURE:
+        count, height, width = shape
+        warn_user(
+            f"X has shape {shape} and is read as {count} grey pictures of {height} x {width} "
+            "pixels. If it is one picture in colour, hand over a list: [X]."
+        )
+
+
+def _checked_item(item: Any, row: int) -> Any:
+    """Return an item that can be read later; arrays are looked at now."""
+    if is_missing(item):
+        return None
+    if isinstance(item, memoryview) and not _is_plain(item):
+        return item.tobytes()
+    if isinstance(item, (*PATHS, *ENCODED, Image.Image)):
+        return item
+    if hasattr(item, "__array__") or isinstance(item, (list, tuple)):
+        array = np.asarray(item)
+        arrays.as_picture(array, row)
+        return array
+    raise TypeError(
+        f"row {row} of X is {describe_source(item)}: {shorten(repr(item))}. Allowed are paths, "
+        "encoded bytes, PIL images and arrays of shape (h, w) or (h, w, channels)."
+    )
+
+
+def _is_plain(view: memoryview) -> bool:
+    """Say whether a view is of bytes side by side, as hashing and slicing take for granted."""
+    return view.contiguous and (view.ndim, view.itemsize) == (1, 1)
+
+
+def _rows_as_pictures(array: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
+    """View rows of numbers as pictures of one shape."""
+    shape = _checked_image_shape(image_shape)
+    if array.ndim != 2:
+        raise ValueError(f"image_shape is for 2-D rows of numbers, but X has shape {array.shape}.")
+    refuse_empty(array)
+    height, width, channels = shape
+    if array.shape[1] != math.prod(shape):
+        factors = "x".join(str(int(side)) for side in image_shape)
+        raise ValueError(
+            f"X has {array.shape[1]} columns, but image_shape={tuple(image_shape)} needs "
+            f"{factors} = {math.prod(shape)}.{_other_channels(array.shape[1], height, width)}"
+        )
+    return array.reshape(len(array), height, width, channels)
+
+
+def _checked_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return (h, w, c), or say what is wrong with `image_shape`."""
+    whole = isinstance(image_shape, (tuple, list)) and all(
+        isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side > 0
+        for side in image_shape
+    )
+    if not whole or len(image_shape) not in (2, 3) or (*image_shape, 1)[2] > 4:
+        raise ValueError(
+            f"image_shape={image_shape!r} is not allowed: give (h, w) or (h, w, channels) in "
+            "positive integers, with 1 to 4 channels."
+        )
+    height, width, channels = (int(side) for side in (*image_shape, 1)[:3])
+    return height, width, channels
+
+
+def _other_channels(columns: int, height: int, width: int) -> str:
+    """Propose the number of channels that would fit the width of rows."""
+    channels, rest = divmod(columns, height * width)
+    if rest or not 1 <= channels <= 4:
+        return ""
+    return f" Did you mean image_shape=({height}, {width}, {channels})?"

@@ -1,0 +1,147 @@
+"""An estimator's state in one file without pickle, checked whole before anything is built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from skltransfer.augmentation.keras_layers import is_keras_layer
+from skltransfer.persistence.backbones import decode_backbone, encode_backbone
+from skltransfer.persistence.errors import Explained
+from skltransfer.persistence.file import read_file, write_file
+from skltransfer.persistence.layers import LayerConfig, config_of, layer_from
+from skltransfer.persistence.states import CARRIED, KINDS, check_state, unknown_names
+from skltransfer.persistence.values import Reader, Writer
+
+__all__ = ["CARRIED", "read_state", "write_state"]
+
+_AUGMENT = "augment"
+_LAYER = "layer"
+_PACKAGE = __name__.partition(".")[0]
+_FORGED = (
+    "save() writes no such file: somebody has changed it. Nothing of it was built. Save the "
+    "estimator again where it was made."
+)
+_WAY_OUT = "joblib.dump(estimator, path) keeps any Python object, in a pickle."
+
+
+def write_state(path, estimator: type, state: dict[str, Any], parameters: Collection[str]) -> None:
+    """Write what an estimator holds; see ``BackboneEstimator.save``.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    estimator : type
+        The estimator's class.
+    state : dict
+        Parameters and fitted attributes.
+    parameters : collection of str
+        Names of the parameters.
+
+    Raises
+    ------
+    TypeError
+        When a value cannot be saved.
+    ValueError
+        When `read_state` would refuse the file.
+    """
+    kind = estimator.__name__
+    if kind not in KINDS or estimator.__module__.partition(".")[0] != _PACKAGE:
+        raise TypeError(
+            f"{kind} cannot be saved: save() knows {' and '.join(KINDS)}, and no classes made of "
+            f"them. {_WAY_OUT}"
+        )
+    strange = unknown_names(kind, state, parameters)
+    if strange:
+        raise TypeError(
+            f"This {kind} cannot be saved: save() does not know the attributes "
+            f"{', '.join(sorted(strange))}. Delete them first. {_WAY_OUT}"
+        )
+    with _naming(f"This {kind}"):
+        check_state(kind, state, parameters)
+    writer, values, backbones = Writer(), {}, []
+    for name, value in state.items():
+        with _naming(f"{name} of this {kind}"):
+            values[name] = _encoded(name, value, writer)
+    for spec in writer.backbones:
+        with _naming(f"The backbone {spec.name!r} of this {kind}"):
+            backbones.append(encode_backbone(spec, writer))
+    content = {"estimator": kind, "backbones": backbones, "state": values}
+    write_file(_expanded(path), content, writer.arrays)
+
+
+def read_state(path, kinds: Mapping[str, Collection[str]]) -> tuple[str, dict[str, Any]]:
+    """Name of the estimator's class, and what it held.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    kinds : mapping of str to collection of str
+        Names of the classes that are allowed, and of their parameters.
+
+    Raises
+    ------
+    ValueError
+        With the reason, when anything in the file is not as `write_state` writes it.
+    """
+    try:
+        manifest, arrays = read_file(_expanded(path))
+        return _checked(manifest, Reader(arrays), kinds)
+    except Explained:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{error} {_FORGED}") from error
+
+
+def _checked(
+    manifest: dict[str, Any], reader: Reader, kinds: Mapping[str, Collection[str]]
+) -> tuple[str, dict[str, Any]]:
+    kind = manifest["estimator"]
+    if not isinstance(kind, str) or kind not in kinds:
+        raise ValueError(f"it asks for the class {kind!r:.60}; allowed are {', '.join(kinds)}.")
+    if not isinstance(manifest["backbones"], list) or not isinstance(manifest["state"], dict):
+        raise ValueError("its manifest has no list of backbones and no state.")
+    state = _decoded(manifest["state"], manifest["backbones"], reader)
+    check_state(kind, state, kinds[kind])
+    reader.require_all_used()
+    if isinstance(state.get(_AUGMENT), LayerConfig):
+        state[_AUGMENT] = layer_from(state[_AUGMENT])
+    return kind, state
+
+
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """Say what it is that cannot be saved, and the way out."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        reason = str(error).rstrip(".")
+        raise kind(f"{what} cannot be saved: {reason}. {_WAY_OUT}") from error
+
+
+def _encoded(name: str, value, writer: Writer) -> Any:
+    if name == _AUGMENT and is_keras_layer(value):
+        return {_LAYER: writer.encode(config_of(value).config)}
+    return writer.encode(value)
+
+
+def _decoded(nodes: dict[str, Any], backbones: list, reader: Reader) -> dict[str, Any]:
+    # What refers to networks comes after them.
+    reader.backbones.extend(decode_backbone(node, reader) for node in backbones)
+    return {name: _attribute(name, node, reader) for name, node in nodes.items()}
+
+
+def _attribute(name: str, node, reader: Reader) -> Any:
+    if name == _AUGMENT and isinstance(node, dict) and list(node) == [_LAYER]:
+        return LayerConfig(reader.decode(node[_LAYER]))
+    return reader.decode(node)
+
+
+def _expanded(path) -> Path:
+    return Path(os.path.expanduser(path))

@@ -1,0 +1,131 @@
+"""Networks in a file: by name and fingerprint where the package ships them, else by content."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skltransfer.backbones.registry import (
+    BUNDLED,
+    available_applications,
+    resolve,
+    stage_pattern_of,
+)
+from skltransfer.backbones.spec import BackboneSpec, read_only
+from skltransfer.persistence.checks import (
+    is_finite,
+    is_json,
+    is_positive,
+    is_str,
+    one_of,
+    sequence_of,
+)
+from skltransfer.persistence.errors import Explained
+from skltransfer.persistence.keras_configs import check_config
+from skltransfer.persistence.values import Reader, Writer
+
+_CONTENT = ("architecture", "preprocessing", "input_size")
+_KEYS = ("name", "fingerprint", *_CONTENT, "weights")
+_BUNDLED_KEYS = ("name", "fingerprint")
+_MODES = ("tf", "torch", "caffe")
+_PIXELS = "biuf"
+
+
+def encode_backbone(spec: BackboneSpec, writer: Writer) -> dict[str, Any]:
+    """The network in JSON's types; the bundled one is named only.
+
+    Raises
+    ------
+    ValueError
+        When its configuration names what would not be opened again.
+    """
+    named = {"name": spec.name, "fingerprint": spec.fingerprint}
+    if spec.bundled:
+        return named
+    check_config(spec.architecture)
+    content = {name: writer.encode(getattr(spec, name)) for name in _CONTENT}
+    return {**named, **content, "weights": [writer.add_array(array) for array in spec.weights]}
+
+
+def decode_backbone(node, reader: Reader) -> BackboneSpec:
+    """The network, whose content is that of its fingerprint; no layer is built.
+
+    Raises
+    ------
+    ValueError
+        When it is another network than its fingerprint tells, or asks for what is not allowed.
+    """
+    if not isinstance(node, dict) or tuple(node) not in (_KEYS, _BUNDLED_KEYS):
+        raise ValueError(f"a backbone in it does not consist of {', '.join(_KEYS)}.")
+    if not is_str(node["name"]) or not is_str(node["fingerprint"]):
+        raise ValueError("a backbone in it has no name and fingerprint.")
+    if tuple(node) == _BUNDLED_KEYS:
+        return _bundled(**node)
+    content = {name: reader.decode(node[name]) for name in _CONTENT}
+    _check_content(**content)
+    if not isinstance(node["weights"], list):
+        raise ValueError("a backbone in it has no list of weights.")
+    weights = read_only(map(reader.view, node["weights"]))
+    if not all(array.dtype.kind in _PIXELS for array in weights):
+        raise ValueError("a backbone in it has weights that are no numbers.")
+    pattern = stage_pattern_of(content["architecture"])
+    try:
+        spec = BackboneSpec(node["name"], **content, weights=weights, stage_pattern=pattern)
+    except (AttributeError, KeyError, TypeError) as error:  # of a configuration that is none
+        raise ValueError("a backbone in it has layers that are none.") from error
+    if spec.fingerprint != node["fingerprint"]:
+        raise ValueError(f"its backbone {node['name']!r:.60} is not the one that was saved.")
+    return spec
+
+
+def _bundled(name: str, fingerprint: str) -> BackboneSpec:
+    spec = resolve(BUNDLED)
+    if (name, fingerprint) != (spec.name, spec.fingerprint):
+        raise Explained(
+            f"it asks for the bundled network {name!r:.60} with the fingerprint "
+            f"{fingerprint[:16]}..., and this version of skltransfer ships {spec.name!r} with "
+            f"{spec.fingerprint[:16]}... Open it with the version that it was saved with."
+        )
+    return spec
+
+
+def _check_content(architecture, preprocessing, input_size) -> None:
+    if not is_json([architecture, preprocessing]):  # of which a fingerprint can be made
+        raise ValueError("a backbone in it is not described in JSON's types.")
+    if not _is_architecture(architecture):
+        raise ValueError("a backbone in it has an architecture that is none.")
+    if not _is_preprocessing(preprocessing):
+        raise ValueError(f"a backbone in it has the preprocessing {preprocessing!r:.80}.")
+    if type(input_size) is not tuple or not sequence_of(is_positive, 2)(input_size):
+        raise ValueError(f"a backbone in it has input_size={input_size!r:.60}.")
+    check_config(architecture)
+
+
+def _is_architecture(architecture) -> bool:
+    if type(architecture) is not dict:
+        return False
+    kind = architecture.get("kind")
+    if kind == "bundled":
+        return architecture == {"kind": kind, "name": BUNDLED}
+    if kind == "keras.applications":
+        return set(architecture) == {"kind", "name"} and _is_application(architecture["name"])
+    return kind == "model" and set(architecture) == {"kind", "config"}
+
+
+def _is_application(name) -> bool:
+    return is_str(name) and name in available_applications()
+
+
+def _is_preprocessing(how) -> bool:
+    if type(how) is not dict or how.get("channels", 3) not in (1, 3):
+        return False
+    how = {key: value for key, value in how.items() if key != "channels"}
+    kind = how.pop("kind", None)
+    checks = _PREPROCESSING[kind] if one_of(*_PREPROCESSING)(kind) else {}
+    return bool(checks) and set(how) == set(checks) and all(checks[k](v) for k, v in how.items())
+
+
+_PREPROCESSING = {
+    "scale": {"scale": is_finite, "offset": is_finite},
+    "mode": {"mode": one_of(*_MODES)},
+    "keras.applications": {"name": _is_application},
+}

@@ -1,0 +1,204 @@
+"""The container: a manifest in JSON, arrays, and a checksum of both. Reading it runs no code.
+
+``docs/persistence.md`` tells the layout and what the protocol number means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+import skltransfer
+from skltransfer.persistence.arrays import described, little_endian, views_of
+from skltransfer.persistence.errors import Explained
+
+MAGIC = b"\x93SKLTR\r\n"
+"""The first byte is no text, and the line end shows a file that was carried over as text."""
+PROTOCOL = 1
+
+_LENGTH = struct.Struct("<Q")
+_START = len(MAGIC) + _LENGTH.size
+_DIGEST_SIZE = hashlib.sha256().digest_size
+_MOST_MANIFEST_BYTES = 1 << 26
+_VERSION = re.compile(r"[0-9]+(\.[0-9a-z+]+){1,9}")
+_KEYS = ("protocol", "skltransfer", "estimator", "backbones", "state", "arrays")
+
+_PICKLE = (
+    "which can run code when it is opened; if you trust who wrote it, open it with joblib.load "
+    "and call save() on what you get"
+)
+_FOREIGN = {
+    b"\x80": f"a pickle, as joblib.dump writes, {_PICKLE}",
+    b"\x78": f"zlib-compressed, which may be a file of joblib.dump, {_PICKLE}",
+    b"\x1f\x8b": f"gzip-compressed, which may be a file of joblib.dump, {_PICKLE}",
+    b"BZh": f"bzip2-compressed, which may be a file of joblib.dump, {_PICKLE}",
+    b"\xfd7zXZ": f"xz-compressed, which may be a file of joblib.dump, {_PICKLE}",
+    b"PK": "a zip file, as .keras and .skops files are. The first go to backbone=, the second to "
+    "skops.io.load",
+    b"\x89HDF": "an HDF5 file. If it holds weights alone, it goes to weights=",
+}
+
+
+def write_file(path: Path, content: dict[str, Any], arrays: list[np.ndarray]) -> None:
+    """Write a manifest of `content` and the arrays; the file is whole, or as it was before.
+
+    Raises
+    ------
+    ValueError
+        When the manifest would be too long to be read.
+    """
+    manifest = {
+        "protocol": PROTOCOL,
+        "skltransfer": skltransfer.__version__,
+        **content,
+        "arrays": [described(array) for array in arrays],
+    }
+    text = _canonical(manifest)
+    if len(text) > _MOST_MANIFEST_BYTES:
+        raise ValueError(
+            f"The estimator's settings take {len(text):,} bytes in JSON, and at most "
+            f"{_MOST_MANIFEST_BYTES:,} are read again. joblib.dump(estimator, path) has no limit."
+        )
+    digest = hashlib.sha256()
+    with _replacing(path) as file:
+        for part in _parts(text, arrays):
+            digest.update(part)
+            file.write(part)
+        file.write(digest.digest())
+
+
+def read_file(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Manifest and read-only arrays of a file, of which every byte was checked.
+
+    Raises
+    ------
+    ValueError
+        With the reason, when the file is damaged, of a newer protocol, or none of ours.
+    """
+    data = _bytes_of(path)
+    if not _is_whole(data):
+        raise Explained(
+            "its bytes do not fit its checksum: it was cut off or changed after it was written. "
+            "Take another copy of it, or save the estimator again."
+        )
+    (length,) = _LENGTH.unpack_from(data, len(MAGIC))
+    if length > min(len(data) - _START - _DIGEST_SIZE, _MOST_MANIFEST_BYTES):
+        raise ValueError(f"its manifest cannot be {length:,} bytes long.")
+    manifest = _parsed(data[_START : _START + length])
+    payload = memoryview(data)[_START + length : -_DIGEST_SIZE]
+    return manifest, views_of(manifest["arrays"], payload)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """All bytes of a file of ours; of any other only the first are read."""
+    path.stat()  # no such file is FileNotFoundError
+    if not path.is_file():
+        raise Explained("it is no regular file.")
+    with open(path, "rb") as file:
+        start = file.read(len(MAGIC))
+        if start != MAGIC:
+            raise Explained(f"it is {_kind_of(start)}.")
+        file.seek(0)
+        return file.read()
+
+
+def _parts(text: bytes, arrays: list[np.ndarray]) -> Iterator[bytes]:
+    yield MAGIC + _LENGTH.pack(len(text)) + text
+    for array in arrays:
+        yield little_endian(array).tobytes()
+
+
+def _canonical(manifest) -> bytes:
+    """The one way to write a manifest, so that a key cannot come twice nor bytes hide."""
+    return json.dumps(manifest, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _is_whole(data: bytes) -> bool:
+    if len(data) < _START + _DIGEST_SIZE:
+        return False
+    return hashlib.sha256(memoryview(data)[:-_DIGEST_SIZE]).digest() == data[-_DIGEST_SIZE:]
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        manifest = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its manifest is no JSON that save() writes ({error}).") from error
+    if not isinstance(manifest, dict):
+        raise ValueError("its manifest is no JSON object.")
+    _require_protocol(manifest.get("protocol"), manifest.get("skltransfer"))
+    if tuple(manifest) != _KEYS:
+        raise ValueError(f"its manifest does not consist of {', '.join(_KEYS)}.")
+    if not _is_canonical(manifest, text):
+        raise ValueError("its manifest is not written as save() does: a key may come twice.")
+    return manifest
+
+
+def _is_canonical(manifest: dict[str, Any], text: bytes) -> bool:
+    try:
+        return _canonical(manifest) == text
+    except (ValueError, RecursionError):  # a number beyond the largest float
+        return False
+
+
+def _require_protocol(protocol, version) -> None:
+    is_version = isinstance(version, str) and _VERSION.fullmatch(version)
+    if type(protocol) is not int or protocol < 1 or not is_version:
+        raise ValueError("it does not tell by which protocol and version it was written.")
+    if protocol > PROTOCOL:
+        raise Explained(
+            f"it was written by skltransfer {version} with protocol {protocol}, and this is "
+            f"skltransfer {skltransfer.__version__}, which reads protocols up to {PROTOCOL}. "
+            "Install that version or a newer one."
+        )
+
+
+def _kind_of(start: bytes) -> str:
+    if not start:
+        return "empty. Take another copy of it, or save the estimator again"
+    known = (what for magic, what in _FOREIGN.items() if start.startswith(magic))
+    return next(known, "no file that an estimator's save(path) wrote, which this function opens")
+
+
+def _require_place(path: Path) -> None:
+    """Refuse what is no place for a file, before a file beside it would be."""
+    if path.is_dir():
+        raise IsADirectoryError(f"path={str(path)!r} is a folder. Add the name of a file to it.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"path={str(path)!r} lies in {str(path.parent)!r}, which is no folder. Make it first, "
+            "or choose another."
+        )
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(
+            f"path={str(path)!r} lies in {str(path.parent)!r}, where this process may write no "
+            "files. Ask for the right to, or choose another folder."
+        )
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file beside `path` that takes its place once it is complete and on the disk."""
+    path = Path(os.path.realpath(path))
+    _require_place(path)
+    beside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
+    try:
+        with open(beside, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise

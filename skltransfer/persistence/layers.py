@@ -1,0 +1,65 @@
+"""A Keras layer as the parameter `augment`: by its configuration, rebuilt in safe mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from skltransfer.backbones.user_models import build_from_config
+from skltransfer.backend import import_keras
+from skltransfer.persistence.checks import is_json
+from skltransfer.persistence.errors import Explained
+from skltransfer.persistence.keras_configs import check_config
+
+
+@dataclass(frozen=True)
+class LayerConfig:
+    """A checked configuration, of which nothing is built yet."""
+
+    config: dict[str, Any]
+
+    def __post_init__(self):
+        is_named = type(self.config) is dict and "class_name" in self.config
+        if not is_named or not is_json(self.config):
+            raise ValueError("its augment is no configuration of a layer.")
+        check_config(self.config)
+
+
+def config_of(layer) -> LayerConfig:
+    """The configuration of `layer`; its seeds are drawn from the pictures, and are not kept.
+
+    Raises
+    ------
+    TypeError
+        When the layer holds weights.
+    ValueError
+        When the configuration asks for what would not be opened again.
+    """
+    keras = import_keras()
+    if layer.weights:
+        raise TypeError(f"it is the layer {layer.name!r}, which holds weights of its own")
+    config = keras.saving.serialize_keras_object(layer)
+    for key in ("build_config", "compile_config"):
+        config.pop(key, None)
+    return LayerConfig(config)
+
+
+def layer_from(found: LayerConfig):
+    """Build the layer.
+
+    Raises
+    ------
+    ValueError
+        When Keras cannot, or gives no layer.
+    """
+    keras = import_keras()
+    try:
+        layer = build_from_config(found.config)
+    except Exception as error:  # Keras raises many kinds for a configuration that it cannot use
+        raise Explained(
+            f"the Keras of this process cannot build its augment: {error} Open it with the version "
+            "of Keras that it was saved with."
+        ) from error
+    if not isinstance(layer, keras.Layer):
+        raise ValueError(f"its augment is no layer, but a {type(layer).__name__}.")
+    return layer

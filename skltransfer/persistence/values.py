@@ -1,0 +1,234 @@
+"""Values of parameters and fitted attributes as JSON, by a list of what may occur.
+
+None, bool, int, float, str and list stand for themselves. All else is an object with one key, the
+name of its kind, so that nothing is ever looked up by the path of a module.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skltransfer.backbones.spec import BackboneSpec
+from skltransfer.persistence.arrays import can_be_saved
+from skltransfer.persistence.random_states import from_random_state, to_random_state
+from skltransfer.persistence.records import RECORDS, checked_record
+
+_PLAIN = {type(None), bool, int, str}
+_DEEPEST = 64
+_IDENTITY = ("fingerprint", "name", "input_size", "bundled")
+_NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+class Writer:
+    """Collects the arrays and networks that values refer to.
+
+    Attributes
+    ----------
+    arrays : list of ndarray
+        In the order in which they were met.
+    backbones : list of BackboneSpec
+        Each network once.
+    """
+
+    def __init__(self):
+        self.arrays: list[np.ndarray] = []
+        self.backbones: list[BackboneSpec] = []
+
+    def encode(self, value, depth: int = 0) -> Any:
+        """`value` in JSON's types.
+
+        Raises
+        ------
+        TypeError
+            Naming what is not on the list.
+        """
+        if depth > _DEEPEST:
+            raise TypeError(f"it is nested more than {_DEEPEST} deep")
+        kind = type(value)
+        if kind in _PLAIN:
+            return value
+        if kind is float:
+            return value if math.isfinite(value) else {"float": str(value)}
+        if kind is list:
+            return [self.encode(item, depth + 1) for item in value]
+        name, content = self._tagged(value, kind, depth + 1)
+        return {name: content}
+
+    def add_array(self, array: np.ndarray) -> int:
+        """Position of `array` among the arrays."""
+        if not can_be_saved(array):
+            raise TypeError(f"it holds an array of dtype {array.dtype}")
+        self.arrays.append(array)
+        return len(self.arrays) - 1
+
+    def _tagged(self, value, kind: type, depth: int) -> tuple[str, Any]:
+        if kind is tuple:
+            return "tuple", [self.encode(item, depth) for item in value]
+        if kind is dict:
+            return "dict", [
+                [self.encode(key, depth), self.encode(item, depth)] for key, item in value.items()
+            ]
+        if kind is BackboneSpec:
+            return "backbone", self._add_backbone(value)
+        if RECORDS.get(kind.__name__) is kind:
+            return kind.__name__, {
+                field.name: self.encode(getattr(value, field.name), depth)
+                for field in fields(value)
+            }
+        if kind is np.random.RandomState:
+            return "random_state", self.encode(from_random_state(value), depth)
+        if kind is np.ndarray:
+            return self._array(value, depth)
+        if isinstance(value, np.generic):
+            return "scalar", self.add_array(np.asarray(value))
+        if isinstance(value, Path):
+            return "path", str(value)
+        raise TypeError(f"it holds {value!r:.80}, a {kind.__name__}")
+
+    def _array(self, array: np.ndarray, depth: int) -> tuple[str, Any]:
+        if array.dtype != object:
+            return "array", self.add_array(array)
+        if array.ndim != 1 or not all(map(_is_single, array)):
+            raise TypeError("it holds an array of objects that are more than single values")
+        return "objects", [self.encode(item, depth) for item in array]
+
+    def _add_backbone(self, spec: BackboneSpec) -> int:
+        for position, known in enumerate(self.backbones):
+            if all(getattr(known, name) == getattr(spec, name) for name in _IDENTITY):
+                return position
+        self.backbones.append(spec)
+        return len(self.backbones) - 1
+
+
+class Reader:
+    """Gives values back; refuses all that `Writer` does not write.
+
+    Parameters
+    ----------
+    arrays : list of ndarray
+        Read-only views of the file; every one is to be used once.
+    """
+
+    def __init__(self, arrays: list[np.ndarray]):
+        self.arrays = arrays
+        self.used: set[int] = set()
+        self.backbones: list[BackboneSpec] = []
+
+    def decode(self, node, depth: int = 0) -> Any:
+        """The value that `node` stands for.
+
+        Raises
+        ------
+        ValueError
+            When it stands for none.
+        """
+        if depth > _DEEPEST:
+            raise ValueError(f"it nests values more than {_DEEPEST} deep.")
+        if isinstance(node, list):
+            return [self.decode(item, depth + 1) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if len(node) != 1:
+            raise ValueError("it holds a value that is not of one kind.")
+        ((name, content),) = node.items()
+        if name in RECORDS:
+            return checked_record(name, self._mapping(content, depth + 1))
+        if name not in _DECODERS:
+            raise ValueError(f"it asks for {name!r:.60}, which is not among the allowed kinds.")
+        return _DECODERS[name](self, content, depth + 1)
+
+    def view(self, position) -> np.ndarray:
+        """The array at `position`, which nothing else refers to."""
+        if type(position) is not int or not 0 <= position < len(self.arrays):
+            raise ValueError(f"it refers to an array {position!r:.40}, which is not there.")
+        if position in self.used:
+            raise ValueError(f"it refers to array {position} twice.")
+        self.used.add(position)
+        return self.arrays[position]
+
+    def require_all_used(self) -> None:
+        """Refuse arrays that belong to nothing."""
+        if len(self.used) != len(self.arrays):
+            raise ValueError("it holds arrays that nothing refers to.")
+
+    def _mapping(self, content, depth: int) -> dict[str, Any]:
+        if not isinstance(content, dict):
+            raise ValueError("it holds a record without fields.")
+        return {name: self.decode(item, depth) for name, item in content.items()}
+
+    def _tuple(self, content, depth: int) -> tuple:
+        return tuple(self.decode(_list(content), depth))
+
+    def _dict(self, content, depth: int) -> dict:
+        pairs = [self.decode(_list(pair, 2), depth) for pair in _list(content)]
+        try:
+            found = dict(pairs)
+        except TypeError as error:
+            raise ValueError("it holds a dict with a key that can be none.") from error
+        if len(found) != len(pairs):
+            raise ValueError("it holds a dict in which a key comes twice.")
+        return found
+
+    def _float(self, content, depth: int) -> float:
+        if not isinstance(content, str) or content not in _NOT_FINITE:
+            raise ValueError(f"{content!r:.40} is not one of {', '.join(_NOT_FINITE)}.")
+        return _NOT_FINITE[content]
+
+    def _array(self, content, depth: int) -> np.ndarray:
+        view = self.view(content)
+        return view.astype(view.dtype.newbyteorder("="))
+
+    def _scalar(self, content, depth: int) -> np.generic:
+        array = self._array(content, depth)
+        if array.ndim:
+            raise ValueError("it holds a number that is an array.")
+        return array[()]
+
+    def _objects(self, content, depth: int) -> np.ndarray:
+        items = self.decode(_list(content), depth)
+        if not all(map(_is_single, items)):
+            raise ValueError("it holds an array of objects that are more than single values.")
+        array = np.empty(len(items), dtype=object)
+        array[:] = items
+        return array
+
+    def _path(self, content, depth: int) -> Path:
+        if not isinstance(content, str):
+            raise ValueError("it holds a path that is no str.")
+        return Path(content)
+
+    def _random_state(self, content, depth: int) -> np.random.RandomState:
+        return to_random_state(self.decode(content, depth))
+
+    def _backbone(self, content, depth: int) -> BackboneSpec:
+        if type(content) is not int or not 0 <= content < len(self.backbones):
+            raise ValueError(f"it refers to a backbone {content!r:.40}, which is not there.")
+        return self.backbones[content]
+
+
+_DECODERS = {
+    "tuple": Reader._tuple,
+    "dict": Reader._dict,
+    "float": Reader._float,
+    "array": Reader._array,
+    "scalar": Reader._scalar,
+    "objects": Reader._objects,
+    "path": Reader._path,
+    "random_state": Reader._random_state,
+    "backbone": Reader._backbone,
+}
+
+
+def _is_single(item) -> bool:
+    return type(item) in {*_PLAIN, float} or isinstance(item, np.generic)
+
+
+def _list(content, length: int | None = None) -> list:
+    if not isinstance(content, list) or (length is not None and len(content) != length):
+        raise ValueError("it holds a value that is not written as its kind asks for.")
+    return content

@@ -1,0 +1,1 @@
+"""Training of the head and of the layers above the freeze point."""

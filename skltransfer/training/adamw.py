@@ -1,0 +1,93 @@
+"""Steps of AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019).
+
+The gradient is scaled down to a norm of at most 1. On a CPU the step is taken in place by NumPy,
+a few thousand weights at a time, so that they stay in the processor's cache: half of TensorFlow's
+time, and the same bits on any number of threads. On a GPU the weights stay there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from skltransfer.backend import as_tensor, compile_function, holds_weights
+
+_BETA_1, _BETA_2, _EPSILON = np.float32(0.9), np.float32(0.999), np.float32(1e-7)
+_LARGEST_NORM = 1.0
+_WEIGHTS_TOGETHER = 1 << 15
+
+
+def adamw(n_weights: int) -> Callable:
+    """Function that takes one step with `n_weights` weights.
+
+    Its arguments are float32 vectors, one value a weight: the weights, their first and second
+    moments, the gradient, factors on the learning rate, and weight decays; then the learning rate
+    and the number of the step, counted from 1. It gives the new weights and moments. Those that
+    were handed in are not to be used again.
+    """
+    return _step_on_device(n_weights) if holds_weights() else _step_on_host
+
+
+def held(array: np.ndarray):
+    """A vector for many steps: copied to a GPU once, on a CPU left as it is."""
+    return as_tensor(array) if holds_weights() else array
+
+
+def _step_on_host(theta, first, second, gradient, rates, decays, rate: float, number: int):
+    gradient = np.asarray(gradient)
+    scale, rate, of_first, of_second = _factors(_norm(gradient), rate, number)
+    into_first, into_second = (1 - _BETA_1) * scale, (1 - _BETA_2) * scale * scale
+    # The moments' corrections leave the root and the quotient, for fewer passes over the weights.
+    of_change, epsilon = rate * of_first / np.sqrt(of_second), _EPSILON / np.sqrt(of_second)
+    for start in range(0, len(theta), _WEIGHTS_TOGETHER):
+        part = slice(start, start + _WEIGHTS_TOGETHER)
+        change = gradient[part] * into_first
+        first[part] *= _BETA_1
+        first[part] += change
+        other = np.square(gradient[part])
+        other *= into_second
+        second[part] *= _BETA_2
+        second[part] += other
+        np.sqrt(second[part], out=other)
+        other += epsilon
+        np.divide(first[part], other, out=change)
+        change *= of_change
+        np.multiply(decays[part], theta[part], out=other)
+        other *= rate
+        change += other
+        change *= rates[part]
+        theta[part] -= change
+    return theta, first, second
+
+
+def _norm(gradient: np.ndarray) -> float:
+    """Length of the gradient."""
+    parts = range(0, len(gradient), _WEIGHTS_TOGETHER)
+    squares = (np.square(gradient[start : start + _WEIGHTS_TOGETHER]) for start in parts)
+    return math.sqrt(math.fsum(float(part.sum()) for part in squares))
+
+
+def _factors(norm: float, rate: float, number: int) -> np.ndarray:
+    """Factors on the gradient, on the change, and that correct the moments' start at zero."""
+    scale = _LARGEST_NORM / max(norm, _LARGEST_NORM)
+    return np.array(
+        [scale, rate, 1 / (1 - float(_BETA_1) ** number), 1 / (1 - float(_BETA_2) ** number)],
+        np.float32,
+    )
+
+
+def _step_on_device(n_weights: int) -> Callable:
+    def compute(theta, first, second, gradient, rates, decays, factors):
+        from keras import ops
+
+        norm = ops.sqrt(ops.sum(gradient * gradient))
+        gradient = gradient * (_LARGEST_NORM / ops.maximum(norm, _LARGEST_NORM))
+        first = _BETA_1 * first + (1 - _BETA_1) * gradient
+        second = _BETA_2 * second + (1 - _BETA_2) * gradient * gradient
+        change = first * factors[2] / (ops.sqrt(second * factors[3]) + _EPSILON) + decays * theta
+        return theta - factors[1] * rates * change, first, second
+
+    function = compile_function(compute, [*[(n_weights,)] * 6, (4,)])
+    return lambda *arguments: function(*arguments[:6], _factors(0.0, *arguments[6:]))

@@ -1,0 +1,75 @@
+"""Gradients of whole batches, added up over smaller ones where memory is short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from skltransfer._warnings import warn_user
+from skltransfer.backend import backend_title, is_out_of_memory
+
+
+class BatchGradient:
+    """Gradient and loss of a batch, as `Program.gradient` gives them.
+
+    Parameters
+    ----------
+    compiled : callable
+        From a number of rows to the compiled gradient of so many.
+    n_rows : int
+        Rows of a batch.
+    """
+
+    def __init__(self, compiled: Callable[[int], Callable], n_rows: int):
+        self._compiled = compiled
+        self._n_rows = n_rows
+        self._together = n_rows
+
+    def __call__(self, theta: Any, fixed: Any, standardizer: Any, *batch: np.ndarray) -> tuple:
+        """Compute; after an error for want of memory in halves, now and from now on."""
+        together, state = self._together, (theta, fixed, standardizer)
+        try:
+            if together == self._n_rows:
+                return self._compiled(together)(*state, *batch)
+            return self._added_up(together, state, batch)
+        except Exception as error:
+            if together == 1 or not is_out_of_memory(error):
+                raise
+        self._together = (together + 1) // 2
+        _warn(together, self._together)
+        return self(*state, *batch)
+
+    def _added_up(self, together: int, state: tuple, batch: tuple) -> tuple:
+        gradient, share = self._compiled(together), together / self._n_rows
+        total, loss = None, 0.0
+        for some in _split(batch, together):
+            found, of_these = gradient(*state, *some)
+            total = found * share if total is None else total + found * share
+            loss += float(of_these) * share
+        return total, loss
+
+
+def _split(batch: tuple, together: int) -> Iterator[tuple]:
+    """Parts of a batch; the last is filled up with its first rows, which do not count."""
+    x, targets, weights, *masks = batch
+    n_rows = len(x)
+    for start in range(0, n_rows, together):
+        rows = np.arange(start, start + together) % n_rows
+        counted = (np.arange(start, start + together) < n_rows).astype(np.float32)
+        yield (
+            x[rows],
+            targets[rows],
+            weights[rows] * counted,
+            *(mask[rows] for mask in masks),
+        )
+
+
+def _warn(n_rows: int, fewer: int) -> None:
+    warn_user(
+        f"{backend_title()} ran out of memory on a training batch of {n_rows} pictures. Gradients "
+        f"are added up over {fewer} at a time, which trains the same but for rounding; only "
+        "batch_norm='train' goes by the smaller batches. A smaller batch_size or input_size needs "
+        "less memory."
+    )

@@ -1,0 +1,124 @@
+"""Where in a picture a network finds what speaks for a class, from its last feature map.
+
+Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+Localization", ICCV 2017), and the class activation maps that it is equal to where the mean of the
+map is all that a linear classifier sees (Zhou et al., "Learning Deep Features for Discriminative
+Localization", CVPR 2016).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skltransfer.backend import as_array, as_tensor, start, value_and_gradients
+from skltransfer.frozen.engines import outputs_of
+from skltransfer.network.execution import run_steps
+from skltransfer.network.pooling import pooled
+from skltransfer.network.runtime import Network
+from skltransfer.training.loop import TrainingState
+from skltransfer.training.train_step import Program
+
+
+def feature_maps(
+    network: Network, layers: tuple[str, ...], pixels: np.ndarray, values: dict | None = None
+) -> np.ndarray:
+    """Output of one layer before it is pooled.
+
+    Parameters
+    ----------
+    network : Network
+        The backbone.
+    layers : tuple of str
+        Name of the layer; () is the end of the features.
+    pixels : ndarray of float32, shape (n, height, width, 3)
+        Pictures from 0 to 255.
+    values : dict of int to ndarray, default=None
+        Weights by the ``id`` of their variables; None: the pretrained ones.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, h, w, channels)
+
+    Raises
+    ------
+    ValueError
+        When the layer makes no map of more than one position.
+    """
+    from keras import ops
+
+    start()
+    graph, (stop,) = outputs_of(network, layers)
+    _require_map(network, graph.steps[stop])
+    values = network.arrays if values is None else values
+    x = network.preprocess(ops.convert_to_tensor(pixels))
+    return as_array(run_steps(graph, None, [stop], x, values)[0])
+
+
+def tuned_values(program: Program, state: TrainingState) -> dict[int, np.ndarray]:
+    """All weights of a fine-tuned backbone, by the ``id`` of their variables."""
+    arrays = program.tuned(program.network.spec.weights, state.theta, state.fixed)
+    return dict(zip(map(id, program.network.variables), arrays, strict=True))
+
+
+def grad_cam(
+    program: Program, state: TrainingState, maps: np.ndarray, targets: np.ndarray
+) -> np.ndarray:
+    """Grad-CAM of the last feature maps.
+
+    Parameters
+    ----------
+    program : Program
+        Gives the head.
+    state : TrainingState
+        What it learned.
+    maps : ndarray of float32, shape (n, h, w, channels)
+        The maps that the head sees the means of.
+    targets : ndarray of int, shape (n,)
+        The logit that is explained, for each row.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, h, w)
+        The channels weighted by the mean gradient of the logit, summed up; negative sums are 0.
+    """
+    from keras import ops
+
+    start()
+    mean, scale = as_tensor(state.standardizer)
+    weights = [as_tensor(array) for array in program.of_head(state.theta)]
+    chosen = as_tensor(np.eye(program.head.n_classes, dtype=np.float32)[targets])
+
+    def explained(parameters):
+        features = (pooled(parameters[0], "avg") - mean) / scale
+        logits = program.head.logits(weights, features)
+        return ops.sum(logits * chosen)  # no row's logits depend on another's map
+
+    _, (gradients,) = value_and_gradients(explained, [ops.convert_to_tensor(maps)])
+    return class_activation_maps(maps, as_array(gradients).mean(axis=(1, 2)))
+
+
+def class_activation_maps(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted sums over the channels of `maps`, negative ones as 0.
+
+    Parameters
+    ----------
+    maps : ndarray of float32, shape (n, h, w, channels)
+        Feature maps.
+    weights : ndarray of shape (n, channels)
+        Weights for each row.
+    """
+    sums = np.einsum("nhwc,nc->nhw", maps, weights)
+    return np.maximum(sums, 0).astype(np.float32)
+
+
+def _require_map(network: Network, step) -> None:
+    shape = step.shape
+    if len(shape) == 3 and np.prod(shape[:2]) > 1:
+        return
+    height, width = network.input_size
+    raise ValueError(
+        f"backbone={network.spec.name!r} gives no map of places to look at: for pictures of "
+        f"{height} x {width} pixels the output of {step.name!r} has the shape {shape}, and "
+        "(height, width, channels) with more than one position is needed. Use a larger input_size "
+        "if it has one position, else a convolutional backbone that ends in a feature map."
+    )
