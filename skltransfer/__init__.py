@@ -15,7 +15,7 @@ _HOMES = {
     "FeatureMapDisplay": "displays.feature_map",
     "FineTunedClassifier": "estimators.classifier",
     "FreezeDepthDisplay": "displays.freeze_depth",
-    "ImageReadError": "inputs",
+    "ImageReadError": "inputs.errors",
     "PretrainedFeatureExtractor": "estimators.extractor",
     "SaliencyDisplay": "displays.saliency",
     "TopLossesDisplay": "displays.top_losses",
@@ -23,9 +23,9 @@ _HOMES = {
     "UnreadableImagesWarning": "_warnings",
     "cache_info": "cache.inspection",
     "clear_cache": "cache.inspection",
-    "freeze_points": "frozen.catalogue",
+    "freeze_points": "frozen.freeze_points",
     "images_from_folder": "inputs.images.folders",
-    "list_backbones": "frozen.catalogue",
+    "list_backbones": "backbones.listing",
     "load": "estimators.loading",
     "precompute": "estimators.precomputation",
     "register_backbone": "backbones.registry",
@@ -35,6 +35,7 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from skltransfer._warnings import UnreadableImagesWarning as UnreadableImagesWarning
+    from skltransfer.backbones.listing import list_backbones as list_backbones
     from skltransfer.backbones.registry import register_backbone as register_backbone
     from skltransfer.cache import CacheWarning as CacheWarning
     from skltransfer.cache.inspection import cache_info as cache_info
@@ -50,9 +51,8 @@ if TYPE_CHECKING:
     )
     from skltransfer.estimators.loading import load as load
     from skltransfer.estimators.precomputation import precompute as precompute
-    from skltransfer.frozen.catalogue import freeze_points as freeze_points
-    from skltransfer.frozen.catalogue import list_backbones as list_backbones
-    from skltransfer.inputs import ImageReadError as ImageReadError
+    from skltransfer.frozen.freeze_points import freeze_points as freeze_points
+    from skltransfer.inputs.errors import ImageReadError as ImageReadError
     from skltransfer.inputs.images.folders import images_from_folder as images_from_folder
 
 

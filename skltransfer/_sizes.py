@@ -1,4 +1,4 @@
-"""Sizes of pictures that users give, checked and as Python's ints."""
+"""Sizes of images that users give, checked and as Python's ints."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 _SHAPES = {2: "(height, width)", 3: "(height, width, channels)"}
 
 
-def require_sizes(name: str, value: Any, lengths: tuple[int, ...] = (2,)) -> None:
+def check_size(name: str, value: Any, lengths: tuple[int, ...] = (2,)) -> None:
     """Refuse what is neither None nor a tuple or list of positive ints of one of the lengths."""
     if value is None:
         return

@@ -80,3 +80,13 @@ class Table(tuple[Row, ...], Generic[Row]):
 
 def _texts(row: Any) -> list[str]:
     return [column.metadata["show"](getattr(row, column.name)) for column in fields(row)]
+
+
+def with_commas(number: int) -> str:
+    """Write a number as in 4,600,000."""
+    return f"{number:,}"
+
+
+def joined(sizes: tuple[int | None, ...]) -> str:
+    """Write a shape as in 7 x 7 x 320; n is a length that differs by row."""
+    return " x ".join("n" if size is None else str(size) for size in sizes)

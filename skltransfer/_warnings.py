@@ -12,7 +12,7 @@ _NOT_THE_USER = {"skltransfer", "sklearn", "joblib"}
 
 
 class UnreadableImagesWarning(UserWarning):
-    """Some pictures could not be read, and ``on_error="nan"`` said to go on.
+    """Some images could not be read, and ``on_error="nan"`` said to go on.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ def warn_unreadable(
     The `lost_classes` have no other rows.
     """
     rows = sorted(failures)
-    lost = f"No picture is left of the classes {lost_classes}. " if lost_classes else ""
+    lost = f"No image is left of the classes {lost_classes}. " if lost_classes else ""
     message = (
-        f"{len(rows)} of {n_rows} pictures could not be read and count as missing; the first: "
+        f"{len(rows)} of {n_rows} images could not be read and count as missing; the first: "
         f"{failures[rows[0]]} {lost}The attribute .rows of this warning lists all of them; "
         "on_error='raise' stops at the first."
     )

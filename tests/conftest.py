@@ -126,8 +126,8 @@ def uneven():
 
 
 @pytest.fixture(scope="session")
-def pictures():
-    """Eight pictures of 20 x 24 pixels, of smooth shapes and noise."""
+def images():
+    """Eight images of 20 x 24 pixels, of smooth shapes and noise."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (8, 5, 6, 3))
     smooth = coarse.repeat(4, axis=1).repeat(4, axis=2)
@@ -136,18 +136,18 @@ def pictures():
 
 
 @pytest.fixture(scope="session")
-def paths(pictures, tmp_path_factory):
-    """The same pictures as PNG files."""
-    folder = tmp_path_factory.mktemp("pictures")
-    found = [folder / f"{row}.png" for row in range(len(pictures))]
-    for path, picture in zip(found, pictures, strict=True):
-        Image.fromarray(picture).save(path)
+def paths(images, tmp_path_factory):
+    """The same images as PNG files."""
+    folder = tmp_path_factory.mktemp("images")
+    found = [folder / f"{row}.png" for row in range(len(images))]
+    for path, image in zip(found, images, strict=True):
+        Image.fromarray(image).save(path)
     return found
 
 
 @pytest.fixture(scope="session")
 def golden():
-    """Pictures, and the features that an independent conversion of the bundled net gives."""
+    """Images, and the features that an independent conversion of the bundled net gives."""
     with np.load(GOLDEN, allow_pickle=False) as file:
         return file["images"], file["features"]
 
@@ -180,16 +180,16 @@ def in_fresh_process():
 
 @pytest.fixture(scope="session")
 def cats_and_dogs():
-    """Pictures of 16 x 16 pixels, dark and light in turn, and their labels."""
+    """Images of 16 x 16 pixels, dark and light in turn, and their labels."""
     rng = np.random.default_rng(0)
     dark = rng.integers(0, 150, (24, 16, 16, 3))
-    pictures = np.clip(dark + 60 * (np.arange(24) % 2)[:, None, None, None], 0, 255)
-    return pictures.astype(np.uint8), np.where(np.arange(24) % 2, "dog", "cat")
+    images = np.clip(dark + 60 * (np.arange(24) % 2)[:, None, None, None], 0, 255)
+    return images.astype(np.uint8), np.where(np.arange(24) % 2, "dog", "cat")
 
 
 @pytest.fixture
 def X(cats_and_dogs):
-    """Pictures to train on for a moment."""
+    """Images to train on for a moment."""
     return cats_and_dogs[0]
 
 

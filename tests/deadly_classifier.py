@@ -12,8 +12,8 @@ from skltransfer import FineTunedClassifier
 class KilledOnce(FineTunedClassifier):
     """Kills its process once, when the frozen part is computed and nothing is trained yet."""
 
-    def _activations_at(self, *arguments, **options):
-        found = super()._activations_at(*arguments, **options)
+    def _held_out(self, rows):
+        found = super()._held_out(rows)
         try:
             (Path(self.cache) / "killed").touch(exist_ok=False)
         except FileExistsError:

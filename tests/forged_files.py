@@ -68,4 +68,19 @@ def _parts_of(node):
     return []
 
 
-RECORDS = {"Head", "PixelRule", "Reading", "RowLayout", "TrainingState"}
+RECORDS = {
+    "Head",
+    "PixelRule",
+    "Reading",
+    "RowLayout",
+    "TrainingState",
+    "classification",
+    "head",
+    "image_encoding",
+    "image_input",
+    "image_preprocessing",
+    "tabular_encoding",
+    "tabular_to_image",
+    "training_state",
+}
+"""Those of protocol 1 have names of classes."""

@@ -1,4 +1,4 @@
-"""Damaged pictures: each is read, or refused by the documented error, in bounded time.
+"""Damaged images: each is read, or refused by the documented error, in bounded time.
 
 `test_fuzzing.py` reads a few hundred. Many, from the folder above:
 
@@ -24,9 +24,11 @@ from collections import Counter
 import numpy as np
 from PIL import Image
 
+from image_files import LARGE, encode, exif
 from kinds_of_files import FILES
-from picture_files import LARGE, encode, exif
-from skltransfer.inputs import ImageReadError, PixelRule, decode
+from skltransfer.inputs.errors import ImageReadError
+from skltransfer.inputs.images.decoding import decode
+from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 
 LONGEST = 5.0
 """Seconds of the processor that one file may take."""
@@ -138,7 +140,7 @@ def damaged(seed, number, files):
         data = DAMAGES[int(rng.integers(len(DAMAGES)))](data, rng, other) or b"\0"
     size = SIZES[int(rng.integers(len(SIZES)))]
     how = ("stretch", "crop", "pad")[int(rng.integers(3))]
-    return opened(data) if rng.random() < 0.2 else data, PixelRule(size, how)
+    return opened(data) if rng.random() < 0.2 else data, ImagePreprocessing(size, how)
 
 
 def opened(data):

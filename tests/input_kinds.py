@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from skltransfer.inputs.reading import fit_reading
+from skltransfer.inputs.images.encoding import EncodedImages
+from skltransfer.inputs.images.kind import ImageInput
+from skltransfer.inputs.rows.encoding import TabularSource
 
 
 @dataclass
@@ -53,22 +55,33 @@ class Reader(TransformerMixin, BaseEstimator):
 
 
 def opened(X, **settings):
-    """X as a source of pictures, and the rule they are read by, as `fit` and `transform` do."""
+    """X as a source of images read at 8 x 8, as `transform` reads it after `fit`."""
     reader = Reader(**settings)
-    reading, _ = fit_reading(reader, X, (8, 8), lambda size: True)
-    return reading.source(reader, X), reading.rule
+    encoding, _ = ImageInput((8, 8)).fit(reader, X, None, lambda size: True)
+    return encoding.source(reader, X)
 
 
 def read(X, sizes=None, **settings):
-    """The pictures of X, each of a size of its own if `sizes` are given."""
-    source, rule = opened(X, **settings)
+    """The images of X, each of a size of its own if `sizes` are given."""
+    source = opened(X, **settings)
     assert sizes is None or len(sizes) == len(source)
-    pictures = []
-    for row, size in enumerate(sizes or [rule.size] * len(source)):
-        out = np.full((1, *size, 3), np.nan, np.float32)
-        source.load_block([row], replace(rule, size=size), out)
-        pictures.append(out[0])
-    return pictures
+    sized = [of_size(source, size) for size in sizes] if sizes else [source] * len(source)
+    return [loaded(one, row) for row, one in enumerate(sized)]
+
+
+def of_size(source, size):
+    """The same rows as images of another size."""
+    if isinstance(source, EncodedImages):
+        return EncodedImages(source.images, replace(source.preprocessing, size=size))
+    return TabularSource(source.rows, source.layout, size)
+
+
+def loaded(source, row):
+    """The image of one row."""
+    size = source.preprocessing.size if isinstance(source, EncodedImages) else source.size
+    out = np.full((1, *size, 3), np.nan, np.float32)
+    source.load([row], (out,))
+    return out[0]
 
 
 def as_rgb(levels):

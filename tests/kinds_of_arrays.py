@@ -8,8 +8,8 @@ import polars
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from image_files import RGB, RGBA, U16, H, L, W, encode
 from input_kinds import Table, as_rgb, over_white
-from picture_files import RGB, RGBA, U16, H, L, W, encode
 
 ARRAYS = Table()
 BATCH = np.stack([RGB, 255 - RGB])
@@ -41,8 +41,8 @@ def dtypes():
 
 
 def scales():
-    digits = [picture / 16 * 255 for picture in DIGITS]
-    as_they_are, black = list(DIGITS), r"which makes the pictures nearly black.*pixel_range=\(0, 1"
+    digits = [image / 16 * 255 for image in DIGITS]
+    as_they_are, black = list(DIGITS), r"which makes the images nearly black.*pixel_range=\(0, 1"
     ARRAYS.accept("load_digits with its range", DIGITS, digits, pixel_range=(0, 16))
     ARRAYS.accept("load_digits without it", DIGITS, as_they_are, warning=black)
     rows = DIGITS.reshape(3, 64)
@@ -87,7 +87,7 @@ def layouts():
     }.items():
         ARRAYS.accept(f"array {name}", array, ROWS)
     repeated = np.broadcast_to(RGB, (2, H, W, 3))
-    ARRAYS.accept("array of one picture, repeated", repeated, [RGB, RGB])
+    ARRAYS.accept("array of one image, repeated", repeated, [RGB, RGB])
     ARRAYS.accept("array mapped into memory", mapped, ROWS)
 
 
@@ -98,14 +98,14 @@ def mapped(folder):
 
 def shapes():
     long = np.arange(5000, dtype=np.uint16).astype(np.uint8)
-    for name, picture in {
+    for name, image in {
         "1x1": L[:1, :1],
         "1xN": L[:1],
         "Nx1": L[:, :1],
         "1x5000": long[np.newaxis],
         "5000x1": long[:, np.newaxis],
     }.items():
-        ARRAYS.accept(f"array {name}", picture[np.newaxis], picture)
+        ARRAYS.accept(f"array {name}", image[np.newaxis], image)
     narrow = RGB[:, 0]  # three columns are a width, not colours
     ARRAYS.accept("array three pixels wide", narrow[np.newaxis], narrow)
     flat = BATCH.reshape(2, -1)
@@ -133,7 +133,7 @@ def containers():
         "pandas Series": pandas.Series(mixed, index=[7, 7, 3, 1]),
         "pandas frame of one column": pandas.DataFrame({"image": objects}),
     }.items():
-        ARRAYS.accept(f"pictures of several sizes in a {name}", X, shown)
+        ARRAYS.accept(f"images of several sizes in a {name}", X, shown)
     of_all_kinds = [RGB, Image.fromarray(RGB), encode(RGB, "PNG"), RGB.tolist()]
     ARRAYS.accept("arrays, images and bytes together", of_all_kinds, [RGB] * 4)
     ARRAYS.accept("floats and bools of 0-1 together", [RGB / 255, L > 127], [RGB, (L > 127) * 255])

@@ -1,4 +1,4 @@
-"""Kinds of encoded pictures, as bytes, that are read."""
+"""Kinds of encoded images, as bytes, that are read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import struct
 import numpy as np
 from PIL import Image, ImageOps, features
 
-from input_kinds import Table, over_white, where_white
-from picture_files import (
+from image_files import (
     BITS,
     INDICES,
     LA,
@@ -32,6 +31,7 @@ from picture_files import (
     with_palette,
     ycck_jpeg,
 )
+from input_kinds import Table, over_white, where_white
 
 FILES = Table()
 OPAQUE = np.array([0, 0, 0, 255], np.uint8)
@@ -187,7 +187,7 @@ def lossy_files():
     pixels = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGBA"))
     file("WebP lossy with alpha", encoded, over_white(pixels))
     two = encode(photo, "MPO", save_all=True, append_images=[photo.rotate(90)])
-    file("MPO, two pictures", two, as_pillow_decodes(two))
+    file("MPO, two images", two, as_pillow_decodes(two))
     whole = encode(photo, "JPEG")
     file("JPEG with bytes after its end", whole + b"garbage", as_pillow_decodes(whole))
     smooth = np.asarray(photo.resize((20, 20)))

@@ -7,8 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from input_kinds import Table, over_white, where_white
-from picture_files import (
+from image_files import (
     BITS,
     INDICES,
     LA,
@@ -26,12 +25,13 @@ from picture_files import (
     turned,
     with_palette,
 )
+from input_kinds import Table, over_white, where_white
 
 IMAGES = Table()
 
 
-def image(name, picture, levels):
-    IMAGES.accept(f"PIL image {name}", [picture], levels)
+def image(name, image, levels):
+    IMAGES.accept(f"PIL image {name}", [image], levels)
 
 
 def modes():
@@ -57,11 +57,11 @@ def modes():
 def other_colours():
     image("CMYK", Image.fromarray(RGB).convert("CMYK"), RGB)
     for mode in ["YCbCr", "HSV"]:
-        picture = Image.fromarray(RGB).convert(mode)
-        image(mode, picture, np.asarray(picture.convert("RGB")))
+        shown = Image.fromarray(RGB).convert(mode)
+        image(mode, shown, np.asarray(shown.convert("RGB")))
     for mode in ["RGBa", "La"]:
-        picture = Image.fromarray(RGBA).convert(mode.upper()).convert(mode)
-        image(mode, picture, over_white(np.asarray(picture.convert(mode.upper()))))
+        shown = Image.fromarray(RGBA).convert(mode.upper()).convert(mode)
+        image(mode, shown, over_white(np.asarray(shown.convert(mode.upper()))))
     pa = Image.fromarray(LA).convert("PA")
     image("PA", pa, over_white(np.asarray(pa.convert("RGBA"))))
 

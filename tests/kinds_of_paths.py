@@ -10,9 +10,9 @@ import numpy as np
 import pandas
 import polars
 
+from image_files import RGB, encode
 from input_kinds import Table
-from picture_files import RGB, encode
-from skltransfer.inputs import ImageReadError
+from skltransfer.inputs.errors import ImageReadError
 
 READ = Table()
 REFUSED = Table()
@@ -30,7 +30,7 @@ class Other(os.PathLike):
 
 
 def written(kind, name, folder):
-    """Write the picture under a name, and hand over its whole path."""
+    """Write the image under a name, and hand over its whole path."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(PNG)
@@ -121,9 +121,9 @@ def not_files():
         refuse(f"{name} among paths", lambda folder, item=item: item, missing)
 
 
-def not_pictures():
+def not_images():
     for name, content, message in [
-        ("an empty file of a picture", b"", r"it is empty\. Copy or download it again"),
+        ("an empty file of an image", b"", r"it is empty\. Copy or download it again"),
         ("text named .jpg", b"hello, world", r"it is text of no known image format"),
         ("a page named .jpg", b"<!DOCTYPE html><title>404</title>", r"it is text \(HTML or XML\)"),
         ("a torn file", PNG[:100], r"it is damaged or truncated"),
@@ -134,4 +134,4 @@ def not_pictures():
 containers()
 spellings()
 not_files()
-not_pictures()
+not_images()

@@ -1,4 +1,4 @@
-"""Kinds of pictures and numbers that are refused, and what the message says."""
+"""Kinds of images and numbers that are refused, and what the message says."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import polars
 from PIL import Image
 from scipy import sparse
 
+from image_files import LARGE, RGB, H, L, W, announcing, encode, lab
 from input_kinds import Table
-from picture_files import LARGE, RGB, H, L, W, announcing, encode, lab
-from skltransfer.inputs import ImageReadError
+from skltransfer.inputs.errors import ImageReadError
 
 UNREADABLE = Table()
-NO_PICTURES = Table()
+NO_IMAGES = Table()
 PNG = encode(RGB, "PNG")
 
 
@@ -96,7 +96,7 @@ def modes():
 
 
 def refuse(name, X, message, error=ValueError, **settings):
-    NO_PICTURES.refuse(name, X, error, message, **settings)
+    NO_IMAGES.refuse(name, X, error, message, **settings)
 
 
 def numbers():
@@ -112,7 +112,7 @@ def numbers():
     colours = RGB[np.newaxis].astype(float)
     refuse("floats of -1 to 1", colours / 127.5 - 1, raw)
     refuse("the mean subtracted", colours - np.array([123.7, 116.8, 103.9]), raw)
-    refuse("standardised pictures", (colours - 120) / 58, raw)
+    refuse("standardised images", (colours - 120) / 58, raw)
     refuse("negative integers in an array", colours.astype(int) - 128, raw)
     unknown = r"above 255, so its scale is not known\. Say which values.*pixel_range=\(0, 4095\)"
     refuse("floats up to 4095", colours * 16, unknown)
@@ -140,20 +140,20 @@ def dtypes():
         "bytes of numbers": np.full((2, H, W), b"1"),
         "records": np.zeros((2, H, W), [("red", "u1"), ("green", "u1")]),
     }.items():
-        refuse(f"array of {name}", X, "but pictures hold bool, integers or floats", TypeError)
+        refuse(f"array of {name}", X, "but images hold bool, integers or floats", TypeError)
     refuse("array of objects", np.full((2, H, W), {}), "X is an array of dtype object", TypeError)
 
 
 def shapes():
-    first = r"Its channels come first; put them last: np\.moveaxis\(picture, 0, -1\)"
+    first = r"Its channels come first; put them last: np\.moveaxis\(image, 0, -1\)"
     refuse("channels first", np.zeros((2, 3, H, W)), first)
     refuse("grey channels first", np.zeros((2, 1, H, W)), first)
     refuse("channels first in a list", [np.zeros((3, H, W))], rf"row 0 has shape .* {first}")
-    refuse("5 channels", np.zeros((2, H, W, 5)), r"5 channels are not a picture; allowed are 1")
-    refuse("5 dimensions", np.zeros((2, 1, H, W, 3)), r"pictures are \(n, h, w, channels\) or")
-    refuse("pictures without pixels", np.zeros((2, H, 0)), "needs at least one pixel")
-    refuse("no pictures", np.zeros((0, H, W, 3)), r"Found array with 0 sample\(s\)")
-    nothing = r"Found array with 0 sample\(s\) \(shape=\(0,.* X holds no pictures and no rows"
+    refuse("5 channels", np.zeros((2, H, W, 5)), r"5 channels are not an image; allowed are 1")
+    refuse("5 dimensions", np.zeros((2, 1, H, W, 3)), r"images are \(n, h, w, channels\) or")
+    refuse("images without pixels", np.zeros((2, H, 0)), "needs at least one pixel")
+    refuse("no images", np.zeros((0, H, W, 3)), r"Found array with 0 sample\(s\)")
+    nothing = r"Found array with 0 sample\(s\) \(shape=\(0,.* X holds no images and no rows"
     refuse("an empty Series", pandas.Series([], dtype=object), nothing)
     refuse("an empty Series of polars", polars.Series([], dtype=polars.String), nothing)
     refuse("an empty frame of polars", polars.DataFrame({"file": []}), nothing)
@@ -167,7 +167,7 @@ def shapes():
     refuse("a Series of dicts", pandas.Series([row, row]), message, TypeError)
     refuse("an empty list", [], r"Found array with 0 sample\(s\) \(shape=\(0,\)\)")
     refuse("nested lists that differ", [[[1, 2], [3]], [[1, 2], [3, 4]]], "parts differ in length")
-    refuse("a row in a list of pictures", [L, L[0]], r"row 1 has shape \(9,\), but a picture is")
+    refuse("a row in a list of images", [L, L[0]], r"row 1 has shape \(9,\), but an image is")
     flat = np.zeros((2, 12))
     refuse("rows too narrow", flat, r"X has 12 columns, but image_shape=", image_shape=(2, 5))
     refuse("rows of colours", flat, r"Did you mean image_shape=\(2, 2, 3\)", image_shape=(2, 2))
@@ -175,7 +175,7 @@ def shapes():
 
 
 def other_things():
-    single = r"one single picture\. Hand over a list: \[X\]"
+    single = r"one single image\. Hand over a list: \[X\]"
     refuse("a single path", "cat.jpg", single, TypeError)
     refuse("single bytes", PNG, single, TypeError)
     rows = memoryview(bytes(600)).cast("B", (2, 300))
@@ -189,9 +189,9 @@ def other_things():
     for name, X in {"None": None, "a number": 3}.items():
         refuse(name, X, "Expected 2D array, got scalar array instead")
     frame = pandas.DataFrame({"price": [1.0, 2.0], "file": ["a.jpg", "b.jpg"]})
-    refuse("a frame of files and numbers", frame, r"column 'file' holds pictures.*X\[\['file'\]\]")
+    refuse("a frame of files and numbers", frame, r"column 'file' holds images.*X\[\['file'\]\]")
     refuse("a sparse matrix", sparse.csr_array(np.eye(3)), "Sparse data was passed", TypeError)
-    one_of = r"X has 2 columns, and column {} holds pictures.*\[row\[{}\] for row in X\], or"
+    one_of = r"X has 2 columns, and column {} holds images.*\[row\[{}\] for row in X\], or"
     refuse("rows of text", [["a", "b"]], one_of.format(0, 0))
     refuse("rows of a number and a file", [[1.0, "a.jpg"], [2.0, "b.jpg"]], one_of.format(1, 1))
     refuse("an array of text", np.array([["a", "b"]]), one_of.format(0, 0))

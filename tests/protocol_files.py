@@ -19,7 +19,7 @@ CLASSIFIER, EXTRACTOR, EXPECTED = "classifier.skltransfer", "extractor.skltransf
 
 
 def write(folder: Path) -> None:
-    """Two estimators on a tiny network, and their results on a few pictures."""
+    """Two estimators on a tiny network, and their results on a few images."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)

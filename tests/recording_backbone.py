@@ -48,7 +48,7 @@ def make_recording_model(folder):
 
 
 def rows_written(folder, stage):
-    """What ran through a stage, pictures that fill blocks up excepted."""
+    """What ran through a stage, images that fill blocks up excepted."""
     with open(f"{folder}/stage{stage}") as file:
         return [name for name in file.read().split() if name != BLACK]
 

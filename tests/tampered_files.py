@@ -38,9 +38,17 @@ NO_VALUES = (
     {"random_state": {"dict": [["key", 0]]}},
     {"backbone": 99},
     {"backbone": "efficientnet_lite0"},
-    {"Head": {"dict": []}},
-    {"Head": {"n_features": 1}},
-    {"PixelRule": {"size": {"tuple": [10**30, 1]}, "resize": "stretch", "pixel_range": None}},
+    {"head": {"dict": []}},
+    {"head": {"n_features": 1}},
+    {"Head": {"n_features": 1, "units": {"tuple": []}, "activation": "relu", "n_outputs": 1}},
+    {"image_input": {"size": 3}},
+    {
+        "image_preprocessing": {
+            "size": {"tuple": [10**30, 1]},
+            "resize": "stretch",
+            "pixel_range": None,
+        }
+    },
     {"Popen": {"args": "echo"}},
     DEEP,
 )
@@ -114,10 +122,15 @@ def _places(manifest):
         for place in places_of_values(node)
     ]
     for index, network in enumerate(manifest["backbones"]):
-        for name in ("architecture", "preprocessing", "input_size"):
+        for name in _decoded_fields(network):
             way = ("backbones", index, name)
             places += [(*way, *place) for place in places_of_values(network[name])]
     return places
+
+
+def _decoded_fields(network):
+    """What a network consists of but for its names and weights; in protocol 1 it has a size."""
+    return [name for name in network if name not in ("name", "fingerprint", "weights")]
 
 
 def _other_values(manifest, payload, rng, n):
@@ -143,6 +156,7 @@ def _other_arrays(manifest, payload):
 def _other_manifests(manifest, payload):
     whole = put_together(manifest)
     text = whole[START:-32]
+    protocol = b'"protocol":%d' % manifest["protocol"]
     for name in manifest:
         less = {key: value for key, value in manifest.items() if key != name}
         yield f"no {name}", put_together(less, payload)
@@ -164,10 +178,10 @@ def _other_manifests(manifest, payload):
         "a byte order mark": b"\xef\xbb\xbf" + text,
         "UTF-16": text.decode().encode("utf-16"),
         "no UTF-8": text.replace(b"state", b"st\xffte", 1),
-        "NaN": text.replace(b'"protocol":1', b'"protocol":NaN', 1),
-        "infinite": text.replace(b'"protocol":1', b'"protocol":1e999', 1),
-        "long number": text.replace(b'"protocol":1', b'"protocol":' + b"9" * 9999, 1),
-        "another order": text.replace(b'{"protocol":1,', b"{", 1)[:-1] + b',"protocol":1}',
+        "NaN": text.replace(protocol, b'"protocol":NaN', 1),
+        "infinite": text.replace(protocol, b'"protocol":1e999', 1),
+        "long number": text.replace(protocol, b'"protocol":' + b"9" * 9999, 1),
+        "another order": text.replace(protocol + b",", b"", 1)[:-1] + b"," + protocol + b"}",
         "deep": b"[" * 100_000 + b"]" * 100_000,
         "two": text + text,
         "none": b"",

@@ -13,8 +13,8 @@ import pytest
 
 from activation_cache_helpers import (
     COST,
-    GROUP,
-    OTHER_GROUP,
+    NAMESPACE,
+    OTHER_NAMESPACE,
     another_process,
     gathered,
     keys_of,
@@ -37,14 +37,14 @@ def cache(tmp_path):
 def test_rows_come_back_bit_for_bit(cache, shape, dtype):
     keys = keys_of(20)
     rows = rows_of(keys, shape, np.uint8).astype(dtype)
-    cache.put(GROUP, keys, rows)
+    cache.put(NAMESPACE, keys, rows)
     assert gathered(cache, keys, like=rows).all()
     assert gathered(another_process(cache), keys, like=rows).all()
 
 
 def test_order_and_number_of_rows_asked_for_change_nothing(cache):
     keys = keys_of(50)
-    cache.put(GROUP, keys, rows_of(keys))
+    cache.put(NAMESPACE, keys, rows_of(keys))
     asked = [keys[i] for i in [7, 3, 3, 49, 0, 7]]
     assert gathered(cache, asked).all()
     assert gathered(cache, []).shape == (0,)
@@ -53,7 +53,7 @@ def test_order_and_number_of_rows_asked_for_change_nothing(cache):
 @pytest.mark.parametrize("width", [1, 3000, 20000], ids=["many between", "a few", "none"])
 def test_rows_far_apart_in_a_file_come_back_too(cache, width):
     keys = keys_of(600)[: 600 if width == 1 else 60]
-    cache.put(GROUP, keys, rows_of(keys, (width,)))
+    cache.put(NAMESPACE, keys, rows_of(keys, (width,)))
     rng = np.random.default_rng(width)
     for n_asked in (1, 7, len(keys)):
         asked = [keys[i] for i in rng.choice(len(keys), n_asked)]
@@ -62,18 +62,18 @@ def test_rows_far_apart_in_a_file_come_back_too(cache, width):
 
 def test_what_was_not_put_is_not_found(cache):
     keys = keys_of(6)
-    cache.put(GROUP, keys[::2], rows_of(keys[::2]))
+    cache.put(NAMESPACE, keys[::2], rows_of(keys[::2]))
     expected = [True, False] * 3
     np.testing.assert_array_equal(gathered(cache, keys), expected)
-    np.testing.assert_array_equal(cache.contains(GROUP, keys), expected)
-    assert not gathered(cache, keys, group=OTHER_GROUP).any()
+    np.testing.assert_array_equal(cache.contains(NAMESPACE, keys), expected)
+    assert not gathered(cache, keys, namespace=OTHER_NAMESPACE).any()
 
 
 @pytest.mark.parametrize("last_byte", [0, 1, 255])
 def test_keys_may_end_in_any_byte(cache, last_byte):
     keys = [bytes([3] * 15 + [last_byte]), bytes(16), bytes(31) + b"\1", bytes([last_byte]) * 32]
     keys = list(dict.fromkeys(keys))
-    cache.put(GROUP, keys, rows_of(keys))
+    cache.put(NAMESPACE, keys, rows_of(keys))
     assert gathered(another_process(cache), keys).all()
 
 
@@ -82,18 +82,18 @@ def test_keys_may_end_in_any_byte(cache, last_byte):
 )
 def test_rows_of_another_kind_are_not_found_and_may_be_put(cache, other):
     keys = keys_of(5)
-    cache.put(GROUP, keys, rows_of(keys))
-    assert not cache.gather(GROUP, keys, other).any()
+    cache.put(NAMESPACE, keys, rows_of(keys))
+    assert not cache.gather(NAMESPACE, keys, other).any()
     rows = rows_of(keys).view(other.dtype).reshape(other.shape)
-    cache.put(GROUP, keys, rows)
+    cache.put(NAMESPACE, keys, rows)
     assert gathered(cache, keys, like=rows).all()
 
 
 def test_rows_are_stored_once(cache):
     keys = keys_of(5)
     for _ in range(3):
-        cache.put(GROUP, [*keys, *keys], rows_of([*keys, *keys]))
-        another_process(cache).put(GROUP, keys, rows_of(keys))
+        cache.put(NAMESPACE, [*keys, *keys], rows_of([*keys, *keys]))
+        another_process(cache).put(NAMESPACE, keys, rows_of(keys))
     assert cache.info().entries == 5
     assert cache.info().bytes == 5 * COST
 
@@ -101,7 +101,7 @@ def test_rows_are_stored_once(cache):
 def test_rows_need_not_be_contiguous_to_be_put(cache):
     keys = keys_of(4)
     rows = rows_of(keys)
-    cache.put(GROUP, keys, np.asfortranarray(rows))
+    cache.put(NAMESPACE, keys, np.asfortranarray(rows))
     assert gathered(cache, keys).all()
 
 
@@ -113,7 +113,7 @@ def test_threads_may_put_and_gather_at_once(cache):
         try:
             for i in range(64):
                 some = [keys[(start + i + j) % 64] for j in range(4)]
-                cache.put(GROUP, some, rows_of(some))
+                cache.put(NAMESPACE, some, rows_of(some))
                 assert gathered(cache, some).all()
         except Exception as error:
             errors.append(error)
@@ -127,24 +127,24 @@ def test_threads_may_put_and_gather_at_once(cache):
     assert cache.info().entries == 64
 
 
-# ---------------------------------------------------------------- links, counts, clearing
+# ---------------------------------------------------------------- aliases, counts, clearing
 
 
-def test_links_lead_from_keys_to_values(cache):
+def test_aliases_lead_from_keys_to_values(cache):
     keys, values = keys_of(3), [b"", b"\0value\0", bytes(range(32))]
-    cache.link(GROUP, keys, values)
-    cache.link(GROUP, keys, [b"the first value stays"] * 3)
+    cache.alias(NAMESPACE, keys, values)
+    cache.alias(NAMESPACE, keys, [b"the first value stays"] * 3)
     asked = [*keys, *keys_of(1, "unknown")]
-    assert cache.resolve(GROUP, asked) == [*values, None]
-    assert another_process(cache).resolve(GROUP, asked) == [*values, None]
-    assert cache.resolve(OTHER_GROUP, keys) == [None] * 3
+    assert cache.lookup(NAMESPACE, asked) == [*values, None]
+    assert another_process(cache).lookup(NAMESPACE, asked) == [*values, None]
+    assert cache.lookup(OTHER_NAMESPACE, keys) == [None] * 3
     with pytest.raises(ValueError, match="a value has 33 bytes; 32 are allowed"):
-        cache.link(GROUP, keys[:1], [bytes(33)])
+        cache.alias(NAMESPACE, keys[:1], [bytes(33)])
 
 
 def test_rows_are_counted(cache):
     keys = keys_of(8)
-    cache.put(GROUP, keys[:5], rows_of(keys[:5]))
+    cache.put(NAMESPACE, keys[:5], rows_of(keys[:5]))
     gathered(cache, keys)
     info = cache.info()
     assert (info.hits, info.misses, info.refused, info.entries) == (5, 3, 0, 5)
@@ -165,20 +165,20 @@ def test_clearing_begins_anew_for_all_processes(cache):
     other = another_process(cache)
     keys = keys_of(5)
     for each in (cache, other):
-        each.put(GROUP, keys, rows_of(keys))
-        each.link(GROUP, keys, [b"value"] * 5)
+        each.put(NAMESPACE, keys, rows_of(keys))
+        each.alias(NAMESPACE, keys, [b"value"] * 5)
         each.count_work("segment", 5)
     gathered(cache, keys)
     cache.clear()
     assert not gathered(other, keys).any()
-    assert other.resolve(GROUP, keys) == [None] * 5
+    assert other.lookup(NAMESPACE, keys) == [None] * 5
     other.count_work("segment", 2)
     cache.count_work("segment", 1)
     for each in (cache, other):
         info = each.info()
         assert (info.hits, info.entries, info.bytes) == (0, 0, 0)
         assert info.rows_computed == {"segment": 3}
-    other.put(GROUP, keys, rows_of(keys))
+    other.put(NAMESPACE, keys, rows_of(keys))
     assert gathered(cache, keys).all()
 
 
@@ -187,15 +187,15 @@ def test_no_cache_keeps_nothing_and_counts_work():
     assert isinstance(cache, NullCache)
     keys = keys_of(3)
     cache.clear()
-    cache.put(GROUP, keys, rows_of(keys))
-    cache.link(GROUP, keys, [b"value"] * 3)
-    with cache.claim(GROUP, keys) as claim:
-        assert claim.mine.all()
-    cache.wait(GROUP, keys)
+    cache.put(NAMESPACE, keys, rows_of(keys))
+    cache.alias(NAMESPACE, keys, [b"value"] * 3)
+    with cache.lock(NAMESPACE, keys) as lock:
+        assert lock.mine.all()
+    cache.wait(NAMESPACE, keys)
     cache.count_work("segment", 3)
-    assert not cache.contains(GROUP, keys).any()
+    assert not cache.contains(NAMESPACE, keys).any()
     assert not gathered(cache, keys).any()
-    assert cache.resolve(GROUP, keys) == [None] * 3
+    assert cache.lookup(NAMESPACE, keys) == [None] * 3
     assert cache.info().location is None
     assert cache.info().rows_computed == {"segment": 3}
 
@@ -204,14 +204,14 @@ def test_no_cache_keeps_nothing_and_counts_work():
 
 
 def test_rows_go_to_the_newest_files_after_the_clock_was_set_back_too(tmp_path, monkeypatch):
-    full = _segments.growing_segment(str(tmp_path), "a", 1)
+    full = _segments.active_segment(str(tmp_path), "a", 1)
     for path in (full.rows_path, full.index_path):
         Path(path).write_bytes(b"full")
     monkeypatch.setattr(_segments.time, "time_ns", lambda: 1)
-    following = _segments.growing_segment(str(tmp_path), "a", 1)
+    following = _segments.active_segment(str(tmp_path), "a", 1)
     Path(following.index_path).touch()
     Path(following.rows_path).touch()
-    assert _segments.growing_segment(str(tmp_path), "a", 1).index_path == following.index_path
+    assert _segments.active_segment(str(tmp_path), "a", 1).index_path == following.index_path
 
 
 def test_one_cache_for_each_folder(tmp_path, monkeypatch):
@@ -240,10 +240,10 @@ def test_what_names_no_folder_is_refused(tmp_path):
 def test_mistakes_of_the_caller_are_refused(cache):
     keys = keys_of(2)
     with pytest.raises(ValueError, match="2 keys do not name 3 rows"):
-        cache.put(GROUP, keys, np.empty((3, 2)))
+        cache.put(NAMESPACE, keys, np.empty((3, 2)))
     with pytest.raises(TypeError, match="dtype object cannot be kept"):
-        cache.put(GROUP, keys, np.empty((2, 2), object))
+        cache.put(NAMESPACE, keys, np.empty((2, 2), object))
     with pytest.raises(ValueError, match="longer than 32 bytes"):
-        cache.put(GROUP, [bytes(33)], np.empty((1, 2)))
+        cache.put(NAMESPACE, [bytes(33)], np.empty((1, 2)))
     with pytest.raises(ValueError, match="out must be C-contiguous"):
-        cache.gather(GROUP, keys, np.empty((2, 2)).T)
+        cache.gather(NAMESPACE, keys, np.empty((2, 2)).T)

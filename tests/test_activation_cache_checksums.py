@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from activation_cache_helpers import keys_of
-from skltransfer.cache.checksums import checksums
+from skltransfer.cache.checksums import checksums, ragged_checksums
 
 SALT = 7
 
@@ -50,3 +50,49 @@ def test_files_that_another_machine_wrote_are_understood():
     """The figure was computed once; if it changes, so must the number of the cache's folder."""
     row = np.arange(24, dtype=np.uint8).reshape(1, -1)
     assert checksums(row, [b"key"], SALT).tolist() == [16928946346094243832]
+
+
+# ---------------------------------------------------------------- ragged rows
+
+BLOCK = 1 << 16
+"""Bytes that are summed together."""
+
+
+def ragged_sum(row, key=b"key", length=0, layout="f4-n", salt=SALT):
+    return ragged_checksums([row], [key], [length], layout, salt).item()
+
+
+@pytest.mark.parametrize("n_bytes", [1, 20, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK + 6])
+def test_each_damaged_word_of_a_ragged_row_shows(n_bytes):
+    row = random_rows(1, n_bytes)[0]
+    sums = {ragged_sum(row)}
+    damaged = sorted({0, n_bytes // 2, n_bytes - 1, min(BLOCK, n_bytes - 1)})
+    for at in damaged:
+        flipped = row.copy()
+        flipped[at] ^= 128
+        sums.add(ragged_sum(flipped))
+    assert len(sums) == len(damaged) + 1
+
+
+def test_blocks_of_a_ragged_row_that_are_lost_or_change_places_show():
+    row = np.repeat(np.arange(1, 5, dtype=np.uint8), BLOCK)
+    rows = [row, *(np.roll(row, BLOCK * shift) for shift in (1, 2, 3))]
+    rows += [row[: BLOCK * n] for n in range(4)]
+    rows += [np.append(row, np.zeros(BLOCK, np.uint8))]
+    assert len(set(map(ragged_sum, rows))) == len(rows) - 1  # zeros at the end show by the length
+    assert ragged_sum(rows[0], length=4) != ragged_sum(rows[-1], length=5)
+
+
+def test_all_that_shapes_a_ragged_row_shows():
+    row = np.zeros(8, np.uint8)
+    lengths = {*range(9), *(1 << bit for bit in range(64))}
+    sums = {ragged_sum(row, length=length) for length in lengths}
+    sums |= {ragged_sum(row, layout="i4-n"), ragged_sum(row, key=b"k"), ragged_sum(row, salt=99)}
+    assert len(sums) == len(lengths) + 3
+
+
+def test_ragged_files_that_another_machine_wrote_are_understood():
+    """As above: figures that were computed once."""
+    sums = [ragged_sum(np.arange(n, dtype=np.uint8), length=n) for n in (0, 24)]
+    sums.append(ragged_sum(np.ones(BLOCK + 3, np.uint8), length=BLOCK + 3))
+    assert sums == [3009833240, 16928946348558897490, 18239431428432935325]

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from numpy.testing import assert_array_equal
 
-from activation_cache_helpers import GROUP, TESTS, another_process, gathered, keys_of, rows_of
+from activation_cache_helpers import NAMESPACE, TESTS, another_process, gathered, keys_of, rows_of
 from skltransfer.cache import CacheWarning, open_cache
 from skltransfer.cache import capacity as _capacity
-from skltransfer.cache import store as _shelf
+from skltransfer.cache import store as _store
 
 KEYS = keys_of(40)
 VALUES = [key[:7] for key in KEYS]
@@ -29,8 +29,8 @@ def filled(tmp_path):
     cache = open_cache(tmp_path, budget=1 << 20)
     for start in range(0, 40, 8):
         some = slice(start, start + 8)
-        cache.put(GROUP, KEYS[some], rows_of(KEYS[some]))
-        cache.link(GROUP, KEYS[some], VALUES[some])
+        cache.put(NAMESPACE, KEYS[some], rows_of(KEYS[some]))
+        cache.alias(NAMESPACE, KEYS[some], VALUES[some])
         cache.count_work("segment", 8)
     assert len(files_of(cache, "*.rows")) > 2
     return cache
@@ -45,15 +45,15 @@ def use(cache):
     """What a search does with it: ask, compute what is missing, store it, ask again."""
     found = gathered(cache, KEYS)
     missing = [key for key, hit in zip(KEYS, found, strict=True) if not hit]
-    with cache.claim(GROUP, missing) as claim:
-        mine = [key for key, free in zip(missing, claim.mine, strict=True) if free]
-        cache.put(GROUP, mine, rows_of(mine))
+    with cache.lock(NAMESPACE, missing) as lock:
+        mine = [key for key, free in zip(missing, lock.mine, strict=True) if free]
+        cache.put(NAMESPACE, mine, rows_of(mine))
     # What it was not to compute has been stored by another process since it looked.
     others = [key for key in missing if key not in mine]
     assert gathered(cache, others).all()
-    linked = cache.resolve(GROUP, KEYS)
-    assert all(value in (None, VALUES[i]) for i, value in enumerate(linked))
-    cache.link(GROUP, KEYS, VALUES)
+    values = cache.lookup(NAMESPACE, KEYS)
+    assert all(value in (None, VALUES[i]) for i, value in enumerate(values))
+    cache.alias(NAMESPACE, KEYS, VALUES)
     cache.count_work("segment", 1)
     cache.info()
     return found
@@ -111,7 +111,7 @@ def test_an_index_cut_off_within_an_entry_takes_further_ones(filled):
     path = files_of(filled, "*.index")[-1]
     path.write_bytes(path.read_bytes()[:-30])
     more = keys_of(3, "more")
-    another_process(filled).put(GROUP, more, rows_of(more))
+    another_process(filled).put(NAMESPACE, more, rows_of(more))
     assert gathered(another_process(filled), more).all()
     assert gathered(another_process(filled), KEYS).sum() == 39
 
@@ -127,18 +127,18 @@ def test_deleted_files_cost_their_rows_once(filled, pattern):
 
 
 def test_a_deleted_folder_is_made_again(filled):
-    with filled.claim(GROUP, keys_of(1, "more")):
+    with filled.lock(NAMESPACE, keys_of(1, "more")):
         shutil.rmtree(filled.info().location)
         assert not use(filled).any()
     assert use(filled).all()
     assert use(another_process(filled)).all()
 
 
-def test_rows_of_one_group_never_pass_for_those_of_another(filled):
+def test_rows_of_one_namespace_never_pass_for_those_of_another(filled):
     """Even if their files are whole, and only in the wrong folder."""
     filled.put(b"other", KEYS, rows_of(KEYS)[::-1])
     rows = Path(filled.info().location) / "rows"
-    mine, other = sorted(rows.iterdir(), key=lambda folder: (folder / "born").stat().st_mtime_ns)
+    mine, other = sorted(rows.iterdir(), key=lambda folder: (folder / "created").stat().st_mtime_ns)
     shutil.rmtree(mine)
     shutil.copytree(other, mine)
     assert not use(another_process(filled)).any()
@@ -147,9 +147,9 @@ def test_rows_of_one_group_never_pass_for_those_of_another(filled):
 def test_foreign_files_and_folders_are_left_alone(filled):
     folder = Path(filled.info().location) / "rows"
     (folder / "note.txt").write_text("keep")
-    group = next(path for path in folder.iterdir() if path.is_dir())
-    (group / "x.f4-10-100.index").mkdir()
-    (group / ".index").write_bytes(b"?" * 100)
+    namespace = next(path for path in folder.iterdir() if path.is_dir())
+    (namespace / "x.f4-10-100.index").mkdir()
+    (namespace / ".index").write_bytes(b"?" * 100)
     assert use(another_process(filled)).all()
     assert (folder / "note.txt").read_text() == "keep"
 
@@ -187,28 +187,28 @@ def open_folder():
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no rights to take away on this system")
 def test_a_read_only_folder_is_read_and_warned_of_once(open_folder):
     cache = open_cache(open_folder, budget=1 << 20)
-    cache.put(GROUP, KEYS[:20], rows_of(KEYS[:20]))
+    cache.put(NAMESPACE, KEYS[:20], rows_of(KEYS[:20]))
     with without_rights(open_folder):
         reader = another_process(cache)
         with pytest.warns(CacheWarning, match="takes no more rows") as warnings:
             for _ in range(3):
                 found = gathered(reader, KEYS)
                 assert found.sum() == 20
-                with reader.claim(GROUP, KEYS) as claim:
-                    assert_array_equal(claim.mine, ~found)
-                reader.put(GROUP, KEYS[20:], rows_of(KEYS[20:]))
+                with reader.lock(NAMESPACE, KEYS) as lock:
+                    assert_array_equal(lock.mine, ~found)
+                reader.put(NAMESPACE, KEYS[20:], rows_of(KEYS[20:]))
                 reader.count_work("segment", 20)
         assert len(warnings) == 1
         assert reader.info().rows_computed == {"segment": 60}
 
 
-@pytest.mark.parametrize("blocked", ["rows", "work", "claims", "links"])
+@pytest.mark.parametrize("blocked", ["rows", "work", "locks", "aliases"])
 def test_a_store_that_cannot_be_made_costs_one_warning(tmp_path, blocked):
     cache = open_cache(tmp_path, budget=1 << 20)
     path = Path(cache.info().location) / blocked
     path.parent.mkdir()
-    path.mkdir() if blocked == "claims" else path.touch()
-    with pytest.warns(CacheWarning) if blocked in ("rows", "links") else contextlib.nullcontext():
+    path.mkdir() if blocked == "locks" else path.touch()
+    with pytest.warns(CacheWarning) if blocked in ("rows", "aliases") else contextlib.nullcontext():
         use(cache)
     assert use(cache).all() == (blocked != "rows")
     assert cache.info().rows_computed == {"segment": 2}
@@ -220,13 +220,13 @@ def test_a_disk_that_refused_is_asked_again_after_a_while(tmp_path, monkeypatch)
     folder.parent.mkdir()
     folder.touch()
     with pytest.warns(CacheWarning, match="it goes on within a minute"):
-        cache.put(GROUP, KEYS[:5], rows_of(KEYS[:5]))
+        cache.put(NAMESPACE, KEYS[:5], rows_of(KEYS[:5]))
     folder.unlink()
-    cache.put(GROUP, KEYS[:5], rows_of(KEYS[:5]))
+    cache.put(NAMESPACE, KEYS[:5], rows_of(KEYS[:5]))
     assert not gathered(cache, KEYS[:5]).any()
-    later = time.monotonic() + _shelf._SECONDS_OF_REST
-    monkeypatch.setattr(_shelf.time, "monotonic", lambda: later)
-    cache.put(GROUP, KEYS[:5], rows_of(KEYS[:5]))
+    later = time.monotonic() + _store._SECONDS_TO_RETRY
+    monkeypatch.setattr(_store.time, "monotonic", lambda: later)
+    cache.put(NAMESPACE, KEYS[:5], rows_of(KEYS[:5]))
     assert gathered(cache, KEYS[:5]).all()
 
 
@@ -249,16 +249,16 @@ def test_a_disk_that_is_full_from_the_start_is_told_of(tmp_path, monkeypatch):
 FULL_DISK = """
 import resource, sys, warnings
 import numpy as np
-from activation_cache_helpers import GROUP, another_process, gathered, keys_of, rows_of
+from activation_cache_helpers import NAMESPACE, another_process, gathered, keys_of, rows_of
 from skltransfer.cache import open_cache
 
 cache, keys = open_cache(sys.argv[1], budget=1 << 30), keys_of(40)
-cache.put(GROUP, keys[:3], rows_of(keys[:3]))
+cache.put(NAMESPACE, keys[:3], rows_of(keys[:3]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (18_000, 18_000))
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     for i in range(3, 40):
-        cache.put(GROUP, [keys[i]], rows_of([keys[i]]))
+        cache.put(NAMESPACE, [keys[i]], rows_of([keys[i]]))
     assert len(caught) == 1, caught
     assert "takes no more rows" in str(caught[0].message)
 assert gathered(cache, keys)[:4].all()

@@ -18,7 +18,7 @@ needs_proc = pytest.mark.skipif(
 
 KILLED = """
 import os, random, signal, sys, time, traceback, warnings
-from activation_cache_helpers import GROUP, another_process, gathered, keys_of, rows_of
+from activation_cache_helpers import NAMESPACE, another_process, gathered, keys_of, rows_of
 from skltransfer.cache import open_cache
 
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
@@ -29,13 +29,13 @@ cache, keys = open_cache(location, budget=1 << 22), keys_of(200)
 main = os.getpid()
 
 def work():
-    '''Claims, computes and stores blocks of rows, until it is killed.'''
+    '''Locks, computes and stores blocks of rows, until it is killed.'''
     while os.getppid() == main:
         i = random.randrange(190)
         some = keys[i : i + random.randrange(1, 10)]
-        with cache.claim(GROUP, some) as claim:
-            mine = [key for key, free in zip(some, claim.mine) if free]
-            cache.put(GROUP, mine, rows_of(mine))
+        with cache.lock(NAMESPACE, some) as lock:
+            mine = [key for key, free in zip(some, lock.mine) if free]
+            cache.put(NAMESPACE, mine, rows_of(mine))
             cache.count_work("segment", len(mine))
         gathered(cache, some)
         if random.random() < 0.02:
@@ -61,17 +61,17 @@ for kill in range(n_kills):
         assert os.waitpid(pid, 0)[1] == signal.SIGKILL, "a child failed before it was killed"
     n_found += gathered(another_process(cache), keys).sum()
     gathered(cache, keys)
-    with cache.claim(GROUP, keys) as claim:
-        assert (claim.mine | cache.contains(GROUP, keys)).all(), "a dead process holds claims"
+    with cache.lock(NAMESPACE, keys) as lock:
+        assert (lock.mine | cache.contains(NAMESPACE, keys)).all(), "a dead process holds locks"
     cache.info()
 assert n_found > 0
-cache.put(GROUP, keys, rows_of(keys))
+cache.put(NAMESPACE, keys, rows_of(keys))
 assert gathered(another_process(cache), keys).all()
 """
 
 
 @needs_fork
-def test_killed_processes_leave_nothing_damaged_and_nothing_claimed(tmp_path, in_fresh_process):
+def test_killed_processes_leave_nothing_damaged_and_nothing_locked(tmp_path, in_fresh_process):
     """Set SKLTRANSFER_TEST_KILLS to a larger number for a longer test."""
     n_kills = os.environ.get("SKLTRANSFER_TEST_KILLS", "20")
     in_fresh_process(KILLED, tmp_path, n_kills, PYTHONPATH=TESTS)
@@ -79,28 +79,28 @@ def test_killed_processes_leave_nothing_damaged_and_nothing_claimed(tmp_path, in
 
 FORKED = """
 import os, sys, threading, warnings
-from activation_cache_helpers import GROUP, gathered, keys_of, rows_of
+from activation_cache_helpers import NAMESPACE, gathered, keys_of, rows_of
 from skltransfer.cache import open_cache
 
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 
 cache, keys = open_cache(sys.argv[1]), keys_of(4)
-cache.put(GROUP, keys[:1], rows_of(keys[:1]))
+cache.put(NAMESPACE, keys[:1], rows_of(keys[:1]))
 cache.count_work("segment", 1)
 gathered(cache, keys)
-claim = cache.claim(GROUP, keys[:2])
+lock = cache.lock(NAMESPACE, keys[:2])
 cache._work._lock.acquire(), cache._rows._lock.acquire(), cache._counting.acquire()
 pid = os.fork()
 if pid == 0:
     assert open_cache(sys.argv[1]) is cache
     assert cache.info().hits == 0
     assert gathered(cache, keys).sum() == 1
-    with cache.claim(GROUP, keys) as others:
+    with cache.lock(NAMESPACE, keys) as others:
         assert others.mine.tolist() == [False, False, True, True]
-    claim.release()
-    with cache.claim(GROUP, keys) as others:
+    lock.release()
+    with cache.lock(NAMESPACE, keys) as others:
         assert others.mine.tolist() == [False, False, True, True], "it was not the child's"
-    cache.put(GROUP, keys[2:], rows_of(keys[2:]))
+    cache.put(NAMESPACE, keys[2:], rows_of(keys[2:]))
     cache.count_work("segment", 2)
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0
@@ -121,7 +121,7 @@ WORKERS = """
 import os
 import joblib
 from joblib.externals import loky
-from activation_cache_helpers import GROUP, gathered, keys_of, rows_of
+from activation_cache_helpers import NAMESPACE, gathered, keys_of, rows_of
 from skltransfer.cache import open_cache
 from skltransfer.cache.session import session
 
@@ -129,7 +129,7 @@ keys = keys_of(6)
 
 def put(i):
     cache = open_cache("memory")
-    cache.put(GROUP, keys[i : i + 1], rows_of(keys[i : i + 1]))
+    cache.put(NAMESPACE, keys[i : i + 1], rows_of(keys[i : i + 1]))
     cache.count_work("segment", 1)
 
 def look(_):
@@ -143,7 +143,7 @@ parallel = joblib.Parallel(n_jobs=2)
 parallel(joblib.delayed(put)(i) for i in range(5))   # the workers need it first
 cache = open_cache("memory")
 assert gathered(cache, keys)[:5].all(), "the parent does not see what its workers have put"
-cache.put(GROUP, keys[5:], rows_of(keys[5:]))
+cache.put(NAMESPACE, keys[5:], rows_of(keys[5:]))
 assert all(parallel(joblib.delayed(look)(i) for i in range(4)))
 assert cache.info().rows_computed == {"segment": 5}
 assert parallel([joblib.delayed(nested)()]) == [session()]

@@ -1,4 +1,4 @@
-"""One pass through a frozen part: each distinct picture once, in any company, whatever happens."""
+"""One pass through a frozen part: each distinct row once, in any company, whatever happens."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from skltransfer import PretrainedFeatureExtractor
 from skltransfer.cache import CacheWarning, NullCache, open_cache
 from skltransfer.frozen.activation_pass import ActivationPass
 from skltransfer.frozen.engines import FrozenPart
-from skltransfer.frozen.resume import Way
-from skltransfer.inputs import ImageReadError, PixelRule
-from skltransfer.network.batch_invariance import Blocks
+from skltransfer.frozen.resume_plan import ResumePlan
+from skltransfer.inputs._input import TensorSpec
+from skltransfer.inputs.errors import ImageReadError
+from skltransfer.network.batch_invariance import InvariantBatches
 
-GROUP = bytes(32)
+NAMESPACE = bytes(32)
 BLOCK_ROWS = 4
 
 
 class Numbers:
-    """Pictures of one pixel; `faults` raise when they are read, `unknown` when they are named."""
+    """Rows of one number; `faults` raise when they are read, `unknown` when they are named."""
 
-    def __init__(self, values, faults=(), unknown=(), error=None, at_hand=False):
-        self.at_hand = at_hand
+    def __init__(self, values, faults=(), unknown=(), error=None, is_at_hand=False):
+        self.is_at_hand = is_at_hand
         self.values = values
         self.faults, self.unknown = set(faults), set(unknown)
         self.error = error
@@ -49,16 +50,13 @@ class Numbers:
     def still_has(self, row, digest):
         return True
 
-    def is_at_hand(self, rule):
-        return self.at_hand
-
-    def load_block(self, rows, rule, out):
+    def load(self, rows, out):
         time.sleep(random.random() / 1000)  # so that threads finish in any order
         for position, row in enumerate(rows):
             if row in self.faults:
                 self.fail(row)
             self.loaded.append(row)
-            out[position] = self.values[row]
+            out[0][position] = self.values[row]
 
 
 class Replaced(Numbers):
@@ -71,10 +69,10 @@ class Replaced(Numbers):
     def still_has(self, row, digest):
         return row not in self.new
 
-    def load_block(self, rows, rule, out):
-        super().load_block(rows, rule, out)
+    def load(self, rows, out):
+        super().load(rows, out)
         for position, row in enumerate(rows):
-            out[position] = self.new.get(row, self.values[row])
+            out[0][position] = self.new.get(row, self.values[row])
 
 
 class Doubling:
@@ -97,18 +95,19 @@ class Doubling:
 
 def one_pass(source, cache, run=None, **options):
     run = run or Doubling()
-    part = FrozenPart(Blocks(lambda rows: (run(rows),), BLOCK_ROWS), (1, 1, 1), (1,))
+    batches = InvariantBatches(lambda rows: (run(rows),), BLOCK_ROWS)
+    part = FrozenPart(batches, (TensorSpec((1, 1, 1)),), TensorSpec((1,)))
     given = {
-        "find_ways": lambda: [Way("pixels", lambda: part, ("all",))],
-        "output_shape": part.output_shape,
+        "find_plans": lambda: [ResumePlan("X", lambda: part, ("all",))],
+        "output": part.output,
         "block_rows": BLOCK_ROWS,
-        "group": GROUP,
-        "claims": GROUP,
+        "namespace": NAMESPACE,
+        "locks": NAMESPACE,
         "n_jobs": 3,
         "rows_in_flight": 8,
         **options,
     }
-    return ActivationPass(source=source, rule=PixelRule((1, 1)), cache=cache, **given)
+    return ActivationPass(source=source, cache=cache, **given)
 
 
 @pytest.fixture(params=["cached", "uncached"])
@@ -133,15 +132,15 @@ def doubled(values):
 
 
 @pytest.mark.parametrize("n_rows", [1, 3, 4, 5, 32, 33, 131])
-@pytest.mark.parametrize(("n_jobs", "at_hand"), [(1, False), (3, False), (3, True)])
-def test_every_row_is_computed(cache, n_rows, n_jobs, at_hand):
+@pytest.mark.parametrize(("n_jobs", "is_at_hand"), [(1, False), (3, False), (3, True)])
+def test_every_row_is_computed(cache, n_rows, n_jobs, is_at_hand):
     values = list(range(1, n_rows + 1))
-    rows = one_pass(Numbers(values, at_hand=at_hand), cache, n_jobs=n_jobs).run()
+    rows = one_pass(Numbers(values, is_at_hand=is_at_hand), cache, n_jobs=n_jobs).run()
     assert rows.dtype == np.float32
     assert_array_equal(rows, doubled(values))
 
 
-def test_blocks_have_one_size_and_are_filled_up_with_black(cache):
+def test_blocks_have_one_size_and_are_filled_up_with_zeros(cache):
     run = Doubling()
     one_pass(Numbers([1, 2, 3, 4, 5, 6]), cache, run).run()
     blocks = [block.ravel().tolist() for block in run.blocks]
@@ -149,19 +148,19 @@ def test_blocks_have_one_size_and_are_filled_up_with_black(cache):
     assert blocks[2:] in ([], [[5, 6]])  # where it is tried whether they may run alone
 
 
-@pytest.mark.parametrize("at_hand", [True, False])
-def test_threads_read_only_what_must_be_decoded(cache, at_hand):
+@pytest.mark.parametrize("is_at_hand", [True, False])
+def test_threads_read_only_what_must_be_loaded(cache, is_at_hand):
     class Watched(Numbers):
-        def load_block(self, rows, rule, out):
+        def load(self, rows, out):
             here.add(threading.current_thread() is threading.main_thread())
-            super().load_block(rows, rule, out)
+            super().load(rows, out)
 
     here = set()
-    one_pass(Watched(range(20), at_hand=at_hand), cache).run()
-    assert here == {at_hand}
+    one_pass(Watched(range(20), is_at_hand=is_at_hand), cache).run()
+    assert here == {is_at_hand}
 
 
-@pytest.mark.parametrize("X", ["pictures", "paths", "rows"])
+@pytest.mark.parametrize("X", ["images", "paths", "rows"])
 def test_law_3_cached_equals_uncached_and_disk_equals_memory(X, tiny, request, tmp_path):
     """To the bit; also when a part of the rows is there, and on another layer."""
     X = (
@@ -187,7 +186,7 @@ def test_law_3_with_the_bundled_backbone(golden, tmp_path):
     assert_array_equal(extractor.transform(images), features)
 
 
-def test_what_an_activation_depends_on_is_told_apart(tiny, pictures, tmp_path):
+def test_what_an_activation_depends_on_is_told_apart(tiny, images, tmp_path):
     """No setting finds the rows of another."""
     settings = [
         {},
@@ -200,8 +199,8 @@ def test_what_an_activation_depends_on_is_told_apart(tiny, pictures, tmp_path):
         {"weights": None, "random_state": 1},
     ]
     for setting in settings:
-        uncached = PretrainedFeatureExtractor(tiny, cache=None, **setting).fit_transform(pictures)
-        cached = PretrainedFeatureExtractor(tiny, cache=tmp_path, **setting).fit_transform(pictures)
+        uncached = PretrainedFeatureExtractor(tiny, cache=None, **setting).fit_transform(images)
+        cached = PretrainedFeatureExtractor(tiny, cache=tmp_path, **setting).fit_transform(images)
         assert_array_equal(cached, uncached, err_msg=str(setting))
 
 
@@ -213,14 +212,14 @@ def test_a_second_pass_reads_and_computes_nothing(store):
     values = list(range(70))
     one_pass(Numbers(values), store).run()
     source, run = Numbers(values[::-1]), Doubling()
-    warm = one_pass(source, store, run, find_ways=lambda: pytest.fail("there was no need"))
+    warm = one_pass(source, store, run, find_plans=lambda: pytest.fail("there was no need"))
     assert_array_equal(warm.run(), doubled(values[::-1]))
     assert source.loaded == []
     assert run.blocks == []
     assert computed(store) == 70
 
 
-def test_equal_pictures_are_computed_once(store):
+def test_equal_rows_are_computed_once(store):
     values = [1, 2, 1, 1, 3, 2] * 30
     source = Numbers(values)
     assert_array_equal(one_pass(source, store).run(), doubled(values))
@@ -246,7 +245,7 @@ def test_rows_that_find_no_room_are_computed_again(tmp_path):
 @pytest.mark.parametrize("block_rows", [4, 12])
 @pytest.mark.parametrize("rows_in_flight", [1, 24, 64])
 def test_memory_is_bounded(cache, rows_in_flight, block_rows):
-    """At no time are more pictures decoded than may be, or than three blocks hold."""
+    """At no time are more rows in memory than may be, or than three blocks hold."""
     source, done, held = Numbers(range(200)), [], []
 
     def run(block):
@@ -284,7 +283,7 @@ def test_two_blocks_are_computed_at_a_time(cache):
     one_pass(Numbers(range(40)), cache, run).run()
 
 
-def test_pictures_are_read_while_the_network_computes(cache):
+def test_rows_are_read_while_the_network_computes(cache):
     source = Numbers(range(40))
     ahead = []
 
@@ -297,7 +296,7 @@ def test_pictures_are_read_while_the_network_computes(cache):
     assert max(ahead) > 0
 
 
-def test_the_network_begins_after_a_few_pictures(cache):
+def test_the_network_begins_after_a_few_rows(cache):
     """It waits for a few, however many are to be computed together later."""
     began, in_time = threading.Event(), []
 
@@ -306,10 +305,10 @@ def test_the_network_begins_after_a_few_pictures(cache):
         return block.reshape(BLOCK_ROWS, 1)
 
     class Waiting(Numbers):
-        def load_block(self, rows, rule, out):
+        def load(self, rows, out):
             if max(rows) >= 31:
                 in_time.append(began.wait(timeout=10))
-            super().load_block(rows, rule, out)
+            super().load(rows, out)
 
     one_pass(Waiting(range(100)), cache, run, n_jobs=1, block_rows=32, rows_in_flight=1).run()
     assert in_time and all(in_time)
@@ -404,7 +403,7 @@ class Cramped(Doubling):
 @pytest.mark.parametrize("most_rows", [1, 2, 3])
 def test_blocks_are_halved_with_one_warning_when_memory_does_not_suffice(cache, most_rows):
     run, values = Cramped(most_rows), list(range(1, 12))
-    with pytest.warns(UserWarning, match="ran out of memory on a block of 4 pict") as warnings:
+    with pytest.warns(UserWarning, match="ran out of memory on a block of 4 rows") as warnings:
         rows = one_pass(Numbers(values), cache, run).run()
     assert_array_equal(rows, doubled(values))
     assert len(warnings) == 1
@@ -425,20 +424,20 @@ def test_rows_of_smaller_blocks_are_not_kept(store):
 def test_a_row_for_which_memory_does_not_suffice_is_an_error(store):
     with pytest.warns(UserWarning), pytest.raises(type(out_of_memory())):
         one_pass(Numbers([1, 2, 3]), store, Cramped(0)).run()
-    assert not is_anything_claimed(store, [1, 2, 3])
+    assert not is_anything_locked(store, [1, 2, 3])
 
 
 # Who computes what -------------------------------------------------------------------------
 
 
-def is_anything_claimed(cache, values):
+def is_anything_locked(cache, values):
     """Ask from another thread, as another estimator would."""
     keys = [Numbers(values).digest(row) for row in range(len(values))]
     found = []
 
     def ask():
-        with cache.claim(GROUP, keys) as claim:
-            found.append(not (claim.mine | cache.contains(GROUP, keys)).all())
+        with cache.lock(NAMESPACE, keys) as lock:
+            found.append(not (lock.mine | cache.contains(NAMESPACE, keys)).all())
 
     thread = threading.Thread(target=ask)
     thread.start()
@@ -448,7 +447,7 @@ def is_anything_claimed(cache, values):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("x"), MemoryError()])
 @pytest.mark.parametrize("where", ["network", "reading", "digest", "progress"])
-def test_all_claims_are_given_back_after_an_error(store, error, where):
+def test_all_locks_are_released_after_an_error(store, error, where):
     values = list(range(100))
     source = Numbers(values, error=error)
     source.faults = {9} if where == "reading" else set()
@@ -461,8 +460,8 @@ def test_all_claims_are_given_back_after_an_error(store, error, where):
 
     with pytest.raises(type(error)) as caught:
         one_pass(source, store, run, advance=advance).run()
-    assert not is_anything_claimed(store, values)
-    assert caught.tb is not None  # frames that are still alive hold no claim either
+    assert not is_anything_locked(store, values)
+    assert caught.tb is not None  # frames that are still alive hold no lock either
     assert_array_equal(one_pass(Numbers(values), store).run(), doubled(values))
 
 
@@ -484,20 +483,20 @@ def test_rows_in_flight_are_dropped_after_an_interrupt(cache):
             interrupted.set()
             raise KeyboardInterrupt
 
-    source = Numbers(range(300), at_hand=True)
+    source = Numbers(range(300), is_at_hand=True)
     with pytest.raises(KeyboardInterrupt):
         one_pass(source, cache, run, advance=advance, block_rows=64).run()
     assert sum(run_rows) < 128
 
 
-def test_no_claim_is_left_after_a_pass(store):
+def test_no_lock_is_left_after_a_pass(store):
     values = list(range(50))
     one_pass(Numbers(values), store).run()
-    assert not is_anything_claimed(store, values)
+    assert not is_anything_locked(store, values)
 
 
 def test_threads_share_the_work(store):
-    """Two passes over the same pictures at a time compute each of them once."""
+    """Two passes over the same rows at a time compute each of them once."""
     values = list(range(120))
     results = {}
 
@@ -519,18 +518,18 @@ def test_rows_that_another_computes_are_waited_for(store, gives_up):
     """And computed here when the other gives up."""
     values = [1, 2, 3, 4, 5, 6]
     keys = [Numbers(values).digest(row) for row in (1, 4)]
-    claimed = threading.Event()
+    locked = threading.Event()
 
     def other():
-        with store.claim(GROUP, keys):
-            claimed.set()
+        with store.lock(NAMESPACE, keys):
+            locked.set()
             time.sleep(0.05)
             if not gives_up:
-                store.put(GROUP, keys, np.array([[-2], [-5]], np.float32))
+                store.put(NAMESPACE, keys, np.array([[-2], [-5]], np.float32))
 
     thread = threading.Thread(target=other)
     thread.start()
-    claimed.wait()
+    locked.wait()
     run, done = Doubling(), []
     rows = one_pass(Numbers(values), store, run, advance=done.append).run()
     thread.join()

@@ -14,28 +14,28 @@ RATE = 0.01
 def vectors(n, scale=1.0):
     """Weights, moments of zero, factors on the rate, decays; and a gradient for each of 5 steps."""
     rng = np.random.default_rng(0)
-    theta, rates, decays = rng.normal(size=(3, n)).astype(np.float32)
+    params, rates, decays = rng.normal(size=(3, n)).astype(np.float32)
     gradients = (scale * rng.normal(size=(5, n)) / np.sqrt(n)).astype(np.float32)
-    return theta, np.zeros((2, n), np.float32), np.abs(rates), np.abs(decays), gradients
+    return params, np.zeros((2, n), np.float32), np.abs(rates), np.abs(decays), gradients
 
 
-def stepped(update, theta, moments, rates, decays, gradients):
-    state = (theta.copy(), *moments.copy())
+def stepped(update, params, moments, rates, decays, gradients):
+    state = (params.copy(), *moments.copy())
     for number, gradient in enumerate(gradients, 1):
         state = update(*state, gradient, rates, decays, RATE, number)
     return [np.asarray(array) for array in state]
 
 
-def of_the_paper(theta, moments, rates, decays, gradients):
-    theta, (first, second) = theta.astype(float), moments.astype(float)
+def of_the_paper(params, moments, rates, decays, gradients):
+    params, (first, second) = params.astype(float), moments.astype(float)
     for number, gradient in enumerate(gradients.astype(float), 1):
         gradient = gradient / max(1.0, np.sqrt((gradient**2).sum()))
         first = 0.9 * first + 0.1 * gradient
         second = 0.999 * second + 0.001 * gradient**2
         of_first, of_second = first / (1 - 0.9**number), second / (1 - 0.999**number)
-        direction = of_first / (np.sqrt(of_second) + 1e-7) + decays * theta
-        theta = theta - RATE * rates * direction
-    return theta, first, second
+        direction = of_first / (np.sqrt(of_second) + 1e-7) + decays * params
+        params = params - RATE * rates * direction
+    return params, first, second
 
 
 @pytest.mark.parametrize("scale", [0.1, 30.0], ids=["short gradients", "long gradients"])
@@ -55,6 +55,6 @@ def test_both_kinds_of_devices_agree():
 
 
 def test_the_gradient_is_left_alone():
-    theta, moments, rates, decays, gradients = vectors(40000)
+    params, moments, rates, decays, gradients = vectors(40000)
     gradients.flags.writeable = False
-    stepped(_step_on_host, theta, moments, rates, decays, gradients)
+    stepped(_step_on_host, params, moments, rates, decays, gradients)

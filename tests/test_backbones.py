@@ -22,10 +22,10 @@ from skltransfer import PretrainedFeatureExtractor, register_backbone
 from skltransfer.backbones import keras_applications as applications
 from skltransfer.backbones import registry as _registry
 from skltransfer.backbones.building import build_model, preprocessing_function
+from skltransfer.backbones.images import application_spec, image_network
 from skltransfer.backbones.measure_keras_applications import measure
 from skltransfer.backbones.registry import adopt, is_downloaded, resolve
 from skltransfer.backbones.spec import read_only
-from skltransfer.backbones.user_models import spec_from_model
 from skltransfer.backend import as_array, as_tensor, backend_name
 from skltransfer.network.execution import run_steps
 from skltransfer.network.runtime import Network, network_of
@@ -500,7 +500,7 @@ def test_a_name_may_be_registered_anew_but_not_adopted_for_another_network():
 def test_networks_that_came_under_one_name_are_told_apart(monkeypatch):
     monkeypatch.setattr(_registry, "_registered", {})  # as in a worker
     monkeypatch.setattr(_registry, "_adopted", set())
-    first, second = (spec_from_model(convolution(), "came") for _ in range(2))
+    first, second = (image_network(convolution(), "came") for _ in range(2))
     assert adopt(first) == adopt(first) == "came"
     assert adopt(second) is second and resolve("came") is first
     registered = register_backbone("came", convolution())
@@ -534,14 +534,14 @@ def test_a_custom_layer_must_be_known_to_keras():
         register_backbone("own", model)
 
 
-def test_models_that_take_no_pictures_are_refused():
-    row, picture = keras.Input((4,)), keras.Input((8, 8, 3))
-    with pytest.raises(ValueError, match=r"takes rows of shape \(4,\); a backbone takes pictures"):
+def test_models_that_take_no_images_are_refused():
+    row, image = keras.Input((4,)), keras.Input((8, 8, 3))
+    with pytest.raises(ValueError, match=r"takes rows of shape \(4,\); a backbone takes images"):
         register_backbone("own", keras.Model(row, layers.Dense(2)(row)))
     with pytest.raises(ValueError, match=r"takes rows of shape \(8, 8, 4\)"):
         register_backbone("own", convolution(channels=4))
     with pytest.raises(ValueError, match="has 2 inputs and 1 outputs; a backbone has one of each"):
-        register_backbone("own", keras.Model([row, picture], layers.Flatten()(picture)))
+        register_backbone("own", keras.Model([row, image], layers.Flatten()(image)))
     with pytest.raises(ValueError, match="is not a functional or sequential Keras model"):
         register_backbone("own", keras.Sequential([layers.ReLU()]))
 
@@ -556,7 +556,7 @@ def test_sequential_models_are_backbones():
 
 
 def normalising(**settings):
-    """A network that standardises pictures itself; adapted to some unless it has its moments."""
+    """A network that standardises images itself; adapted to some unless it has its moments."""
     normalization = layers.Normalization(**settings)
     model = keras.Sequential([keras.Input((8, 8, 3)), normalization, layers.Conv2D(2, 3)])
     if not settings:
@@ -614,7 +614,7 @@ def test_efficientnet_of_keras_is_the_network_that_keras_builds_for_its_weights(
     x = RNG.uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
     expected = as_array(theirs(x))
     for weights in ("imagenet", path):
-        spec = applications.make_spec("EfficientNetB0", weights, 0)
+        spec = application_spec("EfficientNetB0", weights, 0)
         found = as_array(build_model(spec, (32, 32))(x))
         assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
@@ -699,7 +699,7 @@ def test_a_model_of_one_size_is_refused_at_another():
     x = layers.Conv2D(2, 3, padding="same", activation="relu")(inputs)
     x = layers.Reshape((8, 8, 2))(layers.Dense(128)(layers.Flatten()(x)))
     handle = register_backbone("own", keras.Model(inputs, x))
-    with pytest.raises(ValueError, match=r"'own' does not take pictures of input_size=\(16, 16\)"):
+    with pytest.raises(ValueError, match=r"'own' does not take images of input_size=\(16, 16\)"):
         network_of(handle, (16, 16))
 
 

@@ -11,7 +11,8 @@ import pytest
 from conftest import make_tiny_model
 from skltransfer import freeze_points, list_backbones, register_backbone
 from skltransfer._tables import Table, column
-from skltransfer.frozen.catalogue import Backbone, FreezePoint
+from skltransfer.backbones.listing import Backbone
+from skltransfer.frozen.freeze_points import FreezePoint
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def test_freeze_points_read_as_a_table():
     ]
 
 
-def test_the_size_of_pictures_may_be_chosen(tiny):
+def test_the_size_of_images_may_be_chosen(tiny):
     larger = freeze_points(tiny, input_size=(32, 24), measure=False)
     assert [point.shape for point in larger] == [(16, 12, 8), (8, 6, 12)]
     assert isinstance(larger[0], FreezePoint)

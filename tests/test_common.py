@@ -84,12 +84,11 @@ def test_repr_names_what_differs_from_the_default(estimator):
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_documented_attributes_are_those_of_a_fitted_estimator(estimator, pictures, tiny):
+def test_documented_attributes_are_those_of_a_fitted_estimator(estimator, images, tiny):
     section = re.search(r"Attributes\n-+\n(.*?)\n\n[A-Z]", inspect.getdoc(estimator), re.S)
     documented = set(re.findall(r"^(\w+_) : ", section.group(1), re.M))
-    fitted = {
-        name
-        for name in vars(estimator(tiny).fit(pictures, ["a", "b"] * 4))
-        if re.fullmatch(r"[a-z]\w*_", name)
-    }
-    assert documented == fitted | {"feature_names_in_"}
+    fitted = estimator(tiny).fit(images, ["a", "b"] * 4)
+    properties = dict(inspect.getmembers(estimator, lambda member: isinstance(member, property)))
+    there = {name for name in {*vars(fitted), *properties} if re.fullmatch(r"[a-z]\w*_", name)}
+    assert all(hasattr(fitted, name) for name in there)
+    assert documented == there | {"feature_names_in_"}

@@ -21,7 +21,7 @@ from skltransfer import (
 
 pytestmark = pytest.mark.usefixtures("closed_figures")
 
-PICTURES = [np.full((4, 6, 3), 50, np.uint8)] * 3
+IMAGES = [np.full((4, 6, 3), 50, np.uint8)] * 3
 TABLE = np.array([[0.5, 0.6], [0.7, np.nan]])
 
 DISPLAYS = [
@@ -32,7 +32,7 @@ DISPLAYS = [
         **dict.fromkeys(["scores", "score_sds", "times", "time_sds"], TABLE),
     ),
     TopLossesDisplay(
-        pictures=PICTURES,
+        images=IMAGES,
         rows=np.arange(3),
         losses=np.ones(3),
         true_names=["cat"] * 3,
@@ -41,14 +41,14 @@ DISPLAYS = [
         predicted_probabilities=np.full(3, 0.9),
     ),
     SaliencyDisplay(
-        pictures=np.stack(PICTURES),
+        images=np.stack(IMAGES),
         heat_maps=np.ones((3, 4, 6), np.float32),
         names=["cat"] * 3,
         probabilities=np.full(3, 0.5),
     ),
     FeatureMapDisplay(
         positions=np.arange(6.0).reshape(3, 2),
-        thumbnails=PICTURES[:1],
+        thumbnails=IMAGES[:1],
         thumbnail_rows=np.array([1]),
         codes=np.array([0, 1, 1]),
         names=["cat", "dog"],
@@ -101,8 +101,8 @@ def test_axes_put_by_hand_are_drawn_in_too(display):
 
 @each_display
 def test_nothing_that_is_written_is_cut_off_or_written_over(display):
-    """Not even long names of classes above pictures in a row."""
-    figure = display.plot(**({"n_columns": 3} if hasattr(display, "pictures") else {})).figure_
+    """Not even long names of classes above images in a row."""
+    figure = display.plot(**({"n_columns": 3} if hasattr(display, "images") else {})).figure_
     pixels(figure)
     inside = figure.bbox.padded(1)
     titles = [axes.title for axes in figure.axes if axes.get_title()]

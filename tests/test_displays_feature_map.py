@@ -1,4 +1,4 @@
-"""`FeatureMapDisplay`: features, projected by scikit-learn, and some pictures on them."""
+"""`FeatureMapDisplay`: features, projected by scikit-learn, and some images on them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_chosen_rows_are_apart_and_no_other_would_fit(seed):
     assert len(spread_out(positions, 3, 0.1, rng)) == 3
 
 
-def test_thumbnails_are_pictures_of_their_rows_and_do_not_overlap(extractor, X):
+def test_thumbnails_are_images_of_their_rows_and_do_not_overlap(extractor, X):
     display = drawn(extractor, X, n_thumbnails=12)
     display.figure_.canvas.draw()
     assert 2 < len(display.thumbnails) <= 12
@@ -154,7 +154,7 @@ def test_the_axes_tell_how_much_they_show(extractor, X):
     assert drawn(extractor, X).ax_.get_xlabel() == label
 
 
-def test_unreadable_pictures_are_left_out(tiny, X, tmp_path):
+def test_unreadable_images_are_left_out(tiny, X, tmp_path):
     extractor = PretrainedFeatureExtractor(tiny, on_error="nan").fit(X)
     items = [*X, tmp_path / "missing.png"]
     with pytest.warns(UnreadableImagesWarning):
@@ -164,11 +164,11 @@ def test_unreadable_pictures_are_left_out(tiny, X, tmp_path):
     assert_allclose(display.positions[:-1], drawn(extractor, X).positions)
 
 
-def test_rows_of_numbers_are_points_without_pictures(tiny):
+def test_rows_of_numbers_are_points_without_images(tiny):
     rows = np.random.default_rng(0).normal(size=(12, 5))
     extractor = PretrainedFeatureExtractor(tiny).fit(rows)
     assert len(drawn(extractor, rows, n_thumbnails=0).positions) == 12
-    with pytest.raises(ValueError, match="holds rows of numbers, and there are no pictures"):
+    with pytest.raises(ValueError, match="holds rows of numbers, and there are no images"):
         drawn(extractor, rows)
 
 
@@ -186,8 +186,8 @@ def test_a_projection_to_other_than_a_plane_is_refused(extractor, X):
         drawn(extractor, X, projection=TruncatedSVD(n_components=3))
 
 
-def test_one_picture_makes_no_map(extractor, X):
-    with pytest.raises(ValueError, match="needs two or more pictures, but X holds 1"):
+def test_one_image_makes_no_map(extractor, X):
+    with pytest.raises(ValueError, match="needs two or more images, but X holds 1"):
         drawn(extractor, X[:1])
 
 
@@ -209,6 +209,6 @@ def test_other_estimators_are_refused(tiny, X, y):
 
 
 @pytest.mark.parametrize("n_rows", [2, 3, 24])
-def test_any_number_of_pictures_of_a_classifier_is_drawn(make, X, y, n_rows):
+def test_any_number_of_images_of_a_classifier_is_drawn(make, X, y, n_rows):
     classifier = make(freeze_depth=-1).fit(X, y)
     assert drawn(classifier, X[:n_rows]).positions.shape == (n_rows, 2)

@@ -112,7 +112,7 @@ def test_the_map_of_a_linear_pipeline_adds_up_to_its_score(tiny, X, steps, class
         close(display.heat_maps, enlarged(relu(maps_of(tiny, X[:4]) @ slopes[:, target]) / 16))
 
 
-def test_a_map_depends_on_its_own_picture_alone(make, X, y):
+def test_a_map_depends_on_its_own_image_alone(make, X, y):
     classifier = make().fit(X, y)
     together = SaliencyDisplay.from_estimator(classifier, X)  # more than run together
     order = np.random.default_rng(0).permutation(len(X))
@@ -123,12 +123,12 @@ def test_a_map_depends_on_its_own_picture_alone(make, X, y):
 
 def test_the_class_is_found_where_it_was_put(red_and_green):
     """A network that sees means of colour, and a patch of one colour in a corner."""
-    pictures = np.random.default_rng(0).integers(60, 100, (40, 32, 32, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(60, 100, (40, 32, 32, 3), dtype=np.uint8)
     labels = np.where(np.arange(40) % 2, "red", "green")
-    pictures[labels == "red", :, :, 0] += 100
-    pictures[labels == "green", :, :, 1] += 100
+    images[labels == "red", :, :, 0] += 100
+    images[labels == "green", :, :, 1] += 100
     model = FineTunedClassifier(red_and_green, freeze_depth="all", epochs=0, random_state=0)
-    model.fit(pictures, labels)
+    model.fit(images, labels)
     scene = np.full((1, 32, 32, 3), 80, np.uint8)
     scene[0, :8, 24:, 0] = 200  # red at the top right
     scene[0, 24:, :8, 1] = 200  # green at the bottom left
@@ -169,19 +169,17 @@ def test_what_is_predicted_is_explained_unless_told_otherwise(make, X, y):
     assert_allclose(display.probabilities, classifier.predict_proba(X[:4]).max(axis=1))
 
 
-def test_pictures_are_shown_as_the_network_sees_them(make, X, y, paths, pictures):
+def test_images_are_shown_as_the_network_sees_them(make, X, y, paths, images):
     classifier = make(resize="crop").fit(X, y)
     display = SaliencyDisplay.from_estimator(classifier, paths)
-    assert_array_equal(
-        display.pictures, SaliencyDisplay.from_estimator(classifier, pictures).pictures
-    )
-    assert display.pictures.shape == (8, 16, 16, 3)
+    assert_array_equal(display.images, SaliencyDisplay.from_estimator(classifier, images).images)
+    assert display.images.shape == (8, 16, 16, 3)
     scale = np.linspace(0, 255, 16 * 16 * 3).reshape(1, 16, 16, 3).astype(np.uint8)
-    assert_array_equal(SaliencyDisplay.from_estimator(classifier, scale).pictures, scale)
+    assert_array_equal(SaliencyDisplay.from_estimator(classifier, scale).images, scale)
 
 
 def test_searches_and_steps_before_the_network_are_seen_through(make, X, y):
-    turned = make_pipeline(FunctionTransformer(lambda pictures: pictures[:, ::-1]), make())
+    turned = make_pipeline(FunctionTransformer(lambda images: images[:, ::-1]), make())
     search = GridSearchCV(turned, {"finetunedclassifier__epochs": [1]}, cv=2).fit(X, y)
     inner = search.best_estimator_[-1]
     display = SaliencyDisplay.from_estimator(search, X[:3])
@@ -209,13 +207,13 @@ def test_titles_name_the_class_and_its_probability(pipeline, tiny, X, y):
 
 def test_what_speaks_for_nothing_is_drawn_cold(make, X, y):
     heat = np.zeros((1, 16, 16), np.float32)
-    display = SaliencyDisplay(pictures=X[:1], heat_maps=heat, names=["cat"]).plot()
+    display = SaliencyDisplay(images=X[:1], heat_maps=heat, names=["cat"]).plot()
     assert_array_equal(display.heat_images_[0].get_alpha(), 0)
 
 
 def test_the_style_of_the_heat_is_the_users_too(make, X):
     heat = np.ones((1, 16, 16), np.float32)
-    display = SaliencyDisplay(pictures=X[:1], heat_maps=heat, names=["cat"])
+    display = SaliencyDisplay(images=X[:1], heat_maps=heat, names=["cat"])
     display.plot(heat_kw={"cmap": "viridis", "alpha": 0.5})
     assert display.heat_images_[0].get_cmap().name == "viridis"
 
@@ -229,7 +227,7 @@ def test_unknown_targets_are_refused(make, X, y):
         ValueError, match=r"target holds cow, .* classes \['cat', 'dog'\]. Give one"
     ):
         SaliencyDisplay.from_estimator(classifier, X[:2], target="cow")
-    with pytest.raises(ValueError, match="target has 3 labels, but X has 2 pictures. Give one"):
+    with pytest.raises(ValueError, match="target has 3 labels, but X has 2 images. Give one"):
         SaliencyDisplay.from_estimator(classifier, X[:2], target=["cat"] * 3)
 
 

@@ -29,7 +29,7 @@ TRUTH = CLASSES[RNG.integers(0, 3, 8)]
 def drawn(y_true=TRUTH, y_proba=PROBABILITIES, X=None, **settings):
     X = np.zeros((len(y_true), 4, 5, 3), np.uint8) if X is None else X
     return TopLossesDisplay.from_predictions(
-        y_true, y_proba, X, **{"classes": CLASSES, "n_pictures": 99, **settings}
+        y_true, y_proba, X, **{"classes": CLASSES, "n_images": 99, **settings}
     )
 
 
@@ -47,18 +47,18 @@ def test_losses_are_those_of_scikit_learn_and_fall():
     assert_allclose(display.losses.mean(), log_loss(TRUTH, PROBABILITIES, labels=CLASSES))
 
 
-def test_fewer_pictures_are_the_first_of_more():
-    assert_array_equal(drawn(n_pictures=3).rows, drawn().rows[:3])
-    assert len(drawn(n_pictures=3).axes_) == 3
+def test_fewer_images_are_the_first_of_more():
+    assert_array_equal(drawn(n_images=3).rows, drawn().rows[:3])
+    assert len(drawn(n_images=3).axes_) == 3
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_order_of_rows_changes_no_picture(seed, pictures):
+def test_the_order_of_rows_changes_no_image(seed, images):
     order = np.random.default_rng(seed).permutation(8)
-    display = drawn(X=pictures)
-    permuted = drawn(TRUTH[order], PROBABILITIES[order], pictures[order])
+    display = drawn(X=images)
+    permuted = drawn(TRUTH[order], PROBABILITIES[order], images[order])
     assert_array_equal(order[permuted.rows], display.rows)
-    assert_array_equal(permuted.pictures, display.pictures)
+    assert_array_equal(permuted.images, display.images)
 
 
 def test_weights_are_factors_on_losses_and_none_is_absence():
@@ -81,36 +81,36 @@ def test_two_classes_may_have_one_column():
     assert_allclose(one.losses, -np.log([0.1, 0.2, 0.6]))
 
 
-def test_pictures_of_every_kind_are_shown_alike(pictures, paths):
+def test_images_of_every_kind_are_shown_alike(images, paths):
     encoded = [path.read_bytes() for path in paths]
-    opened = [Image.fromarray(picture) for picture in pictures]
-    rows = pictures.reshape(len(pictures), -1)
-    expected = pictures[drawn(X=pictures).rows]
-    for X in (pictures, paths, encoded, opened, pd.Series(list(map(str, paths)))):
-        assert_array_equal(drawn(X=X).pictures, expected)
-    assert_array_equal(drawn(X=rows, image_shape=(20, 24, 3)).pictures, expected)
-    assert_array_equal(drawn(X=pictures / 255).pictures, expected)
-    assert_array_equal(drawn(X=pictures * 2.0, pixel_range=(0, 510)).pictures, expected)
+    opened = [Image.fromarray(image) for image in images]
+    rows = images.reshape(len(images), -1)
+    expected = images[drawn(X=images).rows]
+    for X in (images, paths, encoded, opened, pd.Series(list(map(str, paths)))):
+        assert_array_equal(drawn(X=X).images, expected)
+    assert_array_equal(drawn(X=rows, image_shape=(20, 24, 3)).images, expected)
+    assert_array_equal(drawn(X=images / 255).images, expected)
+    assert_array_equal(drawn(X=images * 2.0, pixel_range=(0, 510)).images, expected)
 
 
-def test_only_what_is_shown_is_read(pictures, tmp_path):
-    """The other files are no pictures at all."""
+def test_only_what_is_shown_is_read(images, tmp_path):
+    """The other files are no images at all."""
     paths = [tmp_path / f"{row}.png" for row in range(8)]
-    wanted = drawn(n_pictures=2).rows
+    wanted = drawn(n_images=2).rows
     for row, path in enumerate(paths):
         if row in wanted:
-            Image.fromarray(pictures[row]).save(path)
+            Image.fromarray(images[row]).save(path)
         else:
-            path.write_bytes(b"no picture")
-    assert_array_equal(drawn(X=paths, n_pictures=2).pictures, pictures[wanted])
+            path.write_bytes(b"no image")
+    assert_array_equal(drawn(X=paths, n_images=2).images, images[wanted])
 
 
-def test_large_pictures_keep_their_proportions():
+def test_large_images_keep_their_proportions():
     stream = io.BytesIO()
     Image.new("RGB", (1000, 333), "red").save(stream, "JPEG")
-    (picture,) = drawn(["cat"], [[0.5, 0.2, 0.3]], [stream.getvalue()]).pictures
-    assert picture.shape == (107, 320, 3)
-    assert (np.abs(picture.reshape(-1, 3).astype(int) - [254, 0, 0]) <= 1).all()
+    (image,) = drawn(["cat"], [[0.5, 0.2, 0.3]], [stream.getvalue()]).images
+    assert image.shape == (107, 320, 3)
+    assert (np.abs(image.reshape(-1, 3).astype(int) - [254, 0, 0]) <= 1).all()
 
 
 # From estimators ---------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def test_estimators_and_their_predictions_are_drawn_alike(make, pipeline, X, y):
         display = TopLossesDisplay.from_estimator(estimator, X, y)
         same = TopLossesDisplay.from_predictions(y, estimator.predict_proba(X), X)
         assert_array_equal(display.rows, same.rows)
-        assert_array_equal(display.pictures, X[display.rows])
+        assert_array_equal(display.images, X[display.rows])
         assert display.predicted_names == estimator.predict(X)[display.rows].tolist()
         assert display.true_names == y[display.rows].tolist()
 
@@ -137,7 +137,7 @@ def test_rows_are_shown_as_the_estimator_reads_them(make, X, y):
     flat = X.reshape(len(X), -1) / 100.0
     classifier = make(epochs=0, image_shape=(16, 16, 3), pixel_range=(0, 2.55)).fit(flat, y)
     display = TopLossesDisplay.from_estimator(classifier, flat, y)
-    assert_array_equal(display.pictures, X[display.rows])
+    assert_array_equal(display.images, X[display.rows])
 
 
 def test_titles_tell_predicted_and_true_with_their_probabilities():
@@ -150,11 +150,11 @@ def test_certain_mistakes_have_a_finite_loss():
     assert np.isfinite(drawn(["cat"], [[0, 1, 0]]).losses).all()
 
 
-def test_unreadable_pictures_are_left_out(make, X, y, tmp_path):
+def test_unreadable_images_are_left_out(make, X, y, tmp_path):
     items = [*X[:8], tmp_path / "missing.png"]
     classifier = make(epochs=0, on_error="nan").fit(X, y)
     with pytest.warns(UnreadableImagesWarning):
-        display = TopLossesDisplay.from_estimator(classifier, items, y[:9], n_pictures=9)
+        display = TopLossesDisplay.from_estimator(classifier, items, y[:9], n_images=9)
     assert sorted(display.rows) == list(range(8))
 
 
@@ -177,10 +177,10 @@ def test_what_does_not_fit_is_refused():
         drawn(y_proba=np.log(PROBABILITIES))
 
 
-@pytest.mark.parametrize("n_pictures", [0, -1, 2.0, True, None])
-def test_numbers_of_pictures_that_make_no_sense_are_refused(n_pictures):
-    with pytest.raises(ValueError, match=f"n_pictures={n_pictures!r} must be an int of 1 or more"):
-        drawn(n_pictures=n_pictures)
+@pytest.mark.parametrize("n_images", [0, -1, 2.0, True, None])
+def test_numbers_of_images_that_make_no_sense_are_refused(n_images):
+    with pytest.raises(ValueError, match=f"n_images={n_images!r} must be an int of 1 or more"):
+        drawn(n_images=n_images)
 
 
 def test_rows_of_numbers_show_nothing(make, y):
@@ -195,7 +195,7 @@ def test_rows_of_numbers_show_nothing(make, y):
 
 
 def test_without_a_row_left_there_is_nothing_to_draw():
-    with pytest.raises(ValueError, match="No picture is left to show: .* could not be read. Pass"):
+    with pytest.raises(ValueError, match="No image is left to show: .* could not be read. Pass"):
         drawn(y_proba=np.full((8, 3), np.nan))
 
 

@@ -30,11 +30,11 @@ def code_of(document):
 def photos(tmp_path, monkeypatch):
     """A folder of class folders, in the current one: patches of scikit-learn's photographs."""
     monkeypatch.chdir(tmp_path)
-    for name, picture in zip(["china", "flower"], load_sample_images().images, strict=True):
+    for name, image in zip(["china", "flower"], load_sample_images().images, strict=True):
         folder = tmp_path / "photos" / name
         folder.mkdir(parents=True)
         for left in range(0, 640, 107):
-            Image.fromarray(picture[100:300, left : left + 107]).save(folder / f"{left}.jpg")
+            Image.fromarray(image[100:300, left : left + 107]).save(folder / f"{left}.jpg")
     return tmp_path
 
 
@@ -71,10 +71,10 @@ def test_the_code_of_the_guide_runs(page, photos):
         exec(compile(code, page.name, "exec"), names)
 
 
-@pytest.mark.about("tensorflow", reason="the recipe has Keras preprocess pictures within tf.data")
+@pytest.mark.about("tensorflow", reason="the recipe has Keras preprocess images within tf.data")
 @pytest.mark.filterwarnings(KERAS_COPIES_ARRAYS, "ignore:.shuffle=True. was passed:UserWarning")
 def test_the_recipe_of_the_textbook_and_ours_run(photos):
-    """On small pictures, and with the bundled network in place of the one that is downloaded."""
+    """On small images, and with the bundled network in place of the one that is downloaded."""
     photos.joinpath("train").symlink_to("photos")
     photos.joinpath("test").symlink_to("photos")
     without_download = {

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from skltransfer.backbones import efficientnet_lite as lite
-from skltransfer.backbones.keras_applications import seeded_python_random
+from skltransfer.backbones.random_state import seeded_python_random
 from skltransfer.backbones.weights import convert_efficientnet_lite0 as converter
 from skltransfer.backend import as_array
 
@@ -72,7 +72,7 @@ def test_bundled_weights_are_the_named_arrays_in_order(arrays):
 
 
 @pytest.mark.parametrize("size", [(None, None), (64, None), (33, 65)])
-def test_any_size_of_picture(size):
+def test_any_size_of_image(size):
     model = lite.build_efficientnet_lite0((*size, 3))
     output = model(np.zeros((1, size[0] or 33, size[1] or 65, 3), np.float32))
     assert output.shape == (1, 2, 3, 1280)

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from deadly_classifier import KilledOnce
 from skltransfer import PretrainedFeatureExtractor
 from skltransfer._warnings import UnreadableImagesWarning
-from skltransfer.inputs.images import sources as _sources
+from skltransfer.inputs.images import sources
 
 GRID = {"freeze_depth": ["all", -1]}
 
@@ -25,8 +25,8 @@ GRID = {"freeze_depth": ["all", -1]}
 @pytest.fixture
 def files(X, tmp_path):
     paths = [tmp_path / f"{row}.png" for row in range(len(X))]
-    for path, picture in zip(paths, X, strict=True):
-        Image.fromarray(picture).save(path)
+    for path, image in zip(paths, X, strict=True):
+        Image.fromarray(image).save(path)
     return paths
 
 
@@ -75,14 +75,14 @@ def test_a_file_replaced_while_it_is_read_spoils_no_cache(
     """What was computed of the new file is not found when the old one is there again."""
     old, new = files[7].read_bytes(), tmp_path / "new.png"
     Image.open(files[3]).transpose(Image.Transpose.ROTATE_90).save(new)
-    decode = _sources.decode
+    decode = sources.decode
 
     def replaced_at_last(path, rule, row):
         if path == files[7] and new.exists():
             os.replace(new, path)
         return decode(path, rule, row)
 
-    monkeypatch.setattr(_sources, "decode", replaced_at_last)
+    monkeypatch.setattr(sources, "decode", replaced_at_last)
     kept = make(cache=tmp_path / "kept", **settings)
     kept.fit(files, y)
     assert not new.exists()

@@ -24,18 +24,18 @@ def extractor(tiny):
     return PretrainedFeatureExtractor(tiny)
 
 
-def activations(pictures, layer):
-    """What the tiny network itself makes of pictures of its size."""
+def activations(images, layer):
+    """What the tiny network itself makes of images of its size."""
     import keras
 
     model = make_tiny_model()
     part = keras.Model(model.inputs[0], model.get_layer(layer).output)
-    return as_array(part(pictures.astype(np.float32) / 127.5 - 1))
+    return as_array(part(images.astype(np.float32) / 127.5 - 1))
 
 
 @pytest.fixture
-def small(pictures):
-    return np.ascontiguousarray(pictures[:, :16, :16])
+def small(images):
+    return np.ascontiguousarray(images[:, :16, :16])
 
 
 # What comes out ----------------------------------------------------------------------------
@@ -88,33 +88,33 @@ def test_fit_returns_itself_and_does_not_depend_on_what_was_fitted_before(extrac
     assert_array_equal(extractor.fit(small).transform(small), features)
 
 
-def test_number_of_features_seen(extractor, pictures, paths):
-    assert extractor.fit(pictures).n_features_in_ == 20 * 24 * 3
-    assert extractor.fit(pictures[..., 0]).n_features_in_ == 20 * 24
+def test_number_of_features_seen(extractor, images, paths):
+    assert extractor.fit(images).n_features_in_ == 20 * 24 * 3
+    assert extractor.fit(images[..., 0]).n_features_in_ == 20 * 24
     assert extractor.fit(paths).n_features_in_ == 1
-    assert extractor.fit(list(pictures)).n_features_in_ == 1
+    assert extractor.fit(list(images)).n_features_in_ == 1
     assert extractor.fit(ROWS).n_features_in_ == 5
 
 
-def test_sizes_and_kinds_of_pictures_may_differ_from_those_of_fit(extractor, pictures, paths):
-    features = extractor.fit(pictures).transform(paths)
-    assert_array_equal(extractor.transform(list(pictures)), features)
-    mixed = [pictures[0], pictures[1, :9, :13], Image.fromarray(pictures[2]), str(paths[3])]
+def test_sizes_and_kinds_of_images_may_differ_from_those_of_fit(extractor, images, paths):
+    features = extractor.fit(images).transform(paths)
+    assert_array_equal(extractor.transform(list(images)), features)
+    mixed = [images[0], images[1, :9, :13], Image.fromarray(images[2]), str(paths[3])]
     found = extractor.fit(paths[:1]).transform(mixed)
     assert_array_equal(found[[0, 2, 3]], features[[0, 2, 3]])
 
 
-def test_input_size_is_the_size_that_the_network_sees(extractor, pictures):
+def test_input_size_is_the_size_that_the_network_sees(extractor, images):
     extractor.set_params(pooling="flatten", layer="stem")
-    assert extractor.fit_transform(pictures).shape == (8, 8 * 8 * 8)
+    assert extractor.fit_transform(images).shape == (8, 8 * 8 * 8)
     extractor.set_params(input_size=(32, 24))
-    assert extractor.fit_transform(pictures).shape == (8, 16 * 12 * 8)
-    assert extractor.set_params(input_size=[32, 24]).fit_transform(pictures).shape[1] == 16 * 12 * 8
+    assert extractor.fit_transform(images).shape == (8, 16 * 12 * 8)
+    assert extractor.set_params(input_size=[32, 24]).fit_transform(images).shape[1] == 16 * 12 * 8
 
 
-def test_ways_of_resizing_differ_on_oblong_pictures(extractor, pictures):
+def test_ways_of_resizing_differ_on_oblong_images(extractor, images):
     found = [
-        extractor.set_params(resize=resize).fit_transform(pictures)
+        extractor.set_params(resize=resize).fit_transform(images)
         for resize in ("stretch", "crop", "pad")
     ]
     assert not np.allclose(found[0], found[1])
@@ -138,7 +138,7 @@ def test_the_range_of_values_is_decided_in_fit(extractor, small):
 
 def test_all_layouts_of_memory_are_read_and_left_alone(extractor, small, tmp_path):
     features = extractor.set_params(cache=None).fit_transform(small)
-    np.save(tmp_path / "pictures.npy", small)
+    np.save(tmp_path / "images.npy", small)
     read_only = small.copy()
     read_only.flags.writeable = False
     for X in [
@@ -146,7 +146,7 @@ def test_all_layouts_of_memory_are_read_and_left_alone(extractor, small, tmp_pat
         np.repeat(small, 2, axis=0)[::2],
         small[:, ::-1][:, ::-1],
         read_only,
-        np.load(tmp_path / "pictures.npy", mmap_mode="r"),
+        np.load(tmp_path / "images.npy", mmap_mode="r"),
         small.astype(">i4"),
         small.tolist(),
         np.ma.array(small),
@@ -176,25 +176,25 @@ def test_a_model_is_shared_by_clones_and_never_changed(small):
         assert_array_equal(array, old)
 
 
-# Pictures that cannot be read --------------------------------------------------------------
+# Images that cannot be read --------------------------------------------------------------
 
 
 @pytest.fixture
 def broken(paths, tmp_path):
-    """Good paths and four that hold no picture, at 1, 3, 4 and 6."""
+    """Good paths and four that hold no image, at 1, 3, 4 and 6."""
     text = tmp_path / "text.jpg"
-    text.write_text("This is no picture.")
+    text.write_text("This is no image.")
     torn = tmp_path / "torn.png"
     torn.write_bytes(paths[0].read_bytes()[:100])
     missing = tmp_path / "missing.png"
-    return [paths[0], text, paths[1], missing, torn, paths[2], b"no picture"]
+    return [paths[0], text, paths[1], missing, torn, paths[2], b"no image"]
 
 
 @pytest.mark.parametrize(
     ("position", "named"),
-    [(1, "text.jpg"), (4, "torn.png"), (6, r"10 bytes beginning b'no pictu'")],
+    [(1, "text.jpg"), (4, "torn.png"), (6, r"8 bytes beginning b'no image'")],
 )
-def test_an_unreadable_picture_is_named(extractor, broken, position, named):
+def test_an_unreadable_image_is_named(extractor, broken, position, named):
     X = [broken[0], broken[position]]
     with pytest.raises(ValueError, match=rf"row 1 \(.*{named}.*cannot be read as an image"):
         extractor.fit_transform(X)
@@ -208,9 +208,9 @@ def test_a_missing_file_is_named_in_fit_and_in_transform(extractor, broken):
 
 
 @pytest.mark.parametrize("cache", [None, "memory"])
-def test_with_nan_unreadable_pictures_are_rows_of_nan(extractor, broken, cache):
+def test_with_nan_unreadable_images_are_rows_of_nan(extractor, broken, cache):
     extractor.set_params(on_error="nan", cache=cache)
-    with pytest.warns(UnreadableImagesWarning, match="4 of 7 pictures could not be read") as caught:
+    with pytest.warns(UnreadableImagesWarning, match="4 of 7 images could not be read") as caught:
         features = extractor.fit_transform(broken)
     assert len(caught) == 1
     assert caught[0].message.rows == [1, 3, 4, 6]
@@ -220,14 +220,14 @@ def test_with_nan_unreadable_pictures_are_rows_of_nan(extractor, broken, cache):
     assert_array_equal(features[[0, 2, 5]], extractor.transform(good))
 
 
-def test_with_nan_nan_in_numbers_still_raises(extractor, pictures):
-    broken = pictures.astype(np.float32)
+def test_with_nan_nan_in_numbers_still_raises(extractor, images):
+    broken = images.astype(np.float32)
     broken[3, 0, 0, 0] = np.nan
     with pytest.raises(ValueError, match=r"contains NaN: 1 values of row 3"):
         extractor.set_params(on_error="nan").fit(broken)
 
 
-def test_all_pictures_unreadable(extractor, broken):
+def test_all_images_unreadable(extractor, broken):
     extractor.set_params(on_error="nan")
     with pytest.warns(UnreadableImagesWarning, match="2 of 2"):
         assert np.isnan(extractor.fit_transform([broken[1], broken[3]])).all()

@@ -14,7 +14,7 @@ from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, cache_i
 from skltransfer._warnings import UnreadableImagesWarning
 from skltransfer.augmentation.keras_layers import name_of_layer
 from skltransfer.backend import as_array
-from skltransfer.training import loop as fitting
+from skltransfer.training.train_step import TrainStep
 
 SETTINGS = [
     {"freeze_depth": "all"},
@@ -32,7 +32,7 @@ def test_integer_weights_are_repeated_rows_and_weight_0_is_absence(make, X, y, s
     weighted = make(**settings).fit(X, y, sample_weight=weights)
     repeated = make(**settings).fit(X[rows], y[rows])
     np.testing.assert_array_equal(weighted.predict_proba(X), repeated.predict_proba(X))
-    np.testing.assert_array_equal(weighted._state.theta, repeated._state.theta)
+    np.testing.assert_array_equal(weighted._state.params, repeated._state.params)
 
 
 def test_weights_on_rows_of_numbers_are_repeated_rows(make, y):
@@ -76,20 +76,20 @@ def test_neither_order_nor_cache_changes_a_bit(make, X, y, settings, tmp_path):
 def test_same_random_state_same_weights_and_no_global_seed_is_touched(make, X, y, batch_norm):
     before = random.getstate(), np.random.get_state()[1].tolist()
     settings = {"freeze_depth": 0, "batch_norm": batch_norm}
-    fits = [make(**settings).fit(X, y)._state.theta for _ in range(20)]
+    fits = [make(**settings).fit(X, y)._state.params for _ in range(20)]
     assert all(np.array_equal(fits[0], other) for other in fits)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
-    other_seed = make(random_state=1, **settings).fit(X, y)._state.theta
+    other_seed = make(random_state=1, **settings).fit(X, y)._state.params
     assert not np.array_equal(fits[0], other_seed)
 
 
 def test_frozen_means_frozen(make, X, y):
     classifier = make(freeze_depth=-1, batch_norm="train").fit(X, y)
-    program, state = classifier._program(), classifier._state
+    step, state = classifier._train_step(), classifier._state
     pretrained = classifier.backbone_.weights
-    tuned = program.tuned(pretrained, state.theta, state.fixed)
-    above = {id(v) for v in (*program.trained, *program.fixed)}
-    below = [id(v) not in above for v in program.network.variables]
+    tuned = step.tuned(pretrained, state.params, state.fixed)
+    above = {id(v) for v in (*step.trained, *step.fixed)}
+    below = [id(v) not in above for v in step.network.variables]
     assert any(below) and not all(below)
     for is_below, new, old in zip(below, tuned, pretrained, strict=True):
         assert np.array_equal(new, old) == is_below
@@ -97,8 +97,8 @@ def test_frozen_means_frozen(make, X, y):
 
 def test_frozen_batch_norm_keeps_its_statistics(make, X, y):
     classifier = make(freeze_depth=0).fit(X, y)
-    program = classifier._program()
-    fixed = [program.network.arrays[id(v)].ravel() for v in program.fixed]
+    step = classifier._train_step()
+    fixed = [step.network.arrays[id(v)].ravel() for v in step.fixed]
     np.testing.assert_array_equal(classifier._state.fixed, np.concatenate(fixed))
 
 
@@ -109,7 +109,7 @@ def test_the_keras_model_agrees(make, X, y, settings):
     np.testing.assert_allclose(probabilities, classifier.predict_proba(X), atol=1e-4)
 
 
-def test_a_keras_model_of_cropped_pictures_is_refused(make, X, y):
+def test_a_keras_model_of_cropped_images_is_refused(make, X, y):
     with pytest.raises(ValueError, match=r"resize='crop'.*Fit with resize='stretch'"):
         make(resize="crop").fit(X, y).to_keras()
 
@@ -227,12 +227,12 @@ def test_warm_start_keeps_the_weights_and_may_free_more_layers(make, X, y):
 
 
 def test_fixed_views_run_the_frozen_part_once_each_whatever_the_epochs(make, X, y, tmp_path):
-    settings = {"augment": "flips+turns", "n_views": 3, "cache": tmp_path, "epochs": 7}
+    settings = {"augment": "dihedral", "n_views": 3, "cache": tmp_path, "epochs": 7}
     make(freeze_depth=-1, **settings).fit(X, y)
     assert set(cache_info(tmp_path).rows_computed.values()) == {3 * len(X)}
 
 
-@pytest.mark.parametrize("augment", ["flip", "flips+turns", "standard"])
+@pytest.mark.parametrize("augment", ["flip", "dihedral", "standard"])
 @pytest.mark.parametrize("n_views", [None, 2])
 def test_views_depend_on_content_and_not_on_the_order(make, X, y, augment, n_views):
     order = np.random.default_rng(3).permutation(24)
@@ -243,7 +243,7 @@ def test_views_depend_on_content_and_not_on_the_order(make, X, y, augment, n_vie
 
 
 def test_predictions_from_all_symmetries_are_those_of_any_symmetry(make, X, y):
-    classifier = make(augment="flips+turns", n_views=2, tta=True).fit(X, y)
+    classifier = make(augment="dihedral", n_views=2, tta=True).fit(X, y)
     turned = np.ascontiguousarray(X.transpose(0, 2, 1, 3)[:, ::-1])
     np.testing.assert_allclose(
         classifier.predict_proba(X), classifier.predict_proba(turned), atol=1e-6
@@ -301,13 +301,13 @@ def test_a_layer_is_known_by_its_weights():
     assert name(3.0) == name(3.0) != name(4.0)
 
 
-def test_unreadable_pictures_are_left_out_and_predicted_as_missing(make, paths, tmp_path):
+def test_unreadable_images_are_left_out_and_predicted_as_missing(make, paths, tmp_path):
     broken = tmp_path / "broken.png"
-    broken.write_text("no picture")
+    broken.write_text("no image")
     mixed, labels = [*paths, broken], ["a", "b"] * 4 + ["b"]
     with pytest.raises(ValueError, match=r"row 8.*broken\.png"):
         make().fit(mixed, labels)
-    with pytest.warns(UnreadableImagesWarning, match="1 of 9 pictures") as caught:
+    with pytest.warns(UnreadableImagesWarning, match="1 of 9 images") as caught:
         classifier = make(on_error="nan").fit(mixed, labels)
     assert caught[0].message.rows == [8]
     np.testing.assert_array_equal(classifier.failed_rows_, [8])
@@ -328,14 +328,14 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was(make, X, y, monkeypatch
         raise interruption
 
     with monkeypatch.context() as patched:
-        patched.setattr(fitting.Program, "batch_gradient", fail)
+        patched.setattr(TrainStep, "batch_gradient", fail)
         with pytest.raises(interruption):
             classifier.fit(X, y[::-1])
     np.testing.assert_array_equal(classifier.predict_proba(X), before)
 
 
 def test_views_of_rows_of_numbers_are_refused(make, y):
-    with pytest.raises(ValueError, match="augment is for pictures"):
+    with pytest.raises(ValueError, match="augment is for images"):
         make(augment="flip", input_size=(16, 16)).fit(np.eye(24), y)
 
 
@@ -348,11 +348,11 @@ def test_fits_of_one_shape_are_compiled_once(make, X, y, monkeypatch):
 
 @pytest.mark.about("tensorflow", reason="it has two kinds of kernels on a processor")
 def test_onednn_and_other_kernels_train_alike(make, X, y, monkeypatch):
-    from skltransfer.backend.tensorflow import functions as _tensorflow
+    from skltransfer.backend.tensorflow import functions
     from skltransfer.network import runtime
 
     expected = make(freeze_depth=0).fit(X, y).predict_proba(X)
-    monkeypatch.setattr(_tensorflow, "kernels", lambda: "eigen")
+    monkeypatch.setattr(functions, "kernels", lambda: "eigen")
     monkeypatch.setattr("skltransfer.estimators.base.network_of", runtime.NetworkPool().get)
     other = make(freeze_depth=0, cache=None).fit(X, y).predict_proba(X)
     np.testing.assert_allclose(other, expected, atol=1e-3)

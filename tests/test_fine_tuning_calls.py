@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from conftest import make_tiny_model
 from skltransfer import cache_info, load
 from skltransfer._warnings import UnreadableImagesWarning
-from skltransfer.training import loop as fitting
+from skltransfer.training.train_step import TrainStep
 
 CLASSES = ["cat", "dog"]
 
@@ -23,15 +23,15 @@ CLASSES = ["cat", "dog"]
 
 def epochs_seen(monkeypatch):
     """The numbers of the epochs that are trained from now on."""
-    from skltransfer.training import trainer as _training_run
+    from skltransfer.training import trainer
 
-    numbers, run_epoch = [], _training_run.run_epoch
+    numbers, run_epoch = [], trainer.run_epoch
 
-    def note(program, state, examples, how, schedule, epoch, *more):
+    def note(step, state, data, how, schedule, epoch, *more):
         numbers.append(epoch)
-        return run_epoch(program, state, examples, how, schedule, epoch, *more)
+        return run_epoch(step, state, data, how, schedule, epoch, *more)
 
-    monkeypatch.setattr(_training_run, "run_epoch", note)
+    monkeypatch.setattr(trainer, "run_epoch", note)
     return numbers
 
 
@@ -47,13 +47,13 @@ def test_partial_fit_numbers_its_epochs(make, X, y, monkeypatch):
 def test_partial_fit_takes_another_fixed_view_each_time(make, X, y, batch_size, monkeypatch):
     """Also where the steps of an epoch are a multiple of the views."""
     taken = []
-    gradient = fitting.Program.batch_gradient
+    gradient = TrainStep.batch_gradient
 
-    def note(program, rows):
-        run = gradient(program, rows)
+    def note(step, rows):
+        run = gradient(step, rows)
         return lambda *given: (taken.append(given[3]), run(*given))[1]
 
-    monkeypatch.setattr(fitting.Program, "batch_gradient", note)
+    monkeypatch.setattr(TrainStep, "batch_gradient", note)
     classifier = make(augment="flip", freeze_depth=0, batch_size=batch_size, n_views=2)
     for _ in range(3):
         classifier.partial_fit(X[:1], y[:1], CLASSES)
@@ -74,11 +74,11 @@ def test_partial_fit_equals_the_epochs_of_a_fit_at_a_constant_rate(make, X, y):
 
 def test_partial_fit_goes_on_after_fit_as_elsewhere_in_scikit_learn(make, X, y):
     classifier = make(early_stopping=True, validation_fraction=0.3).fit(X, y)
-    before = classifier._state.theta.copy()
+    before = classifier._state.params.copy()
     classifier.partial_fit(X, y)  # the classes are known
     assert classifier.n_iter_ == 3
     assert {name: len(values) for name, values in classifier.history_.items()} == {"loss": 3}
-    assert 0 < np.abs(classifier._state.theta - before).max() < 0.5
+    assert 0 < np.abs(classifier._state.params - before).max() < 0.5
     with pytest.raises(ValueError, match="not the same as on last call"):
         classifier.partial_fit(X, y, ["cat", "cow"])
 
@@ -111,11 +111,11 @@ def test_partial_fit_may_free_more_layers(make, X, y):
 
 def test_the_most_frequent_class_is_that_of_all_calls(make, paths, tmp_path):
     broken = tmp_path / "broken.png"
-    broken.write_text("no picture")
+    broken.write_text("no image")
     classifier = make(on_error="nan")
     classifier.partial_fit(paths[:6], ["cat"] * 5 + ["dog"], CLASSES)
     classifier.partial_fit(paths[6:], ["dog"] * 2)
-    assert classifier._class_totals.tolist() == [5, 3]
+    assert classifier._task.totals.tolist() == [5, 3]
     with pytest.warns(UnreadableImagesWarning):
         assert classifier.predict([broken]) == ["cat"]
     classifier.partial_fit(paths[6:], ["dog"] * 2, sample_weight=[2, 2])
@@ -155,13 +155,13 @@ def rows_computed(cache):
 @pytest.mark.parametrize("depth", ["all", -1, 0])
 def test_a_warm_start_at_the_same_cut_keeps_network_and_cache(make, X, y, depth, tmp_path):
     classifier = make(warm_start=True, freeze_depth=depth, cache=tmp_path).fit(X, y)
-    spec, program, computed = classifier.backbone_, classifier._program(), rows_computed(tmp_path)
-    before = classifier._state.theta.copy()
+    spec, step, computed = classifier.backbone_, classifier._train_step(), rows_computed(tmp_path)
+    before = classifier._state.params.copy()
     classifier.fit(X, y)
     assert classifier.backbone_ is spec
-    assert classifier._program() is program
+    assert classifier._train_step() is step
     assert rows_computed(tmp_path) == computed
-    assert not np.array_equal(classifier._state.theta, before)
+    assert not np.array_equal(classifier._state.params, before)
 
 
 def test_freeing_more_layers_keeps_the_backbone_that_was_started_from(make, X, y, tmp_path):
@@ -279,10 +279,10 @@ def test_an_interruption_amid_the_epochs_changes_nothing(
     classifier, X, y, call, interruption, monkeypatch
 ):
     before, n_calls = state_of(classifier), 0
-    gradient = fitting.Program.batch_gradient
+    gradient = TrainStep.batch_gradient
 
-    def fail_in_the_second_step(program, rows):
-        run = gradient(program, rows)
+    def fail_in_the_second_step(step, rows):
+        run = gradient(step, rows)
 
         def counted(*given):
             nonlocal n_calls
@@ -293,7 +293,7 @@ def test_an_interruption_amid_the_epochs_changes_nothing(
 
         return counted
 
-    monkeypatch.setattr(fitting.Program, "batch_gradient", fail_in_the_second_step)
+    monkeypatch.setattr(TrainStep, "batch_gradient", fail_in_the_second_step)
     with pytest.raises(interruption):
         calls(X, y)[call](classifier)
     assert n_calls == 2

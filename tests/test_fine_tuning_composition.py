@@ -74,7 +74,7 @@ def test_one_classifier_for_each_class(brief, X):
     assert OneVsRestClassifier(brief()).fit(X, labels).predict(X).shape == (24,)
 
 
-def test_in_a_pipeline_behind_a_step_that_changes_pictures(brief, X, y):
+def test_in_a_pipeline_behind_a_step_that_changes_images(brief, X, y):
     pipeline = make_pipeline(FunctionTransformer(np.ascontiguousarray), brief())
     expected = brief().fit(X, y).predict_proba(X)
     assert_array_equal(pipeline.fit(X, y).predict_proba(X), expected)
@@ -83,7 +83,7 @@ def test_in_a_pipeline_behind_a_step_that_changes_pictures(brief, X, y):
 def test_on_one_column_of_a_frame(brief, paths):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"path": [str(path) for path in paths], "number": range(8)})
-    choose = ColumnTransformer([("pictures", "passthrough", ["path"])])
+    choose = ColumnTransformer([("images", "passthrough", ["path"])])
     pipeline = Pipeline([("choose", choose), ("tune", brief())]).fit(frame, ["a", "b"] * 4)
     expected = brief().fit(paths, ["a", "b"] * 4).predict_proba(paths)
     assert_array_equal(pipeline.predict_proba(frame), expected)
@@ -121,9 +121,7 @@ def test_permuted_labels_score_worse(make, X, y):
     assert score > of_permuted.mean() and p_value <= 0.3
 
 
-def test_a_search_runs_the_frozen_part_once_for_each_picture(
-    brief, X, y, tmp_path, as_many_threads
-):
+def test_a_search_runs_the_frozen_part_once_for_each_image(brief, X, y, tmp_path, as_many_threads):
     """In one process and in two, with the scores that it has without a cache."""
     grid = {"freeze_depth": ["all", -1, 0], "head_units": [(), (4,)]}
     searches = []

@@ -40,24 +40,24 @@ def test_weights_are_repetition_with_dropout_and_all_stages(make, cats_and_dogs,
     settings = {"freeze_depth": -2, "head_dropout": 0.5, "class_weight": class_weight}
     weighted = make(**settings).fit(X, y, sample_weight=weights)
     repeated = make(**settings).fit(X[rows], y[rows])
-    assert_array_equal(weighted._state.theta, repeated._state.theta)
+    assert_array_equal(weighted._state.params, repeated._state.params)
     assert_array_equal(weighted.predict_proba(X), repeated.predict_proba(X))
 
 
-def test_weights_are_repetition_with_views(make, pictures, settings):
+def test_weights_are_repetition_with_views(make, images, settings):
     weights = np.array([2, 1, 0, 3, 1, 1, 0, 1])
     rows = np.repeat(np.arange(8), weights)
-    weighted = make(**settings).fit(pictures, LABELS, sample_weight=weights)
-    repeated = make(**settings).fit(pictures[rows], LABELS[rows])
-    assert_array_equal(weighted.predict_proba(pictures), repeated.predict_proba(pictures))
+    weighted = make(**settings).fit(images, LABELS, sample_weight=weights)
+    repeated = make(**settings).fit(images[rows], LABELS[rows])
+    assert_array_equal(weighted.predict_proba(images), repeated.predict_proba(images))
 
 
-def test_weights_are_repetition_in_a_first_call_that_lacks_a_class(make, pictures):
+def test_weights_are_repetition_in_a_first_call_that_lacks_a_class(make, images):
     weights = np.array([2, 1, 0, 3, 1, 1, 0, 1])
     rows = np.random.default_rng(0).permutation(np.repeat(np.arange(8), weights))
-    weighted = make().partial_fit(pictures, ["a"] * 8, ["a", "b"], sample_weight=weights)
-    repeated = make().partial_fit(pictures[rows], ["a"] * 9, ["a", "b"])
-    assert_array_equal(weighted._state.theta, repeated._state.theta)
+    weighted = make().partial_fit(images, ["a"] * 8, ["a", "b"], sample_weight=weights)
+    repeated = make().partial_fit(images[rows], ["a"] * 9, ["a", "b"])
+    assert_array_equal(weighted._state.params, repeated._state.params)
 
 
 # Law 6: the same seed, the same weights ---------------------------------------------------------
@@ -65,7 +65,7 @@ def test_weights_are_repetition_in_a_first_call_that_lacks_a_class(make, picture
 
 def test_a_generator_is_drawn_from_once_per_fit_also_when_rows_are_dropped(make, paths, tmp_path):
     broken = tmp_path / "broken.png"
-    broken.write_text("no picture")
+    broken.write_text("no image")
     dropping, plain = np.random.RandomState(3), np.random.RandomState(3)
     with pytest.warns(UnreadableImagesWarning):
         classifier = make(on_error="nan", random_state=dropping).fit(
@@ -78,16 +78,16 @@ def test_a_generator_is_drawn_from_once_per_fit_also_when_rows_are_dropped(make,
 
 def test_unreadable_rows_are_told_by_their_positions_in_x(make, paths, tmp_path):
     broken = tmp_path / "broken.png"
-    broken.write_text("no picture")
+    broken.write_text("no image")
     X, y = [paths[0], *paths, broken, paths[1]], ["a", *LABELS, "only here", "b"]
     weights = [0, *[1] * 8, 1, 1]
-    with pytest.warns(UnreadableImagesWarning, match="1 of 11 pictures") as caught:
+    with pytest.warns(UnreadableImagesWarning, match="1 of 11 images") as caught:
         classifier = make(on_error="nan").fit(X, y, sample_weight=weights)
     assert caught[0].message.rows == classifier.failed_rows_.tolist() == [9]
     assert classifier.classes_.tolist() == ["a", "b"]
 
 
-def test_a_class_is_named_of_which_no_picture_can_be_read(make, paths, tmp_path):
+def test_a_class_is_named_of_which_no_image_can_be_read(make, paths, tmp_path):
     X, y = [*paths, "gone.png", "lost.png", "away.png"], [*LABELS, "c", "c", "a"]
     with pytest.warns(UnreadableImagesWarning, match=r"left of the classes \['c'\]\. T"):
         classifier = make(on_error="nan").fit(X, y)
@@ -98,8 +98,8 @@ def test_a_class_is_named_of_which_no_picture_can_be_read(make, paths, tmp_path)
     assert "left of" not in str(caught[0].message)
 
 
-def test_it_is_told_that_no_picture_at_all_can_be_read(make, paths):
-    none = r"None of 3 pictures could be read; the first: row 1 \(.*gone\.png.*no such file"
+def test_it_is_told_that_no_image_at_all_can_be_read(make, paths):
+    none = r"None of 3 rows could be read; the first: row 1 \(.*gone\.png.*no such file"
     with pytest.raises(ImageReadError, match=none) as error:
         X, y = [paths[0], "gone.png", "lost.png", "away.png"], ["a", "a", "b", "b"]
         make(on_error="nan").fit(X, y, sample_weight=[0, 1, 1, 1])
@@ -110,33 +110,33 @@ def test_it_is_told_that_no_picture_at_all_can_be_read(make, paths):
 
 
 @pytest.mark.parametrize("cache", [None, "directory"])
-def test_all_kinds_of_x_train_the_same_classifier(make, pictures, paths, settings, cache, tmp_path):
+def test_all_kinds_of_x_train_the_same_classifier(make, images, paths, settings, cache, tmp_path):
     settings["cache"] = tmp_path if cache else None
-    expected = make(**settings).fit(pictures, LABELS)
-    probabilities = expected.predict_proba(pictures)
-    rows = pictures.reshape(8, -1)
-    for X in (paths, [str(path) for path in paths], list(pictures), pictures.astype(np.int64)):
+    expected = make(**settings).fit(images, LABELS)
+    probabilities = expected.predict_proba(images)
+    rows = images.reshape(8, -1)
+    for X in (paths, [str(path) for path in paths], list(images), images.astype(np.int64)):
         classifier = make(**settings).fit(X, LABELS)
-        assert_array_equal(classifier._state.theta, expected._state.theta)
+        assert_array_equal(classifier._state.params, expected._state.params)
         assert_array_equal(classifier.predict_proba(X), probabilities)
     for X in (rows, rows.astype(np.float64)):
-        classifier = make(**settings, image_shape=pictures.shape[1:]).fit(X, LABELS)
-        assert_array_equal(classifier._state.theta, expected._state.theta)
+        classifier = make(**settings, image_shape=images.shape[1:]).fit(X, LABELS)
+        assert_array_equal(classifier._state.params, expected._state.params)
         assert_array_equal(classifier.predict_proba(X), probabilities)
 
 
-def test_one_picture_in_two_kinds_is_merged(make, pictures, paths):
-    mixed = make().fit([*paths, *pictures[:4]], [*LABELS, *LABELS[:4]])
+def test_one_image_in_two_kinds_is_merged(make, images, paths):
+    mixed = make().fit([*paths, *images[:4]], [*LABELS, *LABELS[:4]])
     weighted = make().fit(paths, LABELS, sample_weight=[2] * 4 + [1] * 4)
-    assert_array_equal(mixed._state.theta, weighted._state.theta)
+    assert_array_equal(mixed._state.params, weighted._state.params)
 
 
 def test_a_warm_cache_decodes_nothing(make, paths, tmp_path, monkeypatch):
-    settings = {"cache": tmp_path, "augment": "flips+turns", "n_views": 3}
+    settings = {"cache": tmp_path, "augment": "dihedral", "n_views": 3}
     expected = make(**settings).fit(paths, LABELS)
     monkeypatch.setattr("skltransfer.inputs.images.sources.decode", None)
     again = make(**settings).fit(paths, LABELS)
-    assert_array_equal(again._state.theta, expected._state.theta)
+    assert_array_equal(again._state.params, expected._state.params)
 
 
 def test_what_the_extractor_left_in_the_cache_is_used(make, tiny, paths, tmp_path):
@@ -144,7 +144,7 @@ def test_what_the_extractor_left_in_the_cache_is_used(make, tiny, paths, tmp_pat
     cached = make(freeze_depth="all", cache=tmp_path).fit(paths, LABELS)
     assert set(cache_info(tmp_path).rows_computed.values()) == {len(paths)}
     expected = make(freeze_depth="all", cache=None).fit(paths, LABELS)
-    assert_array_equal(cached._state.theta, expected._state.theta)
+    assert_array_equal(cached._state.params, expected._state.params)
 
 
 @pytest.mark.parametrize("depth", [-1, 1, 0, "stem"])
@@ -156,7 +156,7 @@ def test_heads_start_from_the_same_bits_whatever_the_cache_has(make, paths, tmp_
     expected = make(cache=None, **settings).fit(paths, LABELS)
     for _ in range(2):
         cached = make(cache=tmp_path, **settings).fit(paths, LABELS)
-        assert_array_equal(cached._state.theta, expected._state.theta)
+        assert_array_equal(cached._state.params, expected._state.params)
 
 
 @pytest.mark.about("tensorflow", reason="with oneDNN alone a search shares stretches")

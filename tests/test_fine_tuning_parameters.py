@@ -26,6 +26,7 @@ BAD_NUMBERS = {
     "n_iter_no_change": [0, True],
 }
 BAD_CHOICES = {
+    "layer": ["stem", "top"],
     "head_init": "zeros",
     "schedule": "step",
     "batch_norm": True,
@@ -98,7 +99,7 @@ def test_head_units_are_positive_ints(refusal, units):
 @pytest.mark.parametrize("units", [4, np.int64(4), (4,), [4]])
 def test_one_hidden_layer_has_many_spellings(make, cats_and_dogs, units):
     fitted = make(head_units=units, epochs=0).fit(*cats_and_dogs)
-    assert fitted._program().head.units == (4,)
+    assert fitted._train_step().head.units == (4,)
 
 
 @pytest.mark.parametrize(
@@ -185,5 +186,5 @@ def test_no_parameter_is_left_out():
 
 def test_an_augmentation_that_rescales_is_refused(make, cats_and_dogs):
     layer = keras.Sequential([keras.layers.RandomFlip(), keras.layers.Rescaling(1 / 255)])
-    with pytest.raises(ValueError, match=r"made a picture of values from .* The layer must keep"):
+    with pytest.raises(ValueError, match=r"made an image of values from .* The layer must keep"):
         make(augment=layer, n_views=2).fit(*cats_and_dogs)

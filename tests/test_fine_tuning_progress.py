@@ -44,7 +44,7 @@ def test_silence_is_the_default(shown, call):
 def test_a_plan_then_one_bar_with_the_loss(shown):
     plan, bar = without_engine(shown(epochs=3))
     assert re.fullmatch(
-        r"fine-tuning 24 pictures, 3 epochs, 902 weights: about \d+ s, "
+        r"fine-tuning 24 rows, 3 epochs, 902 weights: about \d+ s, "
         r"less what the cache has; activations 49\.2 KB",
         plan,
     )
@@ -64,8 +64,8 @@ def test_partial_fit_shows_its_epoch(shown):
 
 
 def test_fixed_views_count_and_views_drawn_anew_leave_the_cache_idle(shown, tmp_path):
-    assert "activations 147.5 KB" in shown(augment="flips+turns", n_views=3)
-    text = shown(augment="flips+turns", cache=tmp_path)
+    assert "activations 147.5 KB" in shown(augment="dihedral", n_views=3)
+    text = shown(augment="dihedral", cache=tmp_path)
     assert "the cache is idle, as n_views=None draws views anew" in text
     assert cache_info(tmp_path).entries == 0
     assert len(re.findall(BAR, text)) == 1
@@ -84,17 +84,17 @@ def test_measuring_changes_no_result(make, cats_and_dogs, capfd):
 def test_prediction_shows_one_bar(make, cats_and_dogs, capfd, monkeypatch):
     X, y = cats_and_dogs
     classifier = make(augment="flip", tta=True).fit(X, y).set_params(verbose=1)
-    monkeypatch.setattr("skltransfer.estimators.classifier._ROWS_PREDICTED_TOGETHER", 5)
+    monkeypatch.setattr("skltransfer.estimators.fine_tuned._ROWS_PREDICTED_TOGETHER", 5)
     classifier.predict(X)
     assert len(re.findall("tiny .*24/24", capfd.readouterr().err)) == 1
 
 
-def test_an_unreadable_first_picture_is_measured_as_nothing(make, paths, tmp_path, capfd):
+def test_an_unreadable_first_image_is_measured_as_nothing(make, paths, tmp_path, capfd):
     broken = tmp_path / "broken.png"
-    broken.write_text("no picture")
+    broken.write_text("no image")
     with pytest.warns(UserWarning, match="1 of 9"):
         make(on_error="nan", verbose=1).fit([broken, *paths], ["a", *["a", "b"] * 4])
-    assert "fine-tuning 9 pictures" in capfd.readouterr().err
+    assert "fine-tuning 9 rows" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -102,22 +102,22 @@ def test_an_unreadable_first_picture_is_measured_as_nothing(make, paths, tmp_pat
     [
         (
             Workload(3068, 6, 1, 2_100_000, 360_000, Costs(3.5, 12.5)),
-            "fine-tuning 3,068 pictures, 6 epochs, 2.1 M weights: about 4 min, less what the cache "
+            "fine-tuning 3,068 rows, 6 epochs, 2.1 M weights: about 4 min, less what the cache "
             "has; activations 1.1 GB",
         ),
         (
             Workload(1000, 1, 1, 12_300, 5120, Costs(3.0, 0.1)),
-            "fine-tuning 1,000 pictures, 1 epoch, 12 k weights: about 3 s, less what the cache "
+            "fine-tuning 1,000 rows, 1 epoch, 12 k weights: about 3 s, less what the cache "
             "has; activations 5.1 MB",
         ),
         (
             Workload(100_000, 20, None, 3_400_000, 600_000, Costs(20.0, 17.0)),
-            "fine-tuning 100,000 pictures, 20 epochs, 3.4 M weights: about 21 h; the cache is "
+            "fine-tuning 100,000 rows, 20 epochs, 3.4 M weights: about 21 h; the cache is "
             "idle, as n_views=None draws views anew",
         ),
         (
             Workload(10_000, 10, 4, 3_400_000, 62_720, Costs(4.0, 55.0)),
-            "fine-tuning 10,000 pictures, 10 epochs, 3.4 M weights: about 1.6 h, less what the "
+            "fine-tuning 10,000 rows, 10 epochs, 3.4 M weights: about 1.6 h, less what the "
             "cache has; activations 2.5 GB",
         ),
     ],

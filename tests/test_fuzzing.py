@@ -1,4 +1,4 @@
-"""Damaged pictures and arbitrary arrays: read, or refused by the documented error; never more.
+"""Damaged images and arbitrary arrays: read, or refused by the documented error; never more.
 
 Seeds are fixed, so that a failure is the same everywhere; `fuzz_images.py` tries many more files.
 """
@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays_of
 
 from fuzz_images import corpus, damaged, outcome
 from input_kinds import as_rgb, read
-from skltransfer.inputs import PixelRule
+from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 
 STEADY = settings(max_examples=200, derandomize=True, database=None, deadline=None)
 FILES = corpus()
@@ -36,7 +36,7 @@ def test_damages_are_neither_all_fatal_nor_all_harmless():
 
 @pytest.mark.parametrize("undamaged", range(0, len(FILES), 10))
 def test_the_corpus_is_read(undamaged):
-    assert outcome(FILES[undamaged], PixelRule((32, 32))) == "read"
+    assert outcome(FILES[undamaged], ImagePreprocessing((32, 32))) == "read"
 
 
 # Arrays ------------------------------------------------------------------------------------
@@ -79,11 +79,11 @@ def test_any_array_is_read_or_refused(X, pixel_range, image_shape):
         # of the package, and no other: NumPy's RuntimeWarning would be a failure
         warnings.simplefilter("ignore", UserWarning)
         try:
-            pictures = read(X, pixel_range=pixel_range, image_shape=image_shape)
+            images = read(X, pixel_range=pixel_range, image_shape=image_shape)
         except (TypeError, ValueError) as error:
             assert str(error)
         else:
-            assert all(np.isfinite(picture).all() for picture in pictures)
+            assert all(np.isfinite(image).all() for image in images)
 
 
 @STEADY
@@ -98,6 +98,6 @@ def test_numbers_are_scaled_as_in_double_precision(X, ends):
     assume(np.isfinite(values).all() and np.abs(values).max() < 1e6)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # most are not on the scale that is given
-        pictures = read(X, [X.shape[1:]] * len(X), pixel_range=(low, high))
-    for picture, expected in zip(pictures, (values - low) / (high - low) * 255, strict=True):
-        assert np.all(np.abs(picture - as_rgb(expected)) <= 0.255 + 1e-3 * np.abs(as_rgb(expected)))
+        images = read(X, [X.shape[1:]] * len(X), pixel_range=(low, high))
+    for image, expected in zip(images, (values - low) / (high - low) * 255, strict=True):
+        assert np.all(np.abs(image - as_rgb(expected)) <= 0.255 + 1e-3 * np.abs(as_rgb(expected)))

@@ -1,4 +1,4 @@
-"""Searches over freeze depth and head: each stretch of the network runs once for each picture.
+"""Searches over freeze depth and head: each stretch of the network runs once for each image.
 
 The laws are those of one search, whatever its candidates, folds, processes and cache.
 """
@@ -27,9 +27,8 @@ from skltransfer import (
     register_backbone,
 )
 from skltransfer.backend import kernels
-from skltransfer.cache import CacheWarning, open_cache
-from skltransfer.cache import segments as _segments
-from skltransfer.inputs.images import sources as _sources
+from skltransfer.cache import CacheWarning, open_cache, segments
+from skltransfer.inputs.images import sources
 
 N = 24
 GRID = {"freeze_depth": ["all", -1, 0], "head_units": [(), (4,)]}
@@ -37,12 +36,12 @@ GRID = {"freeze_depth": ["all", -1, 0], "head_units": [(), (4,)]}
 
 @pytest.fixture(scope="module")
 def X():
-    """Pictures with stripes that lie, and that stand."""
+    """Images with stripes that lie, and that stand."""
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 60, (N, 16, 16, 3))
-    pictures[0::2, ::4] += 120
-    pictures[1::2, :, ::4] += 120
-    return pictures.astype(np.uint8)
+    images = rng.integers(0, 60, (N, 16, 16, 3))
+    images[0::2, ::4] += 120
+    images[1::2, :, ::4] += 120
+    return images.astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +53,8 @@ def y():
 def jpegs(X, tmp_path_factory):
     folder = tmp_path_factory.mktemp("jpegs")
     names = [str(folder / f"{row}.jpg") for row in range(N)]
-    for name, picture in zip(names, X, strict=True):
-        Image.fromarray(picture).save(name)
+    for name, image in zip(names, X, strict=True):
+        Image.fromarray(image).save(name)
     return names
 
 
@@ -96,7 +95,7 @@ def rows_through(cache):
 @pytest.mark.about("tensorflow", reason="with oneDNN alone a search shares stretches")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("where", ["memory", "folder"])
-def test_each_stretch_runs_once_for_each_picture(
+def test_each_stretch_runs_once_for_each_image(
     searched, X, tmp_path, uncached_scores, n_jobs, where
 ):
     cache = "memory" if where == "memory" else tmp_path
@@ -117,7 +116,7 @@ def test_in_whatever_order_the_depths_come(searched, X, tmp_path, depths):
 
 @pytest.mark.about("tensorflow", reason="with oneDNN alone a search shares stretches")
 def test_candidates_that_run_at_the_same_time_do_not_repeat_each_other(searched, X, tmp_path):
-    """With one split, workers want the same pictures at different depths at once."""
+    """With one split, workers want the same images at different depths at once."""
     split = ShuffleSplit(1, test_size=0.25, random_state=0)
     grid = {"freeze_depth": [1, "all", -1], "head_units": [(), (4,)]}
     searched(X, tmp_path, n_jobs=2, grid=grid, cv=split)
@@ -134,13 +133,13 @@ def test_threads_share_the_work_too(searched, X, tmp_path, uncached_scores):
 @pytest.mark.about("tensorflow", reason="the layers that write down are TensorFlow's")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("depths", [["all", -1], [-1, "all"]])
-def test_the_layers_themselves_see_each_picture_once(tmp_path, X, y, n_jobs, depths):
+def test_the_layers_themselves_see_each_image_once(tmp_path, X, y, n_jobs, depths):
     """The count is cross-checked: a layer of the first and one of the second stage keep records."""
     folder = tmp_path / "records"
     folder.mkdir()
     model = recording_backbone.make_recording_model(folder)
     handle = register_backbone("recording", model, preprocessing="tf")
-    of_pictures = what_pictures_leave_behind(handle, X, folder)
+    of_images = what_images_leave_behind(handle, X, folder)
     settings = {"engine": "tensorflow", "epochs": 1, "random_state": 0}  # OpenVINO writes nothing
     settings["cache"] = tmp_path / "cache"
     grid = {"freeze_depth": depths, "head_units": [(), (4,)]}
@@ -151,12 +150,12 @@ def test_the_layers_themselves_see_each_picture_once(tmp_path, X, y, n_jobs, dep
     assert set(rows_through(tmp_path / "cache").values()) == {N}
     for stage in (0, 1):
         written = recording_backbone.rows_written(folder, stage)
-        assert sorted(set(written) & of_pictures[stage]) == sorted(of_pictures[stage])
-        assert len([row for row in written if row in of_pictures[stage]]) == N
+        assert sorted(set(written) & of_images[stage]) == sorted(of_images[stage])
+        assert len([row for row in written if row in of_images[stage]]) == N
 
 
-def what_pictures_leave_behind(handle, X, folder):
-    """Records of the pictures in both stages, without those of the trial of a new network."""
+def what_images_leave_behind(handle, X, folder):
+    """Records of the images in both stages, without those of the trial of a new network."""
     extractor = PretrainedFeatureExtractor(handle, engine="tensorflow", cache=None).fit(X)
     extractor.transform(X)
     for stage in (0, 1):
@@ -178,15 +177,15 @@ def test_a_search_behind_precompute_runs_nothing(searched, X, tmp_path, uncached
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """The pictures decoded in this process."""
-    decode, found = _sources.decode, []
-    monkeypatch.setattr(_sources, "decode", lambda *given: found.append(given) or decode(*given))
+    """The images decoded in this process."""
+    decode, found = sources.decode, []
+    monkeypatch.setattr(sources, "decode", lambda *given: found.append(given) or decode(*given))
     return found
 
 
-def once(n_pictures, n_depths=2):
-    """How often pictures are decoded: where searches share no stretches, once for each depth."""
-    return n_pictures * (1 if kernels() == "onednn" else n_depths)
+def once(n_images, n_depths=2):
+    """How often images are decoded: where searches share no stretches, once for each depth."""
+    return n_images * (1 if kernels() == "onednn" else n_depths)
 
 
 def test_each_file_is_decoded_once_and_in_a_second_search_never(searched, jpegs, tmp_path, decoded):
@@ -239,7 +238,7 @@ def test_a_working_set_over_the_budget_gives_the_same_scores(
     assert cache_info(tmp_path).hits - first.hits > N
 
 
-def test_a_quarter_of_the_pictures_stays_when_a_quarter_fits(searched, X, tmp_path):
+def test_a_quarter_of_the_images_stays_when_a_quarter_fits(searched, X, tmp_path):
     """No thrashing: folds go round in circles, and what was kept is found in every round."""
     row_bytes = 4 * 12 + 64
     open_cache(tmp_path, budget=N // 4 * row_bytes)
@@ -282,8 +281,8 @@ def test_a_full_disk_is_a_warning_at_most(searched, X, tmp_path, monkeypatch, un
             raise OSError(errno.ENOSPC, "No space left on device", path)
         return append_rows(path, rows)
 
-    append_rows = _segments._append_rows
-    monkeypatch.setattr(_segments, "_append_rows", append)
+    append_rows = segments._append_rows
+    monkeypatch.setattr(segments, "_append_rows", append)
     with pytest.warns(CacheWarning, match="No space left on device") as caught:
         assert_array_equal(searched(X, tmp_path), uncached_scores)
     assert len(caught) == 1
@@ -329,13 +328,13 @@ def test_the_choice_is_explained(tiny, X, y, tmp_path, capsys):
     classifier = FineTunedClassifier(tiny, cache=tmp_path, epochs=1, verbose=2, random_state=0)
     classifier.set_params(freeze_depth="all").fit(X, y)
     told = " ".join(capsys.readouterr().err.split())
-    assert f"top: of {N} rows 0 had been kept, {N} computed from pixels." in told
-    assert "On the way: block (2 KB, 0.00 ms: kept for later cuts)." in told
+    assert f"top: of {N} rows, 0 from the cache, {N} computed from X." in told
+    assert "Cache points passed: block (2 KB, 0.00 ms: kept for later freeze points)." in told
     classifier.set_params(freeze_depth=-1).fit(X, y)
-    assert f"block: of {N} rows {N} had been kept." in " ".join(capsys.readouterr().err.split())
+    assert f"block: of {N} rows, {N} from the cache." in " ".join(capsys.readouterr().err.split())
     open_cache(tmp_path / "small", budget=N * 120)
     classifier.set_params(freeze_depth="all", cache=tmp_path / "small").fit(X, y)
     told = " ".join(capsys.readouterr().err.split())
     assert "block (2 KB, 0.00 ms: not kept, less than half of the cache would be left)." in told
     classifier.set_params(cache=None).fit(X, y)
-    assert "On the way" not in capsys.readouterr().err
+    assert "Cache points passed" not in capsys.readouterr().err

@@ -7,15 +7,17 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from skltransfer.backend import as_tensor
-from skltransfer.training import head as heads
+from skltransfer.tasks import softmax_regression as problems
+from skltransfer.tasks.classification import Classification
+from skltransfer.tasks.softmax_regression import log_softmax, softmax_regression
 from skltransfer.training.head import (
     Head,
     Standardizer,
-    convex_head,
-    log_softmax,
+    linear_probe_init,
     random_head,
-    softmax_regression,
 )
+
+TASK = Classification(np.arange(3))
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def test_an_integer_weight_is_so_many_rows(problem):
 
 def test_a_problem_is_solved_once(problem, monkeypatch):
     first = softmax_regression(*problem)
-    monkeypatch.setattr(heads, "minimize", None)
+    monkeypatch.setattr(problems, "minimize", None)
     again = softmax_regression(*(array.copy() for array in problem))
     assert all(a is b for a, b in zip(first, again, strict=True))
     features, targets, weights = problem
@@ -67,11 +69,11 @@ def test_a_solution_that_is_shared_cannot_be_written_to(problem):
 
 @pytest.mark.parametrize("units", [(), (2,), (16,), (16, 8)])
 def test_a_convex_head_fits_better_than_none(problem, units):
-    head = Head(n_features=12, units=units, activation="relu", n_classes=3)
+    head = Head(n_features=12, units=units, activation="relu", n_outputs=3)
     features, targets, weights = problem
-    layers = convex_head(head, features, targets, weights, seed=0)
+    layers = linear_probe_init(head, TASK, features, targets, weights, seed=0)
     assert [layer.shape for layer in layers] == head.shapes
-    logits = np.asarray(head.logits([as_tensor(array) for array in layers], features))
+    logits = np.asarray(head.outputs([as_tensor(array) for array in layers], features))
     loss = -(weights[:, None] * targets * log_softmax(logits)).sum() / weights.sum()
     assert loss < 0.8 * np.log(3)
 
@@ -80,33 +82,35 @@ def test_a_convex_head_fits_better_than_none(problem, units):
 @pytest.mark.parametrize("units", [(), (16,)])
 def test_a_class_that_has_no_rows_is_unlikely_and_not_impossible(problem, units, smoothing):
     """As if there were one row of it; gradient steps would hardly unlearn a certainty."""
-    head = Head(n_features=12, units=units, activation="relu", n_classes=3)
+    head = Head(n_features=12, units=units, activation="relu", n_outputs=3)
     features = problem[0] - problem[0].mean(axis=0)
     one_class = np.tile(np.eye(3, dtype=np.float32)[1], (60, 1)) * (1 - smoothing) + smoothing / 3
     for times in (1.0, 5.0):
-        layers = convex_head(head, features, one_class, np.full(60, times), seed=0)
-        logits = np.asarray(head.logits([as_tensor(array) for array in layers], features))
+        layers = linear_probe_init(head, TASK, features, one_class, np.full(60, times), seed=0)
+        logits = np.asarray(head.outputs([as_tensor(array) for array in layers], features))
         absent = np.exp(log_softmax(logits)).mean(axis=0)[[0, 2]]
         assert (absent > 0.2 / 62).all()
         assert (absent < 2 / 62 + smoothing / 3).all()
 
 
 def test_a_class_without_weight_is_one_that_has_no_rows(problem):
-    head = Head(n_features=12, units=(), activation="relu", n_classes=3)
+    head = Head(n_features=12, units=(), activation="relu", n_outputs=3)
     features, targets, weights = problem
     present = targets[:, 0] == 0
-    without = convex_head(head, features[present], targets[present], weights[present], seed=0)
-    weightless = convex_head(head, features, targets, weights * present, seed=0)
+    without = linear_probe_init(
+        head, TASK, features[present], targets[present], weights[present], seed=0
+    )
+    weightless = linear_probe_init(head, TASK, features, targets, weights * present, seed=0)
     for ours, theirs in zip(weightless, without, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
 def test_a_random_head_says_nothing_at_first():
-    head = Head(n_features=12, units=(16,), activation="relu", n_classes=3)
+    head = Head(n_features=12, units=(16,), activation="relu", n_outputs=3)
     layers = random_head(head, seed=0)
     assert np.abs(layers[0]).max() > 0
-    logits = head.logits([as_tensor(array) for array in layers], np.ones((1, 12), np.float32))
-    np.testing.assert_array_equal(logits, np.zeros((1, 3)))
+    outputs = head.outputs([as_tensor(array) for array in layers], np.ones((1, 12), np.float32))
+    np.testing.assert_array_equal(outputs, np.zeros((1, 3)))
 
 
 def test_features_that_hardly_move_do_not_dominate():

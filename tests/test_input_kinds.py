@@ -11,13 +11,13 @@ import contextlib
 import numpy as np
 import pytest
 
-from input_kinds import opened, read
+from input_kinds import loaded, opened, read
 from kinds_of_arrays import ARRAYS
 from kinds_of_files import FILES
 from kinds_of_images import IMAGES
 from kinds_of_paths import READ, REFUSED
-from kinds_refused import NO_PICTURES, UNREADABLE
-from skltransfer.inputs import ImageReadError
+from kinds_refused import NO_IMAGES, UNREADABLE
+from skltransfer.inputs.errors import ImageReadError
 
 ACCEPTED = {**FILES, **IMAGES, **ARRAYS, **READ}
 UNREADABLE_ROWS = {**UNREADABLE, **REFUSED}
@@ -37,7 +37,7 @@ def warns_of(pattern):
 
 
 def test_the_table_is_as_long_as_promised():
-    assert len({**ACCEPTED, **UNREADABLE_ROWS, **NO_PICTURES}) >= 400
+    assert len({**ACCEPTED, **UNREADABLE_ROWS, **NO_IMAGES}) >= 400
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
@@ -45,9 +45,9 @@ def test_accepted_with_the_right_pixels(name, given):
     kind = ACCEPTED[name]
     sizes = [levels.shape[:2] for levels in kind.levels]
     with warns_of(kind.warning):
-        pictures = read(given(kind), sizes=sizes, **kind.settings)
-    for picture, levels in zip(pictures, kind.levels, strict=True):
-        np.testing.assert_allclose(picture, levels, atol=kind.atol, rtol=0)
+        images = read(given(kind), sizes=sizes, **kind.settings)
+    for image, levels in zip(images, kind.levels, strict=True):
+        np.testing.assert_allclose(image, levels, atol=kind.atol, rtol=0)
 
 
 @pytest.mark.parametrize("name", UNREADABLE_ROWS)
@@ -65,15 +65,15 @@ def test_the_row_that_cannot_be_read_is_named_with_a_way_out(name, given):
 @pytest.mark.parametrize("name", UNREADABLE_ROWS)
 def test_one_bad_row_costs_no_other(name, given):
     kind = UNREADABLE_ROWS[name]
-    source, rule = opened(given(kind), on_error="nan")
-    assert np.isfinite(source.load(0, rule)).all()
+    source = opened(given(kind), on_error="nan")
+    assert np.isfinite(loaded(source, 0)).all()
     with pytest.raises(ImageReadError, match=kind.message):
-        source.load(1, rule)
+        loaded(source, 1)
 
 
-@pytest.mark.parametrize("name", NO_PICTURES)
+@pytest.mark.parametrize("name", NO_IMAGES)
 def test_refused_before_anything_is_read(name, given):
-    kind = NO_PICTURES[name]
+    kind = NO_IMAGES[name]
     with pytest.raises(kind.error, match=kind.message) as caught:
         read(given(kind), **kind.settings)
     assert not isinstance(caught.value, ImageReadError)  # which on_error="nan" would pass over

@@ -1,4 +1,4 @@
-"""Numeric arrays, the scale contract, and X as a source of pictures."""
+"""Numeric arrays, the scale contract, and X as a source of images."""
 
 from __future__ import annotations
 
@@ -14,21 +14,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skltransfer.augmentation.views import ViewedSource, flip
-from skltransfer.inputs import (
-    ImageReadError,
-    PixelRule,
-    ValueRange,
-    check_scale,
-    decide_pixel_range,
-    decoder_fingerprint,
-    digests,
-    looks_like_images,
-    read_images,
-)
+from skltransfer.augmentation.viewed_source import ViewedSource
+from skltransfer.inputs import digests, reading
+from skltransfer.inputs.errors import ImageReadError
+from skltransfer.inputs.images.arrays import ValueRange, check_scale, decide_pixel_range
+from skltransfer.inputs.images.encoding import EncodedImages
+from skltransfer.inputs.images.preprocessing import ImagePreprocessing, decoder_fingerprint
+from skltransfer.inputs.images.recognition import looks_like_images
+from skltransfer.inputs.images.taking import read_images
+from skltransfer.inputs.images.views import flip
 
-RULE = PixelRule((6, 9), pixel_range=(0, 255))
-SMALLER = PixelRule((4, 5), pixel_range=(0, 255))
+RULE = ImagePreprocessing((6, 9), pixel_range=(0, 255))
+SMALLER = ImagePreprocessing((4, 5), pixel_range=(0, 255))
 X = np.random.default_rng(0).integers(0, 256, (5, 6, 9, 3), dtype=np.uint8)
 
 
@@ -49,8 +46,8 @@ def all_pixels(source, rule):
 @pytest.fixture
 def paths(tmp_path):
     files = [tmp_path / f"{i}.png" for i in range(len(X))]
-    for file, picture in zip(files, X, strict=True):
-        file.write_bytes(encode(picture))
+    for file, image in zip(files, X, strict=True):
+        file.write_bytes(encode(image))
     return files
 
 
@@ -117,7 +114,7 @@ def test_scales_that_cannot_be_told_are_errors_that_name_pixel_range(values, mes
         (np.array([0.0, 1.0001]), r"pixel_range=\(0, 1\.0001\)"),
         (np.array([0.0, 32.0]), r"pixel_range=\(0, 32\)"),
         (np.array([0, 4095], np.uint16), r"pixel_range=\(0, 4095\)"),
-        (np.array([0.0, 0.1]), "read as 0 to 1, which makes the pictures nearly black"),
+        (np.array([0.0, 0.1]), "read as 0 to 1, which makes the images nearly black"),
     ],
 )
 def test_a_scale_that_is_likely_another_one_warns(values, likely):
@@ -169,7 +166,7 @@ def test_plainly_another_scale_at_predict_warns(values, pixel_range):
         check_scale(values, pixel_range)
 
 
-# What counts as pictures -------------------------------------------------------------------
+# What counts as images -------------------------------------------------------------------
 
 
 def frames_and_series(column):
@@ -182,8 +179,8 @@ def frames_and_series(column):
     yield polars.DataFrame({"image": column})
 
 
-def as_pictures(paths):
-    """The same pictures as paths, in every container and kind."""
+def as_images(paths):
+    """The same images as paths, in every container and kind."""
     names = [str(path) for path in paths]
     encoded = [path.read_bytes() for path in paths]
     mixed = [names[0], paths[1], encoded[2], Image.fromarray(X[3]), X[4]]
@@ -193,7 +190,7 @@ def as_pictures(paths):
     yield tuple(paths)
     yield encoded
     yield [bytearray(item) for item in encoded]
-    yield [Image.fromarray(picture) for picture in X]
+    yield [Image.fromarray(image) for image in X]
     yield list(X)
     yield mixed
     yield objects
@@ -206,13 +203,13 @@ def as_pictures(paths):
 
 
 @pytest.mark.parametrize("rule", [RULE, SMALLER])
-def test_the_same_pictures_give_the_same_bits_from_everywhere(paths, rule):
+def test_the_same_images_give_the_same_bits_from_everywhere(paths, rule):
     expected = all_pixels(read_images(X), rule)
     rows = read_images(X.reshape(len(X), -1), image_shape=(6, 9, 3))
     np.testing.assert_array_equal(all_pixels(rows, rule), expected)
-    for pictures in as_pictures(paths):
-        assert looks_like_images(pictures)
-        source = read_images(pictures)
+    for images in as_images(paths):
+        assert looks_like_images(images)
+        source = read_images(images)
         assert (source.n_features, len(source)) == (1, 5)
         np.testing.assert_array_equal(all_pixels(source, rule), expected)
         source.check_paths()
@@ -235,7 +232,7 @@ def test_the_same_pictures_give_the_same_bits_from_everywhere(paths, rule):
 )
 @pytest.mark.parametrize("size", [(6, 9), (3, 9), (4, 5)])
 def test_arrays_are_read_alike_whole_and_row_by_row(array, pixel_range, n_features, size):
-    rule = PixelRule(size, pixel_range=pixel_range)
+    rule = ImagePreprocessing(size, pixel_range=pixel_range)
     source = read_images(array)
     assert source.n_features == n_features
     pixels = all_pixels(source, rule)
@@ -248,9 +245,9 @@ def test_arrays_are_read_alike_whole_and_row_by_row(array, pixel_range, n_featur
 
 def test_sixteen_bit_arrays_equal_sixteen_bit_files():
     deep = np.random.default_rng(1).integers(0, 65536, (3, 6, 9), dtype=np.uint16)
-    files = [encode(picture) for picture in deep]
+    files = [encode(image) for image in deep]
     for size in [(6, 9), (4, 5)]:
-        rule = PixelRule(size, pixel_range=(0, 65535))
+        rule = ImagePreprocessing(size, pixel_range=(0, 65535))
         expected = all_pixels(read_images(deep), rule)
         np.testing.assert_array_equal(all_pixels(read_images(files), rule), expected)
 
@@ -265,19 +262,19 @@ def test_memory_mapped_arrays_and_other_array_likes(tmp_path):
 
 
 def test_sizes_may_differ_between_items():
-    pictures = [X[0], X[1, :3], X[2, :, :, 0], np.zeros((1, 1), np.uint8)]
-    assert all_pixels(read_images(pictures), SMALLER).shape == (4, 4, 5, 3)
+    images = [X[0], X[1, :3], X[2, :, :, 0], np.zeros((1, 1), np.uint8)]
+    assert all_pixels(read_images(images), SMALLER).shape == (4, 4, 5, 3)
 
 
 def test_the_last_of_three_dimensions_is_always_a_width():
-    narrow = X[..., 0, :]  # (5, 6, 3): five grey pictures, three pixels wide
+    narrow = X[..., 0, :]  # (5, 6, 3): five grey images, three pixels wide
     assert read_images(narrow).n_features == 18
     np.testing.assert_array_equal(
-        all_pixels(read_images(narrow), PixelRule((6, 3)))[..., 1], narrow
+        all_pixels(read_images(narrow), ImagePreprocessing((6, 3)))[..., 1], narrow
     )
 
 
-NO_PICTURES = {
+NO_IMAGES = {
     "rows of numbers": np.zeros((4, 10)),
     "one column of numbers": np.zeros((4, 1)),
     "rows of objects that are numbers": np.zeros((4, 10), object),
@@ -300,11 +297,11 @@ NO_PICTURES = {
 }
 
 
-@pytest.mark.parametrize("name", NO_PICTURES)
-def test_what_is_no_pictures_is_left_to_others(name):
-    assert not looks_like_images(NO_PICTURES[name])
+@pytest.mark.parametrize("name", NO_IMAGES)
+def test_what_is_no_images_is_left_to_others(name):
+    assert not looks_like_images(NO_IMAGES[name])
     with pytest.raises((TypeError, ValueError)):
-        read_images(NO_PICTURES[name])
+        read_images(NO_IMAGES[name])
 
 
 def test_frames_and_sparse_matrices_of_numbers_are_left_to_others():
@@ -320,24 +317,24 @@ def test_frames_and_sparse_matrices_of_numbers_are_left_to_others():
 
 
 REFUSED = {
-    "a single path": ("cat.jpg", None, TypeError, r"one single picture. Hand over a list: \[X\]"),
+    "a single path": ("cat.jpg", None, TypeError, r"one single image. Hand over a list: \[X\]"),
     "single bytes": (b"123", None, TypeError, "images_from_folder"),
     "a single image": (Image.new("L", (2, 2)), None, TypeError, "a PIL image of mode L, 2x2, one"),
-    "no pictures": (np.zeros((0, 4, 4, 3)), None, ValueError, r"0 sample\(s\) \(shape=\(0, 4"),
+    "no images": (np.zeros((0, 4, 4, 3)), None, ValueError, r"0 sample\(s\) \(shape=\(0, 4"),
     "no items": ([], None, ValueError, r"Found array with 0 sample\(s\) \(shape=\(0,\)\)"),
     "channels first": (np.zeros((2, 3, 9, 8)), None, ValueError, r"np\.moveaxis\(X, 1, -1\)"),
-    "5 channels": (np.zeros((2, 9, 8, 5)), None, ValueError, "5 channels are not a picture"),
-    "5-D": (np.zeros((2, 2, 9, 8, 3)), None, ValueError, r"pictures are \(n, h, w, channels\) or"),
+    "5 channels": (np.zeros((2, 9, 8, 5)), None, ValueError, "5 channels are not an image"),
+    "5-D": (np.zeros((2, 2, 9, 8, 3)), None, ValueError, r"images are \(n, h, w, channels\) or"),
     "no width": (np.zeros((2, 9, 0)), None, ValueError, "needs at least one pixel"),
     "complex": (np.zeros((2, 9, 8), complex), None, TypeError, "X is an array of dtype complex128"),
     "text in 3-D": (np.full((2, 2, 2), "a"), None, TypeError, "X is an array of dtype <U1"),
     "ragged": ([[[1, 2], [3]], [[1, 2], [3, 4]]], None, ValueError, "parts differ in length"),
     "a number among paths": (["a.jpg", 3], None, TypeError, "row 1 of X is a int: 3. Allowed are"),
-    "a 1-D array among pictures": (
+    "a 1-D array among images": (
         [X[0], X[0, 0, 0]],
         None,
         ValueError,
-        r"row 1 has shape \(3,\), but a picture",
+        r"row 1 has shape \(3,\), but an image",
     ),
     "channels first in a list": (
         [X[0], np.zeros((3, 9, 8))],
@@ -421,9 +418,9 @@ def test_the_ranges_of_arrays_by_family():
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("as_list", [False, True])
 def test_nan_and_infinity_raise_and_name_the_row(number, as_list):
-    pictures = np.zeros((200, 2, 3), np.float32)
-    pictures[130, 1, :2] = number
-    source = read_images(list(pictures) if as_list else pictures)
+    images = np.zeros((200, 2, 3), np.float32)
+    images[130, 1, :2] = number
+    source = read_images(list(images) if as_list else images)
     what = "NaN" if np.isnan(number) else "infinity"
     with pytest.raises(ValueError, match=rf"X contains {what}: 2 values of row 130\."):
         source.range_summary()
@@ -443,7 +440,7 @@ def test_taken_rows_keep_their_numbers_and_copy_nothing(paths):
         np.testing.assert_array_equal(part.take([2]).load(0, RULE), X[1])
         assert len(whole.take([])) == 0
         assert len(whole.take(np.array([True, False, True, False, False]))) == 2
-    assert np.shares_memory(read_images(X).take([1])._pictures, X)
+    assert np.shares_memory(read_images(X).take([1])._images, X)
 
 
 def test_missing_files_are_found_before_any_is_read(paths):
@@ -467,11 +464,11 @@ def test_errors_name_the_row_of_the_x_handed_over(paths):
 
 
 def test_loaded_pixels_are_the_callers_own():
-    for pictures in [X.astype(np.float32), X]:
-        before = pictures.copy()
-        source = read_images(pictures)
+    for images in [X.astype(np.float32), X]:
+        before = images.copy()
+        source = read_images(images)
         source.load(0, RULE)[:] = -1
-        np.testing.assert_array_equal(pictures, before)
+        np.testing.assert_array_equal(images, before)
 
 
 def test_rows_beyond_a_block_are_left_alone():
@@ -497,12 +494,12 @@ def test_equal_content_has_equal_digests(paths):
     items = read_images(list(np.asfortranarray(X)))
     files, encoded = read_images(paths), read_images([path.read_bytes() for path in paths])
     views = read_images([memoryview(path.read_bytes()[::-1])[::-1] for path in paths])
-    pictures = read_images([Image.fromarray(picture) for picture in X])
+    images = read_images([Image.fromarray(image) for image in X])
     lazy = read_images([Image.open(path) for path in paths])
     for i in range(len(X)):
         assert array.digest(i) == rows.digest(i) == items.digest(i)
         assert files.digest(i) == encoded.digest(i) == views.digest(i)
-        assert pictures.digest(i) == lazy.digest(i)
+        assert images.digest(i) == lazy.digest(i)
 
 
 def test_different_content_has_different_digests():
@@ -560,7 +557,7 @@ def make_old(path, seconds=60):
 
 
 def test_an_unchanged_file_is_read_once(paths, reads):
-    known = digests.FileDigests()
+    known = reading.FileDigests()
     make_old(paths[0])
     assert known.digest(paths[0], 0) == known.digest(str(paths[0]), 0)
     assert len(reads) == 1
@@ -568,7 +565,7 @@ def test_an_unchanged_file_is_read_once(paths, reads):
 
 def test_a_row_still_has_its_digest_until_its_file_changes(paths):
     sources = [read_images([*paths[:2], encode(X[2]), X[3]])]
-    sources.append(ViewedSource(sources[0], flip, "flip", 1, (0,)))
+    sources.append(ViewedSource(EncodedImages(sources[0], RULE), flip, "flip", 1, (0,)))
     digests_of = [[source.digest(i) for i in range(4)] for source in sources]
 
     def kept():
@@ -582,14 +579,14 @@ def test_a_row_still_has_its_digest_until_its_file_changes(paths):
 
 
 def test_a_file_just_written_is_read_again(paths, reads):
-    known = digests.FileDigests()
+    known = reading.FileDigests()
     known.digest(paths[0], 0)
     known.digest(paths[0], 0)
     assert len(reads) == 2
 
 
 def test_a_changed_file_has_another_digest(paths):
-    known = digests.FileDigests()
+    known = reading.FileDigests()
     make_old(paths[0])
     before = known.digest(paths[0], 0)
     size = paths[0].stat().st_size
@@ -601,7 +598,7 @@ def test_a_changed_file_has_another_digest(paths):
 
 
 def test_a_deleted_file_has_no_remembered_digest(paths):
-    known = digests.FileDigests()
+    known = reading.FileDigests()
     make_old(paths[0])
     known.digest(paths[0], 0)
     paths[0].unlink()
@@ -610,7 +607,7 @@ def test_a_deleted_file_has_no_remembered_digest(paths):
 
 
 def test_remembered_files_are_bounded(paths, reads):
-    known = digests.FileDigests(capacity=2)
+    known = reading.FileDigests(capacity=2)
     for path in paths[:3]:
         make_old(path)
         known.digest(path, 0)
@@ -660,8 +657,8 @@ def test_a_file_that_was_checked_long_ago_is_looked_at_again(paths, monkeypatch)
 
 
 def test_values_are_looked_through_once(monkeypatch):
-    pictures = np.arange(5 * 6 * 9 * 3, dtype=np.uint8).reshape(5, 6, 9, 3)
-    source = read_images(pictures)
+    images = np.arange(5 * 6 * 9 * 3, dtype=np.uint8).reshape(5, 6, 9, 3)
+    source = read_images(images)
     whole = source.range_summary()
     with monkeypatch.context() as patched:
         patched.setattr(type(source), "_ranges", lambda self: pytest.fail("it was known"))
@@ -677,7 +674,8 @@ def test_the_decoder_is_fingerprinted():
 
 def test_the_fingerprint_is_the_same_whatever_was_imported_before(in_fresh_process):
     """Processes of one search import in another order, and some libraries bring their own zlib."""
-    script = "from skltransfer.inputs import decoder_fingerprint as name; print(name())"
+    module = "skltransfer.inputs.images.preprocessing"
+    script = f"from {module} import decoder_fingerprint as name; print(name())"
     alone, _ = in_fresh_process(script)
     behind_others, _ = in_fresh_process(f"import h5py, pandas; {script}")
     assert alone == behind_others

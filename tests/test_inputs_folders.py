@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skltransfer.inputs import PixelRule, images_from_folder, looks_like_images, read_images
+from skltransfer.inputs.images.folders import images_from_folder
+from skltransfer.inputs.images.preprocessing import ImagePreprocessing
+from skltransfer.inputs.images.recognition import looks_like_images
+from skltransfer.inputs.images.taking import read_images
 
 
 def make(root, *names):
@@ -44,7 +47,7 @@ def test_the_result_goes_straight_into_an_estimator(tmp_path):
     assert all(type(path) is str for path in found.data)
     fold = found.data[np.array([2, 0])]
     assert looks_like_images(fold)
-    assert read_images(fold).load(0, PixelRule((2, 2))).shape == (2, 2, 3)
+    assert read_images(fold).load(0, ImagePreprocessing((2, 2))).shape == (2, 2, 3)
 
 
 def test_folders_within_a_class_belong_to_it(tmp_path):

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skltransfer.inputs import PixelRule, decode, draft_size, resize
 from skltransfer.inputs.images import resizing
-from skltransfer.inputs.images.resizing import place
+from skltransfer.inputs.images.decoding import decode
+from skltransfer.inputs.images.preprocessing import ImagePreprocessing
+from skltransfer.inputs.images.resizing import draft_size, place, resize
 
 SIZES = [
     ((24, 32), (22, 22)),
@@ -119,7 +120,7 @@ def test_threads_change_no_bit():
 
 @pytest.mark.parametrize("how", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("size", [(22, 24), (24, 22), (3, 50)])
-def test_a_transposed_picture_gives_a_transposed_result(how, size):
+def test_a_transposed_image_gives_a_transposed_result(how, size):
     image = noise(40, 31)
     turned = resize(image.swapaxes(0, 1), size[::-1], how).swapaxes(0, 1)
     np.testing.assert_allclose(resize(image, size, how), turned, atol=1e-3)
@@ -138,7 +139,7 @@ def test_crop_of_the_same_aspect_ratio_is_stretch():
     np.testing.assert_array_equal(resize(image, (10, 20), "crop"), resize(image, (10, 20)))
 
 
-def test_pad_centres_the_picture_on_black():
+def test_pad_centres_the_image_on_black():
     white = np.full((10, 20, 3), 255, np.uint8)
     padded = resize(white, (9, 8), "pad")
     np.testing.assert_allclose(padded[2:6], 255, atol=1e-4)
@@ -146,7 +147,7 @@ def test_pad_centres_the_picture_on_black():
     np.testing.assert_array_equal(padded[6:], 0)
 
 
-def test_pad_keeps_a_sliver_of_the_thinnest_picture():
+def test_pad_keeps_a_sliver_of_the_thinnest_image():
     assert resize(np.full((1, 500, 3), 255, np.uint8), (8, 8), "pad").max() > 254.999
 
 
@@ -157,11 +158,11 @@ def test_within_keeps_proportions_fills_all_of_its_result_and_enlarges_nothing(s
     np.testing.assert_allclose(shown, 200, atol=1e-4)
     share = min(1, 64 / max(source))
     assert shown.shape[:2] == tuple(max(1, round(side * share)) for side in source)
-    np.testing.assert_array_equal(shown, decode(image, PixelRule((64, 64), "within"), 0))
+    np.testing.assert_array_equal(shown, decode(image, ImagePreprocessing((64, 64), "within"), 0))
 
 
 @pytest.mark.parametrize("how", ["stretch", "crop", "pad"])
-def test_a_uniform_picture_stays_uniform(how):
+def test_a_uniform_image_stays_uniform(how):
     grey = np.full((37, 37, 3), 200, np.uint8)
     np.testing.assert_allclose(resize(grey, (16, 16), how), 200, atol=1e-4)
 
@@ -195,7 +196,7 @@ def test_jpegs_are_decoded_at_the_fitting_fraction(source, size, how, fraction):
     image.load()
     assert image.size == (-(-source[1] // fraction), -(-source[0] // fraction))
     # and that is what is resized
-    decoded = decode(file.getvalue(), PixelRule(size, how), 0)
+    decoded = decode(file.getvalue(), ImagePreprocessing(size, how), 0)
     np.testing.assert_array_equal(decoded, resize(np.asarray(image), size, how))
 
 
@@ -207,5 +208,5 @@ def test_the_orientation_is_taken_into_account_for_the_fraction():
     image.draft(None, (10, 30))
     assert image.size == (15, 32)
     upright = np.rot90(np.asarray(image), -1)
-    decoded = decode(file.getvalue(), PixelRule((10, 30)), 0)
+    decoded = decode(file.getvalue(), ImagePreprocessing((10, 30)), 0)
     np.testing.assert_array_equal(decoded, resize(upright, (10, 30)))

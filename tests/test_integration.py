@@ -25,20 +25,20 @@ Y = np.arange(24) % 2
 
 @pytest.fixture(scope="module")
 def images():
-    """Twenty-four pictures of two kinds: with stripes that lie, and that stand."""
+    """Twenty-four images of two kinds: with stripes that lie, and that stand."""
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 60, (24, 20, 20, 3))
-    pictures[0::2, ::4] += 180
-    pictures[1::2, :, ::4] += 180
-    return pictures.astype(np.uint8)
+    images = rng.integers(0, 60, (24, 20, 20, 3))
+    images[0::2, ::4] += 180
+    images[1::2, :, ::4] += 180
+    return images.astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def files(images, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stripes")
     names = [str(folder / f"{row}.png") for row in range(len(images))]
-    for name, picture in zip(names, images, strict=True):
-        Image.fromarray(picture).save(name)
+    for name, image in zip(names, images, strict=True):
+        Image.fromarray(image).save(name)
     return np.array(names, dtype=object)
 
 
@@ -54,9 +54,9 @@ def pipeline(tiny):
     )
 
 
-def encoded(picture):
+def encoded(image):
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, format="PNG")
+    Image.fromarray(image).save(file, format="PNG")
     return file.getvalue()
 
 
@@ -73,20 +73,20 @@ def test_cross_validation(pipeline, X):
     assert cross_val_predict(pipeline, X, Y, cv=3).shape == (24,)
 
 
-def test_kinds_of_pictures_agree_in_a_pipeline(pipeline, images, files):
+def test_kinds_of_images_agree_in_a_pipeline(pipeline, images, files):
     expected = pipeline.fit(images, Y).predict_proba(images)
     kinds = [
         list(files),
-        [encoded(picture) for picture in images],
-        [Image.fromarray(picture) for picture in images],
+        [encoded(image) for image in images],
+        [Image.fromarray(image) for image in images],
         list(images),
     ]
     for kind in kinds:
         assert_array_equal(clone(pipeline).fit(kind, Y).predict_proba(kind), expected)
 
 
-def test_pictures_of_different_sizes(pipeline, images):
-    X = [picture[: 12 + row % 8, : 20 - row % 5] for row, picture in enumerate(images)]
+def test_images_of_different_sizes(pipeline, images):
+    X = [image[: 12 + row % 8, : 20 - row % 5] for row, image in enumerate(images)]
     assert pipeline.fit(X, Y).score(X, Y) > 0.9
     assert len(cross_val_score(pipeline, X, Y, cv=3)) == 3
 
@@ -112,7 +112,7 @@ def test_a_column_of_paths(tiny, files, library, column):
     frame = frames.DataFrame({"colour": colours, "file": list(files), "price": np.arange(24.0)})
     transformer = ColumnTransformer(
         [
-            ("picture", PretrainedFeatureExtractor(tiny), column),
+            ("image", PretrainedFeatureExtractor(tiny), column),
             ("colour", OneHotEncoder(sparse_output=False), ["colour"]),
             ("price", StandardScaler(), ["price"]),
         ]
@@ -122,7 +122,7 @@ def test_a_column_of_paths(tiny, files, library, column):
         features[:, :12].astype(np.float32), PretrainedFeatureExtractor(tiny).fit_transform(files)
     )
     assert list(transformer.get_feature_names_out()[[0, 12]]) == [
-        "picture__tiny_0",
+        "image__tiny_0",
         "colour__colour_blue",
     ]
     model = make_pipeline(transformer, LogisticRegression(max_iter=1000)).fit(frame, Y)
@@ -130,7 +130,7 @@ def test_a_column_of_paths(tiny, files, library, column):
     table = transformer.set_output(transform=library).fit_transform(frame)
     assert isinstance(table, frames.DataFrame)
     assert table.shape == (24, 16)
-    extractor = transformer.named_transformers_["picture"]
+    extractor = transformer.named_transformers_["image"]
     assert hasattr(extractor, "feature_names_in_") == isinstance(column, list)
 
 
@@ -238,8 +238,8 @@ def test_metadata_is_routed_past_the_extractor(tiny, images):
         assert PretrainedFeatureExtractor(tiny).get_metadata_routing().fit.requests == {}
 
 
-def test_after_a_step_that_makes_pictures(tiny, images):
-    flip = FunctionTransformer(lambda pictures: pictures[:, :, ::-1])
+def test_after_a_step_that_makes_images(tiny, images):
+    flip = FunctionTransformer(lambda images: images[:, :, ::-1])
     features = make_pipeline(flip, PretrainedFeatureExtractor(tiny)).fit_transform(images)
     direct = PretrainedFeatureExtractor(tiny).fit_transform(images[:, :, ::-1])
     assert_array_equal(features, direct)

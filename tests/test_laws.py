@@ -25,7 +25,7 @@ from PIL import Image
 from conftest import WHERE_THE_PACKAGE_IS, make_tiny_model
 from skltransfer import PretrainedFeatureExtractor, register_backbone
 from skltransfer.backbones.building import build_model
-from skltransfer.backbones.keras_applications import make_spec
+from skltransfer.backbones.images import application_spec
 from skltransfer.backend import as_array, backend_name
 
 RNG = np.random.default_rng(0)
@@ -47,12 +47,12 @@ def test_features_of_the_bundled_backbone_are_the_golden_ones(golden, engine):
 
 # Law 4: a row depends on nothing but itself -----------------------------------------------------
 
-KINDS = ["pictures", "paths", "rows"]
+KINDS = ["images", "paths", "rows"]
 
 
 @pytest.fixture(params=KINDS)
-def X(request, pictures, paths):
-    return {"pictures": pictures, "paths": np.array(paths, object), "rows": ROWS}[request.param]
+def X(request, images, paths):
+    return {"images": images, "paths": np.array(paths, object), "rows": ROWS}[request.param]
 
 
 def test_order_changes_nothing(extractor, X):
@@ -107,19 +107,19 @@ np.savez(folder + f"/{n_threads}.npz", **features)
 
 
 @pytest.fixture(scope="module")
-def cases(tiny, uneven, golden, pictures, paths):
+def cases(tiny, uneven, golden, images, paths):
     """Fitted extractors without a cache, and data for them."""
     return {
         name: (PretrainedFeatureExtractor(cache=None, **parameters).fit(X), X)
         for name, parameters, X in [
             ("bundled", {}, golden[0]),
             ("bundled, no OpenVINO", {"engine": backend_name()}, golden[0]),
-            ("random weights", {"backbone": tiny, "weights": None, "random_state": 0}, pictures),
+            ("random weights", {"backbone": tiny, "weights": None, "random_state": 0}, images),
             ("of one's own, files", {"backbone": tiny, "layer": ["stem", "top"]}, paths),
-            ("of one's own, by name", {"backbone": "tiny", "pooling": "flatten"}, pictures),
+            ("of one's own, by name", {"backbone": "tiny", "pooling": "flatten"}, images),
             ("rows of numbers", {"backbone": tiny, "pooling": "max"}, ROWS),
-            ("uneven", {"backbone": uneven}, pictures),
-            ("uneven, no OpenVINO", {"backbone": uneven, "engine": backend_name()}, pictures),
+            ("uneven", {"backbone": uneven}, images),
+            ("uneven, no OpenVINO", {"backbone": uneven, "engine": backend_name()}, images),
         ]
     }
 
@@ -172,10 +172,10 @@ def kernels_depend_on_threads():
 
 
 @pytest.mark.parametrize("backbone", ["tiny", "efficientnet_lite0"])
-def test_same_random_state_same_random_weights(backbone, tiny, pictures):
+def test_same_random_state_same_random_weights(backbone, tiny, images):
     def weights(random_state):
         extractor = PretrainedFeatureExtractor(backbone, weights=None, random_state=random_state)
-        return extractor.fit(pictures).backbone_.weights
+        return extractor.fit(images).backbone_.weights
 
     first, again, other = weights(0), weights(0), weights(1)
     for array, same in zip(first, again, strict=True):
@@ -183,18 +183,18 @@ def test_same_random_state_same_random_weights(backbone, tiny, pictures):
     assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_random_weights_are_not_the_pretrained_ones(tiny, pictures):
-    drawn = PretrainedFeatureExtractor(tiny, weights=None, random_state=0).fit(pictures)
+def test_random_weights_are_not_the_pretrained_ones(tiny, images):
+    drawn = PretrainedFeatureExtractor(tiny, weights=None, random_state=0).fit(images)
     assert drawn.backbone_ != tiny
-    assert PretrainedFeatureExtractor(tiny).fit(pictures).backbone_ == tiny
+    assert PretrainedFeatureExtractor(tiny).fit(images).backbone_ == tiny
 
 
-def test_a_random_state_instance_moves_on_from_fit_to_fit(tiny, pictures):
+def test_a_random_state_instance_moves_on_from_fit_to_fit(tiny, images):
     extractor = PretrainedFeatureExtractor(
         tiny, weights=None, random_state=np.random.RandomState(0)
     )
-    first = extractor.fit(pictures).backbone_
-    assert extractor.fit(pictures).backbone_ != first
+    first = extractor.fit(images).backbone_
+    assert extractor.fit(images).backbone_ != first
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def settings():
     }
 
 
-def test_no_seed_and_no_setting_of_the_process_is_touched(pictures, saved):
+def test_no_seed_and_no_setting_of_the_process_is_touched(images, saved):
     import keras
 
     def settings_after(action):
@@ -250,10 +250,10 @@ def test_no_seed_and_no_setting_of_the_process_is_touched(pictures, saved):
         extractor = PretrainedFeatureExtractor(
             backbone, weights=None, random_state=0, input_size=(20, 24), cache=None
         )
-        extractor.fit_transform(pictures)
-        pickle.loads(pickle.dumps(extractor)).transform(pictures)
-        PretrainedFeatureExtractor(model, weights=saved[0]).fit(pictures)
-        PretrainedFeatureExtractor(saved[1]).fit(pictures)
+        extractor.fit_transform(images)
+        pickle.loads(pickle.dumps(extractor)).transform(images)
+        PretrainedFeatureExtractor(model, weights=saved[0]).fit(images)
+        PretrainedFeatureExtractor(saved[1]).fit(images)
 
     assert settings_after(use) == settings_after(lambda: None)
 
@@ -278,10 +278,10 @@ def channels_first():
     keras.config.set_image_data_format("channels_last")
 
 
-def test_settings_of_keras_change_no_feature(pictures, another_policy, request):
+def test_settings_of_keras_change_no_feature(images, another_policy, request):
     def features(input_size):
         extractor = PretrainedFeatureExtractor(input_size=input_size, cache=None)
-        return extractor.fit_transform(pictures)
+        return extractor.fit_transform(images)
 
     expected = features((32, 32))
     another_policy()
@@ -293,13 +293,13 @@ def test_settings_of_keras_change_no_feature(pictures, another_policy, request):
 def test_networks_of_keras_are_built_for_channels_last(channels_first):
     import keras
 
-    model = build_model(make_spec("MobileNet", None, 0), (32, 32))
+    model = build_model(application_spec("MobileNet", None, 0), (32, 32))
     assert model.input_shape == (None, 32, 32, 3)
     assert model.output_shape == (None, 1, 1, 1024)
     assert keras.config.image_data_format() == "channels_first"
 
 
-@pytest.mark.parametrize("kind", ["pictures", "rows"])
+@pytest.mark.parametrize("kind", ["images", "rows"])
 def test_a_keras_model_of_a_classifier_needs_no_order_of_axes(
     make, cats_and_dogs, channels_first, kind
 ):
@@ -316,7 +316,7 @@ def test_networks_of_keras_are_in_float32_whatever_its_policy_is(policy, another
     import keras
 
     another_policy(policy)
-    spec = make_spec("MobileNet", None, 0)
+    spec = application_spec("MobileNet", None, 0)
     assert {array.dtype for array in spec.weights} == {np.dtype("float32")}
     model = build_model(spec, (32, 32))
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
@@ -335,33 +335,33 @@ def test_a_keras_model_of_a_classifier_computes_in_float32(make, cats_and_dogs, 
 # Law 7: kinds of X ------------------------------------------------------------------------------
 
 
-def encoded(picture, **options):
+def encoded(image, **options):
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, **options)
+    Image.fromarray(image).save(file, **options)
     return file.getvalue()
 
 
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("input_size", [(20, 24), (16, 16), (40, 30)])
-def test_all_kinds_of_x_give_the_same_features(tiny, pictures, paths, resize, input_size):
+def test_all_kinds_of_x_give_the_same_features(tiny, images, paths, resize, input_size):
     extractor = PretrainedFeatureExtractor(tiny, input_size=input_size, resize=resize, cache=None)
-    features = extractor.fit_transform(pictures)
+    features = extractor.fit_transform(images)
     same = [
         paths,
         [str(path) for path in paths],
         [path.read_bytes() for path in paths],
-        [encoded(picture, format="TIFF") for picture in pictures],
-        [Image.fromarray(picture) for picture in pictures],
-        list(pictures),
-        [paths[0], str(paths[1]), *pictures[2:]],
-        np.asfortranarray(pictures),
-        pictures.astype(np.int64),
+        [encoded(image, format="TIFF") for image in images],
+        [Image.fromarray(image) for image in images],
+        list(images),
+        [paths[0], str(paths[1]), *images[2:]],
+        np.asfortranarray(images),
+        images.astype(np.int64),
     ]
     for X in same:
         assert_array_equal(extractor.transform(X), features)
         assert_array_equal(extractor.fit_transform(X), features)
-    extractor.set_params(image_shape=pictures.shape[1:])
-    for rows in (pictures.reshape(8, -1), pictures.reshape(8, -1).astype(np.float64)):
+    extractor.set_params(image_shape=images.shape[1:])
+    for rows in (images.reshape(8, -1), images.reshape(8, -1).astype(np.float64)):
         assert_array_equal(extractor.fit_transform(rows), features)
 
 
@@ -376,8 +376,8 @@ def test_kinds_agree_with_the_bundled_backbone(golden, tmp_path):
     assert_array_equal(extractor.transform(paths), features)
 
 
-def test_grey_pictures_are_repeated_over_the_channels(extractor, pictures):
-    grey = pictures[..., 0]
+def test_grey_images_are_repeated_over_the_channels(extractor, images):
+    grey = images[..., 0]
     features = extractor.fit_transform(grey)
     assert_array_equal(extractor.fit_transform(grey[..., np.newaxis]), features)
     assert_array_equal(extractor.fit_transform(np.repeat(grey[..., np.newaxis], 3, -1)), features)
@@ -398,15 +398,15 @@ def reloaded(request, tmp_path):
 
 
 @pytest.mark.parametrize("backbone", ["tiny", "handle", "model"])
-def test_dumped_and_loaded_is_the_same(backbone, tiny, pictures, reloaded):
+def test_dumped_and_loaded_is_the_same(backbone, tiny, images, reloaded):
     backbone = {"handle": tiny, "model": make_tiny_model()}.get(backbone, backbone)
-    extractor = PretrainedFeatureExtractor(backbone, cache=None).fit(pictures)
+    extractor = PretrainedFeatureExtractor(backbone, cache=None).fit(images)
     again = reloaded(extractor)
-    assert_array_equal(again.transform(pictures), extractor.transform(pictures))
+    assert_array_equal(again.transform(images), extractor.transform(images))
     assert again.backbone_ == extractor.backbone_
-    assert_array_equal(again.fit_transform(pictures), extractor.transform(pictures))
+    assert_array_equal(again.fit_transform(images), extractor.transform(images))
     unfitted = reloaded(PretrainedFeatureExtractor(backbone, cache=None))
-    assert_array_equal(unfitted.fit_transform(pictures), extractor.transform(pictures))
+    assert_array_equal(unfitted.fit_transform(images), extractor.transform(images))
 
 
 class OnlyPlainData(pickle.Unpickler):
@@ -420,10 +420,10 @@ class OnlyPlainData(pickle.Unpickler):
 
 
 @pytest.mark.parametrize("backbone", ["efficientnet_lite0", "tiny", "model"])
-def test_a_pickle_holds_no_keras_object(backbone, tiny, pictures):
+def test_a_pickle_holds_no_keras_object(backbone, tiny, images):
     backbone = make_tiny_model() if backbone == "model" else backbone
-    extractor = PretrainedFeatureExtractor(backbone, input_size=(32, 32)).fit(pictures)
-    extractor.transform(pictures)
+    extractor = PretrainedFeatureExtractor(backbone, input_size=(32, 32)).fit(images)
+    extractor.transform(images)
     OnlyPlainData(io.BytesIO(pickle.dumps(extractor))).load()
 
 
@@ -432,12 +432,12 @@ def test_the_bundled_weights_are_not_in_the_pickle(golden):
     assert len(pickle.dumps(extractor)) < 200_000
 
 
-def test_other_weights_are_in_the_pickle_by_value(pictures, saved):
-    extractor = PretrainedFeatureExtractor(saved[1], cache=None).fit(pictures)
-    features = extractor.transform(pictures)
+def test_other_weights_are_in_the_pickle_by_value(images, saved):
+    extractor = PretrainedFeatureExtractor(saved[1], cache=None).fit(images)
+    features = extractor.transform(images)
     dumped = pickle.dumps(extractor)
     saved[1].unlink()
-    assert_array_equal(pickle.loads(dumped).transform(pictures), features)
+    assert_array_equal(pickle.loads(dumped).transform(images), features)
 
 
 def test_other_bundled_weights_than_at_dumping_are_refused(golden):
@@ -448,7 +448,7 @@ def test_other_bundled_weights_than_at_dumping_are_refused(golden):
         object.__new__(type(spec)).__setstate__(state)
 
 
-def test_a_name_that_means_another_network_here_is_refused(pictures):
+def test_a_name_that_means_another_network_here_is_refused(images):
     register_backbone("ours", make_tiny_model(1))
     dumped = pickle.dumps(PretrainedFeatureExtractor("ours"))
     register_backbone("ours", make_tiny_model(2))
@@ -456,10 +456,10 @@ def test_a_name_that_means_another_network_here_is_refused(pictures):
         pickle.loads(dumped)
 
 
-def test_the_fitted_state_is_plain_data(tiny, pictures):
+def test_the_fitted_state_is_plain_data(tiny, images):
     """Nothing live: no model, function or lock in the estimator's attributes."""
-    extractor = PretrainedFeatureExtractor(tiny).fit(pictures)
-    extractor.transform(pictures)
+    extractor = PretrainedFeatureExtractor(tiny).fit(images)
+    extractor.transform(images)
     json.dumps(extractor.backbone_.architecture)
     json.dumps(extractor.backbone_.preprocessing)
     assert all(isinstance(array, np.ndarray) for array in extractor.backbone_.weights)

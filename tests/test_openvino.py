@@ -26,9 +26,9 @@ from skltransfer import (
     register_backbone,
 )
 from skltransfer.frozen import engine_selection as choosing
-from skltransfer.frozen.engines import feature_part
+from skltransfer.frozen.layer_features import feature_part
 from skltransfer.frozen.openvino import RowByRow
-from skltransfer.frozen.prefix import row_shape, stations_before, trunk_part
+from skltransfer.frozen.prefix import cache_points_before, prefix_part, row_spec
 from skltransfer.network.batch_invariance import MANY_ROWS
 from skltransfer.network.runtime import network_of
 
@@ -78,14 +78,14 @@ def test_features_of_the_bundled_backbone_are_the_golden_ones(golden):
     [{}, {"layer": ["stem", "top"]}, {"pooling": "flatten"}, {"input_size": (40, 30)}],
     ids=str,
 )
-def test_features_are_those_of_tensorflow(tiny, uneven, pictures, parameters):
+def test_features_are_those_of_tensorflow(tiny, uneven, images, parameters):
     backbones = [tiny] if "layer" in parameters else [tiny, uneven]
     backbones = [tiny] if "input_size" in parameters else backbones
     for backbone in backbones:
         found, expected = (
             PretrainedFeatureExtractor(
                 backbone, engine=engine, cache=None, **parameters
-            ).fit_transform(pictures)
+            ).fit_transform(images)
             for engine in reversed(ENGINES)
         )
         close(found, expected)
@@ -95,20 +95,20 @@ def test_features_are_those_of_tensorflow(tiny, uneven, pictures, parameters):
 
 
 @pytest.mark.parametrize("backbone", ["tiny", "uneven"])
-def test_order_company_and_number_of_rows_change_nothing(request, backbone, engine, pictures):
+def test_order_company_and_number_of_rows_change_nothing(request, backbone, engine, images):
     backbone = request.getfixturevalue(backbone)
-    extractor = PretrainedFeatureExtractor(backbone, engine=engine, cache=None).fit(pictures)
-    features, order = extractor.transform(pictures), RNG.permutation(len(pictures))
-    assert_array_equal(extractor.transform(pictures[order]), features[order])
-    assert_array_equal(extractor.transform(pictures[2:7]), features[2:7])
-    for row in range(len(pictures)):
-        assert_array_equal(extractor.transform(pictures[row : row + 1]), features[row : row + 1])
+    extractor = PretrainedFeatureExtractor(backbone, engine=engine, cache=None).fit(images)
+    features, order = extractor.transform(images), RNG.permutation(len(images))
+    assert_array_equal(extractor.transform(images[order]), features[order])
+    assert_array_equal(extractor.transform(images[2:7]), features[2:7])
+    for row in range(len(images)):
+        assert_array_equal(extractor.transform(images[row : row + 1]), features[row : row + 1])
 
 
 ELSEWHERE = """
 import joblib, sys
-from skltransfer.frozen import openvino as _openvino
-_openvino._n_threads = lambda: int(sys.argv[2])
+from skltransfer.frozen import openvino
+openvino.computing_threads = lambda: int(sys.argv[2])
 extractors, images = joblib.load(sys.argv[1])
 joblib.dump([extractor.transform(images) for extractor in extractors], sys.argv[1] + sys.argv[2])
 """
@@ -128,40 +128,40 @@ def test_number_of_threads_and_process_change_nothing(golden, tiny, tmp_path):
             assert_array_equal(one, other)
 
 
-def test_threads_of_the_caller_do_not_disturb_each_other(tiny, engine, pictures):
-    extractor = PretrainedFeatureExtractor(tiny, engine=engine, cache=None).fit(pictures)
-    features = extractor.transform(pictures)
+def test_threads_of_the_caller_do_not_disturb_each_other(tiny, engine, images):
+    extractor = PretrainedFeatureExtractor(tiny, engine=engine, cache=None).fit(images)
+    features = extractor.transform(images)
     with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(extractor.transform, [pictures] * 12):
+        for found in pool.map(extractor.transform, [images] * 12):
             assert_array_equal(found, features)
 
 
 # From wherever the chain is entered ------------------------------------------------------------
 
 
-def assert_stations_change_nothing(network, pixels):
-    """Enter at each station, and stop at each."""
-    end = len(network.features.steps) - 1
-    stops = [station.stop for station in stations_before(network, end, "openvino")]
-    assert stops
-    expected, *passed = trunk_part(network, None, end, "openvino").blocks(
-        pixels, chosen=range(len(stops) + 1)
+def assert_cache_points_change_nothing(network, pixels):
+    """Enter at each cache point, and freeze at each."""
+    end = network.end
+    steps = [point.step for point in cache_points_before(network, end, "openvino")]
+    assert steps
+    expected, *passed = prefix_part(network, None, end, "openvino").run(
+        (pixels,), chosen=range(len(steps) + 1)
     )
-    for stop, rows in zip(stops, passed, strict=True):
-        assert rows.shape[1:] == row_shape(network, stop)
-        assert_array_equal(trunk_part(network, None, stop, "openvino")(pixels), rows)
-        assert_array_equal(trunk_part(network, stop, end, "openvino")(rows), expected)
+    for step, rows in zip(steps, passed, strict=True):
+        assert rows.shape[1:] == row_spec(network, step)[0].shape
+        assert_array_equal(prefix_part(network, None, step, "openvino")(pixels), rows)
+        assert_array_equal(prefix_part(network, step, end, "openvino")(rows), expected)
 
 
-def test_a_row_has_the_same_bits_from_every_station(tiny):
+def test_a_row_has_the_same_bits_from_every_cache_point(tiny):
     pixels = RNG.uniform(0, 255, (5, 16, 16, 3)).astype(np.float32)
-    assert_stations_change_nothing(network_of(tiny, (16, 16)), pixels)
+    assert_cache_points_change_nothing(network_of(tiny, (16, 16)), pixels)
 
 
-def test_a_row_of_the_bundled_network_has_the_same_bits_from_every_station(golden):
+def test_a_row_of_the_bundled_network_has_the_same_bits_from_every_cache_point(golden):
     images = golden[0].astype(np.float32)
     spec = PretrainedFeatureExtractor().fit(golden[0]).backbone_
-    assert_stations_change_nothing(network_of(spec, (224, 224)), images)
+    assert_cache_points_change_nothing(network_of(spec, (224, 224)), images)
 
 
 class Piece:
@@ -183,12 +183,12 @@ def test_many_rows_take_one_piece_if_that_changes_no_bit(is_same):
     pieces, whole = [Piece(1), Piece(2)], Piece(3 if is_same else 3.0001)
     rows = RNG.integers(100, size=(MANY_ROWS, 3)).astype(np.float32)
     chain = RowByRow(pieces, lambda: whole)
-    few = np.concatenate([chain(rows[:3])[0], chain(rows[3:])[0]])
+    few = np.concatenate([chain((rows[:3],))[0], chain((rows[3:],))[0]])
     assert whole.n_calls == 0
-    assert_array_equal(chain(rows)[0], few)
-    assert_array_equal(chain(rows[:3])[0], few[:3])
+    assert_array_equal(chain((rows,))[0], few)
+    assert_array_equal(chain((rows[:3],))[0], few[:3])
     assert (whole.n_calls > MANY_ROWS) == is_same
-    _, between = chain(rows, chosen=(0, 1))
+    _, between = chain((rows,), chosen=(0, 1))
     assert_array_equal(between, rows + np.float32(1))
 
 
@@ -197,9 +197,9 @@ def test_many_rows_may_come_a_few_at_a_time(monkeypatch):
     whole, rows = Piece(3), np.ones((4, 2048), np.float32)
     chain = RowByRow([Piece(1), Piece(2)], lambda: whole)
     for _ in range(MANY_ROWS // 4 - 1):
-        chain(rows)
+        chain((rows,))
     assert whole.n_calls == 0
-    assert_array_equal(chain(rows)[0], rows + 3)
+    assert_array_equal(chain((rows,))[0], rows + 3)
     assert whole.n_calls > 0
 
 
@@ -213,7 +213,7 @@ def test_the_bundled_network_gets_the_same_bits_in_few_and_many_rows(golden):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_search_computes_each_stretch_once_and_scores_as_without_a_cache(
+def test_a_search_computes_each_segment_once_and_scores_as_without_a_cache(
     tiny, X, y, tmp_path, as_many_threads, engine, n_jobs
 ):
     grid = {"freeze_depth": ["all", -1, 0], "head_units": [(), (4,)]}
@@ -230,14 +230,14 @@ def test_a_search_computes_each_stretch_once_and_scores_as_without_a_cache(
     assert cache_info(tmp_path).rows_computed == {"tiny:input:block": 24, "tiny:block:top": 24}
 
 
-def test_what_one_engine_kept_is_not_the_others(tiny, pictures, tmp_path):
+def test_what_one_engine_kept_is_not_the_others(tiny, images, tmp_path):
     for engine in ENGINES:
         cached, plain = (
-            PretrainedFeatureExtractor(tiny, engine=engine, cache=cache).fit_transform(pictures)
+            PretrainedFeatureExtractor(tiny, engine=engine, cache=cache).fit_transform(images)
             for cache in (tmp_path, None)
         )
         assert_array_equal(cached, plain)
-    assert cache_info(tmp_path).entries == 2 * len(pictures)
+    assert cache_info(tmp_path).entries == 2 * len(images)
 
 
 # Law 8: elsewhere ------------------------------------------------------------------------------
@@ -248,12 +248,12 @@ def saved_and_loaded(estimator, tmp_path):
     return load(tmp_path / "estimator")
 
 
-def test_dumped_and_loaded_is_the_same(tiny, pictures, tmp_path):
-    extractor = PretrainedFeatureExtractor(tiny, engine="openvino", cache=None).fit(pictures)
-    features = extractor.transform(pictures)
+def test_dumped_and_loaded_is_the_same(tiny, images, tmp_path):
+    extractor = PretrainedFeatureExtractor(tiny, engine="openvino", cache=None).fit(images)
+    features = extractor.transform(images)
     for again in (pickle.loads(pickle.dumps(extractor)), saved_and_loaded(extractor, tmp_path)):
         assert again.engine_ == "openvino"
-        assert_array_equal(again.transform(pictures), features)
+        assert_array_equal(again.transform(images), features)
 
 
 def test_without_openvino_tensorflow_computes_and_it_is_told_once(make, X, y, tmp_path, is_missing):
@@ -272,20 +272,20 @@ def test_without_openvino_tensorflow_computes_and_it_is_told_once(make, X, y, tm
 # Which is chosen -------------------------------------------------------------------------------
 
 
-def test_auto_takes_openvino_where_it_is(tiny, pictures, is_missing, monkeypatch):
+def test_auto_takes_openvino_where_it_is(tiny, images, is_missing, monkeypatch):
     extractor = PretrainedFeatureExtractor(tiny)
-    assert extractor.fit(pictures).engine_ == "openvino"
+    assert extractor.fit(images).engine_ == "openvino"
     monkeypatch.setattr(choosing, "_without_gpu", lambda: False)
-    assert extractor.fit(pictures).engine_ == "tensorflow"
+    assert extractor.fit(images).engine_ == "tensorflow"
     monkeypatch.undo()
     is_missing()
-    assert extractor.fit(pictures).engine_ == "tensorflow"
+    assert extractor.fit(images).engine_ == "tensorflow"
 
 
-def test_asked_for_and_missing_is_an_error_with_the_command(tiny, pictures, is_missing):
+def test_asked_for_and_missing_is_an_error_with_the_command(tiny, images, is_missing):
     is_missing()
     with pytest.raises(ImportError, match=r"pip install 'skltransfer\[openvino\]'"):
-        PretrainedFeatureExtractor(tiny, engine="openvino").fit(pictures)
+        PretrainedFeatureExtractor(tiny, engine="openvino").fit(images)
 
 
 @pytest.fixture
@@ -300,34 +300,34 @@ def strange():
     return register_backbone("strange", keras.Model(inputs, Strange()(x)))
 
 
-def test_a_network_that_openvino_does_not_know_is_computed_by_tensorflow(strange, pictures, capsys):
-    extractor = PretrainedFeatureExtractor(strange, cache=None, verbose=1).fit(pictures)
+def test_a_network_that_openvino_does_not_know_is_computed_by_tensorflow(strange, images, capsys):
+    extractor = PretrainedFeatureExtractor(strange, cache=None, verbose=1).fit(images)
     assert extractor.engine_ == "tensorflow"
     told = " ".join(capsys.readouterr().err.split())
     assert "strange: TensorFlow computes the frozen part. OpenVINO cannot convert it" in told
     with pytest.raises(ValueError, match="cannot compute backbone='strange': OpenVINO cannot conv"):
-        extractor.set_params(engine="openvino").fit(pictures)
+        extractor.set_params(engine="openvino").fit(images)
 
 
-def test_a_network_that_comes_out_different_is_computed_by_tensorflow(pictures, monkeypatch):
+def test_a_network_that_comes_out_different_is_computed_by_tensorflow(images, monkeypatch):
     from conftest import make_tiny_model
 
     handle = register_backbone("another", make_tiny_model(7))
     evaluated = choosing.evaluated
     monkeypatch.setattr(choosing, "evaluated", lambda *given: 1.001 * evaluated(*given))
     extractor = PretrainedFeatureExtractor(handle, cache=None)
-    assert extractor.fit(pictures).engine_ == "tensorflow"
+    assert extractor.fit(images).engine_ == "tensorflow"
     with pytest.raises(ValueError, match="differ from TensorFlow's by 1e-03 of the largest"):
-        extractor.set_params(engine="openvino").fit(pictures)
+        extractor.set_params(engine="openvino").fit(images)
 
 
-def test_infinities_are_of_the_network_and_cause_no_warning(pictures):
+def test_infinities_are_of_the_network_and_cause_no_warning(images):
     import keras
 
     inputs = keras.Input((16, 16, 3))
     layer = keras.layers.Conv2D(4, 3, kernel_initializer=keras.initializers.Constant(1e38))
     handle = register_backbone("too_large", keras.Model(inputs, layer(inputs)))
-    assert np.isinf(PretrainedFeatureExtractor(handle, cache=None).fit_transform(pictures)).all()
+    assert np.isinf(PretrainedFeatureExtractor(handle, cache=None).fit_transform(images)).all()
 
 
 def test_parts_are_shared_by_estimators_and_not_by_engines(tiny):

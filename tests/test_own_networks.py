@@ -130,7 +130,7 @@ def test_classifiers_of_tokens_agree_with_their_keras_model():
 
 
 def adapted(model):
-    """BatchNorm's means and variances after one look at all pictures in one batch."""
+    """BatchNorm's means and variances after one look at all images in one batch."""
     classifier = FineTunedClassifier(
         model, freeze_depth=0, batch_norm="adapt", epochs=0, batch_size=len(X), random_state=0
     )
@@ -145,7 +145,7 @@ def moments_of(maps):
 
 
 @pytest.mark.parametrize("channels", [3, 6, 8])
-def test_statistics_are_the_moments_of_the_pictures_whatever_the_channels(channels):
+def test_statistics_are_the_moments_of_the_images_whatever_the_channels(channels):
     model = convolutional(channels)
     first = next(layer for layer in model.layers if isinstance(layer, layers.Conv2D))
     maps = keras.Model(model.input, first.output)(X.astype(np.float32))
@@ -181,12 +181,12 @@ def test_the_keras_model_pools_in_float32():
     inputs = layers.Input((64, 64, 3))
     options = {"activation": "relu", "kernel_initializer": "ones", "dtype": "float16"}
     model = keras.Model(inputs, layers.Conv2D(2, 1, **options)(inputs))
-    pictures = np.full((4, 64, 64, 3), 200, np.uint8)
-    pictures[::2] //= 2
+    images = np.full((4, 64, 64, 3), 200, np.uint8)
+    images[::2] //= 2
     settings = {"freeze_depth": "all", "epochs": 0, "random_state": 0}
-    classifier = FineTunedClassifier(model, **settings).fit(pictures, [0, 1] * 2)
-    found = as_array(classifier.to_keras()(pictures.astype(np.float32)))
-    assert_allclose(found, classifier.predict_proba(pictures), atol=1e-3)
+    classifier = FineTunedClassifier(model, **settings).fit(images, [0, 1] * 2)
+    found = as_array(classifier.to_keras()(images.astype(np.float32)))
+    assert_allclose(found, classifier.predict_proba(images), atol=1e-3)
 
 
 # variables that are neither trained nor moments ------------------------------------------------
@@ -413,7 +413,9 @@ def test_what_is_frozen_stays_as_it_is_where_a_layer_is_called_twice():
         assert_the_keras_model_agrees(classifier, 1e-4)
     frozen = freeze_points(model, measure=False)[-1].frozen_parameters
     assert frozen == model.count_params()
-    with pytest.raises(ValueError, match="a layer is called before and behind it, so it is no cut"):
+    with pytest.raises(
+        ValueError, match="a layer is called before and behind it, so nothing can be frozen up"
+    ):
         fitted(model, freeze_depth="between")
 
 
@@ -524,11 +526,11 @@ def test_one_row_more_moves_the_statistics_by_its_share():
 
 
 BLACK_BELOW = X * (np.arange(16) < 8)[:, None, None].astype(np.uint8)
-"""Pictures whose lower rows are masked out."""
+"""Images whose lower rows are masked out."""
 
 
 def masked(*between):
-    """Attention over the rows of a picture, which looks at a mask that layers between hand on."""
+    """Attention over the rows of an image, which looks at a mask that layers between hand on."""
     inputs = layers.Input(X.shape[1:])
     x = layers.Reshape((16, 60))(layers.Rescaling(1 / 255)(inputs))
     x = layers.Masking()(x)
@@ -559,7 +561,7 @@ def test_no_cut_parts_a_mask_from_the_layers_that_look_at_it():
 
 
 def of_whole_numbers():
-    """A network that computes with the bytes of a picture, and ends at 255."""
+    """A network that computes with the bytes of an image, and ends at 255."""
     inputs = layers.Input(X.shape[1:], dtype="uint8")
     return keras.Model(inputs, layers.Conv2D(4, 3)(keras.ops.cast(inputs * 2, "float32") / 255))
 
@@ -585,11 +587,11 @@ def test_a_network_within_gets_the_number_format_that_it_takes(is_sequence):
     assert_allclose(extractor.fit_transform(X), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_pictures_are_rounded_for_a_network_of_whole_numbers():
-    pictures = np.random.default_rng(1).integers(0, 256, (8, 31, 37, 3), dtype=np.uint8)
+def test_images_are_rounded_for_a_network_of_whole_numbers():
+    images = np.random.default_rng(1).integers(0, 256, (8, 31, 37, 3), dtype=np.uint8)
     classifier = FineTunedClassifier(of_whole_numbers(), freeze_depth=0, epochs=1, random_state=0)
-    found = as_array(classifier.fit(pictures, Y).to_keras()(pictures.astype(np.float32)))
-    assert_allclose(found, classifier.predict_proba(pictures), atol=1e-4)
+    found = as_array(classifier.fit(images, Y).to_keras()(images.astype(np.float32)))
+    assert_allclose(found, classifier.predict_proba(images), atol=1e-4)
 
 
 def test_a_network_of_whole_numbers_takes_no_fractions():

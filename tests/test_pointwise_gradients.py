@@ -18,7 +18,7 @@ X = np.random.default_rng(0).normal(size=(3, 6, 5, 8)).astype(np.float32)
 
 
 def gradient(kernel, strides=1, padding="SAME"):
-    """Function from pictures to the gradient of a loss by the kernel."""
+    """Function from images to the gradient of a loss by the kernel."""
 
     def compute(x):
         with tf.GradientTape() as tape:
@@ -82,9 +82,9 @@ def test_a_network_that_looks_at_every_nth_position_trains(side, strides):
     source = keras.Input((side, side, 3))
     x = keras.layers.Conv2D(4, 3, padding="same")(source)
     x = keras.layers.Conv2D(4, 1, strides=strides, activation="relu")(x)
-    pictures = np.random.default_rng(0).integers(0, 256, (6, side, side, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (6, side, side, 3), dtype=np.uint8)
     settings = {"freeze_depth": 0, "batch_size": 3, "epochs": 10, "random_state": 0}
     backbone = register_backbone("every nth", keras.Model(source, x), preprocessing="tf")
     classifier = FineTunedClassifier(backbone, engine="tensorflow", cache=None, **settings)
-    losses = classifier.fit(pictures, np.arange(6) % 2).history_["loss"]
+    losses = classifier.fit(images, np.arange(6) % 2).history_["loss"]
     assert len(losses) == 10 and np.isfinite(losses).all()

@@ -20,15 +20,15 @@ def precision(request):
     return request.param
 
 
-def extracted(backbone, pictures, **settings):
+def extracted(backbone, images, **settings):
     settings = {"engine": backend_name(), "cache": None, **settings}
-    return PretrainedFeatureExtractor(backbone, **settings).fit_transform(pictures)
+    return PretrainedFeatureExtractor(backbone, **settings).fit_transform(images)
 
 
 @pytest.mark.parametrize("name", ["tiny", "uneven"])
-def test_features_are_near_those_in_float32(request, name, pictures, precision):
+def test_features_are_near_those_in_float32(request, name, images, precision):
     backbone = request.getfixturevalue(name)
-    exact, found = (extracted(backbone, pictures, precision=p) for p in ("float32", precision))
+    exact, found = (extracted(backbone, images, precision=p) for p in ("float32", precision))
     assert found.dtype == np.float32
     assert 0 < np.abs(found - exact).max() <= FORMATS[precision] * np.abs(exact).max()
 
@@ -41,60 +41,60 @@ def test_the_bundled_network_computes_in_them_too(golden, precision):
 
 
 @pytest.mark.parametrize("name", ["tiny", "uneven"])
-def test_a_row_depends_on_nothing_but_itself(request, name, pictures, precision):
+def test_a_row_depends_on_nothing_but_itself(request, name, images, precision):
     backbone = request.getfixturevalue(name)
-    features = extracted(backbone, pictures, precision=precision)
-    order = np.random.default_rng(0).permutation(len(pictures))
-    assert_array_equal(extracted(backbone, pictures[order], precision=precision), features[order])
-    for row in range(len(pictures)):
-        alone = extracted(backbone, pictures[row : row + 1], precision=precision)
+    features = extracted(backbone, images, precision=precision)
+    order = np.random.default_rng(0).permutation(len(images))
+    assert_array_equal(extracted(backbone, images[order], precision=precision), features[order])
+    for row in range(len(images)):
+        alone = extracted(backbone, images[row : row + 1], precision=precision)
         assert_array_equal(alone, features[row : row + 1])
 
 
-def test_the_keras_model_computes_in_float32(make, pictures, precision):
-    classifier = make(precision=precision).fit(pictures, LABELS)
-    probabilities = as_array(classifier.to_keras()(pictures.astype(np.float32)))
-    assert np.abs(probabilities - classifier.predict_proba(pictures)).max() <= 0.05
-    in_float32 = classifier.set_params(precision="float32").predict_proba(pictures)
+def test_the_keras_model_computes_in_float32(make, images, precision):
+    classifier = make(precision=precision).fit(images, LABELS)
+    probabilities = as_array(classifier.to_keras()(images.astype(np.float32)))
+    assert np.abs(probabilities - classifier.predict_proba(images)).max() <= 0.05
+    in_float32 = classifier.set_params(precision="float32").predict_proba(images)
     np.testing.assert_allclose(probabilities, in_float32, atol=1e-4)
 
 
-def test_what_one_format_has_kept_is_not_the_others(tiny, pictures, tmp_path):
+def test_what_one_format_has_kept_is_not_the_others(tiny, images, tmp_path):
     formats = ("float32", *FORMATS)
     for _ in range(2):
         for precision in formats:
-            kept = extracted(tiny, pictures, precision=precision, cache=tmp_path)
-            assert_array_equal(kept, extracted(tiny, pictures, precision=precision))
+            kept = extracted(tiny, images, precision=precision, cache=tmp_path)
+            assert_array_equal(kept, extracted(tiny, images, precision=precision))
 
 
 @pytest.mark.parametrize("freeze_depth", ["all", -1])
-def test_a_classifier_trains_on_them_in_float32(tiny, pictures, precision, freeze_depth, tmp_path):
+def test_a_classifier_trains_on_them_in_float32(tiny, images, precision, freeze_depth, tmp_path):
     def fitted(**settings):
         settings = {"engine": backend_name(), "epochs": 2, "random_state": 0, **settings}
         classifier = FineTunedClassifier(tiny, freeze_depth=freeze_depth, **settings)
-        return classifier.fit(pictures, LABELS)
+        return classifier.fit(images, LABELS)
 
-    exact = fitted().predict_proba(pictures)
-    found = fitted(precision=precision).predict_proba(pictures)
+    exact = fitted().predict_proba(images)
+    found = fitted(precision=precision).predict_proba(images)
     assert_allclose(found, exact, atol=0.1)
     assert (found != exact).any()
     for cache in (None, tmp_path, tmp_path):
         again = fitted(precision=precision, cache=cache)
-        assert_array_equal(again.predict_proba(pictures), found)
-        assert again._state.theta.dtype == np.float32
+        assert_array_equal(again.predict_proba(images), found)
+        assert again._state.params.dtype == np.float32
 
 
-def test_openvino_computes_in_them_or_says_why_not(tiny, pictures, precision):
+def test_openvino_computes_in_them_or_says_why_not(tiny, images, precision):
     openvino = pytest.importorskip("openvino")
     if refuses_openvino():
         pytest.skip(refuses_openvino())
     capability = {"bfloat16": "BF16", "float16": "FP16"}[precision]
     extractor = PretrainedFeatureExtractor(tiny, engine="openvino", precision=precision, cache=None)
     if capability in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        exact = extracted(tiny, pictures)
-        off = np.abs(extractor.fit_transform(pictures) - exact).max()
+        exact = extracted(tiny, images)
+        off = np.abs(extractor.fit_transform(images) - exact).max()
         assert off <= FORMATS[precision] * np.abs(exact).max()
     else:
         with pytest.raises(ValueError, match=f"does not compute in {precision} on this processor"):
-            extractor.fit(pictures)
-        assert extractor.set_params(engine="auto").fit(pictures).engine_ == backend_name()
+            extractor.fit(images)
+        assert extractor.set_params(engine="auto").fit(images).engine_ == backend_name()

@@ -1,4 +1,4 @@
-"""precompute(): what later fits look up, computed ahead in one pass over the pictures."""
+"""precompute(): what later fits look up, computed ahead in one pass over the images."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_no_generator_is_drawn_from_without_need(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_its_rows_are_those_that_each_cut_computes_by_itself(tiny, tmp_path, order):
+def test_its_rows_are_those_that_each_freeze_point_computes_by_itself(tiny, tmp_path, order):
     precompute(X, DEPTHS[:4], **settings(tiny, tmp_path / "together"))
     for depth in DEPTHS[:4][::order]:
         precompute(X, depth, **settings(tiny, tmp_path / str(depth)))
@@ -58,19 +58,19 @@ def test_its_rows_are_those_that_each_cut_computes_by_itself(tiny, tmp_path, ord
 def rows_at(tiny, depth, cache):
     classifier = FineTunedClassifier(freeze_depth=depth, **settings(tiny, cache, epochs=0))
     classifier.fit(X, Y)
-    source = classifier._reading.source(classifier, X)
-    return classifier._activations_at(classifier._cut, source, lambda n: None)[0]
+    source = classifier._encoding.source(classifier, X)
+    return classifier._prefix().activations(source, classifier._freeze_point)[0]
 
 
-def test_pictures_are_read_once(tiny, tmp_path, monkeypatch):
-    from skltransfer.inputs.images import sources as _sources
+def test_images_are_read_once(tiny, tmp_path, monkeypatch):
+    from skltransfer.inputs.images import sources
 
     paths = [tmp_path / f"{row}.png" for row in range(len(X))]
-    for path, picture in zip(paths, X, strict=True):
-        Image.fromarray(picture).save(path)
+    for path, image in zip(paths, X, strict=True):
+        Image.fromarray(image).save(path)
     decoded = []
-    decode = _sources.decode
-    monkeypatch.setattr(_sources, "decode", lambda *a: decoded.append(a) or decode(*a))
+    decode = sources.decode
+    monkeypatch.setattr(sources, "decode", lambda *a: decoded.append(a) or decode(*a))
     precompute(paths, ["all", -1, 1, 0], **settings(tiny, tmp_path / "cache"))
     assert len(decoded) == len(X)
 
@@ -94,14 +94,14 @@ def test_the_memory_cache_and_a_search_with_workers(tiny, as_many_threads):
     assert counted("memory") == info.rows_computed
 
 
-def test_unreadable_pictures_are_told_once(tiny, tmp_path):
-    pictures = [Image.fromarray(X[0]), b"no picture", Image.fromarray(X[1])]
-    with pytest.warns(UnreadableImagesWarning, match="1 of 3 pictures") as caught:
-        info = precompute(pictures, ["all", -1], **settings(tiny, tmp_path, on_error="nan"))
+def test_unreadable_images_are_told_once(tiny, tmp_path):
+    images = [Image.fromarray(X[0]), b"no image", Image.fromarray(X[1])]
+    with pytest.warns(UnreadableImagesWarning, match="1 of 3 images") as caught:
+        info = precompute(images, ["all", -1], **settings(tiny, tmp_path, on_error="nan"))
     assert [warning.message.rows for warning in caught] == [[1]]
     assert set(info.rows_computed.values()) == rows_of_stretches(2)
     with pytest.raises(ValueError, match="row 1"):
-        precompute(pictures, "all", **settings(tiny, tmp_path))
+        precompute(images, "all", **settings(tiny, tmp_path))
 
 
 def test_a_small_cache_is_told(tiny, tmp_path):

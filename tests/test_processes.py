@@ -8,7 +8,7 @@ import joblib
 import pytest
 
 from skltransfer.backend import backend_title
-from skltransfer.frozen.prefetching import thread_count
+from skltransfer.frozen.prefetcher import thread_count
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork to test")
 
@@ -33,9 +33,9 @@ print(os.fdopen(reading).read())
 
 RUN_HERE = """
 from skltransfer import PretrainedFeatureExtractor
-pictures = np.zeros((9, 32, 32, 3), np.uint8)  # several blocks
-extractor = PretrainedFeatureExtractor(input_size=(32, 32), cache=None).fit(pictures)
-extractor.transform(pictures)
+images = np.zeros((9, 32, 32, 3), np.uint8)  # several blocks
+extractor = PretrainedFeatureExtractor(input_size=(32, 32), cache=None).fit(images)
+extractor.transform(images)
 """
 
 BY_OTHERS = """
@@ -51,7 +51,7 @@ NEW_FIT = f"exec({RUN_HERE!r})"
 @pytest.mark.parametrize(
     ("before", "inside"),
     [
-        (RUN_HERE, "extractor.transform(pictures)"),
+        (RUN_HERE, "extractor.transform(images)"),
         (RUN_HERE, NEW_FIT),
         pytest.param(
             BY_OTHERS,
@@ -82,7 +82,7 @@ def threads_of_tensorflow():
     return tf.config.threading.get_intra_op_parallelism_threads()
 
 
-def test_a_worker_reads_pictures_with_its_share_of_the_cores():
+def test_a_worker_reads_images_with_its_share_of_the_cores():
     with joblib.parallel_config(backend="loky", inner_max_num_threads=3):
         counts = joblib.Parallel(2)(joblib.delayed(thread_count)(None) for _ in range(2))
     assert counts == [3, 3]

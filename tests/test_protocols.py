@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from forged_files import taken_apart
+from more_protocol_files import computed
 from protocol_files import CLASSIFIER, EXPECTED, EXTRACTOR
 from skltransfer import load
 from skltransfer.persistence.file import PROTOCOL
@@ -15,7 +17,9 @@ from skltransfer.persistence.file import PROTOCOL
 # The files were written where Keras ran on TensorFlow; elsewhere that is told, once.
 pytestmark = pytest.mark.filterwarnings("ignore:This estimator was fitted with engine:UserWarning")
 
-FOLDERS = sorted((Path(__file__).parent / "data").glob("protocol_*"))
+DATA = Path(__file__).parent / "data"
+FOLDERS = sorted(DATA.glob("protocol_?"), key=lambda folder: folder.name)
+MORE = sorted(DATA.glob("protocol_*_more/*.skltransfer"))
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
@@ -56,3 +60,59 @@ def test_training_goes_on(folder):
     classifier.set_params(warm_start=True, epochs=1, engine="auto")
     labels = ["circle", "square", "triangle"] * 4
     assert classifier.fit(images, labels).score(images, labels) > 1 / 3
+
+
+# Further files, of estimators of many kinds ------------------------------------------------------
+
+
+@pytest.fixture(params=MORE, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def path(request):
+    return request.param
+
+
+def kept_beside(path):
+    """What was written beside a file: X, and where it was fitted `expected` and `columns`."""
+    with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
+        return dict(file)
+
+
+def computed_of(estimator, kept):
+    return computed(estimator, kept["X"], kept.get("columns"))
+
+
+def test_there_are_many_kinds_of_the_first_protocol():
+    assert len([path for path in MORE if path.parent.name == "protocol_1_more"]) == 16
+
+
+def test_each_computes_what_it_did(path):
+    estimator, kept = load(path), kept_beside(path)
+    assert hasattr(estimator, "backbone_") == ("expected" in kept)
+    if "expected" in kept:
+        assert_allclose(computed_of(estimator, kept), kept["expected"], rtol=0, atol=1e-5)
+
+
+def test_each_is_saved_by_the_newest_protocol_to_the_bit(path, tmp_path):
+    estimator, kept = load(path), kept_beside(path)
+    estimator.save(tmp_path / "again")
+    manifest, _ = taken_apart((tmp_path / "again").read_bytes())
+    assert manifest["protocol"] == PROTOCOL
+    again = load(tmp_path / "again")
+    if "expected" in kept:
+        assert_array_equal(computed_of(again, kept), computed_of(estimator, kept))
+    again.save(tmp_path / "once more")
+    assert (tmp_path / "once more").read_bytes() == (tmp_path / "again").read_bytes()
+
+
+def test_what_a_name_meant_in_the_first_protocol_is_meant_still():
+    classifier = load(DATA / "protocol_1_more" / "unfitted_classifier.skltransfer")
+    assert (classifier.augment, classifier.layer, classifier.pooling) == ("dihedral", None, None)
+    assert classifier.class_weight == {"cat": 1.0, 1: 2}
+    fitted = load(DATA / "protocol_1_more" / "with_symmetries.skltransfer")
+    assert fitted.augment == "dihedral"
+
+
+def test_training_by_parts_goes_on_from_the_first_protocol():
+    path = DATA / "protocol_1_more" / "partly_fitted.skltransfer"
+    classifier, images = load(path).set_params(engine="auto"), kept_beside(path)["X"]
+    classifier.partial_fit(images, ["circle", "square", "triangle", "circle"])
+    assert len(classifier.history_["loss"]) == 4

@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 from keras import layers
 
-import skltransfer.estimators.loading as loading
 import skltransfer.persistence as persistence
 from forged_files import changed, put_together, taken_apart
 from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, load
 from skltransfer.backbones.registry import registered
 from skltransfer.backbones.spec import BackboneSpec
+from skltransfer.inputs.images.kind import ImageInput
 from tampered_files import exchanged_values, tampered_files
 
 
 @pytest.fixture(scope="module")
 def originals(tiny, cats_and_dogs, tmp_path_factory):
-    """Save files by name: fitted on pictures and on rows, and not fitted."""
+    """Save files by name: fitted on images and on rows, and not fitted."""
     X, y = cats_and_dogs
     rows = np.random.default_rng(0).normal(size=(9, 3))
     estimators = {
@@ -43,6 +43,21 @@ def originals(tiny, cats_and_dogs, tmp_path_factory):
     for name, estimator in estimators.items():
         estimator.save(folder / name)
     return {name: (folder / name).read_bytes() for name in estimators}
+
+
+DATA = Path(__file__).parent / "data"
+OF_PROTOCOL_1 = [
+    DATA / "protocol_1" / "classifier.skltransfer",
+    DATA / "protocol_1_more" / "extractor_of_numbers.skltransfer",
+    DATA / "protocol_1_more" / "extractor_of_a_name.skltransfer",
+    DATA / "protocol_1_more" / "unfitted_classifier.skltransfer",
+]
+
+
+@pytest.fixture(scope="module")
+def older():
+    """Files of protocol 1 by name."""
+    return {path.stem: path.read_bytes() for path in OF_PROTOCOL_1}
 
 
 @pytest.fixture
@@ -105,11 +120,11 @@ def test_a_newer_version_of_the_same_protocol_is_opened(originals, tmp_path):
 
 def test_a_newer_protocol_is_refused_with_the_version_that_wrote_it(originals, refused):
     def newer(manifest):
-        manifest.update(protocol=2, skltransfer="7.0.0", more={"of": "another kind"})
+        manifest.update(protocol=3, skltransfer="7.0.0", more={"of": "another kind"})
 
     assert refused(changed(originals["extractor"], newer)) == (
-        "it was written by skltransfer 7.0.0 with protocol 2, and this is skltransfer "
-        f"{sys.modules['skltransfer'].__version__}, which reads protocols up to 1. Install that "
+        "it was written by skltransfer 7.0.0 with protocol 3, and this is skltransfer "
+        f"{sys.modules['skltransfer'].__version__}, which reads protocols up to 2. Install that "
         "version or a newer one."
     )
 
@@ -141,16 +156,32 @@ def set_state(**values):
 FORGED = {
     "class": (lambda m: m.update(estimator="Popen"), "asks for the class 'Popen'; allowed are"),
     "kind": (set_state(head_units={"eval": "1"}), "asks for 'eval', which is not among the all"),
-    "activation": (set_in("Head", "activation", "os.system"), "Head has activation='os.system'"),
-    "width": (set_in("Head", "units", {"tuple": [2**60]}), r"Head has units=\(1152921504606846976"),
-    "classes": (set_in("Head", "n_classes", 3), "sizes that do not fit together"),
-    "steps": (set_in("TrainingState", "n_steps", -1), "TrainingState has n_steps=-1"),
+    "activation": (set_in("head", "activation", "os.system"), "head has activation='os.system'"),
+    "width": (set_in("head", "units", {"tuple": [2**60]}), r"head has units=\(1152921504606846976"),
+    "classes": (set_in("head", "n_outputs", 3), "sizes that do not fit together"),
+    "steps": (set_in("training_state", "n_steps", -1), "training_state has n_steps=-1"),
     "size": (
-        set_in("Reading", "rule", {"PixelRule": {"size": 3, "resize": "pad", "pixel_range": None}}),
-        "its PixelRule has size=3, which cannot be",
+        set_in(
+            "image_encoding",
+            "preprocessing",
+            {"image_preprocessing": {"size": 3, "resize": "pad", "pixel_range": None}},
+        ),
+        "its image_preprocessing has size=3, which cannot be",
     ),
     "engine": (set_state(engine_="mine"), "has engine_='mine', which cannot be"),
-    "missing": (lambda m: m["state"].pop("_cut"), "its FineTunedClassifier lacks _cut. save"),
+    "missing": (lambda m: m["state"].pop("_freeze_point"), "Classifier lacks _freeze_point. save"),
+    "labels": (set_in("classification", "label_smoothing", "much"), "has label_smoothing='much'"),
+    "totals": (set_in("classification", "totals", None), "sizes that do not fit together"),
+    "task": (set_state(_task={"head": {}}), "its head does not consist of n_features"),
+    "no task": (set_state(_task=3), "has _task=3, which cannot be"),
+    "encoding": (set_state(_encoding=None), "has _encoding=None, which cannot be"),
+    "older name": (set_state(_head={"Head": {}}), "asks for 'Head', which is not among"),
+    "input": (
+        lambda m: m["backbones"][0].update(input={"image_input": {"size": [16, 16]}}),
+        r"its image_input has size=\[16, 16\], which cannot be",
+    ),
+    "no input": (lambda m: m["backbones"][0].update(input=16), "reads 16, which is no kind"),
+    "older protocol": (lambda m: m.update(protocol=1), "_task, .*, which protocol 1 does not know"),
     "more": (set_state(fit=0), "cannot have fit. save.. writes no such file"),
     "requests": (
         set_state(_requested_metadata={"dict": [["__init__", {"dict": []}]]}),
@@ -163,6 +194,50 @@ FORGED = {
 @pytest.mark.parametrize(("change", "reason"), FORGED.values(), ids=FORGED)
 def test_forged_contents_are_refused_with_the_reason(change, reason, originals, refused):
     assert re.search(reason, refused(changed(originals["classifier"], change)))
+
+
+def deep(levels):
+    node = 0
+    for _ in range(levels):
+        node = [node]
+    return node
+
+
+FORGED_OLDER = {
+    "later attribute": (set_state(_task=None), "it holds _task, which protocol 1 does not know"),
+    "later parameter": (set_state(layer=None), "it holds layer, which protocol 1 does not know"),
+    "later input": (
+        lambda m: m["backbones"][0].update(input=0),
+        "it holds input, which protocol 1 does not know",
+    ),
+    "later record": (set_state(_reading={"image_encoding": {}}), "image_encoding does not consist"),
+    "later field": (set_in("Head", "n_outputs", 3), "asks for 'Head', which is not among"),
+    "record": (set_state(_reading={"Reading": 3}), "asks for 'Reading', which is not among"),
+    "rule": (set_in("Reading", "rule", {"PixelRule": {}}), "asks for 'PixelRule', which is not"),
+    "no rule": (set_in("Reading", "rule", {"image_preprocessing": 3}), "a record without fields"),
+    "missing": (lambda m: m["state"].pop("classes_"), "FineTunedClassifier lacks _layer, _pool"),
+    "origin": (set_state(_origin={"dict": 3}), "not written as its kind asks for"),
+    "nested": (set_state(head_units=deep(400)), "nests values more than 64 deep"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), FORGED_OLDER.values(), ids=FORGED_OLDER)
+def test_forged_contents_of_the_first_protocol_are_refused(change, reason, older, refused):
+    assert re.search(reason, refused(changed(older["classifier"], change)))
+
+
+def test_what_the_first_protocol_lacks_of_an_extractor_is_not_made_up(older, refused):
+    change = changed(older["extractor_of_a_name"], lambda m: m["state"].pop("pooling"))
+    assert "lacks" in refused(change)
+
+
+@pytest.mark.parametrize(("field", "value"), [("resize", "pad"), ("pixel_range", [0, 1])])
+def test_rows_of_numbers_have_no_other_rule_in_the_first_protocol(field, value, older, refused):
+    def change(manifest):
+        manifest["state"]["_reading"]["Reading"]["rule"]["PixelRule"][field] = value
+
+    reason = refused(changed(older["extractor_of_numbers"], change))
+    assert "asks for 'Reading', which is not among" in reason
 
 
 @pytest.mark.parametrize("name", ["ResNet50", "efficientnet-lite0", "tiny.keras"])
@@ -262,7 +337,7 @@ def test_a_network_that_could_run_code_or_read_files(config, originals, refused)
         (network,) = manifest["backbones"]
         architecture = {"kind": "model", "config": config}
         preprocessing = {"kind": "mode", "mode": "tf", "channels": 3}
-        forged = BackboneSpec("tiny", architecture, preprocessing, (16, 16), ())
+        forged = BackboneSpec("tiny", architecture, preprocessing, ImageInput((16, 16)), ())
         network.update(architecture=as_value(architecture), fingerprint=forged.fingerprint)
         network["weights"] = []
 
@@ -282,12 +357,15 @@ def test_a_layer_that_keras_cannot_build(originals, refused):
 # Many files --------------------------------------------------------------------------------------
 
 
-def test_no_tampered_file_is_opened(originals, refused, monkeypatch):
+@pytest.mark.parametrize("files", ["originals", "older"])
+def test_no_tampered_file_is_opened(files, refused, monkeypatch, request):
+    originals = request.getfixturevalue(files)
+
     def built(*arguments):
         raise AssertionError("something was built")
 
     monkeypatch.setattr(persistence, "layer_from", built)
-    for kind in loading._KINDS.values():
+    for kind in (FineTunedClassifier, PretrainedFeatureExtractor):
         monkeypatch.setattr(kind, "__setstate__", built)
     count = 0
     for what, data in tampered_files(originals.values()):
@@ -296,8 +374,10 @@ def test_no_tampered_file_is_opened(originals, refused, monkeypatch):
     assert count > 1000
 
 
-def test_exchanged_values_are_refused_or_opened(originals, tmp_path):
+@pytest.mark.parametrize("files", ["originals", "older"])
+def test_exchanged_values_are_refused_or_opened(files, tmp_path, request):
     """Whatever else a file says in place of something, there is no other error."""
+    originals = request.getfixturevalue(files)
     rng, path = random.Random(0), tmp_path / "model"
     opened = 0
     for data in originals.values():

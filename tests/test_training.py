@@ -13,16 +13,16 @@ from skltransfer.training.loop import Schedule
 
 
 @pytest.mark.parametrize("freeze_depth", ["all", -1, 0])
-def test_fits_of_the_same_shape_compile_once(tiny, pictures, freeze_depth, monkeypatch):
+def test_fits_of_the_same_shape_compile_once(tiny, images, freeze_depth, monkeypatch):
     labels = [0, 1] * 4
     first = FineTunedClassifier(tiny, freeze_depth=freeze_depth, epochs=2, random_state=0)
-    first.fit(pictures, labels).predict(pictures)
+    first.fit(images, labels).predict(images)
     monkeypatch.setattr(training, "compile_function", None)
     for seed in range(3):
         again = FineTunedClassifier(
             tiny, freeze_depth=freeze_depth, epochs=3, learning_rate=1e-2, random_state=seed
         )
-        again.fit(255 - pictures, labels).predict(pictures)
+        again.fit(255 - images, labels).predict(images)
 
 
 def test_the_rate_rises_for_a_tenth_of_the_steps_and_falls_to_nothing():

@@ -25,32 +25,32 @@ from skltransfer import (
 )
 
 
-def features(pictures: np.ndarray) -> None:
+def features(images: np.ndarray) -> None:
     """A transformer."""
     extractor = PretrainedFeatureExtractor(
         "ResNet50", layer=["a", "b"], pooling="max", input_size=(96, 96), cache=Path("kept")
     )
-    assert_type(extractor.fit(pictures), PretrainedFeatureExtractor)
+    assert_type(extractor.fit(images), PretrainedFeatureExtractor)
     assert_type(extractor.transform(["a.jpg"]), Any)  # an array or a frame
     assert_type(extractor.get_feature_names_out(), np.ndarray)
     extractor.save("extractor.skltransfer")
 
 
-def fine_tuning(pictures: np.ndarray, labels: list[str]) -> None:
+def fine_tuning(images: np.ndarray, labels: list[str]) -> None:
     """A classifier."""
     classifier = FineTunedClassifier(freeze_depth="all", head_units=(64,), class_weight="balanced")
-    fitted = classifier.fit(pictures, labels, sample_weight=[1.0, 2.0])
+    fitted = classifier.fit(images, labels, sample_weight=[1.0, 2.0])
     assert_type(fitted, FineTunedClassifier)
-    assert_type(fitted.partial_fit(pictures, labels), FineTunedClassifier)
-    assert_type(fitted.predict_proba(pictures), np.ndarray)
+    assert_type(fitted.partial_fit(images, labels), FineTunedClassifier)
+    assert_type(fitted.predict_proba(images), np.ndarray)
     assert_type(load("a.skltransfer"), PretrainedFeatureExtractor | FineTunedClassifier)
 
 
 def displays(classifier: FineTunedClassifier, search: Any) -> None:
-    """Pictures."""
+    """Images."""
     assert_type(FreezeDepthDisplay.from_estimator(search).plot(), FreezeDepthDisplay)
     assert_type(SaliencyDisplay.from_estimator(classifier, ["a.jpg"]), SaliencyDisplay)
-    TopLossesDisplay.from_estimator(classifier, ["a.jpg"], ["cat"], n_pictures=4)
+    TopLossesDisplay.from_estimator(classifier, ["a.jpg"], ["cat"], n_images=4)
 
 
 def mistakes() -> None:

@@ -1,34 +1,36 @@
-"""A Keras layer as a way to see a picture differently, drawn by content."""
+"""A Keras layer as a way to see an image differently, drawn by content."""
 
 from __future__ import annotations
 
 import json
 import sys
 import threading
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skltransfer.backbones.spec import fingerprint
 from skltransfer.backend import as_array
 
+if TYPE_CHECKING:
+    from skltransfer.inputs._input import Size, View
+
 _OF_ONE_OBJECT = {"build_config", "build_input_shape", "shared_object_id"}
 """What tells one layer from another that does the same, or from itself before it was built."""
-_SURELY_PIXELS = 64  # of values from 0 to 255: few pictures are darker
+_SURELY_PIXELS = 64  # of values from 0 to 255: few images are darker
 
 _building = threading.Lock()
 
 
-def is_keras_layer(augment) -> bool:
+def is_keras_layer(augment: object) -> bool:
     """Whether `augment` is a Keras layer; Keras is not imported to find out."""
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(augment, keras.Layer)
 
 
-def name_of_layer(layer, size: tuple[int, int]) -> str:
-    """Name what a layer does to pictures of `size`: by its class, settings and weights."""
-    _require_built(layer, size)
+def name_of_layer(layer: Any, size: Size) -> str:
+    """Name what a layer does to images of `size`: by its class, settings and weights."""
+    _build(layer, size)
     kind = f"{type(layer).__module__}.{type(layer).__qualname__}"
     config = json.dumps(_settings(layer.get_config()), default=str, sort_keys=True)
     drawn = set(map(id, _drawn(layer)))
@@ -51,22 +53,22 @@ def _is_input(config: Any) -> bool:
     return isinstance(config, dict) and config.get("class_name") == "InputLayer"
 
 
-def _require_built(layer, size: tuple[int, int]) -> None:
+def _build(layer: Any, size: Size) -> None:
     with _building:
         if not layer.built:
             layer.build((None, *size, 3))
 
 
-def _drawn(layer) -> list:
-    """States of random generators, which are drawn anew for each picture."""
+def _drawn(layer: Any) -> list[Any]:
+    """States of random generators, which are drawn anew for each image."""
     return [v for v in layer.variables if "seed" in v.path or "int" in str(v.dtype)]
 
 
-def view_by_layer(layer) -> Callable:
+def view_by_layer(layer: Any) -> View:
     """Function from (pixels, number, random generator) to the pixels that `layer` makes of them.
 
-    The layer's own generators are given a state drawn from the picture's content for the call;
-    the layer is built, and not changed. View 0 is the picture itself.
+    The layer's own generators are given a state drawn from the image's content for the call;
+    the layer is built, and not changed. View 0 is the image itself.
     """
 
     def view(pixels: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
@@ -77,10 +79,10 @@ def view_by_layer(layer) -> Callable:
     return view
 
 
-def _called(layer, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _called(layer: Any, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     import keras
 
-    _require_built(layer, pixels.shape[:2])
+    _build(layer, pixels.shape[:2])
     states = _drawn(layer)
     drawn = [(v, rng.integers(2**31, size=tuple(v.shape)).astype(str(v.dtype))) for v in states]
     mapping = [(v, keras.ops.convert_to_tensor(value)) for v, value in drawn]
@@ -89,18 +91,18 @@ def _called(layer, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     seen = as_array(seen)[0]
     if seen.shape != pixels.shape:
         raise ValueError(
-            f"augment={layer.name!r} made a picture of shape {seen.shape} of one of "
+            f"augment={layer.name!r} made an image of shape {seen.shape} of one of "
             f"{pixels.shape}. The layer must keep the shape."
         )
-    _require_scale(layer, pixels, seen)
-    return np.clip(seen, 0, 255).astype(np.float32)
+    _check_scale(layer, pixels, seen)
+    return np.asarray(np.clip(seen, 0, 255).astype(np.float32))
 
 
-def _require_scale(layer, before: np.ndarray, after: np.ndarray) -> None:
+def _check_scale(layer: Any, before: np.ndarray, after: np.ndarray) -> None:
     """Refuse a layer that rescales, as preprocessing does: what is left would be black."""
     if before.max() > _SURELY_PIXELS and 0 < np.abs(after).max() <= 1 and np.ptp(after) > 0:
         raise ValueError(
-            f"augment={layer.name!r} made a picture of values from {after.min():.3g} to "
+            f"augment={layer.name!r} made an image of values from {after.min():.3g} to "
             f"{after.max():.3g} of one of values from {before.min():.3g} to {before.max():.3g}. "
             "The layer must keep the scale of 0 to 255: leave out layers such as Rescaling, the "
             "backbone has its own preprocessing."

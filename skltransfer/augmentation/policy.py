@@ -1,20 +1,27 @@
-"""Which views of a picture are trained on and predicted from."""
+"""Which views of a row are trained on and predicted from."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skltransfer.augmentation.keras_layers import is_keras_layer, name_of_layer, view_by_layer
-from skltransfer.augmentation.views import VIEWS, ViewedSource
-from skltransfer.inputs.rows import RowSource
+from skltransfer.augmentation.viewed_source import ViewedSource
+from skltransfer.inputs._input import Array, Encoding, InputKind, Size, Source, View, ViewFamily
+
+if TYPE_CHECKING:
+    from keras import Layer
 
 _USUAL_VIEWS = 4
+
+RowsByEpoch: TypeAlias = Callable[[NDArray[np.intp], int], Array]
+"""From positions and the number of an epoch to the rows that are trained on."""
 
 
 @dataclass(frozen=True)
@@ -24,105 +31,117 @@ class Views:
     Attributes
     ----------
     augment : str or keras.Layer
-        A name of ``VIEWS``, or a layer from pictures to pictures.
+        A name of `families`, or a layer from rows to rows.
     n_views : int or None
-        Number of fixed views of a picture; None: a new one each epoch.
+        Number of fixed views of a row; None: a new one each epoch.
     seed : int
-        Decides, with a picture's content, what is drawn.
-    size : (int, int)
-        Height and width of the pictures as the network sees them.
+        Decides, with a row's content, what is drawn.
+    size : tuple of int
+        Size of the rows as the network sees them.
+    families : mapping of str to ViewFamily
+        The views of this kind of input.
     """
 
-    augment: Any
+    augment: str | Layer
     n_views: int | None
     seed: int
-    size: tuple[int, int]
-
-    @staticmethod
-    def check(augment, n_views: int | None, tta: bool) -> None:
-        """Refuse values of the parameters that do not fit together."""
-        if augment is None:
-            for name, value, off in (("n_views", n_views, None), ("tta", tta, False)):
-                if value != off:
-                    raise ValueError(
-                        f"{name}={value!r} needs views of the pictures: set augment to "
-                        f"{', '.join(map(repr, VIEWS))} or a Keras layer, or leave {name}={off}."
-                    )
-        elif not is_keras_layer(augment) and augment not in tuple(VIEWS):
-            raise ValueError(
-                f"augment={augment!r} is none of None, {', '.join(map(repr, VIEWS))} and a Keras "
-                "layer from pictures (h, w, 3) of values 0 to 255 to pictures of the same shape."
-            )
+    size: Size
+    families: Mapping[str, ViewFamily]
 
     def training_rows(
-        self, source, keys: list[bytes], plain: Callable, activations: Callable
-    ) -> Callable:
+        self,
+        source: Source,
+        keys: list[bytes],
+        plain: Callable[[NDArray[np.intp]], Array],
+        activations: Callable[..., Array],
+    ) -> RowsByEpoch:
         """Function from (positions, epoch) to activations of the views used in that epoch.
 
-        Fixed views run through the frozen part once, whatever the number of epochs; each picture
+        Fixed views run through the frozen part once, whatever the number of epochs; each row
         starts with another of them. Views drawn anew never come again, so they are not kept.
 
         Parameters
         ----------
-        source : ImageSource
-            The pictures.
+        source : Source
+            The rows.
         keys : list of bytes
-            Digests of their pixels.
+            Digests of their tensors.
         plain : callable
-            From positions to activations of the pictures themselves; not called for views that
+            From positions to activations of the rows themselves; not called for views that
             are drawn anew.
         activations : callable
-            From a source, and whether to keep them, to its activations.
+            From a source, and whether to keep them in the cache, to its activations.
         """
         if self.n_views is None:
             return lambda positions, epoch: activations(
-                self._drawn(source.take(positions), epoch), kept=False
+                self._drawn(source.take(positions), epoch), use_cache=False
             )
         others = [activations(view) for view in self.trained_on(source)[1:]]
         views = [plain, *(seen.__getitem__ for seen in others)]
         offsets = np.array([key[0] for key in keys])
 
-        def rows(positions: np.ndarray, epoch: int) -> np.ndarray:
+        def rows(positions: NDArray[np.intp], epoch: int) -> Array:
             chosen = (offsets[positions] + epoch) % len(views)
             return np.stack([views[k](i) for k, i in zip(chosen, positions, strict=True)])
 
         return rows
 
-    def trained_on(self, source) -> list:
+    def trained_on(self, source: Source) -> list[Source]:
         """Sources of the `n_views` fixed views, none of which comes twice."""
-        _, _, n_distinct = self._view
-        return self._first(source, min(self.n_views or 1, n_distinct or math.inf))
+        most = self._n_distinct or math.inf
+        return self._first(source, int(min(self.n_views or 1, most)))
 
-    def averaged(self, source) -> list:
+    def averaged(self, source: Source) -> list[Source]:
         """Sources of the views of a prediction: all that there are, else `n_views` or four."""
-        _, _, n_distinct = self._view
-        return self._first(source, n_distinct or self.n_views or _USUAL_VIEWS)
+        return self._first(source, self._n_distinct or self.n_views or _USUAL_VIEWS)
 
-    def _first(self, source, n_views: int) -> list:
-        """Sources of fixed views, the first of which are the pictures themselves."""
-        require_pictures(source)
+    def _first(self, source: Source, n_views: int) -> list[Source]:
+        """Sources of fixed views, the first of which are the rows themselves."""
         return [source, *(self._seen(source, number, ()) for number in range(1, n_views))]
 
-    def _drawn(self, source, epoch: int) -> ViewedSource:
+    def _drawn(self, source: Source, epoch: int) -> ViewedSource:
         return self._seen(source, None, (epoch,))
 
-    def _seen(self, source, number: int | None, more_seed: tuple[int, ...]) -> ViewedSource:
-        name, view, _ = self._view
+    def _seen(self, source: Source, number: int | None, more_seed: tuple[int, ...]) -> ViewedSource:
+        name, view = self._view
         return ViewedSource(source, view, name, number, (self.seed, *more_seed))
 
     @cached_property
-    def _view(self) -> tuple[str, Callable, int | None]:
-        """Name and function of the views, and how many there are; None: any number."""
+    def _view(self) -> tuple[str, View]:
+        """Name and function of the views."""
         if is_keras_layer(self.augment):
-            return name_of_layer(self.augment, self.size), view_by_layer(self.augment), None
-        view, n_distinct = VIEWS[self.augment]
-        return self.augment, view, n_distinct(self.size)
+            return name_of_layer(self.augment, self.size), view_by_layer(self.augment)
+        family = self.families[self.augment]
+        return family.seed_name, family.view
+
+    @cached_property
+    def _n_distinct(self) -> int | None:
+        """How many different views there are; None: any number."""
+        if is_keras_layer(self.augment):
+            return None
+        return self.families[self.augment].n_distinct(self.size)
 
 
-def require_pictures(source) -> None:
-    """Refuse views of rows of plain numbers."""
-    if isinstance(source, RowSource):
+def check_views(
+    kind: InputKind, augment: str | Layer | None, n_views: int | None, tta: bool
+) -> None:
+    """Refuse values of the parameters that do not fit together."""
+    names = ", ".join(map(repr, kind.views))
+    if augment is None:
+        for name, value, off in (("n_views", n_views, None), ("tta", tta, False)):
+            if value != off:
+                raise ValueError(
+                    f"{name}={value!r} needs views of the {kind.name}s: set augment to {names} or "
+                    f"a Keras layer, or leave {name}={off}."
+                )
+    elif not is_keras_layer(augment) and augment not in tuple(kind.views):
         raise ValueError(
-            "augment is for pictures, but X holds rows of numbers. Leave augment=None, or set "
-            "image_shape=(h, w, c) if the rows are flattened pictures."
+            f"augment={augment!r} is none of None, {names} and a Keras layer from {kind.name}s, as "
+            f"the network reads them, to {kind.name}s of the same shape."
         )
+
+
+def check_has_views(encoding: Encoding) -> None:
+    """Refuse rows that cannot be seen differently."""
+    if encoding.refuses_views is not None:
+        raise ValueError(encoding.refuses_views)

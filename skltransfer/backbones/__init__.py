@@ -1,1 +1,3 @@
-"""What was pretrained: the bundled network, those of Keras, and the user's own."""
+"""What was pretrained: networks by name, by file and by content."""
+
+from skltransfer.backbones import images as images

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skltransfer.backbones import keras_applications as applications
-from skltransfer.backbones.efficientnet_lite import build_efficientnet_lite0
-from skltransfer.backbones.functional_models import arrays_of
-from skltransfer.backbones.spec import BackboneSpec
-from skltransfer.backbones.user_models import build_from_config
+from skltransfer.backbones.architectures import architecture_of, preprocessing_of
+from skltransfer.backbones.random_state import seeded_python_random
+from skltransfer.backbones.spec import BackboneSpec, arrays_of
 from skltransfer.backend import built, import_keras, outlined, refresh_normalization
+
+if TYPE_CHECKING:
+    from skltransfer.inputs._input import Size
 
 _OTHER = (
     "They are of another network: perhaps of one that another version of Keras builds. Use that "
@@ -20,28 +22,28 @@ _OTHER = (
 )
 
 
-def build_model(spec: BackboneSpec, input_size: tuple[int, int]):
+def build_model(spec: BackboneSpec, size: Size):
     """Build the network of `spec` with its weights.
 
     Returns
     -------
     keras.Model
-        At `input_size` where the architecture is built for one; a user's model as it is.
+        At `size` where the architecture is built for one; a user's model as it is.
 
     Raises
     ------
     ValueError
-        When the network cannot be built for pictures of `input_size`.
+        When the network cannot be built for rows of `size`.
     """
-    with _naming_the_backbone(spec, input_size):
-        model = built(lambda: _build(spec.architecture, (*input_size, 3)))
+    with _naming_the_backbone(spec, size):
+        model = built(lambda: _build(spec, size))
     model.set_weights(spec.weights)
     refresh_normalization(model)
     _let_all_learn(model)
     return model
 
 
-def build_outline(spec: BackboneSpec, input_size: tuple[int, int]):
+def build_outline(spec: BackboneSpec, size: Size):
     """Build the network of `spec` where its weights are going to be handed in at each call.
 
     To make values for variables takes most of the time, so that those of known networks have none
@@ -56,12 +58,12 @@ def build_outline(spec: BackboneSpec, input_size: tuple[int, int]):
     Raises
     ------
     ValueError
-        When the network cannot be built for pictures of `input_size`.
+        When the network cannot be built for rows of `size`.
     """
     if not spec.is_built_by_code:
-        return build_model(spec, input_size)
-    with _naming_the_backbone(spec, input_size):
-        model = outlined(lambda: _build(spec.architecture, (*input_size, 3)))
+        return build_model(spec, size)
+    with _naming_the_backbone(spec, size):
+        model = outlined(lambda: _build(spec, size))
         _check_shapes(model, spec)
     refresh_normalization(model, spec.weights)
     _let_all_learn(model)
@@ -82,27 +84,23 @@ def compute_in(model, precision: str) -> None:
 
 def random_arrays(spec: BackboneSpec, seed: int) -> list[np.ndarray]:
     """Weights as the architecture's initializers draw them from `seed`."""
-    with applications.seeded_python_random(seed):
-        return arrays_of(_build(spec.architecture, (*spec.input_size, 3)))
+    with seeded_python_random(seed):
+        return arrays_of(_build(spec, spec.input.size))
 
 
-def preprocessing_function(spec: BackboneSpec):
-    """Function from float32 tensors (n, h, w, 3) of values 0 to 255 to the network's input."""
-    how = spec.preprocessing
-    function = _KINDS[how["kind"]](how)
-    if how.get("channels") == 1:
-        return lambda pixels: _grey(function(pixels))
-    return function
+def preprocessing_function(spec: BackboneSpec) -> Callable[..., Any]:
+    """Function from the tensors of rows to the network's input."""
+    return preprocessing_of(spec.preprocessing)
 
 
 @contextmanager
-def _naming_the_backbone(spec: BackboneSpec, input_size: tuple[int, int]) -> Iterator[None]:
+def _naming_the_backbone(spec: BackboneSpec, size: Size) -> Iterator[None]:
     try:
-        with applications.seeded_python_random(0):
+        with seeded_python_random(0):
             yield
     except ValueError as error:
         raise ValueError(
-            f"backbone={spec.name!r} cannot be built for input_size={tuple(input_size)}: {error}"
+            f"backbone={spec.name!r} cannot be built for input_size={tuple(size)}: {error}"
         ) from error
 
 
@@ -120,40 +118,12 @@ def _check_shapes(model, spec: BackboneSpec) -> None:
             )
 
 
-def _build(architecture: dict, input_shape: tuple[int, int, int]):
+def _build(spec: BackboneSpec, size: Size) -> Any:
     import_keras()
-    if architecture["kind"] == "bundled":
-        return build_efficientnet_lite0(input_shape)
-    if architecture["kind"] == "keras.applications":
-        return applications.build(architecture["name"], input_shape)
-    return build_from_config(architecture["config"])
+    return architecture_of(spec.architecture).build(spec.architecture, size)
 
 
 def _let_all_learn(model) -> None:
     """Forget which layers the user froze in Keras: what learns is said by ``freeze_depth``."""
     for layer in model._flatten_layers():  # of a model that was frozen, its own flag is not enough
         layer.trainable = True
-
-
-def _scale(how: dict):
-    return lambda pixels: pixels * how["scale"] + how["offset"]
-
-
-def _mode(how: dict):
-    from keras.applications.imagenet_utils import preprocess_input
-
-    return lambda pixels: preprocess_input(pixels, data_format="channels_last", mode=how["mode"])
-
-
-def _of_application(how: dict):
-    function = applications.preprocess(how["name"])
-    return lambda pixels: function(pixels, data_format="channels_last")
-
-
-def _grey(pixels):
-    import keras
-
-    return keras.ops.mean(pixels, axis=-1, keepdims=True)
-
-
-_KINDS = {"scale": _scale, "mode": _mode, "keras.applications": _of_application}

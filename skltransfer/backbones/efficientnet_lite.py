@@ -78,7 +78,7 @@ def build_efficientnet_lite0(
     Notes
     -----
     Data type and data format do not depend on Keras' global settings. Initial weights follow
-    Python's ``random``, as in every Keras model: see ``_keras_applications.seeded_python_random``.
+    Python's ``random``, as in every Keras model: see `seeded_python_random`.
     """
     import keras
 

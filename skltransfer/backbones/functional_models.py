@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from skltransfer.backend import as_array
-
-
-def arrays_of(model) -> list[np.ndarray]:
-    """The weights of `model`, as ``get_weights`` gives them."""
-    return [as_array(variable) for variable in model.weights]
-
 
 def has_graph(operation) -> bool:
     """Whether `operation` is a model made of operations, and not of Python code of its own."""

@@ -2,26 +2,26 @@
 
 Everything is read from Keras: which constructors there are, their preprocessing and the end of
 their features. Native sizes and numbers of parameters are in ``keras_applications.json``, which
-``_measure_keras_applications.py`` writes, since to ask Keras means to build each network.
+``measure_keras_applications.py`` writes, since to ask Keras means to build each network.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
-import random
 import socket
-import threading
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from skltransfer.backbones.functional_models import arrays_of
-from skltransfer.backbones.spec import BackboneSpec, read_only
+from skltransfer.backbones.random_state import seeded_python_random
+from skltransfer.backbones.spec import arrays_of
 from skltransfer.backend import import_keras
 
 FACTS_FILE = Path(__file__).with_name("keras_applications.json")
@@ -29,7 +29,7 @@ _USUAL_SIDE = 224
 _SECONDS_OF_SILENCE = 20.0
 
 # Layer names that tell the stages of the architectures' papers; other networks are cut at the
-# halvings of the picture. MobileNets number their blocks through, so the first block of each group
+# halvings of the image. MobileNets number their blocks through, so the first block of each group
 # (the rows of their papers' tables) is named. ResNetV2 normalises and activates the output of its
 # first convolution before the first block splits into two paths, as its paper tells.
 _STAGE_PATTERNS = {
@@ -42,7 +42,6 @@ _STAGE_PATTERNS = {
     "VGG": r"^block(\d)_",
     "ConvNeXt": r"_stage_(\d)_block",
 }
-_RANDOM_LOCK = threading.RLock()
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -63,6 +62,11 @@ def constructors() -> dict[str, object]:
 def facts() -> dict[str, dict]:
     """Native size and number of parameters of each network, as measured from Keras."""
     return json.loads(FACTS_FILE.read_text(encoding="utf-8"))
+
+
+def names() -> tuple[str, ...]:
+    """Names of the networks of `keras.applications`; Keras is asked only if it is loaded."""
+    return tuple(constructors() if "keras" in sys.modules else facts())
 
 
 def native_size(name: str) -> tuple[int, int]:
@@ -111,8 +115,8 @@ def preprocess(name: str):
     return inspect.getmodule(constructors()[name]).preprocess_input
 
 
-def make_spec(name: str, weights, seed: int) -> BackboneSpec:
-    """Describe a network of Keras with downloaded, random or loaded weights."""
+def weights_of(name: str, weights: Any, seed: int) -> list[np.ndarray]:
+    """Arrays of a network of Keras: downloaded, random or loaded."""
     from skltransfer.backbones.weights_files import read_weights_file
 
     size = native_size(name)
@@ -123,16 +127,7 @@ def make_spec(name: str, weights, seed: int) -> BackboneSpec:
             arrays = arrays_of(build(name, (*size, 3)))
         else:
             arrays = read_weights_file(weights, *_layouts(name, size), name=name)
-    if name.startswith("EfficientNetB"):
-        arrays = _divided_once_more(arrays)
-    return BackboneSpec(
-        name=name,
-        architecture={"kind": "keras.applications", "name": name},
-        preprocessing={"kind": "keras.applications", "name": name},
-        input_size=size,
-        weights=read_only(arrays),
-        stage_pattern=stage_pattern(name),
-    )
+    return _divided_once_more(arrays) if name.startswith("EfficientNetB") else arrays
 
 
 def _divided_once_more(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -208,18 +203,3 @@ def _offline_message(name: str, wanted: dict[str, str], error: BaseException) ->
         f"{wanted['datadir']!r} under the name {wanted['fname']!r}. weights=None gives random "
         "weights. backbone='efficientnet_lite0' is part of skltransfer and needs no network."
     )
-
-
-@contextmanager
-def seeded_python_random(seed: int) -> Iterator[None]:
-    """Give Keras' initializers a fixed seed and Python's generator its state back.
-
-    An initializer without a seed draws one from Python's global generator when it is made.
-    """
-    with _RANDOM_LOCK:
-        state = random.getstate()
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(state)

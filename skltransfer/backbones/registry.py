@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from skltransfer.backbones import keras_applications as applications
 from skltransfer.backbones import user_models
-from skltransfer.backbones.efficientnet_lite import (
-    INPUT_OFFSET,
-    INPUT_SCALE,
-    bundled_weights,
+from skltransfer.backbones.images import (
+    BUNDLED,
+    application_spec,
+    bundled_input,
+    bundled_spec,
+    image_network,
 )
 from skltransfer.backbones.spec import BackboneSpec, read_only
 
 if TYPE_CHECKING:
     from skltransfer.backbones.types import ModelOrBuilder, Preprocessing
-
-BUNDLED = "efficientnet_lite0"
-_STAGES_OF_BUNDLED = r"^block(\d+)[a-z]+_"
+    from skltransfer.inputs._input import InputKind
 
 _registered: dict[str, BackboneSpec] = {}
 _adopted: set[str] = set()
@@ -46,7 +46,7 @@ def register_backbone(
         A name that is not taken by a bundled or a Keras network. A name registered before is
         replaced.
     model_or_builder : keras.Model or callable
-        A functional or sequential model from pictures (h, w, 3) or (h, w, 1), channels last, to
+        A functional or sequential model from images (h, w, 3) or (h, w, 1), channels last, to
         one output; or a function without arguments that returns one. A classification top may
         stay on: features end at the last feature map.
     preprocessing : {"tf", "torch", "caffe"}, (scale, offset) or None, default=None
@@ -90,7 +90,7 @@ def register_backbone(
     model = user_models.model_of(name, model_or_builder)
     _adopted.discard(name)
     is_new = model is not model_or_builder  # in every process another number for its layers
-    _registered[name] = user_models.spec_from_model(model, name, preprocessing, renumber=is_new)
+    _registered[name] = image_network(model, name, preprocessing, renumber=is_new)
     return _registered[name]
 
 
@@ -100,7 +100,7 @@ def _require_free(name: Any) -> None:
         raise TypeError(f"name={name!r} must be a non-empty str.")
     if _is_file_name(name):
         raise ValueError(f"name={name!r} reads as the path of a file; choose one without suffix.")
-    taken = {_folded(known): known for known in (BUNDLED, *available_applications())}
+    taken = {_folded(known): known for known in (BUNDLED, *applications.names())}
     if _folded(name) in taken:
         raise ValueError(
             f"name={name!r} means the network {taken[_folded(name)]!r} already; choose one of your "
@@ -143,6 +143,11 @@ def adopt(spec: BackboneSpec) -> str | BackboneSpec:
     return spec.name
 
 
+def shipped_spec() -> BackboneSpec:
+    """The network that is part of the package."""
+    return bundled_spec()
+
+
 def registered_specs() -> tuple[BackboneSpec, ...]:
     """All handles registered in this process."""
     return tuple(_registered.values())
@@ -162,7 +167,7 @@ def resolve(backbone: Any, weights: Any = "imagenet", seed: int = 0) -> Backbone
         Seed of random weights.
     """
     if is_keras_model(backbone):
-        return _with_weights(user_models.spec_from_model(backbone, backbone.name), weights, seed)
+        return _with_weights(image_network(backbone, backbone.name), weights, seed)
     if isinstance(backbone, BackboneSpec):
         return _with_weights(backbone, weights, seed)
     if isinstance(backbone, os.PathLike) or _is_file_name(str(backbone)):
@@ -170,6 +175,14 @@ def resolve(backbone: Any, weights: Any = "imagenet", seed: int = 0) -> Backbone
     if registered(backbone) is not None:
         return _with_weights(_registered[backbone], weights, seed)
     return _named(_canonical_name(backbone), _file_identity(weights), seed)
+
+
+def input_of(backbone: Any) -> InputKind:
+    """What a backbone reads, as far as it is known without loading it; else what most read."""
+    if isinstance(backbone, BackboneSpec):
+        return backbone.input
+    handle = registered(backbone)
+    return bundled_input() if handle is None else handle.input
 
 
 def _is_file_name(name: str) -> bool:
@@ -186,45 +199,20 @@ def is_downloaded(backbone: object) -> bool:
     """Whether `backbone` names a network whose pretrained weights Keras downloads."""
     if not isinstance(backbone, str) or backbone in _registered:
         return False
-    return _folded(backbone) in map(_folded, available_applications())
+    return _folded(backbone) in map(_folded, applications.names())
 
 
 @lru_cache(maxsize=4)  # of those that a search comes back to for every candidate and fold
 def _from_file(identity: tuple[Any, ...]) -> BackboneSpec:
-    return user_models.spec_from_file(identity[0])
+    return image_network(*user_models.model_from_file(identity[0]))
 
 
 @lru_cache(maxsize=4)
 def _named(name: str, weights: Any, seed: int) -> BackboneSpec:
     weights = weights[0] if isinstance(weights, tuple) else weights
     if name != BUNDLED:
-        return applications.make_spec(name, weights, seed)
-    return _with_weights(_bundled(), weights, seed)
-
-
-def stage_pattern_of(architecture: dict[str, Any]) -> str | None:
-    """Pattern of the layer names that tell the stages of an architecture, if they do."""
-    if architecture["kind"] == "bundled":
-        return _STAGES_OF_BUNDLED
-    if architecture["kind"] == "keras.applications":
-        return applications.stage_pattern(architecture["name"])
-    return None
-
-
-def _bundled() -> BackboneSpec:
-    return BackboneSpec(
-        name=BUNDLED,
-        architecture={"kind": "bundled", "name": BUNDLED},
-        preprocessing={
-            "kind": "scale",
-            "scale": 1.0 / INPUT_SCALE,
-            "offset": -INPUT_OFFSET / INPUT_SCALE,
-        },
-        input_size=(224, 224),
-        weights=bundled_weights(),
-        stage_pattern=_STAGES_OF_BUNDLED,
-        bundled=True,
-    )
+        return application_spec(name, weights, seed)
+    return _with_weights(bundled_spec(), weights, seed)
 
 
 def _with_weights(spec: BackboneSpec, weights: Any, seed: int) -> BackboneSpec:
@@ -238,7 +226,7 @@ def _with_weights(spec: BackboneSpec, weights: Any, seed: int) -> BackboneSpec:
         arrays = random_arrays(spec, seed)
     else:
         arrays = read_weights_file(
-            weights, lambda: build_model(spec, spec.input_size), name=spec.name
+            weights, lambda: build_model(spec, spec.input.size), name=spec.name
         )
     return replace(spec, weights=read_only(arrays), bundled=False, fingerprint="")
 
@@ -260,7 +248,7 @@ def _canonical_name(name: Any) -> str:
             f"backbone={name!r} is a {type(name).__name__}. Pass a name from list_backbones(), the "
             "path of a .keras file, a keras.Model, or what register_backbone returned."
         )
-    known = {_folded(known): known for known in (BUNDLED, *available_applications())}
+    known = {_folded(known): known for known in (BUNDLED, *applications.names())}
     if _folded(name) in known:
         return known[_folded(name)]
     folded = {**known, **{_folded(own): own for own in _registered}}
@@ -270,13 +258,6 @@ def _canonical_name(name: Any) -> str:
         f"backbone={name!r} is not known.{hint} list_backbones() shows the names; a model of your "
         "own goes in as a keras.Model, a .keras file, or through register_backbone()."
     )
-
-
-def available_applications() -> tuple[str, ...]:
-    """Names of the networks of `keras.applications`; Keras is asked only if it is loaded."""
-    if "keras" in sys.modules:
-        return tuple(applications.constructors())
-    return tuple(applications.facts())
 
 
 def _folded(name: str) -> str:

@@ -1,4 +1,4 @@
-"""One pretrained network as plain data: what to build, with which weights, on which pixels."""
+"""One pretrained network as plain data: what to build, with which weights, reading what."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skltransfer.backbones.architectures import architecture_of
 from skltransfer.backbones.layer_names import with_fresh_names
+from skltransfer.backend import as_array
+
+if TYPE_CHECKING:
+    from skltransfer.inputs._input import InputKind, Size
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,9 +29,9 @@ class BackboneSpec:
     architecture : dict
         What to build, in JSON's types: {"kind": "bundled" | "keras.applications" | "model", ...}.
     preprocessing : dict
-        How pixels from 0 to 255 become the network's input, in JSON's types.
-    input_size : tuple of int
-        Native (height, width).
+        How the tensors of a row become the network's input, in JSON's types.
+    input : InputKind
+        What the network reads.
     weights : tuple of ndarray
         Arrays in the order of ``keras.Model.weights``.
     stage_pattern : str or None
@@ -43,7 +48,7 @@ class BackboneSpec:
     name: str
     architecture: dict[str, Any]
     preprocessing: dict[str, Any]
-    input_size: tuple[int, int]
+    input: InputKind
     weights: tuple[np.ndarray, ...]
     stage_pattern: str | None = None
     bundled: bool = False
@@ -55,13 +60,20 @@ class BackboneSpec:
         object.__setattr__(self, "wording", hashlib.sha256(named.encode()).hexdigest())
         if not self.fingerprint:
             architecture = with_fresh_names(self.architecture)
-            described = json.dumps([architecture, self.preprocessing], sort_keys=True)
+            described = json.dumps(
+                [architecture, self.preprocessing, *self.input.identity()], sort_keys=True
+            )
             object.__setattr__(self, "fingerprint", fingerprint(described, self.weights))
 
     @property
     def is_built_by_code(self) -> bool:
         """Whether it is built by code of Keras or of this package, which draws layers' names."""
-        return bool(self.architecture["kind"] != "model")
+        return architecture_of(self.architecture).is_built_by_code
+
+    @property
+    def input_size(self) -> Size:
+        """Size of rows that the network was trained at, such as (height, width)."""
+        return self.input.size
 
     @property
     def n_parameters(self) -> int:
@@ -91,9 +103,9 @@ class BackboneSpec:
             state = {**state, "weights": bundled_weights()}
         self.__dict__.update(state)
         if self.bundled:
-            self._require_bundled_content()
+            self._check_bundled_content()
 
-    def _require_bundled_content(self) -> None:
+    def _check_bundled_content(self) -> None:
         here = replace(self, fingerprint="").fingerprint
         if here != self.fingerprint:
             raise ValueError(
@@ -121,3 +133,8 @@ def read_only(arrays: Iterable[np.ndarray]) -> tuple[np.ndarray, ...]:
     for copy in copies:
         copy.flags.writeable = False
     return copies
+
+
+def arrays_of(model: Any) -> list[np.ndarray]:
+    """The weights of a Keras model, as ``get_weights`` gives them."""
+    return [as_array(variable) for variable in model.weights]

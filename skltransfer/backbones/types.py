@@ -20,4 +20,4 @@ if TYPE_CHECKING:
     Backbone: TypeAlias = str | os.PathLike[str] | BackboneSpec | KerasModel
     ModelOrBuilder: TypeAlias = KerasModel | Callable[[], KerasModel]
     Preprocessing: TypeAlias = Literal["tf", "torch", "caffe"] | tuple[float, float] | None
-    Augment: TypeAlias = Literal["flip", "flips+turns", "standard"] | keras.layers.Layer
+    Augment: TypeAlias = Literal["flip", "dihedral", "standard"] | keras.layers.Layer

@@ -5,27 +5,32 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable
-from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skltransfer.backbones.functional_models import arrays_of, require_one_input_and_output
-from skltransfer.backbones.keras_applications import seeded_python_random
+from skltransfer.backbones.architectures import Architecture, register_architecture
+from skltransfer.backbones.functional_models import require_one_input_and_output
 from skltransfer.backbones.layer_names import with_fresh_names
-from skltransfer.backbones.spec import BackboneSpec, read_only
+from skltransfer.backbones.random_state import seeded_python_random
+from skltransfer.backbones.spec import BackboneSpec, arrays_of, read_only
 from skltransfer.backend import built, import_keras
 
-_DEFAULT_SIZE = (224, 224)
-_MODES = ("tf", "torch", "caffe")
+if TYPE_CHECKING:
+    from skltransfer.inputs._input import InputKind, Size
 
 
-def spec_from_model(
-    model, name: str, preprocessing=None, *, renumber: bool = False
+def spec_of_model(
+    model: Any,
+    name: str,
+    input: InputKind,
+    preprocessing: dict[str, Any] | None = None,
+    *,
+    renumber: bool = False,
 ) -> BackboneSpec:
     """Describe a functional or sequential Keras model by its configuration and weights.
 
-    With `renumber` its layers that nobody has named get the names that they have in a fresh
-    process.
+    Without `preprocessing` it is given the tensor of a row as it is. With `renumber` its layers
+    that nobody has named get the names that they have in a fresh process.
 
     Raises
     ------
@@ -33,22 +38,19 @@ def spec_from_model(
         When the model has several inputs or outputs, is no graph, or its configuration does not
         load in Keras' safe mode.
     """
-    _require_pictures_in(model, name)
-    _require_pixels_for_ints(model, name, preprocessing)
+    require_one_input_and_output(model)
     config = _safe_config(model, name)
-    config = with_fresh_names(config) if renumber else config
-    height, width, channels = model.inputs[0].shape[1:]
     return BackboneSpec(
         name=name,
-        architecture={"kind": "model", "config": config},
-        preprocessing={**_described(preprocessing), "channels": channels},
-        input_size=(height or _DEFAULT_SIZE[0], width or _DEFAULT_SIZE[1]),
+        architecture={"kind": "model", "config": with_fresh_names(config) if renumber else config},
+        preprocessing=preprocessing or {"kind": "none"},
+        input=input,
         weights=read_only(arrays_of(model)),
     )
 
 
-def spec_from_file(path) -> BackboneSpec:
-    """Read a ``.keras`` file in safe mode: it can hold no code."""
+def model_from_file(path) -> tuple[Any, str]:
+    """Read a ``.keras`` file in safe mode, as it can hold no code, and name it."""
     keras = import_keras()
     path = Path(os.path.expanduser(path))
     if path.name.lower().endswith(".weights.h5"):
@@ -76,7 +78,7 @@ def spec_from_file(path) -> BackboneSpec:
             "model.save('name.keras'), without Lambda layers; a custom layer must be registered "
             "with keras.saving.register_keras_serializable before it is loaded."
         ) from error
-    return spec_from_model(model, path.stem)
+    return model, path.stem
 
 
 def build_from_config(config: dict[str, Any]):
@@ -105,25 +107,6 @@ def model_of(name: str, model_or_builder):
     )
 
 
-def _require_pictures_in(model, name: str) -> None:
-    require_one_input_and_output(model)
-    shape = tuple(model.inputs[0].shape[1:])
-    if len(shape) != 3 or shape[-1] not in (1, 3):
-        raise ValueError(
-            f"Backbone {name!r} takes rows of shape {shape}; a backbone takes pictures of shape "
-            "(height, width, 3) or (height, width, 1), channels last."
-        )
-
-
-def _require_pixels_for_ints(model, name: str, preprocessing) -> None:
-    number_format = model.inputs[0].dtype
-    if "int" in number_format and preprocessing is not None:
-        raise ValueError(
-            f"Backbone {name!r} takes {number_format}, but preprocessing={preprocessing!r} makes "
-            "fractions of pixels. Leave preprocessing at None, for pixels from 0 to 255."
-        )
-
-
 def _safe_config(model, name: str) -> dict[str, Any]:
     import keras
 
@@ -147,21 +130,8 @@ def _safe_config(model, name: str) -> dict[str, Any]:
     return config
 
 
-def _described(preprocessing) -> dict[str, Any]:
-    """Preprocessing in JSON's types."""
-    if preprocessing is None:
-        return {"kind": "scale", "scale": 1.0, "offset": 0.0}
-    if preprocessing in _MODES:
-        return {"kind": "mode", "mode": preprocessing}
-    if (
-        isinstance(preprocessing, tuple)
-        and len(preprocessing) == 2
-        and all(isinstance(value, Real) for value in preprocessing)
-    ):
-        scale, offset = map(float, preprocessing)
-        return {"kind": "scale", "scale": scale, "offset": offset}
-    raise ValueError(
-        f"preprocessing={preprocessing!r} is none of None (pixels from 0 to 255 as they are), "
-        f"{', '.join(map(repr, _MODES))} (Keras' modes) and (scale, offset) for "
-        "pixel * scale + offset."
-    )
+def _build(description: dict[str, Any], size: Size) -> Any:
+    return build_from_config(description["config"])
+
+
+register_architecture("model", Architecture(_build, is_built_by_code=False))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skltransfer.backbones.functional_models import arrays_of
+from skltransfer.backbones.spec import arrays_of
 from skltransfer.backend import built
 
 

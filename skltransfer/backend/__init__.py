@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from skltransfer.backend.keras_import import import_keras
-from skltransfer.backend.modules import MODULES, backend_name, module
+from skltransfer.backend.modules import backend_name, backend_names, module, module_of
 from skltransfer.backend.normalization import refresh_normalization
 from skltransfer.backend.processes import computing_threads, start
 from skltransfer.backend.processor import processor
@@ -62,8 +62,10 @@ class CompiledFunction:
         return self.function(*arguments)
 
 
-def compile_function(compute: Callable, shapes: list[tuple]) -> CompiledFunction:
-    """Compile a pure function of float32 tensors of fixed `shapes`.
+def compile_function(
+    compute: Callable, shapes: list[tuple], dtypes: list[str] | None = None
+) -> CompiledFunction:
+    """Compile a pure function of tensors of fixed `shapes`.
 
     Parameters
     ----------
@@ -71,6 +73,8 @@ def compile_function(compute: Callable, shapes: list[tuple]) -> CompiledFunction
         From tensors to a tensor or a tuple of tensors. Variables that it reads become constants.
     shapes : list of tuple
         A shape for each argument; None where a size may change.
+    dtypes : list of str or None, default=None
+        A dtype for each argument; None: float32.
 
     Returns
     -------
@@ -78,18 +82,15 @@ def compile_function(compute: Callable, shapes: list[tuple]) -> CompiledFunction
         From ndarrays or tensors to a tuple of tensors, which NumPy takes for arrays.
     """
     start()
-    function, results = module().compiled(compute, shapes)
+    dtypes = dtypes or ["float32"] * len(shapes)
+    function, results = module().compiled(compute, shapes, dtypes)
     return CompiledFunction(function, results)
-
-
-def backend_names() -> tuple[str, ...]:
-    """Names of all backends that the package knows."""
-    return tuple(MODULES)
 
 
 def backend_title(backend: str | None = None) -> str:
     """Name of a backend as its makers write it; None: of the one that runs."""
-    return MODULES[backend or backend_name()].TITLE
+    title: str = module_of(backend or backend_name()).TITLE
+    return title
 
 
 def versions() -> list[str]:

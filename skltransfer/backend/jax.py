@@ -20,7 +20,9 @@ batch_normalised = _plain.batch_normalised
 outlined = _plain.outlined
 
 
-def compiled(compute: Callable, shapes: list[tuple]) -> tuple[Callable, list[tuple]]:
+def compiled(
+    compute: Callable, shapes: list[tuple], dtypes: list[str]
+) -> tuple[Callable, list[tuple]]:
     """The compiled function and the shapes of its results; see `compile_function`."""
     import jax
 
@@ -29,7 +31,7 @@ def compiled(compute: Callable, shapes: list[tuple]) -> tuple[Callable, list[tup
         return tuple(found) if isinstance(found, (list, tuple)) else (found,)
 
     def shapes_of(*arguments) -> list[tuple]:
-        structs = [jax.ShapeDtypeStruct(shape, "float32") for shape in arguments]
+        structs = list(map(jax.ShapeDtypeStruct, arguments, dtypes))
         return [result.shape for result in jax.eval_shape(function, *structs)]
 
     function = jax.jit(results)
@@ -107,7 +109,7 @@ def value_and_gradients(loss_of: Callable, parameters: list):
 
 
 def depthwise_conv(x, kernel, *, strides, padding: str, dilation_rate, data_format: str):
-    """Filter each channel by itself; on a CPU as a sum of shifted pictures.
+    """Filter each channel by itself; on a CPU as a sum of shifted images.
 
     XLA's own takes there many times as long: it computes such convolutions number by number.
     """

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
 from types import ModuleType
 
-from skltransfer.backend import jax as _jax
-from skltransfer.backend import torch as _torch
-from skltransfer.backend.tensorflow import functions as _tensorflow
+_MODULES = {
+    "tensorflow": "skltransfer.backend.tensorflow.functions",
+    "jax": "skltransfer.backend.jax",
+    "torch": "skltransfer.backend.torch",
+}
 
-MODULES = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+
+def backend_names() -> tuple[str, ...]:
+    """Names of all backends that the package knows."""
+    return tuple(_MODULES)
 
 
 def backend_name() -> str:
@@ -21,15 +28,21 @@ def backend_name() -> str:
     """
     import keras
 
-    found = keras.backend.backend()
-    if found not in MODULES:
+    found: str = keras.backend.backend()
+    if found not in _MODULES:
         raise ValueError(
             f"Keras runs on the backend {found!r}, with which nothing can be trained here. Set "
-            f"KERAS_BACKEND to one of {', '.join(MODULES)} before Keras is imported."
+            f"KERAS_BACKEND to one of {', '.join(_MODULES)} before Keras is imported."
         )
     return found
 
 
+@cache
+def module_of(backend: str) -> ModuleType:
+    """The module of a backend, which is imported when it is first asked for."""
+    return import_module(_MODULES[backend])
+
+
 def module() -> ModuleType:
     """The module of Keras' backend."""
-    return MODULES[backend_name()]
+    return module_of(backend_name())

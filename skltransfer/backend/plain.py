@@ -29,14 +29,30 @@ def outlined(build: Callable):
         return thread.submit(build_outline).result()
 
 
+_A_LENGTH, _ANOTHER_LENGTH = 64, 96
+"""Of rows of unknown length, to see which sizes of results follow from it."""
+
+
 def result_shapes(shapes_of: Callable, shapes: list[tuple]) -> list[tuple]:
     """Shapes of the results for arguments of `shapes`, with None for the rows where one has it.
 
     `shapes_of` tells them for arguments whose rows are counted.
     """
-    found = shapes_of(*([1 if size is None else size for size in shape] for shape in shapes))
+    found = shapes_of(*_counted(shapes, _A_LENGTH))
+    if any(None in shape[1:] for shape in shapes):
+        others = shapes_of(*_counted(shapes, _ANOTHER_LENGTH))
+        pairs = zip(found, others, strict=True)
+        found = [tuple(a if a == b else None for a, b in zip(*pair, strict=True)) for pair in pairs]
     open_ended = any(None in shape for shape in shapes)
     return [(None, *shape[1:]) for shape in found] if open_ended else found
+
+
+def _counted(shapes: list[tuple], length: int) -> list[tuple]:
+    """Shapes of one row, and of a length where that is open."""
+    return [
+        tuple((length if axis else 1) if size is None else size for axis, size in enumerate(shape))
+        for shape in shapes
+    ]
 
 
 def as_array(tensor) -> np.ndarray:

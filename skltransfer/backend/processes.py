@@ -7,7 +7,7 @@ import os
 
 import joblib
 
-from skltransfer.backend.modules import MODULES, backend_name, module
+from skltransfer.backend.modules import backend_name, backend_names, module, module_of
 
 _SHARE = "OMP_NUM_THREADS"
 
@@ -60,7 +60,7 @@ def computing_threads() -> int:
 def _after_fork() -> None:
     """Remember what ran: here, or by the user's own code."""
     global _started, _ran_before_fork
-    ran = {found for found, backend in MODULES.items() if backend.has_run()}
+    ran = {name for name in backend_names() if module_of(name).has_run()}
     if _started:
         ran.add(backend_name())
     _started, _ran_before_fork = False, _ran_before_fork | ran

@@ -18,8 +18,11 @@ batch_normalised = _plain.batch_normalised
 depthwise_conv = _plain.depthwise_conv
 
 
-def compiled(compute: Callable, shapes: list[tuple]) -> tuple[Callable, list[tuple]]:
+def compiled(
+    compute: Callable, shapes: list[tuple], dtypes: list[str]
+) -> tuple[Callable, list[tuple]]:
     """The function without a record for gradients, and the shapes of its results."""
+    import numpy as np
     import torch
 
     def call(*arguments) -> tuple:
@@ -29,7 +32,8 @@ def compiled(compute: Callable, shapes: list[tuple]) -> tuple[Callable, list[tup
         return tuple(result.cpu() for result in results)
 
     def shapes_of(*arguments) -> list[tuple]:
-        return [tuple(result.shape) for result in call(*map(torch.zeros, arguments))]
+        zeros = map(np.zeros, arguments, dtypes)
+        return [tuple(result.shape) for result in call(*zeros)]
 
     return call, _plain.result_shapes(shapes_of, shapes)
 

@@ -1,28 +1,32 @@
-"""The activation cache: rows of numbers, kept by what they are computed from.
+"""The activation cache: rows of numbers, stored under what they are computed from.
 
-A *group* is a digest of all that an activation depends on but the picture (weights, cut, engine,
-block, size, precision); a *key* is the digest of a picture. The cache knows neither networks nor
-estimators, only NumPy.
+A *namespace* is a digest of everything that a row depends on except its input (weights, freeze
+point, engine, block, size, precision); a *key* is the digest of that input. The cache knows neither
+networks nor estimators, only NumPy.
 
-The laws:
+It guarantees:
 
 - A row comes back bit for bit as it was put, or not at all. Every row carries a checksum over its
-  bytes, its key and its group: whatever was torn, truncated or flipped counts as absent.
-- A cache never fails and never blocks: a full disk, a read-only directory or a process that was
-  killed cost speed, and at most one warning.
-- What does not fit is turned away; what is kept stays (see `_admission`).
+  bytes, its key and its namespace; a row that is torn, truncated or flipped counts as absent.
+- A cache never fails and never blocks. A full disk, a read-only directory or a killed process
+  costs speed, and at most one warning.
+- A row that does not fit is refused; rows that are stored stay (see `admission`).
 
-Rows lie in files of our own and not in LMDB, the first choice. Measured with py-lmdb 3.0: LMDB
-reads as fast, but it trusts its memory map. When the file had been truncated, the process died of
-SIGBUS (244 times of 248). That can be mended at opening, but not when one bit of a tree page is
-flipped (6 deaths in 1900 trials), or when a file shrinks that is in use. Rows of 5 KB also took
-60 % more room. Here nothing is mapped: a row that is gone is a short read.
+Why not LMDB? py-lmdb 3.0 reads as fast, but it trusts its memory map. After the file had been
+truncated, the process died of SIGBUS (244 times of 248). A check at opening would help there, but
+not against a flipped bit in a tree page (6 deaths in 1900 trials), nor against a file that shrinks
+while it is in use. Rows of 5 KB also took 60 % more room. Here nothing is mapped: a missing row is
+a short read.
 
-Modules: `_segments` (files), `_checksums` (of their rows), `_groups` (what is in them),
-`_admission` (what is kept), `_shelf` (groups under one budget), `_claims` (who computes what),
-`_work` (what was computed), `_capacity` (how much room there is), `_session` (where "memory" is),
-`_cache` and `_null_cache` (all of it together, and nothing at all), `_info` (what they tell),
-`_opening` (one cache for each folder).
+Rows are dense, of one shape, or ragged: texts and sounds, each of its own length. A batch of
+ragged rows is a 1-D array of dtype object.
+
+Modules: `layouts` (dtypes and shapes of rows), `batches` (rows to be stored), `segments` (files),
+`checksums` (of rows), `reading` (rows from files), `namespaces` (which rows there are),
+`admission` (which rows are kept), `store` (namespaces under one budget), `row_locks` (who computes
+which row), `work` (what was computed), `capacity` (how much room there is), `session` (where
+"memory" is), `activation_cache` and `null_cache` (all of it together, and nothing at all), `info`
+(what they report), `opening` (one cache for each folder), `inspection` (for users).
 """
 
 from __future__ import annotations
@@ -31,14 +35,14 @@ from skltransfer.cache.activation_cache import ActivationCache
 from skltransfer.cache.info import CacheInfo
 from skltransfer.cache.null_cache import NullCache
 from skltransfer.cache.opening import open_cache
-from skltransfer.cache.row_locks import Claim
+from skltransfer.cache.row_locks import RowLock
 from skltransfer.cache.store import CacheWarning
 
 __all__ = [
     "ActivationCache",
     "CacheInfo",
     "CacheWarning",
-    "Claim",
     "NullCache",
+    "RowLock",
     "open_cache",
 ]

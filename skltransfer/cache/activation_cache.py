@@ -1,4 +1,4 @@
-"""The cache as its users see it: rows, links, claims and counts."""
+"""The cache as its users see it: rows, aliases, locks and counts."""
 
 from __future__ import annotations
 
@@ -11,35 +11,39 @@ from functools import partial
 from itertools import compress
 
 import numpy as np
+from numpy.typing import NDArray
 
+from skltransfer.cache.batches import DenseBatch, batch_of
 from skltransfer.cache.info import CacheInfo
-from skltransfer.cache.row_locks import Claim, Claims, Holder
+from skltransfer.cache.reading import DenseOutput, output_of
+from skltransfer.cache.row_locks import LockOwner, RowLock, RowLocks
 from skltransfer.cache.segments import LONGEST_KEY
-from skltransfer.cache.store import Complaint, Shelf
+from skltransfer.cache.store import Store, WarnOnce
 from skltransfer.cache.work import WorkCounter
 
 ROWS_FOLDER = "rows"
+_ALIASES_FOLDER, _LOCKS_FILE, _WORK_FOLDER = "aliases", "locks", "work"
 
 _LONGEST_VALUE = 32
-_LINKS_SHARE = 20
-"""Of the budget: a link takes 97 bytes, and the smallest rows, pooled features, some thousand."""
+_ALIASES_SHARE = 20
+"""Of the budget: an alias takes 97 bytes, the smallest rows (pooled features) a few thousand."""
 
-_MOST_RESOLVED = 100_000
+_MOST_ALIASES_IN_MEMORY = 100_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 
 
 class ActivationCache:
     """Rows of numbers by content, shared by threads and processes.
 
-    Get one from `open_cache`. In all methods `group` is a digest of what a row depends on but the
-    picture, and `keys` are digests of pictures, of 16 to 32 bytes.
+    Get one from `open_cache`. In all methods `namespace` is a digest of what a row depends on
+    except its input, and `keys` are digests of inputs, of 16 to 32 bytes.
 
     Parameters
     ----------
     folder : str
         Where its files are; made when they are first needed.
     budget : int
-        Bytes that rows and links may take together.
+        Bytes that rows and aliases may take together.
     """
 
     keeps_rows = True
@@ -47,122 +51,135 @@ class ActivationCache:
     def __init__(self, folder: str, budget: int) -> None:
         self._folder = folder
         self._budget = budget
-        complaint = Complaint()
-        for_links = budget // _LINKS_SHARE
-        self._rows = Shelf(os.path.join(folder, ROWS_FOLDER), budget - for_links, complaint)
-        self._links = Shelf(os.path.join(folder, "links"), for_links, complaint)
-        self._work = WorkCounter(os.path.join(folder, "work"))
-        self._claims = Claims(os.path.join(folder, "claims"))
-        self._resolved: dict[bytes, dict[bytes, bytes]] = {}  # links never change
+        warn_once = WarnOnce()
+        for_aliases = budget // _ALIASES_SHARE
+        self._rows = Store(os.path.join(folder, ROWS_FOLDER), budget - for_aliases, warn_once)
+        self._aliases = Store(os.path.join(folder, _ALIASES_FOLDER), for_aliases, warn_once)
+        self._work = WorkCounter(os.path.join(folder, _WORK_FOLDER))
+        self._locks = RowLocks(os.path.join(folder, _LOCKS_FILE))
+        self._known_aliases: dict[bytes, dict[bytes, bytes]] = {}  # an alias never changes
         self._reset_counts()
 
-    def gather(self, group: bytes, keys: Sequence[bytes], out: np.ndarray) -> np.ndarray:
+    def gather(
+        self, namespace: bytes, keys: Sequence[bytes], out: NDArray[np.generic]
+    ) -> NDArray[np.bool_]:
         """Fill in the rows that are stored.
 
         Parameters
         ----------
-        group : bytes
+        namespace : bytes
             Digest of what rows depend on.
         keys : sequence of bytes
-            Digests of pictures.
+            Digests of the inputs of rows.
         out : ndarray of shape (n_keys, ...)
-            C-contiguous. Its dtype and the shape of its rows are those that were put; rows of
-            another kind are not found. Rows that are not found hold anything afterwards.
+            For rows of one shape, C-contiguous. Its dtype and the shape of its rows are those
+            that were put; rows of another kind are not found. Where a row is not found, the
+            content is undefined.
+
+            For ragged rows, of shape (n_keys,) and dtype object. It receives new arrays, and None
+            where a row is not found. Rows of one shape are not found.
 
         Returns
         -------
         ndarray of shape (n_keys,), dtype bool
             Which rows were found.
         """
-        _check(keys, out)
-        if not out.flags.c_contiguous:
-            raise ValueError("out must be C-contiguous; gather into a new array and copy.")
-        found = self._rows.read(group, keys, out)
+        _check(keys, len(out))
+        found = self._rows.read(namespace, keys, output_of(out))
         n_found = int(np.count_nonzero(found))
         with self._counting:
             self._hits += n_found
             self._misses += len(found) - n_found
         return found
 
-    def contains(self, group: bytes, keys: Sequence[bytes]) -> np.ndarray:
-        """Which rows are stored; whether they are intact shows only when they are read.
+    def contains(self, namespace: bytes, keys: Sequence[bytes]) -> NDArray[np.bool_]:
+        """Which rows are stored; damage to a row shows only when it is read.
 
         Returns
         -------
         ndarray of shape (n_keys,), dtype bool
         """
-        return self._rows.stored(group, keys)
+        return self._rows.stored(namespace, keys)
 
-    def put(self, group: bytes, keys: Sequence[bytes], rows: np.ndarray) -> None:
-        """Store rows that are not stored yet, as far as they fit.
+    def put(self, namespace: bytes, keys: Sequence[bytes], rows: NDArray[np.generic]) -> None:
+        """Store the rows that are not stored yet, as far as they fit.
 
-        Never fails for want of room or rights: then a CacheWarning tells it, once.
+        Never fails for lack of room or rights; a CacheWarning reports that, once.
 
         Parameters
         ----------
-        group : bytes
+        namespace : bytes
             Digest of what rows depend on.
         keys : sequence of bytes
-            Digests of pictures.
+            Digests of the inputs of rows.
         rows : ndarray of shape (n_keys, ...)
-            Of any numeric dtype.
+            Of any numeric dtype. Ragged rows are an array of shape (n_keys,) and dtype object,
+            of arrays that differ only in the length of their first axis.
+
+        Raises
+        ------
+        TypeError
+            The rows hold something other than numbers, or ragged ones differ in more than their
+            first axis.
         """
-        _check(keys, rows)
-        self._rows.complain_without_room_for(rows[:1].nbytes)
-        self._rows.put(group, keys, rows)
+        _check(keys, len(rows))
+        if not len(rows):
+            return
+        batch = batch_of(rows)
+        self._rows.warn_if_too_large(int(batch.sizes.max()))
+        self._rows.put(namespace, keys, batch)
 
-    def claim(self, group: bytes, keys: Sequence[bytes]) -> Claim:
-        """Ask which rows the calling thread may compute now.
+    def lock(self, namespace: bytes, keys: Sequence[bytes]) -> RowLock:
+        """Lock the rows that the calling thread may compute now.
 
-        Rows that are stored, and rows that another thread or process has claimed, are not among
-        them. Claim in blocks: the time for n keys grows with n² (512 take 3 ms, 3000 take 90).
+        Rows that are stored, and rows that another thread or process has locked, are not among
+        them. Lock in blocks: the time for n keys grows with n² (512 take 3 ms, 3000 take 90).
 
         Returns
         -------
-        Claim
-            A context manager; its attribute `mine` is a mask. It holds until it is left, or the
-            process dies.
+        RowLock
+            A context manager; its attribute `mine` is a mask. Rows stay locked until the block
+            is left or the process dies.
         """
-        holder = Holder()
-        claim = Claim(np.zeros(len(keys), bool), partial(self._claims.release, holder))
+        owner = LockOwner()
+        lock = RowLock(np.zeros(len(keys), bool), partial(self._locks.release, owner))
         try:
-            places = [_place(group, key) for key in keys]
-            free = np.array(self._claims.take(holder, places), bool)
-            stored = free & self.contains(group, keys)
-            self._claims.release(holder, _chosen(places, stored))
-            claim.mine = free & ~stored
+            slots = [_lock_slot(namespace, key) for key in keys]
+            acquired = np.array(self._locks.acquire(owner, slots), bool)
+            stored = acquired & self.contains(namespace, keys)
+            self._locks.release(owner, list(compress(slots, stored)))
+            lock.mine = acquired & ~stored
         except BaseException:
-            claim.release()  # at once: a traceback may keep it alive
+            lock.release()  # at once: a traceback may keep it alive
             raise
-        return claim
+        return lock
 
-    def wait(self, group: bytes, keys: Sequence[bytes]) -> None:
-        """Return when each row is stored, or claimed by nobody.
+    def wait(self, namespace: bytes, keys: Sequence[bytes]) -> None:
+        """Return when each row is stored, or locked by nobody.
 
         Raises
         ------
         RuntimeError
-            The calling thread holds claims: two that wait for each other would wait for ever.
+            The calling thread holds locks: two that wait for each other would wait for ever.
         """
-        if self._claims.held_by_this_thread():
-            raise RuntimeError("leave your own claims before you wait for those of others")
+        if self._locks.held_by_this_thread():
+            raise RuntimeError("release your own locks before you wait for those of others")
         for key in keys:
             pause = _FIRST_PAUSE
-            while not self.contains(group, [key])[0] and not self._claims.is_free(
-                _place(group, key)
-            ):
+            slot = _lock_slot(namespace, key)
+            while not self.contains(namespace, [key])[0] and not self._locks.is_free(slot):
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def link(self, group: bytes, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+    def alias(self, namespace: bytes, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Remember a short value for each key, such as the digest of what a file decodes to.
 
-        The value must follow from group and key: linking a key again changes nothing.
+        The value must follow from namespace and key: a second value for a key is ignored.
 
         Parameters
         ----------
-        group : bytes
-            What values depend on but the keys.
+        namespace : bytes
+            What values depend on except the keys.
         keys : sequence of bytes
             Digests.
         values : sequence of bytes
@@ -174,23 +191,25 @@ class ActivationCache:
                 raise ValueError(f"a value has {len(value)} bytes; {_LONGEST_VALUE} are allowed")
             row[0] = len(value)
             row[1 : 1 + len(value)] = np.frombuffer(value, np.uint8)
-        _check(keys, rows)
-        self._links.put(group, keys, rows)
+        _check(keys, len(rows))
+        self._aliases.put(namespace, keys, DenseBatch(rows))
 
-    def resolve(self, group: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the values that were linked to keys; None for those that were not."""
-        if sum(map(len, self._resolved.values())) > _MOST_RESOLVED:
-            self._resolved = {}
-        known = self._resolved.setdefault(group, {})
+    def lookup(self, namespace: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values that `alias` stored for keys; None where there is none."""
+        if sum(map(len, self._known_aliases.values())) > _MOST_ALIASES_IN_MEMORY:
+            self._known_aliases = {}
+        known = self._known_aliases.setdefault(namespace, {})
         unknown = [key for key in keys if key not in known]
         if unknown:
-            known.update(self._read_links(group, unknown))
+            known.update(self._read_aliases(namespace, unknown))
         return [known.get(key) for key in keys]
 
-    def _read_links(self, group: bytes, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    def _read_aliases(
+        self, namespace: bytes, keys: Sequence[bytes]
+    ) -> Iterator[tuple[bytes, bytes]]:
         rows = np.empty((len(keys), 1 + _LONGEST_VALUE), np.uint8)
-        _check(keys, rows)
-        found = self._links.read(group, keys, rows)
+        _check(keys, len(rows))
+        found = self._aliases.read(namespace, keys, DenseOutput(rows))
         for key, row in compress(zip(keys, rows, strict=True), found):
             packed = row.tobytes()
             yield key, packed[1 : 1 + packed[0]]
@@ -200,7 +219,7 @@ class ActivationCache:
         self._work.add(segment, rows)
 
     def has_room_to_spare(self, n_bytes: int) -> bool:
-        """Whether half of the budget stays free when `n_bytes` more are kept."""
+        """Whether half of the budget stays free when `n_bytes` more are stored."""
         return self._rows.n_bytes + n_bytes <= self._budget // 2
 
     def info(self) -> CacheInfo:
@@ -211,16 +230,16 @@ class ActivationCache:
             misses=self._misses,
             refused=self._rows.n_refused,
             entries=self._rows.n_entries,
-            bytes=self._rows.n_bytes + self._links.n_bytes,
+            bytes=self._rows.n_bytes + self._aliases.n_bytes,
             budget=self._budget,
             rows_computed=self._work.total(),
         )
 
     def clear(self) -> None:
-        """Delete all rows and links, and count from zero."""
-        self._resolved = {}
+        """Delete all rows and aliases, and count from zero."""
+        self._known_aliases = {}
         self._rows.clear()
-        self._links.clear()
+        self._aliases.clear()
         self._work.clear()
         self._reset_counts()
 
@@ -229,30 +248,25 @@ class ActivationCache:
         self._counting = threading.Lock()
 
     def after_fork(self) -> None:
-        """Forget, in a child, what belongs to its parent: locks, claims and counts."""
+        """Drop, in a child, what belongs to its parent: locks and counts."""
         self._rows.forget()
-        self._links.forget()
+        self._aliases.forget()
         self._work.forget()
-        self._claims.close()
-        self._claims = Claims(os.path.join(self._folder, "claims"))
+        self._locks.close()
+        self._locks = RowLocks(os.path.join(self._folder, _LOCKS_FILE))
         self._reset_counts()
 
 
-def _check(keys: Sequence[bytes], rows: np.ndarray) -> None:
+def _check(keys: Sequence[bytes], n_rows: int) -> None:
     """Refuse what can only be a mistake of the caller."""
-    if len(keys) != len(rows):
-        raise ValueError(f"{len(keys)} keys do not name {len(rows)} rows")
-    if rows.dtype.kind not in "biufc":
-        raise TypeError(f"rows of dtype {rows.dtype} cannot be kept; numbers can")
+    if len(keys) != n_rows:
+        raise ValueError(f"{len(keys)} keys do not name {n_rows} rows")
     if max(map(len, keys), default=0) > LONGEST_KEY:
         raise ValueError(f"a key is longer than {LONGEST_KEY} bytes; use a digest")
 
 
-def _place(group: bytes, key: bytes) -> int:
+def _lock_slot(namespace: bytes, key: bytes) -> int:
     """Return the byte whose lock stands for a row; two rows share one once in 2**62."""
-    digest = hashlib.blake2b(key, digest_size=8, key=hashlib.blake2b(group).digest()).digest()
+    namespace_digest = hashlib.blake2b(namespace).digest()
+    digest = hashlib.blake2b(key, digest_size=8, key=namespace_digest).digest()
     return int.from_bytes(digest, "little") >> 2
-
-
-def _chosen(places: list[int], mask: np.ndarray) -> list[int]:
-    return [place for place, chosen in zip(places, mask.tolist(), strict=True) if chosen]

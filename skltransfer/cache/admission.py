@@ -1,15 +1,15 @@
-"""What is kept: rows are admitted while there is room, and give way only to rows that earn it.
+"""Which rows are kept: rows are admitted while there is room, and seldom evict others.
 
-Epochs and folds scan the same rows in circles. A cache that drops the least recently used row
-never hits once the working set is one percent too large, so here what is kept stays, and the rest
-is turned away. Two things are worth a place that is taken:
+Epochs and folds scan the same rows again and again. A cache that evicts the least recently used
+row never hits once the working set is one percent too large. So here the rows that are stored
+stay, and further rows are refused. There are two exceptions:
 
-- rows of a new group, in place of what was last used before the group was born;
-- rows that are asked to be kept for the third time, in place of what was not used since the first.
-  In a scan in circles, in whatever order, a whole round lies between the first and the third time,
-  and it has used all that belongs to the working set: nothing of it gives way.
+- A row of a new namespace evicts what was last used before the namespace was created.
+- A row that is put for the third time evicts what was not used since the first time. When rows are
+  scanned repeatedly, in whatever order, a whole scan lies between the first and the third time. It
+  has used everything that belongs to the working set, none of which is evicted.
 
-Whole segments give way, the least recently used first.
+Whole segments are evicted, the least recently used first.
 """
 
 from __future__ import annotations
@@ -17,71 +17,77 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from skltransfer.cache.namespaces import Group
-from skltransfer.cache.segments import ENTRY_BYTES, Kept, Segment, segments_under
+from skltransfer.cache.segments import ENTRY_BYTES, Segment, SegmentUse, segments_under
+
+if TYPE_CHECKING:
+    from skltransfer.cache.namespaces import Namespace
 
 _CLOCK_SECONDS = 0.25
-"""How much two times of use may be apart and yet be in the wrong order."""
+"""How far apart two times of use may be and still be in the wrong order."""
 
-_MOST_REMEMBERED = 200_000
+_MOST_REFUSALS = 200_000
 
 
 class Admission:
-    """Keeps the groups under a folder within a budget of bytes.
+    """Keeps the namespaces under a folder within a budget of bytes.
 
-    Processes decide without asking each other, so that they may together exceed the budget by
-    the rows that are being put at that moment.
+    Processes decide independently. Together they may exceed the budget by the rows that they are
+    writing at that moment.
     """
 
     def __init__(self, folder: str, budget: int) -> None:
         self._folder = folder
         self.budget = budget
         self.n_refused = 0
-        self._turned_away: dict[bytes, tuple[float, int]] = {}
+        self._refusals: dict[bytes, tuple[float, int]] = {}
 
-    def admit(self, group: Group, keys: Sequence[bytes], row_bytes: int) -> np.ndarray:
-        """Say which rows may be kept, and make room for them."""
-        cost = row_bytes + ENTRY_BYTES
-        kept = list(segments_under(self._folder))
-        room = self.budget - sum(segment.n_bytes for segment in kept)
+    def admit(
+        self, namespace: Namespace, keys: Sequence[bytes], sizes: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Say which rows may be kept, given their bytes, and make room for them."""
+        costs = sizes + ENTRY_BYTES
+        segments = list(segments_under(self._folder))
+        room = self.budget - sum(segment.n_bytes for segment in segments)
         admitted = np.ones(len(keys), bool)
-        if cost * len(keys) <= room:
+        if costs.sum() <= room:
             return admitted
-        born = group.born()
-        oldest = deque(sorted(kept))
-        for position, key in enumerate(keys):
+        created = namespace.created()
+        oldest = deque(sorted(segments))
+        for position, (key, cost) in enumerate(zip(keys, costs.tolist(), strict=True)):
             if room < cost:
-                since = max(born, self._first_asked(group, key))
-                room += _make_room(oldest, cost - room, since)
+                since = max(created, self._first_refused(namespace, key))
+                room += _evict(oldest, cost - room, since)
             admitted[position] = room >= cost
             if admitted[position]:
                 room -= cost
             else:
-                self._turn_away(group, key)
+                self._refuse(namespace, key)
         return admitted
 
-    def _first_asked(self, group: Group, key: bytes) -> float:
-        """When a row that was turned away twice came first; for others the beginning of time."""
-        first, times = self._turned_away.get(_name(group, key), (0.0, 0))
+    def _first_refused(self, namespace: Namespace, key: bytes) -> float:
+        """When a row that was refused twice came first; for others the beginning of time."""
+        first, times = self._refusals.get(_name(namespace, key), (0.0, 0))
         return first if times >= 2 else 0.0
 
-    def _turn_away(self, group: Group, key: bytes) -> None:
+    def _refuse(self, namespace: Namespace, key: bytes) -> None:
         self.n_refused += 1
-        if len(self._turned_away) >= _MOST_REMEMBERED:
-            self._turned_away.clear()
-        first, times = self._turned_away.get(_name(group, key), (time.time(), 0))
-        self._turned_away[_name(group, key)] = (first, times + 1)
+        if len(self._refusals) >= _MOST_REFUSALS:
+            self._refusals.clear()
+        first, times = self._refusals.get(_name(namespace, key), (time.time(), 0))
+        self._refusals[_name(namespace, key)] = (first, times + 1)
 
 
-def _name(group: Group, key: bytes) -> bytes:
-    return group.folder.encode() + key
+def _name(namespace: Namespace, key: bytes) -> bytes:
+    return namespace.folder.encode() + key
 
 
-def _make_room(oldest: deque[Kept], needed: int, since: float) -> int:
-    """Remove the least recently used segments, if those unused `since` free enough bytes.
+def _evict(oldest: deque[SegmentUse], needed: int, since: float) -> int:
+    """Remove the least recently used segments, if those unused since then free enough bytes.
 
     Returns
     -------

@@ -20,7 +20,7 @@ def cache_info(cache: str | os.PathLike[str] = "memory") -> CacheInfo:
     -------
     CacheInfo
         Hits and misses of this process, entries, bytes and their bound, and under
-        ``rows_computed`` the number of pictures that ran through each segment of a network, in
+        ``rows_computed`` the number of rows that ran through each segment of a network, in
         all processes that share the cache.
 
     See Also

@@ -1,46 +1,52 @@
-"""The cache of those who want none."""
+"""The cache that stores nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from skltransfer.cache.batches import is_ragged
 from skltransfer.cache.info import CacheInfo
-from skltransfer.cache.row_locks import Claim
+from skltransfer.cache.row_locks import RowLock
 from skltransfer.cache.work import WorkCounter
 
 
 class NullCache:
-    """Keeps nothing: the ``cache=None`` of the estimators. Work is counted in this process."""
+    """Stores nothing: the ``cache=None`` of the estimators. Work is counted in this process."""
 
     keeps_rows = False
 
     def __init__(self) -> None:
         self._work = WorkCounter(None)
 
-    def gather(self, group: bytes, keys: Sequence[bytes], out: np.ndarray) -> np.ndarray:
+    def gather(
+        self, namespace: bytes, keys: Sequence[bytes], out: NDArray[np.generic]
+    ) -> NDArray[np.bool_]:
+        """Find nothing."""
+        if is_ragged(out):
+            out.fill(None)
+        return np.zeros(len(keys), bool)
+
+    def contains(self, namespace: bytes, keys: Sequence[bytes]) -> NDArray[np.bool_]:
         """Find nothing."""
         return np.zeros(len(keys), bool)
 
-    def contains(self, group: bytes, keys: Sequence[bytes]) -> np.ndarray:
-        """Find nothing."""
-        return np.zeros(len(keys), bool)
+    def put(self, namespace: bytes, keys: Sequence[bytes], rows: NDArray[np.generic]) -> None:
+        """Store nothing."""
 
-    def put(self, group: bytes, keys: Sequence[bytes], rows: np.ndarray) -> None:
-        """Keep nothing."""
-
-    def claim(self, group: bytes, keys: Sequence[bytes]) -> Claim:
+    def lock(self, namespace: bytes, keys: Sequence[bytes]) -> RowLock:
         """Leave all rows to the caller."""
-        return Claim(np.ones(len(keys), bool), lambda: None)
+        return RowLock(np.ones(len(keys), bool), lambda: None)
 
-    def wait(self, group: bytes, keys: Sequence[bytes]) -> None:
+    def wait(self, namespace: bytes, keys: Sequence[bytes]) -> None:
         """Wait for nobody."""
 
-    def link(self, group: bytes, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
-        """Keep nothing."""
+    def alias(self, namespace: bytes, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Store nothing."""
 
-    def resolve(self, group: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
+    def lookup(self, namespace: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
         """Find nothing."""
         return [None] * len(keys)
 

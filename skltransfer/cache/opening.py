@@ -12,7 +12,7 @@ from skltransfer.cache.null_cache import NullCache
 from skltransfer.cache.session import session
 from skltransfer.cache.store import CacheWarning, bytes_under
 
-_VERSION_FOLDER = "skltransfer-activations-3"
+_VERSION_FOLDER = "skltransfer-activations-4"
 """Its number changes with the format, so that versions of the package do not meet."""
 
 _null_cache = NullCache()
@@ -87,7 +87,8 @@ def _after_fork() -> None:
     """Give a child, which has the caches of its parent, locks and counts of its own."""
     global _opening
     _opening = threading.Lock()
-    for cache in (_null_cache, *_opened.values()):
+    caches: list[ActivationCache | NullCache] = [_null_cache, *_opened.values()]
+    for cache in caches:
         cache.after_fork()
 
 

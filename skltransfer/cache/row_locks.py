@@ -1,11 +1,11 @@
-"""Who may compute which row now: claims that die with their owner.
+"""Locks on rows, so that one at a time computes a row; they die with their owner.
 
-A claim is a lock on one byte of a file, far beyond its end, at a place given by the row's name.
-The kernel drops such locks when a process ends, however it ends. They belong to processes, so a
-table tells the threads of one process apart. Nobody ever blocks on a lock.
+A row is locked by locking one byte of a file, its *slot*, far beyond the end of the file. The
+kernel drops such locks when a process ends, however it ends. They belong to processes, so a table
+tells the threads of one process apart. Nobody ever blocks on a lock.
 
 Without POSIX locks (Windows, some network file systems, a folder that cannot be written to)
-processes do not see each other's claims and may compute the same row, with the same result.
+processes do not see each other's locks and may compute the same row, with the same result.
 """
 
 from __future__ import annotations
@@ -13,41 +13,41 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 _HELD_BY_ANOTHER = {errno.EACCES, errno.EAGAIN}
 
 
 @dataclass(eq=False)
-class Holder:
-    """Who holds claims: a thread, for one of its purposes.
+class LockOwner:
+    """Who holds locks: a thread, for one of its purposes.
 
     Attributes
     ----------
-    places : list of int
-        All that it holds, and perhaps more: an interrupt may come at any time.
+    slots : list of int
+        All that it has locked, and perhaps more: an interrupt may come at any time.
     thread : int
-        Whose they are.
+        The thread that locked them.
     """
 
-    places: list[int] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
     thread: int = field(default_factory=threading.get_ident)
 
 
-class Claims:
-    """The claims of this process.
+class RowLocks:
+    """The locks of this process.
 
-    Whatever is interrupted, a holder can be asked to release all that it may have got.
+    Whatever was interrupted, an owner can be asked to release all that it may have locked.
 
     Parameters
     ----------
@@ -58,48 +58,48 @@ class Claims:
     def __init__(self, path: str) -> None:
         self._path = path
         self._file: int | None = None
-        self._holders: dict[int, Holder] = {}
-        # A lost claim is released by the garbage collector, which may run while this is held.
+        self._owners: dict[int, LockOwner] = {}
+        # The garbage collector releases a lost lock, and may run while this one is held.
         self._table = threading.RLock()
 
-    def take(self, holder: Holder, places: Iterable[int]) -> list[bool]:
-        """Claim what is free; return which places are now the holder's and were not before."""
+    def acquire(self, owner: LockOwner, slots: Iterable[int]) -> list[bool]:
+        """Lock the slots that are free; return which are now the owner's and were not before."""
         with self._table:
             self._open()
-            return [self._take(holder, place) for place in places]
+            return [self._acquire(owner, slot) for slot in slots]
 
-    def release(self, holder: Holder, places: Iterable[int] | None = None) -> None:
-        """Give claims back, by default all; those that are not the holder's are left alone."""
+    def release(self, owner: LockOwner, slots: Iterable[int] | None = None) -> None:
+        """Unlock slots, by default all; those that are not the owner's are left alone."""
         with self._table:
-            for place in list(holder.places if places is None else places):
-                if self._holders.get(place) is holder:
-                    self._unlock(place)
-                    del self._holders[place]
+            for slot in list(owner.slots if slots is None else slots):
+                if self._owners.get(slot) is owner:
+                    self._unlock(slot)
+                    del self._owners[slot]
 
-    def is_free(self, place: int) -> bool:
-        """Whether nobody holds a claim."""
-        holder = Holder()
-        with self._table, Claim(np.ones(1, bool), partial(self.release, holder)):
-            return self.take(holder, [place])[0]
+    def is_free(self, slot: int) -> bool:
+        """Whether nobody has locked a slot."""
+        owner = LockOwner()
+        with self._table, RowLock(np.ones(1, bool), partial(self.release, owner)):
+            return self.acquire(owner, [slot])[0]
 
     def held_by_this_thread(self) -> bool:
-        """Whether the calling thread holds any claim."""
+        """Whether the calling thread holds any lock."""
         with self._table:
-            return threading.get_ident() in {holder.thread for holder in self._holders.values()}
+            return threading.get_ident() in {owner.thread for owner in self._owners.values()}
 
-    def _take(self, holder: Holder, place: int) -> bool:
-        if place in self._holders:
+    def _acquire(self, owner: LockOwner, slot: int) -> bool:
+        if slot in self._owners:
             return False
-        holder.places.append(place)  # in this order, so that nothing is held that nobody knows of
-        self._holders[place] = holder
-        if self._lock(place):
+        owner.slots.append(slot)  # in this order, so that nothing is held that nobody knows of
+        self._owners[slot] = owner
+        if self._lock(slot):
             return True
-        del self._holders[place]
+        del self._owners[slot]
         return False
 
     def _open(self) -> None:
         """Open the lock file, anew when somebody has deleted it."""
-        if fcntl is None or self._is_current():
+        if sys.platform == "win32" or self._is_current():
             return
         self.close()
         with contextlib.suppress(OSError):
@@ -120,23 +120,23 @@ class Claims:
             os.close(self._file)
             self._file = None
 
-    def _lock(self, place: int) -> bool:
-        if self._file is None:
+    def _lock(self, slot: int) -> bool:
+        if sys.platform == "win32" or self._file is None:
             return True
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
         except OSError as error:
-            return error.errno not in _HELD_BY_ANOTHER  # else there are no locks here
+            return error.errno not in _HELD_BY_ANOTHER  # any other error: no locks here
         return True
 
-    def _unlock(self, place: int) -> None:
-        if self._file is not None:
+    def _unlock(self, slot: int) -> None:
+        if sys.platform != "win32" and self._file is not None:
             with contextlib.suppress(OSError):
-                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, slot)
 
 
-class Claim:
-    """Rows that the owner may compute now; a context manager that gives them back.
+class RowLock:
+    """Rows that the owner may compute now; a context manager that unlocks them at its end.
 
     Attributes
     ----------
@@ -145,17 +145,17 @@ class Claim:
         or somebody else computes them.
     """
 
-    _give_back: Callable[[], None] = staticmethod(lambda: None)  # until it is made
+    _release: Callable[[], None] = staticmethod(lambda: None)  # until `__init__` has run
 
-    def __init__(self, mine: np.ndarray, give_back: Callable[[], None]) -> None:
+    def __init__(self, mine: NDArray[np.bool_], release: Callable[[], None]) -> None:
         self.mine = mine
-        self._give_back = give_back
+        self._release = release
 
     def release(self) -> None:
-        """Give back what was claimed; again is harmless, from any thread."""
-        self._give_back()
+        """Unlock the rows; doing so again is harmless, from any thread."""
+        self._release()
 
-    def __enter__(self) -> Claim:
+    def __enter__(self) -> RowLock:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -1,7 +1,9 @@
 """Files of rows: segments of rows, each beside an index that names its rows.
 
 A segment is two files that only grow. ``*.rows`` holds rows one after another. ``*.index`` holds
-one entry of 64 bytes for each: key, offset in the rows file and checksum, written after the row.
+one entry of 64 bytes for each, written after the row: key, offset in the rows file, checksum, and
+for a ragged row its length on the first axis.
+
 All processes append to the same segment: an append is one step for the kernel (``O_APPEND``).
 Where it is not (network file systems, Windows), and when a writer is killed, rows may be damaged
 or lost, which their checksums show; nobody is handed a wrong one.
@@ -17,11 +19,17 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-_ENTRY = np.dtype([("key", "S40"), ("offset", "<u8"), ("checksum", "<u8"), ("unused", "V8")])
+from skltransfer.cache.layouts import layout_named
+
+if TYPE_CHECKING:
+    from skltransfer.cache.batches import Batch
+
+_ENTRY = np.dtype([("key", "S40"), ("offset", "<u8"), ("checksum", "<u8"), ("length", "<u8")])
 """64 bytes divide the pages in which a kernel writes, so that a torn index stays aligned."""
 
 ENTRY_BYTES = _ENTRY.itemsize
@@ -31,10 +39,10 @@ KEY_END = b"\1"
 """Follows each key: NumPy strips zeros from the end of byte strings."""
 
 _ROWS, _INDEX = ".rows", ".index"
-_DIGITS = 16  # in front of a name, by which the newest is known
+_DIGITS = 16  # of the time in front of a name, by which the newest is known
 
 _TOUCH_SECONDS = 0.1
-"""How stale the time of last use may be. Telling it at each read would cost more than the read."""
+"""How stale the time of last use may be. Updating it at each read would cost more than the read."""
 
 
 class Segment:
@@ -43,11 +51,11 @@ class Segment:
     def __init__(self, index_path: str) -> None:
         self.index_path = index_path
         self.rows_path = index_path.removesuffix(_INDEX) + _ROWS
-        self.layout = os.path.basename(index_path).split(".")[1]
+        self.layout = layout_named(os.path.basename(index_path).split(".")[1])
         self._entries_read = 0
         self._touched = 0.0
 
-    def news(self) -> np.ndarray:
+    def new_entries(self) -> NDArray[np.void]:
         """Return the index entries that were added since the last call."""
         start = self._entries_read * ENTRY_BYTES
         try:
@@ -70,12 +78,14 @@ class Segment:
             with contextlib.suppress(OSError):
                 os.utime(self.index_path)
 
-    def append(self, keys: Sequence[bytes], checksums: np.ndarray, rows: np.ndarray) -> None:
+    def append(self, keys: Sequence[bytes], checksums: NDArray[np.uint64], batch: Batch) -> None:
         """Write rows, then the entries that name them."""
         entries = np.zeros(len(keys), _ENTRY)
         entries["key"] = [key + KEY_END for key in keys]
         entries["checksum"] = checksums
-        entries["offset"] = _append_rows(self.rows_path, rows)
+        entries["length"] = batch.lengths
+        ends = np.cumsum(batch.sizes)
+        entries["offset"] = _append_rows(self.rows_path, batch.packed()) + ends - batch.sizes
         _append_entries(self.index_path, entries)
 
     def remove(self) -> None:
@@ -86,7 +96,7 @@ class Segment:
 
 
 def segment_names(folder: str, layout: str = "") -> set[str]:
-    """Return the names of a group's segments, if so asked only those of one layout."""
+    """Return the names of a namespace's segments, optionally only those of one layout."""
     ending = f".{layout}{_INDEX}" if layout else _INDEX
     try:
         return {name for name in os.listdir(folder) if name.endswith(ending)}
@@ -94,31 +104,31 @@ def segment_names(folder: str, layout: str = "") -> set[str]:
         return set()
 
 
-def growing_segment(folder: str, layout: str, segment_bytes: int) -> Segment:
+def active_segment(folder: str, layout: str, segment_bytes: int) -> Segment:
     """Return the segment that takes the next rows: the newest one, until it is full."""
     last = max(segment_names(folder, layout), default="")
-    born = time.time_ns()
+    created = time.time_ns()
     if last:
         newest = Segment(os.path.join(folder, last))
         with contextlib.suppress(OSError):
             if os.path.getsize(newest.rows_path) < segment_bytes:
                 return newest
         with contextlib.suppress(ValueError):  # the clock may have been set back
-            born = max(born, int(last[:_DIGITS], 16) + 1)
-    name = f"{born:0{_DIGITS}x}{secrets.token_hex(4)}.{layout}{_INDEX}"
+            created = max(created, int(last[:_DIGITS], 16) + 1)
+    name = f"{created:0{_DIGITS}x}{secrets.token_hex(4)}.{layout}{_INDEX}"
     return Segment(os.path.join(folder, name))
 
 
-class Kept(NamedTuple):
-    """One segment on the disk."""
+class SegmentUse(NamedTuple):
+    """When a segment was last used, and how many bytes it takes."""
 
     last_used: float
     n_bytes: int
     index_path: str
 
 
-def segments_under(folder: str) -> Iterator[Kept]:
-    """Find the segments of all groups; also rows whose writer died before it named them."""
+def segments_under(folder: str) -> Iterator[SegmentUse]:
+    """Yield the segments of all namespaces, also those that have no index yet."""
     for path in _rows_paths(folder):
         index_path = path.removesuffix(_ROWS) + _INDEX
         with contextlib.suppress(OSError):
@@ -126,38 +136,36 @@ def segments_under(folder: str) -> Iterator[Kept]:
             try:
                 index = os.stat(index_path)
             except OSError:
-                yield Kept(rows.st_mtime, rows.st_size, index_path)
+                yield SegmentUse(rows.st_mtime, rows.st_size, index_path)
             else:
-                yield Kept(index.st_mtime, rows.st_size + index.st_size, index_path)
+                yield SegmentUse(index.st_mtime, rows.st_size + index.st_size, index_path)
 
 
 def count_entries(folder: str) -> int:
-    """Return the number of rows that are named under a folder of groups."""
+    """Return the number of rows in the indexes of all namespaces under a folder."""
     return sum(
-        os.path.getsize(kept.index_path) // ENTRY_BYTES
-        for kept in segments_under(folder)
-        if os.path.exists(kept.index_path)
+        os.path.getsize(segment.index_path) // ENTRY_BYTES
+        for segment in segments_under(folder)
+        if os.path.exists(segment.index_path)
     )
 
 
 def _rows_paths(folder: str) -> Iterator[str]:
-    with contextlib.suppress(OSError), os.scandir(folder) as groups:
-        for group in groups:
-            with contextlib.suppress(OSError), os.scandir(group.path) as files:
+    with contextlib.suppress(OSError), os.scandir(folder) as namespaces:
+        for namespace in namespaces:
+            with contextlib.suppress(OSError), os.scandir(namespace.path) as files:
                 yield from [file.path for file in files if file.name.endswith(_ROWS)]
 
 
-def _append_rows(path: str, rows: np.ndarray) -> np.ndarray:
-    """Append rows to a file; return the offset of each."""
-    row_bytes = rows[:1].nbytes
+def _append_rows(path: str, packed: bytes | memoryview) -> int:
+    """Append rows to a file; return the offset of the first."""
     with open(path, "ab", buffering=0) as file:
-        if file.write(rows) != rows.nbytes:
-            raise OSError(f"only a part of {rows.nbytes} bytes could be written to {path}")
-        start = file.tell() - rows.nbytes
-    return start + row_bytes * np.arange(len(rows))
+        if file.write(packed) != len(packed):
+            raise OSError(f"only a part of {len(packed)} bytes could be written to {path}")
+        return file.tell() - len(packed)
 
 
-def _append_entries(path: str, entries: np.ndarray) -> None:
+def _append_entries(path: str, entries: NDArray[np.void]) -> None:
     """Append entries to an index, on the grid of entries even if somebody cut it off."""
     with open(path, "ab", buffering=0) as file:
         file.write(bytes(-file.tell() % ENTRY_BYTES) + entries.tobytes())

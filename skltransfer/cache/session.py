@@ -69,7 +69,7 @@ def main_process() -> Process:
 def _main_process_of(pid: int) -> Process:
     parent = multiprocessing.parent_process()
     if parent is not None:
-        pid = parent.pid
+        pid = parent.pid or pid
         while _is_worker(pid) and _parent(pid):
             pid = _parent(pid)
     return Process(pid, _started(pid))

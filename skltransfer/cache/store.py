@@ -1,4 +1,4 @@
-"""A folder of groups under one budget. Trouble with the disk ends here, in one warning."""
+"""A folder of namespaces under one budget. Errors of the disk end here, in one warning."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
+from itertools import compress
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skltransfer.cache.admission import Admission
-from skltransfer.cache.namespaces import Group
+from skltransfer.cache.namespaces import Namespace
 from skltransfer.cache.segments import ENTRY_BYTES, count_entries, segments_under
+
+if TYPE_CHECKING:
+    from skltransfer.cache.batches import Batch
+    from skltransfer.cache.reading import Output
 
 _LARGEST_SEGMENT = 64 << 20
 _SEGMENTS = 32
-"""A budget is shared by at least so many segments, for segments are what gives way."""
+"""At least this many segments share a budget, since whole segments are what is evicted."""
 
-_SECONDS_OF_REST = 60.0
-"""For how long a disk that refused a row is left alone."""
+_SECONDS_TO_RETRY = 60.0
+"""How long a disk that refused a row is left alone."""
 
 
 class CacheWarning(UserWarning):
@@ -53,31 +60,31 @@ class CacheWarning(UserWarning):
         super().__init__(message)
 
 
-class Complaint:
-    """One warning for a whole cache, whichever of its shelves the disk refuses first."""
+class WarnOnce:
+    """Warns once for a whole cache, whichever of its stores is in trouble first."""
 
     def __init__(self) -> None:
-        self.made = False
+        self.has_warned = False
 
-    def refused_by_disk(self, folder: str, error: OSError) -> None:
-        """Warn of what the system says."""
-        self._make(
+    def disk_refused(self, folder: str, error: OSError) -> None:
+        """Warn of an error that the system reports."""
+        self._warn(
             f"The activation cache in {folder} takes no more rows: {error}.",
             "Make room or grant write access, and it goes on within a minute; or choose",
         )
 
-    def larger_than_budget(self, folder: str, row_bytes: int, budget: int) -> None:
-        """Warn of a row that would not fit if nothing else were kept."""
-        self._make(
+    def row_too_large(self, folder: str, row_bytes: int, budget: int) -> None:
+        """Warn of a row that would not fit into an empty store."""
+        self._warn(
             f"The activation cache in {folder} keeps no rows of {row_bytes} bytes: all rows "
             f"together may take {budget}, a share of what was free there.",
             "Make room and start again, or choose",
         )
 
-    def _make(self, what: str, way_out: str) -> None:
-        if self.made:
+    def _warn(self, what: str, way_out: str) -> None:
+        if self.has_warned:
             return
-        self.made = True
+        self.has_warned = True
         warnings.warn(
             f"{what} Results are not affected, but rows that are not in it are computed each time. "
             f"{way_out} another directory as cache, or cache=None.",
@@ -86,8 +93,8 @@ class Complaint:
         )
 
 
-class Shelf:
-    """Rows of many groups.
+class Store:
+    """Rows of many namespaces.
 
     Parameters
     ----------
@@ -95,49 +102,49 @@ class Shelf:
         Where its files are; made when the first row is put.
     budget : int
         Bytes it may take.
-    complaint : Complaint
-        Told when the disk refuses rows.
+    warn_once : WarnOnce
+        Warns when the disk refuses rows.
     """
 
-    def __init__(self, folder: str, budget: int, complaint: Complaint) -> None:
+    def __init__(self, folder: str, budget: int, warn_once: WarnOnce) -> None:
         self.folder = folder
         self.budget = budget
-        self.complaint = complaint
+        self.warn_once = warn_once
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew in this process, knowing nothing of what is on the disk."""
-        self._groups: dict[bytes, Group] = {}
+        """Start over in this process, knowing nothing of what is on the disk."""
+        self._namespaces: dict[bytes, Namespace] = {}
         self._admission = Admission(self.folder, self.budget)
         self._lock = threading.Lock()
-        self._rests_until = 0.0
-        self.complaint.made = False
+        self._retry_at = 0.0
+        self.warn_once.has_warned = False
 
-    def stored(self, group: bytes, keys: Sequence[bytes]) -> np.ndarray:
+    def stored(self, namespace: bytes, keys: Sequence[bytes]) -> NDArray[np.bool_]:
         """Which keys are stored."""
-        return self._group(group).stored(keys)
+        return self._namespace(namespace).stored(keys)
 
-    def read(self, group: bytes, keys: Sequence[bytes], out: np.ndarray) -> np.ndarray:
+    def read(self, namespace: bytes, keys: Sequence[bytes], out: Output) -> NDArray[np.bool_]:
         """Fill rows of `out` that are stored; return which."""
-        return self._group(group).read(keys, out)
+        return self._namespace(namespace).read(keys, out)
 
-    def put(self, group: bytes, keys: Sequence[bytes], rows: np.ndarray) -> None:
+    def put(self, namespace: bytes, keys: Sequence[bytes], batch: Batch) -> None:
         """Store rows that are new and admitted; a disk that refuses is left alone for a while."""
-        if time.monotonic() < self._rests_until:
+        if time.monotonic() < self._retry_at:
             return
         with self._lock:
             try:
-                self._put(self._group(group), keys, np.ascontiguousarray(rows))
+                self._put(self._namespace(namespace), keys, batch)
             except FileNotFoundError:
                 pass  # another process is clearing the cache just now
             except OSError as error:
-                self._rests_until = time.monotonic() + _SECONDS_OF_REST
-                self.complaint.refused_by_disk(self.folder, error)
+                self._retry_at = time.monotonic() + _SECONDS_TO_RETRY
+                self.warn_once.disk_refused(self.folder, error)
 
-    def complain_without_room_for(self, row_bytes: int) -> None:
+    def warn_if_too_large(self, row_bytes: int) -> None:
         """Warn of a budget so small that no row of this size will ever be kept."""
         if row_bytes + ENTRY_BYTES > self.budget:
-            self.complaint.larger_than_budget(self.folder, row_bytes, self.budget)
+            self.warn_once.row_too_large(self.folder, row_bytes, self.budget)
 
     @property
     def n_refused(self) -> int:
@@ -159,30 +166,30 @@ class Shelf:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.forget()
 
-    def _group(self, group: bytes) -> Group:
-        known = self._groups.get(group)
+    def _namespace(self, namespace: bytes) -> Namespace:
+        known = self._namespaces.get(namespace)
         if known is None:
-            name = hashlib.blake2b(group, digest_size=16).hexdigest()
+            name = hashlib.blake2b(namespace, digest_size=16).hexdigest()
             segment_bytes = min(_LARGEST_SEGMENT, self.budget // _SEGMENTS)
-            fresh = Group(os.path.join(self.folder, name), segment_bytes)
-            known = self._groups.setdefault(group, fresh)
+            fresh = Namespace(os.path.join(self.folder, name), segment_bytes)
+            known = self._namespaces.setdefault(namespace, fresh)
         return known
 
-    def _put(self, group: Group, keys: Sequence[bytes], rows: np.ndarray) -> None:
+    def _put(self, namespace: Namespace, keys: Sequence[bytes], batch: Batch) -> None:
         first: dict[bytes, int] = {}
         for position, key in enumerate(keys):
             first.setdefault(key, position)
-        known = group.stored(list(first))
-        new = [key for key, there in zip(first, known, strict=True) if not there]
-        admitted = self._admission.admit(group, new, rows[:1].nbytes)
-        chosen = [key for key, room in zip(new, admitted, strict=True) if room]
-        if not chosen:
-            return
-        if len(chosen) < len(rows):
-            rows = rows[[first[key] for key in chosen]]
-        group.append(chosen, rows)
+        known = namespace.stored(list(first))
+        new = list(compress(first, ~known))
+        if len(new) < len(batch):
+            batch = batch.take([first[key] for key in new])
+        admitted = self._admission.admit(namespace, new, batch.sizes)
+        if not admitted.all():
+            batch = batch.take(np.flatnonzero(admitted).tolist())
+        if len(batch):
+            namespace.append(list(compress(new, admitted)), batch)
 
 
 def bytes_under(folder: str) -> int:
-    """Return the bytes that all groups under a folder take."""
+    """Return the bytes that all namespaces under a folder take."""
     return sum(segment.n_bytes for segment in segments_under(folder))

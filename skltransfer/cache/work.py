@@ -31,6 +31,7 @@ class WorkCounter:
     def forget(self) -> None:
         """Begin anew in this process, which may be a new one."""
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}.json"
+        self._path = None if self._folder is None else os.path.join(self._folder, self._name)
         self._rows: Counter[str] = Counter()
         self._is_written = False
         self._lock = threading.Lock()
@@ -46,7 +47,7 @@ class WorkCounter:
         with self._lock:
             self._notice_clearing()
             self._rows[segment] += rows
-            self._is_written = self._folder is not None and self._write()
+            self._is_written = self._path is not None and self._write(self._path)
 
     def total(self) -> dict[str, int]:
         """Return the rows that ran through each segment, in all processes."""
@@ -60,18 +61,14 @@ class WorkCounter:
 
     def _notice_clearing(self) -> None:
         """Count from zero when another process has cleared the store."""
-        if self._is_written and not os.path.exists(self._path):
+        if self._is_written and self._path is not None and not os.path.exists(self._path):
             self._rows.clear()
 
-    @property
-    def _path(self) -> str:
-        return os.path.join(self._folder, self._name)
-
-    def _write(self) -> bool:
+    def _write(self, path: str) -> bool:
         text = json.dumps(self._rows).encode()
         with contextlib.suppress(OSError):
-            os.makedirs(self._folder, exist_ok=True)
-            file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
                 return os.write(file, text) == len(text)
             finally:

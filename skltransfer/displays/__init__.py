@@ -1,4 +1,4 @@
-"""Pictures of what was learned, in the style of scikit-learn's displays.
+"""Images of what was learned, in the style of scikit-learn's displays.
 
 A display holds plain data and draws it: matplotlib is imported when something is drawn.
 """

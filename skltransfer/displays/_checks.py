@@ -36,7 +36,7 @@ def checked_count(name: str, value, smallest: int) -> int:
 
 
 def class_names(classes: np.ndarray, display_labels: Sequence | None) -> list[str]:
-    """What the `classes` are called in a picture: by themselves, or by `display_labels`."""
+    """What the `classes` are called in an image: by themselves, or by `display_labels`."""
     if display_labels is None:
         return [str(label) for label in classes]
     if len(display_labels) != len(classes):

@@ -1,4 +1,4 @@
-"""What all displays draw on: axes, panels within axes, and rows of panels with pictures."""
+"""What all displays draw on: axes, panels within axes, and rows of panels with images."""
 
 from __future__ import annotations
 
@@ -56,19 +56,19 @@ def styled(defaults: dict, wanted: dict | None, artist: type) -> dict:
     return {**normalize_kwargs(defaults, artist), **normalize_kwargs(wanted or {}, artist)}
 
 
-def picture_grid(ax, caller: str, n_pictures: int, n_columns: int | None, title_lines: int):
-    """`ax` or a new one, and a panel without ticks for each picture; about square by default."""
+def image_grid(ax, caller: str, n_images: int, n_columns: int | None, title_lines: int):
+    """`ax` or a new one, and a panel without ticks for each image; about square by default."""
     if n_columns is None:
-        n_columns = math.ceil(math.sqrt(n_pictures))
-    across = min(n_pictures, checked_count("n_columns", n_columns, 1))
-    down = math.ceil(n_pictures / across)
+        n_columns = math.ceil(math.sqrt(n_images))
+    across = min(n_images, checked_count("n_columns", n_columns, 1))
+    down = math.ceil(n_images / across)
     size = (_PANEL_INCHES * across, (_PANEL_INCHES + 0.2 * title_lines) * down)
     ax = axes_or_new(ax, caller, size)
     panels = panels_in(ax, down, across)
     for panel in panels:
         panel.set_axis_off()
-        panel.set_anchor("N")  # titles of a row at one height, whatever the shapes of pictures
-    return ax, panels[:n_pictures]
+        panel.set_anchor("N")  # titles of a row at one height, whatever the shapes of images
+    return ax, panels[:n_images]
 
 
 def probability_text(probability: float) -> str:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from skltransfer.displays._backbone_steps import BackboneStep, linear_weights
-from skltransfer.displays._pictures import as_bytes
-from skltransfer.estimators.classifier import FineTunedClassifier
-from skltransfer.estimators.extractor import PretrainedFeatureExtractor
-from skltransfer.inputs import resize
-from skltransfer.inputs.rows import RowSource
+from skltransfer.displays._thumbnails import as_bytes
+from skltransfer.estimators.base import encoding_of, network_in
+from skltransfer.estimators.fine_tuned import FineTunedBase, trained_network_of
+from skltransfer.inputs._input import empty_rows
+from skltransfer.inputs.images.encoding import ImageEncoding
+from skltransfer.inputs.images.resizing import resize
 from skltransfer.training.grad_cam import (
     class_activation_maps,
     feature_maps,
@@ -24,24 +25,24 @@ _ROWS_TOGETHER = 16
 
 @dataclass(frozen=True)
 class LookedAt:
-    """Pictures as the network sees them, and its last feature maps of them.
+    """Images as the network sees them, and its last feature maps of them.
 
     Attributes
     ----------
-    pictures : ndarray of uint8, shape (n, height, width, 3)
+    images : ndarray of uint8, shape (n, height, width, 3)
         At the input size of the network.
     maps : ndarray of float32, shape (n, h, w, channels)
         What the classifier sees the means of.
     """
 
-    pictures: np.ndarray
+    images: np.ndarray
     maps: np.ndarray
 
 
 def require_maps(found: BackboneStep) -> None:
     """Refuse what has no feature maps, or hides them from the classifier behind."""
     step, tail = found.step, found.tail
-    if isinstance(step, FineTunedClassifier):
+    if isinstance(step, FineTunedBase):
         return
     if tail is None or not hasattr(tail, "decision_function"):
         last = "nothing" if tail is None else type(tail[-1]).__name__
@@ -50,7 +51,7 @@ def require_maps(found: BackboneStep) -> None:
             "to explain. Use a pipeline that ends in a linear classifier such as "
             "LogisticRegression, or a FineTunedClassifier."
         )
-    if step.pooling != "avg" or len(step.layers_) != 1:
+    if step.pooling not in (None, "avg") or len(step.layers_) != 1:
         raise ValueError(
             f"A class activation map needs the means of one feature map, but this "
             f"PretrainedFeatureExtractor has pooling={step.pooling!r} and layer={step.layer!r}. "
@@ -59,46 +60,48 @@ def require_maps(found: BackboneStep) -> None:
 
 
 def look_at(found: BackboneStep) -> LookedAt:
-    """Run the network on the pictures, a few at a time."""
-    step, network = found.step, found.step._network()
-    source = step._reading.source(step, found.X)
-    if isinstance(source, RowSource):
+    """Run the network on the images, a few at a time."""
+    step, network, encoding = found.step, network_in(found.step), encoding_of(found.step)
+    if not isinstance(encoding, ImageEncoding):
         raise ValueError(
             f"This {type(step).__name__} was fitted on rows of numbers, in which there is nothing "
-            "to see. If they are flattened pictures, set image_shape=(height, width) or (height, "
+            "to see. If they are flattened images, set image_shape=(height, width) or (height, "
             "width, channels) and fit again."
         )
+    source = encoding.source(step, found.X)
     layers, values = _layers_and_values(step)
-    pictures, maps = [], []
+    images, maps = [], []
     for first in range(0, len(source), _ROWS_TOGETHER):
         rows = np.arange(first, min(first + _ROWS_TOGETHER, len(source)))
-        pixels = np.empty((len(rows), *network.input_size, 3), np.float32)
-        source.load_block(rows, step._reading.rule, pixels)
-        pictures.append(as_bytes(pixels))
+        (pixels,) = out = empty_rows(network.row_spec, len(rows))
+        source.load(rows, out)
+        images.append(as_bytes(pixels))
         maps.append(feature_maps(network, layers, pixels, values))
-    return LookedAt(np.concatenate(pictures), np.concatenate(maps))
+    return LookedAt(np.concatenate(images), np.concatenate(maps))
 
 
 def heat_maps(found: BackboneStep, seen: LookedAt, targets: np.ndarray) -> np.ndarray:
-    """What speaks for the classes `targets`, at the size of the pictures.
+    """What speaks for the classes `targets`, at the size of the images.
 
     Returns
     -------
     ndarray of float32, shape (n, height, width)
-        Not negative; in units of the class score of one picture.
+        Not negative; in units of the class score of one image.
     """
     step, maps = found.step, seen.maps
-    if isinstance(step, PretrainedFeatureExtractor):
+    if not isinstance(step, FineTunedBase):
         slopes = linear_weights(found.tail, maps.mean(axis=(1, 2)))
         n_positions = maps.shape[1] * maps.shape[2]
         coarse = class_activation_maps(maps, slopes.T[targets] / n_positions)
     else:
-        coarse = grad_cam(step._program(), step._state, maps, targets)
-    size = seen.pictures.shape[1:3]
+        trained = trained_network_of(step)
+        coarse = grad_cam(trained.step, trained.state, maps, targets)
+    size = seen.images.shape[1:3]
     return np.stack([resize(heat[..., None], size)[..., 0] for heat in coarse])
 
 
 def _layers_and_values(step) -> tuple[tuple[str, ...], dict | None]:
-    if isinstance(step, PretrainedFeatureExtractor):
+    if not isinstance(step, FineTunedBase):
         return step.layers_, None
-    return (), tuned_values(step._program(), step._state)
+    trained = trained_network_of(step)
+    return (), tuned_values(trained.step, trained.state)

@@ -1,4 +1,4 @@
-"""Features of pictures, their projection to a plane, and a choice of pictures that fit in it."""
+"""Features of images, their projection to a plane, and a choice of images that fit in it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from sklearn.pipeline import Pipeline
 
 from skltransfer.displays._backbone_steps import backbone_step
 from skltransfer.displays._checks import unwrapped
-from skltransfer.estimators.classifier import FineTunedClassifier
-from skltransfer.training.loop import logits_of
-
-_ROWS_TOGETHER = 256
+from skltransfer.estimators.fine_tuned import FineTunedBase, head_features_of
 
 
 def features_of(estimator, X, caller: str) -> np.ndarray:
@@ -21,8 +18,8 @@ def features_of(estimator, X, caller: str) -> np.ndarray:
     Of a FineTunedClassifier these are the pooled features that its head sees, standardised.
     """
     found = backbone_step(estimator, X, caller)
-    if isinstance(found.step, FineTunedClassifier):
-        return _pooled_features(found.step, found.X)
+    if isinstance(found.step, FineTunedBase):
+        return np.asarray(head_features_of(found.step, found.X), np.float64)
     whole = unwrapped(estimator)
     if isinstance(whole, Pipeline) and not hasattr(whole[-1], "transform"):
         whole = whole[:-1]
@@ -71,25 +68,12 @@ def spread_out(positions: np.ndarray, n_wanted: int, spacing: float, rng) -> np.
     return np.array(chosen, dtype=np.intp)
 
 
-def _pooled_features(classifier: FineTunedClassifier, X) -> np.ndarray:
-    source, state = classifier._reading.source(classifier, X), classifier._state
-    blocks = []
-    for first in range(0, len(source), _ROWS_TOGETHER):
-        rows = np.arange(first, min(first + _ROWS_TOGETHER, len(source)))
-        activations, failures = classifier._activations_to_predict(source.take(rows))
-        block = logits_of(classifier._program(), state, activations)[1].copy()  # may be read-only
-        block[list(failures)] = np.nan
-        blocks.append(block)
-    mean, scale = state.standardizer
-    return ((np.concatenate(blocks) - mean) / scale).astype(np.float64)
-
-
 def _fitted(transformer, features: np.ndarray) -> np.ndarray:
-    """Positions of the rows; those of unreadable pictures, whose features are NaN, stay NaN."""
+    """Positions of the rows; those of unreadable images, whose features are NaN, stay NaN."""
     read = ~np.isnan(features).any(axis=1)
     if read.sum() < 2:
         raise ValueError(
-            f"A projection needs two or more pictures, but X holds {read.sum()} that could be read."
+            f"A projection needs two or more images, but X holds {read.sum()} that could be read."
         )
     found = np.asarray(transformer.fit_transform(features[read]), np.float64)
     if found.ndim != 2 or found.shape[1] != 2:

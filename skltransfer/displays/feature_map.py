@@ -1,4 +1,4 @@
-"""Pictures as points of a plane, the near of which look alike to a network."""
+"""Images as points of a plane, the near of which look alike to a network."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from skltransfer._types import Images, Labels, Seed
 from skltransfer.displays._checks import checked_count, class_names
 from skltransfer.displays._drawing import axes_or_new, require_matplotlib, shortened, styled
-from skltransfer.displays._pictures import Album
 from skltransfer.displays._projection import features_of, projected, spread_out
+from skltransfer.displays._thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from skltransfer._types import Images, Labels, Seed
 
 _SHOWN_SIDE = 96
 _LARGEST_SHARE = 0.12
@@ -29,20 +30,20 @@ _SHARE_OF_ALL = 0.6
 
 
 class FeatureMapDisplay:
-    """Features of pictures, projected to a plane, with some of the pictures beside their points.
+    """Features of images, projected to a plane, with some of the images beside their points.
 
     Make it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
 
     Parameters
     ----------
     positions : ndarray of float64, shape (n_samples, 2)
-        Where the pictures lie; rows of NaN are not drawn.
+        Where the images lie; rows of NaN are not drawn.
     thumbnails : list of ndarray of shape (h, w, 3), dtype uint8
-        Small pictures, in their own proportions.
+        Small images, in their own proportions.
     thumbnail_rows : ndarray of int, shape (n_thumbnails,)
         Their rows among `positions`.
     codes : ndarray of int, shape (n_samples,), or None, default=None
-        Class of each picture, as a position among `names`; None: one colour for all.
+        Class of each image, as a position among `names`; None: one colour for all.
     names : sequence of str, default=()
         Names of the classes.
     axis_names : sequence of two str, default=("", "")
@@ -55,7 +56,7 @@ class FeatureMapDisplay:
     points_ : list of matplotlib.collections.PathCollection
         The points, class by class.
     thumbnail_boxes_ : list of matplotlib.offsetbox.AnnotationBbox
-        The small pictures.
+        The small images.
     figure_ : matplotlib.figure.Figure
         The figure of the axes.
 
@@ -114,8 +115,8 @@ class FeatureMapDisplay:
             Fitted. Of a pipeline what its last classifier is given, or its last transformer
             gives; of a FineTunedClassifier the standardised features that its head sees.
         X : array-like
-            Pictures of any kind that the estimator takes, two or more; rows of numbers with
-            ``n_thumbnails=0``. Pictures that could not be read, with ``on_error="nan"``, are left
+            Images of any kind that the estimator takes, two or more; rows of numbers with
+            ``n_thumbnails=0``. Images that could not be read, with ``on_error="nan"``, are left
             out.
         y : array-like of shape (n_samples,), default=None
             Class labels, for colours and a legend.
@@ -123,9 +124,9 @@ class FeatureMapDisplay:
             Principal components, or a scikit-learn transformer to two components, which is
             cloned, such as ``TSNE()``.
         n_thumbnails : int, default=20
-            How many pictures to show, at most: none are put on top of each other. 0 shows none.
+            How many images to show, at most: none are put on top of each other. 0 shows none.
         random_state : int, RandomState instance or None, default=None
-            Decides which pictures are shown, and is handed to a `projection` that has such a
+            Decides which images are shown, and is handed to a `projection` that has such a
             parameter. Pass an int for the same map in every call.
         display_labels : sequence of str, default=None
             Names of the classes in the order of the sorted labels of `y`; None uses the labels.
@@ -145,13 +146,13 @@ class FeatureMapDisplay:
             When the estimator holds no network of this package.
         ValueError
             When `projection` is none or gives other than two components, `y` does not fit, fewer
-            than two pictures can be read, or a parameter is refused.
+            than two images can be read, or a parameter is refused.
         """
         caller = f"{cls.__name__}.from_estimator"
         require_matplotlib(caller)
         n_thumbnails = checked_count("n_thumbnails", n_thumbnails, 0)
         rng = check_random_state(random_state)
-        album = Album.as_read_by(estimator, X) if n_thumbnails else None
+        album = Thumbnails.as_read_by(estimator, X) if n_thumbnails else None
         codes, names = _coded(X, y, display_labels)
         features = features_of(estimator, X, caller)
         positions, axis_names = projected(features, projection, random_state)
@@ -210,14 +211,14 @@ class FeatureMapDisplay:
         ]
 
     def _draw_thumbnails(self, colours: list[Any]) -> list[Any]:
-        """Pictures centred on their points, framed in the colour of their class."""
+        """Images centred on their points, framed in the colour of their class."""
         from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
         box = self.ax_.get_window_extent()
         side = _share(len(self.thumbnails)) * min(box.width, box.height) * 72 / self.figure_.dpi
         boxes = []
-        for row, picture in zip(self.thumbnail_rows, self.thumbnails, strict=True):
-            image = OffsetImage(picture, zoom=0.85 * side / max(picture.shape[:2]))
+        for row, thumbnail in zip(self.thumbnail_rows, self.thumbnails, strict=True):
+            image = OffsetImage(thumbnail, zoom=0.85 * side / max(thumbnail.shape[:2]))
             colour = "0.4" if self.codes is None else colours[self.codes[row]]
             frame = {"edgecolor": colour, "linewidth": 1.5}
             mark = AnnotationBbox(image, self.positions[row], pad=0.1, bboxprops=frame)
@@ -228,7 +229,7 @@ class FeatureMapDisplay:
 def _coded(
     X: Images, y: Labels | None, display_labels: Sequence[str] | None
 ) -> tuple[np.ndarray | None, list[str]]:
-    """Classes of the pictures as numbers, and their names."""
+    """Classes of the images as numbers, and their names."""
     if y is None:
         return None, []
     check_consistent_length(X, y)

@@ -64,7 +64,7 @@ class FreezeDepthDisplay:
     candidate's. Of a halving search it is the best of the last round that depth and head came to,
     so that points may rest on unequal numbers of rows.
 
-    Times are those of the fits alone. Frozen layers run once for each picture of a whole search,
+    Times are those of the fits alone. Frozen layers run once for each image of a whole search,
     and the fits that come first pay for it; ``precompute`` does it before the search.
 
     Examples

@@ -1,4 +1,4 @@
-"""Where in a picture a classifier sees a class."""
+"""Where in an image a classifier sees a class."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skltransfer._types import Images, Labels
 from skltransfer.displays._backbone_steps import backbone_step
 from skltransfer.displays._checks import class_names, positions_among, unwrapped
 from skltransfer.displays._drawing import (
-    picture_grid,
+    image_grid,
     probability_text,
     require_matplotlib,
     shortened,
@@ -23,9 +22,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
+    from skltransfer._types import Images, Labels
+
 
 class SaliencyDisplay:
-    """Heat maps over pictures: which places speak for a class (Grad-CAM [1]_).
+    """Heat maps over images: which places speak for a class (Grad-CAM [1]_).
 
     The last feature map before pooling is summed up over its channels, each weighted by the mean
     gradient of the class's logit; what speaks against the class is left out. The map is coarse (7
@@ -35,14 +36,14 @@ class SaliencyDisplay:
 
     Parameters
     ----------
-    pictures : ndarray of uint8, shape (n_pictures, height, width, 3)
-        The pictures as the network sees them: at its input size, stretched, cropped or padded.
-    heat_maps : ndarray of float32, shape (n_pictures, height, width)
+    images : ndarray of uint8, shape (n_images, height, width, 3)
+        The images as the network sees them: at its input size, stretched, cropped or padded.
+    heat_maps : ndarray of float32, shape (n_images, height, width)
         Heat at every pixel, not negative, in parts of the class's logit. A map of zeros: nothing
-        in the picture speaks for the class.
+        in the image speaks for the class.
     names : list of str
         Name of the class that each map is for.
-    probabilities : ndarray of float64, shape (n_pictures,), or None, default=None
+    probabilities : ndarray of float64, shape (n_images,), or None, default=None
         Probabilities of these classes.
 
     Attributes
@@ -50,15 +51,15 @@ class SaliencyDisplay:
     ax_ : matplotlib.axes.Axes
         Frame of the grid.
     axes_ : list of matplotlib.axes.Axes
-        A panel for each picture.
+        A panel for each image.
     heat_images_ : list of matplotlib.image.AxesImage
-        The heat, drawn over the pictures.
+        The heat, drawn over the images.
     figure_ : matplotlib.figure.Figure
         The figure of the axes.
 
     See Also
     --------
-    TopLossesDisplay : The pictures that are worth a look.
+    TopLossesDisplay : The images that are worth a look.
 
     Notes
     -----
@@ -85,12 +86,12 @@ class SaliencyDisplay:
     def __init__(
         self,
         *,
-        pictures: np.ndarray,
+        images: np.ndarray,
         heat_maps: np.ndarray,
         names: Sequence[str],
         probabilities: np.ndarray | None = None,
     ) -> None:
-        self.pictures = pictures
+        self.images = images
         self.heat_maps = heat_maps
         self.names = names
         self.probabilities = probabilities
@@ -107,7 +108,7 @@ class SaliencyDisplay:
         n_columns: int | None = None,
         heat_kw: dict[str, Any] | None = None,
     ) -> SaliencyDisplay:
-        """Compute and draw the heat maps of some pictures.
+        """Compute and draw the heat maps of some images.
 
         Parameters
         ----------
@@ -115,9 +116,9 @@ class SaliencyDisplay:
             Fitted; a pipeline may end in a FineTunedClassifier, or begin with a
             PretrainedFeatureExtractor and end in a linear classifier.
         X : array-like
-            Pictures of any kind that the estimator takes; a panel is drawn for each.
-        target : label or array-like of shape (n_pictures,), default=None
-            The class to look for, one for all or one for each picture. None takes what is
+            Images of any kind that the estimator takes; a panel is drawn for each.
+        target : label or array-like of shape (n_images,), default=None
+            The class to look for, one for all or one for each image. None takes what is
             predicted.
         display_labels : sequence of str, default=None
             Names of the classes in the order of ``classes_``; None uses the labels.
@@ -139,7 +140,7 @@ class SaliencyDisplay:
             When the estimator holds no network of this package, or no classifier behind it.
         ValueError
             When the backbone ends in no feature map, the classifier is not linear in the features
-            of an extractor, `target` is no class, or a picture cannot be read.
+            of an extractor, `target` is no class, or an image cannot be read.
         """
         caller = f"{cls.__name__}.from_estimator"
         require_matplotlib(caller)
@@ -148,12 +149,12 @@ class SaliencyDisplay:
         classes = unwrapped(estimator).classes_
         names = class_names(classes, display_labels)
         seen = look_at(found)
-        targets = _targets(target, estimator, X, classes, len(seen.pictures))
+        targets = _targets(target, estimator, X, classes, len(seen.images))
         probabilities = None
         if hasattr(estimator, "predict_proba"):
             probabilities = estimator.predict_proba(X)[np.arange(len(targets)), targets]
         return cls(
-            pictures=seen.pictures,
+            images=seen.images,
             heat_maps=heat_maps(found, seen, targets),
             names=[names[i] for i in targets],
             probabilities=probabilities,
@@ -166,7 +167,7 @@ class SaliencyDisplay:
         n_columns: int | None = None,
         heat_kw: dict[str, Any] | None = None,
     ) -> SaliencyDisplay:
-        """Draw the heat over the pictures, each from zero to its own largest value.
+        """Draw the heat over the images, each from zero to its own largest value.
 
         Parameters
         ----------
@@ -183,17 +184,17 @@ class SaliencyDisplay:
             The display itself.
         """
         caller = f"{type(self).__name__}.plot"
-        self.ax_, self.axes_ = picture_grid(ax, caller, len(self.pictures), n_columns, 1)
+        self.ax_, self.axes_ = image_grid(ax, caller, len(self.images), n_columns, 1)
         self.figure_ = self.ax_.figure
         self.heat_images_ = []
         for index, panel in enumerate(self.axes_):
-            panel.imshow(self.pictures[index])
+            panel.imshow(self.images[index])
             self.heat_images_.append(self._draw_heat(panel, index, heat_kw))
             panel.set_title(self._title(index), fontsize="small")
         return self
 
     def _draw_heat(self, panel: Axes, index: int, heat_kw: dict[str, Any] | None) -> AxesImage:
-        """Heat that hides the less of the picture, the less there is of it."""
+        """Heat that hides the less of the image, the less there is of it."""
         from matplotlib.image import AxesImage
 
         heat = self.heat_maps[index]
@@ -209,14 +210,14 @@ class SaliencyDisplay:
 
 
 def _targets(
-    target: Labels | None, estimator: Any, X: Images, classes: np.ndarray, n_pictures: int
+    target: Labels | None, estimator: Any, X: Images, classes: np.ndarray, n_images: int
 ) -> np.ndarray:
-    """Positions of the explained classes, one for each picture."""
+    """Positions of the explained classes, one for each image."""
     wanted = estimator.predict(X) if target is None else target
-    labels = [wanted] * n_pictures if np.ndim(wanted) == 0 else list(wanted)
-    if len(labels) != n_pictures:
+    labels = [wanted] * n_images if np.ndim(wanted) == 0 else list(wanted)
+    if len(labels) != n_images:
         raise ValueError(
-            f"target has {len(labels)} labels, but X has {n_pictures} pictures. Give one label "
+            f"target has {len(labels)} labels, but X has {n_images} images. Give one label "
             "for all, or one for each."
         )
     advice = "Give one of these, or None for what is predicted."

@@ -1,4 +1,4 @@
-"""The pictures that a classifier gets most wrong."""
+"""The images that a classifier gets most wrong."""
 
 from __future__ import annotations
 
@@ -13,44 +13,45 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from skltransfer._types import Images, ImageShape, Labels, PixelRange, SampleWeight
 from skltransfer.displays._checks import checked_count, class_names, last_of, positions_among
 from skltransfer.displays._drawing import (
-    picture_grid,
+    image_grid,
     probability_text,
     require_matplotlib,
     shortened,
 )
-from skltransfer.displays._pictures import Album
+from skltransfer.displays._thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from skltransfer._types import Images, ImageShape, Labels, PixelRange, SampleWeight
 
 _SHOWN_SIDE = 320
 _SMALLEST_PROBABILITY = np.finfo(np.float64).tiny
 
 
 class TopLossesDisplay:
-    """A grid of the pictures with the greatest loss, the greatest first.
+    """A grid of the images with the greatest loss, the greatest first.
 
-    The loss of a picture is the cross-entropy, the negative logarithm of the probability that its
-    own class was given. Pictures at the top are confidently wrong: hard cases, and wrong labels.
+    The loss of an image is the cross-entropy, the negative logarithm of the probability that its
+    own class was given. Images at the top are confidently wrong: hard cases, and wrong labels.
 
     Make it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
     draws the same data again.
 
     Parameters
     ----------
-    pictures : list of ndarray of shape (h, w, 3), dtype uint8
-        The pictures as they are, in their own proportions, at most 320 pixels wide and high. Those
+    images : list of ndarray of shape (h, w, 3), dtype uint8
+        The images as they are, in their own proportions, at most 320 pixels wide and high. Those
         that are not shown are not read.
-    rows : ndarray of int, shape (n_pictures,)
+    rows : ndarray of int, shape (n_images,)
         Their positions in X.
-    losses : ndarray of float64, shape (n_pictures,)
+    losses : ndarray of float64, shape (n_images,)
         Their losses, without weights.
     true_names, predicted_names : list of str
         Names of their classes.
-    true_probabilities, predicted_probabilities : ndarray of float64, shape (n_pictures,)
+    true_probabilities, predicted_probabilities : ndarray of float64, shape (n_images,)
         Probabilities of these classes.
 
     Attributes
@@ -58,13 +59,13 @@ class TopLossesDisplay:
     ax_ : matplotlib.axes.Axes
         Frame of the grid.
     axes_ : list of matplotlib.axes.Axes
-        A panel for each picture.
+        A panel for each image.
     figure_ : matplotlib.figure.Figure
         The figure of the axes.
 
     See Also
     --------
-    SaliencyDisplay : Where in a picture the class was seen.
+    SaliencyDisplay : Where in an image the class was seen.
     sklearn.metrics.ConfusionMatrixDisplay : Which classes are taken for which.
 
     Examples
@@ -81,7 +82,7 @@ class TopLossesDisplay:
     def __init__(
         self,
         *,
-        pictures: Sequence[np.ndarray],
+        images: Sequence[np.ndarray],
         rows: np.ndarray,
         losses: np.ndarray,
         true_names: Sequence[str],
@@ -89,7 +90,7 @@ class TopLossesDisplay:
         true_probabilities: np.ndarray,
         predicted_probabilities: np.ndarray,
     ) -> None:
-        self.pictures = pictures
+        self.images = images
         self.rows = rows
         self.losses = losses
         self.true_names = true_names
@@ -104,13 +105,13 @@ class TopLossesDisplay:
         X: Images,
         y: Labels,
         *,
-        n_pictures: int = 9,
+        n_images: int = 9,
         sample_weight: SampleWeight = None,
         display_labels: Sequence[str] | None = None,
         ax: Axes | None = None,
         n_columns: int | None = None,
     ) -> TopLossesDisplay:
-        """Predict, and draw the pictures with the greatest loss.
+        """Predict, and draw the images with the greatest loss.
 
         Parameters
         ----------
@@ -118,13 +119,13 @@ class TopLossesDisplay:
             Fitted, with ``predict_proba``: a FineTunedClassifier, a pipeline that begins with a
             PretrainedFeatureExtractor, a search over these.
         X : array-like
-            Pictures of any kind that the estimator takes.
+            Images of any kind that the estimator takes.
         y : array-like of shape (n_samples,)
             True labels.
-        n_pictures : int, default=9
+        n_images : int, default=9
             How many to show, 1 or more; all where there are fewer.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the losses for the choice of pictures. Those of weight 0 are
+            Non-negative factors on the losses for the choice of images. Those of weight 0 are
             left out.
         display_labels : sequence of str, default=None
             Names of the classes in the order of ``classes_``; None uses the labels.
@@ -136,7 +137,7 @@ class TopLossesDisplay:
         Returns
         -------
         TopLossesDisplay
-            The display, drawn. Pictures that could not be read, with ``on_error="nan"``, are left
+            The display, drawn. Images that could not be read, with ``on_error="nan"``, are left
             out.
 
         Raises
@@ -144,7 +145,7 @@ class TopLossesDisplay:
         TypeError
             When the estimator has no ``predict_proba``.
         ValueError
-            When a parameter is refused, a label is unknown, or X holds no pictures.
+            When a parameter is refused, a label is unknown, or X holds no images.
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         last = last_of(estimator)
@@ -154,14 +155,14 @@ class TopLossesDisplay:
                 "of. Wrap it in CalibratedClassifierCV, or compute probabilities and pass them to "
                 f"{cls.__name__}.from_predictions."
             )
-        album = Album.as_read_by(estimator, X)
+        album = Thumbnails.as_read_by(estimator, X)
         check_consistent_length(album.source, y)
         return cls._of_album(
             album,
             y,
             estimator.predict_proba(X),
             estimator.classes_,
-            n_pictures,
+            n_images,
             sample_weight,
             display_labels,
         ).plot(ax, n_columns=n_columns)
@@ -174,7 +175,7 @@ class TopLossesDisplay:
         X: Images,
         *,
         classes: Labels | None = None,
-        n_pictures: int = 9,
+        n_images: int = 9,
         sample_weight: SampleWeight = None,
         display_labels: Sequence[str] | None = None,
         image_shape: ImageShape | None = None,
@@ -182,7 +183,7 @@ class TopLossesDisplay:
         ax: Axes | None = None,
         n_columns: int | None = None,
     ) -> TopLossesDisplay:
-        """Draw the pictures with the greatest loss under given probabilities.
+        """Draw the images with the greatest loss under given probabilities.
 
         Parameters
         ----------
@@ -191,19 +192,19 @@ class TopLossesDisplay:
         y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
             Probabilities of the classes, or of the second of two; NaN for what is to be left out.
         X : array-like
-            The pictures: arrays, paths, bytes, PIL images, or rows with `image_shape`.
+            The images: arrays, paths, bytes, PIL images, or rows with `image_shape`.
         classes : array-like of shape (n_classes,), default=None
             Labels in the order of the columns of `y_proba`; None takes the sorted labels of
             `y_true`.
-        n_pictures : int, default=9
+        n_images : int, default=9
             How many to show, 1 or more; all where there are fewer.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the losses for the choice of pictures. Those of weight 0 are
+            Non-negative factors on the losses for the choice of images. Those of weight 0 are
             left out.
         display_labels : sequence of str, default=None
             Names of the classes in the order of `classes`; None uses the labels.
         image_shape : (height, width) or (height, width, channels), default=None
-            How the rows of a 2-D X are read as pictures, in pixels.
+            How the rows of a 2-D X are read as images, in pixels.
         pixel_range : (low, high), default=None
             The values in arrays that mean black and white; None decides by the rule told in
             :class:`~skltransfer.PretrainedFeatureExtractor`.
@@ -221,28 +222,28 @@ class TopLossesDisplay:
         ------
         ValueError
             When shapes do not fit, a probability is outside 0 to 1, a label is unknown, a
-            parameter is refused, or X holds no pictures.
+            parameter is refused, or X holds no images.
         """
         require_matplotlib(f"{cls.__name__}.from_predictions")
-        album = Album.of(X, image_shape, pixel_range)
+        album = Thumbnails.of(X, image_shape, pixel_range)
         check_consistent_length(album.source, y_true, y_proba)
         classes = np.unique(y_true) if classes is None else np.asarray(classes)
         return cls._of_album(
-            album, y_true, y_proba, classes, n_pictures, sample_weight, display_labels
+            album, y_true, y_proba, classes, n_images, sample_weight, display_labels
         ).plot(ax, n_columns=n_columns)
 
     @classmethod
     def _of_album(
         cls,
-        album: Album,
+        album: Thumbnails,
         y: Labels,
         y_proba: ArrayLike,
         classes: np.ndarray,
-        n_pictures: int,
+        n_images: int,
         sample_weight: SampleWeight,
         display_labels: Sequence[str] | None,
     ) -> TopLossesDisplay:
-        n_pictures = checked_count("n_pictures", n_pictures, 1)
+        n_images = checked_count("n_images", n_images, 1)
         names = class_names(classes, display_labels)
         probabilities = _checked_probabilities(y_proba, len(classes))
         advice = "There is no probability for it; leave such rows out."
@@ -252,10 +253,10 @@ class TopLossesDisplay:
         )
         of_truth = probabilities[np.arange(len(true)), true]
         losses = -np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY))
-        rows = _greatest(losses, weights)[:n_pictures]
+        rows = _greatest(losses, weights)[:n_images]
         predicted = probabilities[rows].argmax(axis=1)
         return cls(
-            pictures=album.shown(rows, _SHOWN_SIDE),
+            images=album.shown(rows, _SHOWN_SIDE),
             rows=rows,
             losses=losses[rows],
             true_names=[names[i] for i in true[rows]],
@@ -280,10 +281,10 @@ class TopLossesDisplay:
             The display itself.
         """
         caller = f"{type(self).__name__}.plot"
-        self.ax_, self.axes_ = picture_grid(ax, caller, len(self.pictures), n_columns, 2)
+        self.ax_, self.axes_ = image_grid(ax, caller, len(self.images), n_columns, 2)
         self.figure_ = self.ax_.figure
-        for index, (panel, picture) in enumerate(zip(self.axes_, self.pictures, strict=True)):
-            panel.imshow(picture)
+        for index, (panel, image) in enumerate(zip(self.axes_, self.images, strict=True)):
+            panel.imshow(image)
             panel.set_title(self._title(index), fontsize="small")
         return self
 
@@ -321,7 +322,7 @@ def _greatest(losses: np.ndarray, weights: np.ndarray) -> np.ndarray:
     counted = np.flatnonzero((weights > 0) & ~np.isnan(losses))
     if not len(counted):
         raise ValueError(
-            "No picture is left to show: where sample_weight is not 0, all probabilities are NaN, "
-            "because the pictures could not be read. Pass pictures that can be."
+            "No image is left to show: where sample_weight is not 0, all probabilities are NaN, "
+            "because the images could not be read. Pass images that can be."
         )
     return counted[np.argsort(-(weights * losses)[counted], kind="stable")]

@@ -1,51 +1,37 @@
-"""What both estimators share: parameters, their checks, and the way from X to activations."""
+"""What all estimators share: the parameters of the backbone, their checks, and saving."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from inspect import signature
 from numbers import Integral
-from typing import Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-import skltransfer
 from skltransfer._progress import tell
-from skltransfer._sizes import require_sizes
-from skltransfer.backbones.registry import adopt, is_keras_model, registered, resolve
-from skltransfer.backbones.spec import BackboneSpec
+from skltransfer.backbones.registry import adopt, input_of, is_keras_model, registered, resolve
 from skltransfer.backend import backend_names
 from skltransfer.cache import open_cache
 from skltransfer.estimators.documentation import Documented
-from skltransfer.frozen.activation_pass import ActivationPass, Observer
 from skltransfer.frozen.engine_selection import chosen_engine, engine_here
-from skltransfer.frozen.prefix import (
-    Station,
-    facts,
-    is_end,
-    name_of,
-    row_shape,
-    stations_before,
-)
-from skltransfer.frozen.resume import Way, explained, ways_to
-from skltransfer.inputs import ImageReadError, decoder_fingerprint
-from skltransfer.inputs.reading import fit_reading
-from skltransfer.network.batch_invariance import rows_together
+from skltransfer.frozen.frozen_prefix import FrozenPrefix
+from skltransfer.inputs.kinds import parameters_of_kinds
 from skltransfer.network.runtime import Network, network_of
 from skltransfer.persistence import CARRIED, write_state
 from skltransfer.persistence.metadata_requests import REQUESTED, give_requests, take_requests
 
-_NOBODY = Observer()
+if TYPE_CHECKING:
+    from skltransfer.backbones.spec import BackboneSpec
+    from skltransfer.inputs._input import Encoding, Size, Source
+
 _EXPLAINS = 2
 """From this `verbose` on it is told what is kept, and why."""
-
 
 _Fit = TypeVar("_Fit", bound=Callable[..., Any])
 
@@ -64,11 +50,17 @@ class Number(Interval):
 
 
 class BackboneEstimator(Documented, BaseEstimator):
-    """Base of the estimators that run a pretrained network."""
+    """Base of the estimators that run a pretrained network.
+
+    What the numbers depend on is fixed in `fit`: the network `backbone_`, where its features end
+    and how they are pooled, `_layer` and `_pooling`, how X is read, `_encoding`, and who computes,
+    `engine_`.
+    """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "backbone": "no_validation",
         "weights": [str, os.PathLike, None],
+        "pooling": [StrOptions({"avg", "max", "flatten"}), None],
         "image_shape": "no_validation",
         "pixel_range": "no_validation",
         "input_size": "no_validation",
@@ -87,20 +79,14 @@ class BackboneEstimator(Documented, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    def _fit_backbone(self, X: Any, weights: np.ndarray | None = None) -> Any:
-        """Choose the network and decide how X is read; set the attributes both are known by.
-
-        Returns
-        -------
-        ImageSource or RowSource
-            The rows of X that have weight.
-        """
-        require_sizes("input_size", self.input_size)
-        require_sizes("image_shape", self.image_shape, (2, 3))
+    def _begin(self, X: Any, weights: np.ndarray | None = None) -> Source:
+        """Choose the network and decide how X is read; return the rows of X that have weight."""
         open_cache(self.cache)  # refuses what names no directory
         self.backbone_ = self._resolve_spec()
-        native = self.backbone_.input_size
-        self._reading, source = fit_reading(self, X, native, self._accepts, weights)
+        self._check_parameters_apply()
+        kind = self.backbone_.input
+        self._pooling = self.pooling or kind.pooling
+        self._encoding, source = kind.fit(self, X, weights, self._accepts)
         return source
 
     def _resolve_spec(self) -> BackboneSpec:
@@ -109,144 +95,53 @@ class BackboneEstimator(Documented, BaseEstimator):
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         return resolve(self.backbone, self.weights, seed)
 
-    def _accepts(self, size: tuple[int, int]) -> bool:
-        """Whether the backbone can be built for pictures of (height, width)."""
+    def _check_parameters_apply(self) -> None:
+        """Refuse what is set for another kind of input than that of the backbone."""
+        kind = self.backbone_.input
+        defaults = {name: p.default for name, p in signature(type(self)).parameters.items()}
+        for name in sorted(parameters_of_kinds() - kind.parameters):
+            value = getattr(self, name, defaults.get(name))
+            if name in defaults and value is not defaults[name] and value != defaults[name]:
+                raise ValueError(
+                    f"{name}={value!r} means nothing for backbone={self.backbone_.name!r}, which "
+                    f"reads {kind.name}s. Leave it at {defaults[name]!r}."
+                )
+
+    def _accepts(self, size: Size) -> bool:
+        """Whether the backbone can be built for rows of a size."""
         try:
             network_of(self.backbone_, size)
         except ValueError:
             return False
         return True
 
-    def _network(self) -> Network:
-        """The backbone in float32."""
-        return network_of(self.backbone_, self._reading.rule.size)
-
-    def _frozen_network(self) -> Network:
-        """The backbone in the number format of the frozen part."""
-        return network_of(self.backbone_, self._reading.rule.size, self.precision)
+    def _network(self, precision: str = "float32") -> Network:
+        """The backbone up to the end of its features."""
+        return network_of(self.backbone_, self._encoding.size, precision)
 
     def _choose_engine(self) -> None:
         """Set `engine_`, when it is known what is to be computed."""
         told = tell if self.verbose else lambda line: None
-        self.engine_ = chosen_engine(self.engine, self._frozen_network(), *self._computed(), told)
-
-    def _engine_here(self) -> str:
-        """`engine_`, or the backend where that is missing."""
-        return engine_here(self.engine_, self._frozen_network(), *self._computed())
+        network = self._network(self.precision)
+        self.engine_ = chosen_engine(self.engine, network, *self._computed(), told)
 
     def _computed(self) -> tuple[tuple[str, ...], str]:
         """Layers whose outputs are computed (none: the features' end), and their pooling."""
-        return (), "avg"
+        return (), self._pooling
 
-    def _activations_at(
-        self,
-        cut: int | None,
-        source: Any,
-        advance: Callable[[int], None],
-        *,
-        wanted: Collection[int] = (),
-        foresees: bool = True,
-        keeps: bool = True,
-        observer: Observer = _NOBODY,
-    ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
-        """Activations at `cut`, and what could not be read.
-
-        Parameters
-        ----------
-        cut : int or None
-            Last frozen step; None: pixels.
-        source : ImageSource, RowSource or ViewedSource
-            The pictures.
-        advance : callable
-            Told how many rows were done.
-        wanted : collection of int
-            Steps on the way whose outputs are kept too.
-        foresees : bool, default=True
-            Whether to keep also what passes on the way and saves work if other cuts follow.
-        keeps : bool, default=True
-            Whether the cache is used at all.
-        observer : Observer, optional
-            Told digests and pixels.
-        """
-        network = self._frozen_network()
-        engine = self._engine_here()
-        foresees = foresees and keeps and open_cache(self.cache).keeps_rows
-        stations = stations_before(network, cut, engine)
-
-        @cache  # asked for where rows are missing, as the cache's folder is looked through
-        def kept() -> set[int]:
-            ahead = self._kept_ahead(stations, len(source)) if foresees else set()
-            return ahead | set(wanted)
-
-        def find_ways() -> Sequence[Way]:
-            return ways_to(network, cut, cache(self._group_at), engine, kept())
-
-        shape, group, claims = row_shape(network, cut), self._group_at(cut), self._group(["trunk"])
-        one_pass = self._pass(
-            source, find_ways, shape, group, claims, advance, keeps=keeps, observer=observer
-        )
-        rows = one_pass.run()
-        if self.verbose >= _EXPLAINS and keeps:
-            considered = [s for s in stations if foresees or s.stop in wanted]
-            name = name_of(network, cut)
-            tell(explained(name, len(source), one_pass.computed, considered, kept()))
-        return rows, one_pass.failures
-
-    def _kept_ahead(self, stations: list[Station], n_rows: int) -> set[int]:
-        """Steps whose outputs are kept unasked, if half of the cache is left for what is asked."""
-        chosen = [station for station in stations if station.worth_keeping]
-        n_bytes = n_rows * sum(station.n_bytes for station in chosen)
-        has_room = open_cache(self.cache).has_room_to_spare(n_bytes)
-        return {station.stop for station in chosen} if has_room else set()  # type: ignore[misc]
-
-    def _pass(
-        self,
-        source: Any,
-        find_ways: Callable[[], Sequence[Way]],
-        shape: tuple[int, ...],
-        group: bytes,
-        claims: bytes,
-        advance: Callable[[int], None],
-        *,
-        keeps: bool = True,
-        observer: Observer = _NOBODY,
-    ) -> ActivationPass:
-        """One pass with the estimator's settings; see `ActivationPass`."""
-        return ActivationPass(
-            source=source,
-            find_ways=find_ways,
-            output_shape=shape,
-            block_rows=rows_together(),
-            rule=self._reading.rule,
-            cache=open_cache(self.cache if keeps else None),
-            group=group,
-            claims=claims,
+    def _prefix(self) -> FrozenPrefix:
+        """The frozen part, and all by which rows run through it."""
+        network = self._network(self.precision)
+        return FrozenPrefix(
+            network=network,
+            encoding=self._encoding,
+            engine=engine_here(self.engine_, network, *self._computed()),
+            cache=self.cache,
             n_jobs=self.n_jobs,
             rows_in_flight=self.batch_size,
             keep_going=self.on_error == "nan",
-            advance=advance,
-            observer=observer,
+            explains=self.verbose >= _EXPLAINS,
         )
-
-    def _group_at(self, cut: int | None) -> bytes:
-        """Group of the activations at `cut`; the pooled features are those of the extractor."""
-        is_pooled = is_end(self._network(), cut)
-        return self._group(["features", (cut,), "avg"] if is_pooled else ["cut", cut])
-
-    def _group(self, what: list[Any]) -> bytes:
-        """Name of all that an activation depends on but the picture."""
-        rule = self._reading.rule
-        described = json.dumps(
-            [
-                what,
-                skltransfer.__version__,
-                self.backbone_.fingerprint,
-                [rule.size, rule.resize, rule.pixel_range, decoder_fingerprint()],
-                [facts(self._frozen_network(), self._engine_here()), self.precision],
-            ],
-            sort_keys=True,
-        )
-        return hashlib.sha256(described.encode()).digest()
 
     @contextmanager
     def _unchanged_on_failure(self) -> Iterator[None]:
@@ -258,6 +153,11 @@ class BackboneEstimator(Documented, BaseEstimator):
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        input_of(self.backbone).adapt_tags(tags)
+        return tags
 
     def __sklearn_clone__(self) -> Any:
         """Clone without copying a live Keras model, which no estimator ever changes."""
@@ -300,7 +200,7 @@ class BackboneEstimator(Documented, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         """Plain data: a live model becomes its content, a registered name takes its handle along.
 
-        Left out is nothing: the fitted state holds no Keras object. What was requested of metadata
+        Nothing is left out: the fitted state holds no Keras object. What was requested of metadata
         routing becomes a dict.
         """
         state = dict(super().__getstate__())
@@ -320,3 +220,21 @@ class BackboneEstimator(Documented, BaseEstimator):
         super().__setstate__(state)
         if requested is not None:
             give_requests(self, requested)
+
+
+def begin(estimator: BackboneEstimator, X: Any) -> tuple[FrozenPrefix, Source]:
+    """Let an estimator decide how X is read and who computes; return what runs, and the rows."""
+    source = estimator._begin(X)
+    estimator._choose_engine()
+    return estimator._prefix(), source
+
+
+def network_in(estimator: BackboneEstimator) -> Network:
+    """The network of a fitted estimator, in float32."""
+    return estimator._network()
+
+
+def encoding_of(estimator: object) -> Encoding | None:
+    """How a fitted estimator reads X; None for estimators of another kind."""
+    found: Encoding | None = getattr(estimator, "_encoding", None)
+    return found

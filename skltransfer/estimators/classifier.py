@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-)
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
-from skltransfer._progress import progress_bar
-from skltransfer._warnings import warn_unreadable
-from skltransfer.augmentation.policy import Views, require_pictures
 from skltransfer.estimators.base import Number, with_checked_parameters
-from skltransfer.estimators.fine_tuned import FineTunedBase, refuse_missing_labels
-from skltransfer.export.keras_model import keras_classifier
-from skltransfer.export.model_input import model_input
-from skltransfer.inputs import ImageReadError
-from skltransfer.inputs.reading import refuse_what_hides
-from skltransfer.tasks.weighting import check_class_weight, merge_rows
-from skltransfer.training.head import log_softmax
-from skltransfer.training.head_parameters import checked_activation, checked_units
-from skltransfer.training.loop import logits_of
-from skltransfer.training.plan import fit_progress
-from skltransfer.training.train_step import count
-from skltransfer.training.trainer import TrainingRun
+from skltransfer.estimators.fine_tuned import FineTunedBase
+from skltransfer.export.keras_model import keras_model
+from skltransfer.inputs.missing import is_missing
+from skltransfer.tasks.classification import Classification, check_class_weight
 
 if TYPE_CHECKING:
     from skltransfer._types import (
@@ -48,6 +32,7 @@ if TYPE_CHECKING:
         OnError,
         Path,
         PixelRange,
+        Pooling,
         Resize,
         SampleWeight,
         Schedule,
@@ -56,8 +41,7 @@ if TYPE_CHECKING:
         Weights,
     )
     from skltransfer.backbones.types import Augment, Backbone, KerasModel
-
-_ROWS_PREDICTED_TOGETHER = 256
+    from skltransfer.tasks._task import Floats
 
 
 class FineTunedClassifier(ClassifierMixin, FineTunedBase):
@@ -66,28 +50,34 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     `fit` goes in two phases, as "linear probing then fine-tuning" [1]_. First the head: a softmax
     regression on the standardised features of the pretrained network, a convex problem with one
     solution. Then the head and the layers that `freeze_depth` leaves to learn, together, by
-    AdamW [2]_ with a short warm-up and a cosine. The frozen layers run once for each picture,
+    AdamW [2]_ with a short warm-up and a cosine. The frozen layers run once for each image,
     whatever the number of epochs, folds and candidates of a search: their activations are kept by
-    the content of the picture.
+    the content of the image.
 
-    X may be anything that :class:`PretrainedFeatureExtractor` takes: arrays of pictures, lists or
-    columns of paths, bytes, PIL images and arrays, flattened pictures with `image_shape`, and
+    X may be anything that :class:`PretrainedFeatureExtractor` takes: arrays of images, lists or
+    columns of paths, bytes, PIL images and arrays, flattened images with `image_shape`, and
     plain rows of numbers.
 
     Parameters
     ----------
     backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"
         The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras
-        model from pictures to one output, or what ``register_backbone`` returned.
+        model from images to one output, or what ``register_backbone`` returned.
     weights : "imagenet", None, str or Path, default="imagenet"
         Pretrained weights (or those that a model of your own came with), random ones, or the path
         of a weights-only file.
+    layer : str or None, default=None
+        Name of the layer at which the network ends: what lies behind it is neither computed nor
+        trained. None is the last one before any classification top.
+    pooling : {"avg", "max", "flatten"} or None, default=None
+        How the output of that layer becomes one row: the mean or the largest value of each channel,
+        or all values one after another. None is the backbone's own, for images the mean.
     freeze_depth : int, float or str, default=-1
         How much of the backbone stays frozen. "all": only the head learns. An int k >= 0 freezes
         the first k stages, a negative one leaves the last ``|k|`` stages to learn; 0 trains
         everything. A float strictly between 0 and 1 freezes that fraction of the layers that hold
-        weights, down to the nearest possible cut. Any other string is the name of the last frozen
-        layer. ``freeze_points(backbone)`` lists the stages.
+        weights, down to the nearest possible freeze point. Any other string is the name of the last
+        frozen layer. ``freeze_points(backbone)`` lists the stages.
     head_units : int or tuple of int, default=()
         Widths of hidden layers in the head; () is a linear head.
     head_activation : str, default="relu"
@@ -113,22 +103,22 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     schedule : {"cosine", "constant"}, default="cosine"
         Course of the learning rate: up over a tenth of the steps and down along a cosine, or flat.
     batch_norm : {"frozen", "train", "adapt"}, default="frozen"
-        What BatchNorm above the cut does. "frozen" keeps its statistics; "adapt" first sets them
-        to the training pictures' own [3]_; "train" normalises by each batch and in the end sets
-        the statistics to the training pictures' own. Nothing is done below the cut.
-    augment : {"flip", "flips+turns", "standard"}, keras.Layer or None, default=None
-        Views of pictures to train on: mirrored left to right; the eight symmetries of a square;
-        random crops, mirrored and recoloured; or what a layer makes of pictures of values 0 to
+        What BatchNorm above the freeze point does. "frozen" keeps its statistics; "adapt" first
+        sets them to the training images' own [3]_; "train" normalises by each batch and in the end
+        sets the statistics to the training images' own. Nothing is done below the freeze point.
+    augment : {"flip", "dihedral", "standard"}, keras.Layer or None, default=None
+        Views of images to train on: mirrored left to right; the eight symmetries of a square;
+        random crops, mirrored and recoloured; or what a layer makes of images of values 0 to
         255. A view is drawn from `random_state`, content and epoch, never from the position.
     n_views : int or None, default=None
-        Number of fixed views of each picture, the picture itself being one, and at most as many
+        Number of fixed views of each image, the image itself being one, and at most as many
         as differ; their activations are kept like any others, so that the frozen part runs once a
         view. None draws a new view every epoch and runs the frozen part every time.
     label_smoothing : float, default=0.0
         Share of each target that is spread evenly over the classes, in [0, 1).
     class_weight : dict, "balanced" or None, default=None
         Factors on the loss by class, 1 for classes that a dict leaves out. "balanced" gives all
-        classes the same total weight. A network that comes to fit its few pictures takes little
+        classes the same total weight. A network that comes to fit its few images takes little
         notice of them [4]_.
     early_stopping : bool, default=False
         Whether to hold out a stratified `validation_fraction`, stop when its loss has not improved
@@ -142,17 +132,17 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         may change in between; the classes and the head may not.
     tta : bool, default=False
         Whether predictions are averaged over the views of `augment`: two for "flip", eight for
-        "flips+turns" (four where height and width differ), else `n_views` or four. It may be set
+        "dihedral" (four where height and width differ), else `n_views` or four. It may be set
         after `fit`.
     image_shape : (height, width), (height, width, channels) or None, default=None
-        How the rows of a 2-D X are read as pictures, in pixels.
+        How the rows of a 2-D X are read as images, in pixels.
     pixel_range : (low, high) or None, default=None
         The values in arrays that mean black and white; None decides by the rule told in
         :class:`PretrainedFeatureExtractor`.
     input_size : (height, width) or None, default=None
-        Size in pixels at which the network sees a picture; None is the size it was trained at.
+        Size in pixels at which the network sees an image; None is the size it was trained at.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        How a picture of another shape comes to `input_size`.
+        How an image of another shape comes to `input_size`.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Number format in which frozen layers compute; what learns is always float32. The shorter
         ones pay on processors and GPUs that have such arithmetic, and change activations by up to
@@ -171,7 +161,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         `fit` leaves them out and lists them in `failed_rows_`, `predict_proba` gives NaN and
         `predict` the most frequent class of fit, each with one warning.
     n_jobs : int or None, default=None
-        Threads that decode pictures; None and -1 mean one for each core, in a worker of joblib one
+        Threads that decode images; None and -1 mean one for each core, in a worker of joblib one
         for each of its share.
     random_state : int, RandomState instance or None, default=None
         Decides random weights, the order of rows, dropout, views and the split of early stopping.
@@ -197,7 +187,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     failed_rows_ : ndarray of int
         Positions of the rows that `fit` could not read and left out.
     n_features_in_ : int
-        Number of columns of a 2-D X; height * width * channels of an array of pictures; 1 for
+        Number of columns of a 2-D X; height * width * channels of an array of images; 1 for
         paths, bytes, PIL images and lists.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of the frame seen in `fit`; only where it had such names.
@@ -209,7 +199,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
 
     Notes
     -----
-    The result is a function of the weighted set of (picture, label) pairs: neither the order of
+    The result is a function of the weighted set of (image, label) pairs: neither the order of
     rows matters, nor whether a row comes twice or with weight 2. With the same `random_state` and
     number of threads the weights are the same to the bit; with another number of threads
     the backend sums gradients in another order, and probabilities differ by about 1e-3 at most.
@@ -229,42 +219,27 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     >>> from skltransfer import FineTunedClassifier
     >>> rng = np.random.default_rng(0)
     >>> dark = rng.integers(0, 120, (8, 32, 32, 3), dtype=np.uint8)
-    >>> pictures, labels = np.concatenate([dark, dark + 120]), ["night"] * 8 + ["day"] * 8
+    >>> images, labels = np.concatenate([dark, dark + 120]), ["night"] * 8 + ["day"] * 8
     >>> classifier = FineTunedClassifier(input_size=(64, 64), epochs=2, random_state=0)
-    >>> classifier.fit(pictures, labels).predict(pictures[[0, -1]])
+    >>> classifier.fit(images, labels).predict(images[[0, -1]])
     array(['night', 'day'], dtype='<U5')
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **FineTunedBase._parameter_constraints,
-        "freeze_depth": "no_validation",
-        "head_units": "no_validation",
-        "head_activation": "no_validation",
-        "head_dropout": [Number(Real, 0, 1, closed="left")],
-        "head_init": [StrOptions({"convex", "random"})],
-        "epochs": [Number(Integral, 0, None, closed="left")],
-        "learning_rate": [Number(Real, 0, np.inf, closed="neither")],
-        "head_learning_rate": [Number(Real, 0, np.inf, closed="neither"), None],
-        "layer_decay": [Number(Real, 0, 1, closed="right")],
-        "weight_decay": [Number(Real, 0, np.inf, closed="left")],
-        "schedule": [StrOptions({"cosine", "constant"})],
-        "batch_norm": [StrOptions({"frozen", "train", "adapt"})],
-        "augment": "no_validation",
-        "n_views": [Number(Integral, 1, None, closed="left"), None],
         "label_smoothing": [Number(Real, 0, 1, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Number(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Number(Integral, 1, None, closed="left")],
-        "warm_start": ["boolean"],
-        "tta": ["boolean"],
     }
+
+    _task: Classification
 
     def __init__(
         self,
         backbone: Backbone = "efficientnet_lite0",
         *,
         weights: Weights = "imagenet",
+        layer: str | None = None,
+        pooling: Pooling | None = None,
         freeze_depth: FreezeDepth = -1,
         head_units: int | Sequence[int] = (),
         head_activation: str = "relu",
@@ -301,6 +276,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     ) -> None:
         self.backbone = backbone
         self.weights = weights
+        self.layer = layer
+        self.pooling = pooling
         self.freeze_depth = freeze_depth
         self.head_units = head_units
         self.head_activation = head_activation
@@ -362,21 +339,11 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         """
         with self._unchanged_on_failure():
             y, weights = self._checked(X, y, sample_weight)
-            goes_on = self.warm_start and hasattr(self, "classes_")
-            if goes_on:
-                self._refuse_new_labels(y, weights)
-                state = self._learned("warm_start=True").without_optimiser()
-                source = self._reading.source(self, X, np.flatnonzero(weights))
-            else:
-                source, state = self._start(X, weights), None
-            self._seed = self._drawn_seed()
-            self._class_totals, (self._state, self.history_) = self._train(
-                (source, y, weights),
-                self.classes_ if goes_on else None,
-                self.epochs,
-                lambda training: training.run(state),
-            )
-            self.n_iter_ = len(self.history_["loss"])
+            classes = None
+            if self.warm_start and hasattr(self, "classes_"):
+                classes = self.classes_
+                _check_labels_known(y, weights, classes)
+            self._fit(X, y, weights, lambda labels: self._task_for(labels, classes))
         return self
 
     def partial_fit(
@@ -421,25 +388,19 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             )
         with self._unchanged_on_failure():
             y, weights = self._checked(X, y, sample_weight)
-            first = _check_partial_fit_first_call(self, classes)
-            self._refuse_new_labels(y, weights)
-            if first:
-                source, state = self._start(X, weights), None
-                self._seed, self.history_ = self._drawn_seed(), {"loss": []}
-                self._class_totals = 0.0
-            else:
-                state = self._learned("partial_fit")
-                source = self._reading.source(self, X, np.flatnonzero(weights))
-            losses = self.history_["loss"]
-            totals, (self._state, loss) = self._train(
-                (source, y, weights),
-                self.classes_,
-                1,
-                lambda training: training.run_once(state, len(losses), np.sum(self._class_totals)),
+            before = getattr(self, "_task", None)
+            given = _Labels(before)
+            _check_partial_fit_first_call(given, classes)
+            _check_labels_known(y, weights, given.classes_)
+            totals = None if before is None else before.totals
+            weight_seen = 0.0 if before is None else before.weight_seen
+            self._fit_once(
+                X,
+                y,
+                weights,
+                lambda labels: replace(self._task_for(labels, given.classes_), totals=totals),
+                weight_seen,
             )
-            self._class_totals = self._class_totals + totals
-            self.history_ = {"loss": [*losses, loss]}
-            self.n_iter_ = len(self.history_["loss"])
         return self
 
     def predict(self, X: Images) -> np.ndarray:
@@ -453,12 +414,12 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Labels. With ``on_error="nan"`` an unreadable picture gets the class that was most
+            Labels. With ``on_error="nan"`` an unreadable image gets the class that was most
             frequent in fit.
         """
-        scores = self._log_probabilities(X)
-        most_frequent = self._class_totals.argmax()
-        best = np.where(np.isnan(scores[:, 0]), most_frequent, scores.argmax(axis=1))
+        scores = self._predicted(X)
+        is_unread = np.isnan(scores[:, 0])
+        best = np.where(is_unread, self._task.most_frequent, scores.argmax(axis=1))
         return np.asarray(self.classes_[best])
 
     def predict_proba(self, X: Images) -> np.ndarray:
@@ -474,7 +435,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         ndarray of shape (n_samples, n_classes), dtype float64
             In the order of `classes_`; NaN for what could not be read with ``on_error="nan"``.
         """
-        return np.asarray(np.exp(self._log_probabilities(X)))
+        return np.asarray(np.exp(self._predicted(X)))
 
     def predict_log_proba(self, X: Images) -> np.ndarray:
         """Predict the logarithms of the probabilities of the classes.
@@ -489,7 +450,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         ndarray of shape (n_samples, n_classes), dtype float64
             In the order of `classes_`.
         """
-        return self._log_probabilities(X)
+        return self._predicted(X)
 
     def decision_function(self, X: Images) -> np.ndarray:
         """Confidence scores of the classes.
@@ -504,7 +465,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         ndarray of shape (n_samples,) or (n_samples, n_classes), dtype float64
             Logarithms of probabilities; for two classes the log-odds of the second.
         """
-        scores = self._log_probabilities(X)
+        scores = self._predicted(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def to_keras(self) -> KerasModel:
@@ -513,7 +474,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Returns
         -------
         keras.Model
-            From batches of RGB pictures (n, h, w, 3) of any h and w, in the range of values of
+            From batches of RGB images (n, h, w, 3) of any h and w, in the range of values of
             fit (0 to 255 for files), or from rows of numbers where fit saw rows without
             ``image_shape``, to probabilities (n, n_classes) in the order of `classes_`. They agree
             with `predict_proba` (with ``precision="float32"``, without ``tta``) to 1e-4. The model
@@ -527,162 +488,69 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             With ``resize="crop"`` or ``"pad"``, which Keras has no exact equal of.
         """
         check_is_fitted(self)
-        program, state = self._program(), self._state
-        weights = program.tuned(self.backbone_.weights, state.theta, state.fixed)
-        return keras_classifier(
-            program.network,
+        step, state = self._train_step(), self._state
+        weights = step.tuned(self.backbone_.weights, state.params, state.fixed)
+        return keras_model(
+            step.network,
             tuple(weights),
-            program.head,
-            program.of_head(state.theta),
+            step.head,
+            step.of_head(state.params),
             state.standardizer,
-            *model_input(self._reading),
+            *self._encoding.keras_input(),
         )
 
-    # fit, step by step ---------------------------------------------------------------------
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Labels, sorted."""
+        return self._task.classes
 
-    def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[NDArray[np.generic], Floats]:
         """Labels and weights of the rows, some of which are positive."""
-        refuse_what_hides(X)
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None."
-            )
-        Views.check(self.augment, self.n_views, self.tta)
-        checked_units(self.head_units)
-        checked_activation(self.head_activation)
+        self._check_parameters(X, y)
         check_class_weight(self.class_weight)
         given, y = y, column_or_1d(y, warn=True)
-        refuse_missing_labels(given if isinstance(given, (list, tuple)) else y)
+        _check_labels_there(given if isinstance(given, (list, tuple)) else y)
         check_consistent_length(X, y)
         check_classification_targets(y)
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if not np.any(weights):
-            raise ValueError(
-                "sample_weight is 0 for every row, so that no class is left; at least one weight "
-                "must be positive."
-            )
-        with np.errstate(over="ignore"):
-            total = weights.sum()
-        if not np.isfinite(total):
-            raise ValueError(
-                f"The values of sample_weight, up to {weights.max():g}, have no finite sum. Divide "
-                "them by their largest, as in sample_weight / sample_weight.max()."
-            )
-        return y, weights
+        return y, self._checked_weights(X, sample_weight)
 
-    def _refuse_new_labels(self, y: np.ndarray, weights: np.ndarray) -> None:
-        new = np.setdiff1d(y[weights > 0], self.classes_)
-        if len(new):
-            raise ValueError(
-                f"y contains {new.tolist()}, which are not among the classes of the first fit "
-                f"{self.classes_.tolist()}. Fit a new classifier, or pass all classes at first."
-            )
+    def _task_for(
+        self, y: NDArray[np.generic], classes: NDArray[np.generic] | None
+    ) -> Classification:
+        """The task of telling the `classes`, or those that y holds."""
+        known = np.unique(y) if classes is None else classes
+        return Classification(known, self.class_weight, self.label_smoothing)
 
-    def _train(
-        self,
-        data: tuple[Any, np.ndarray, np.ndarray],
-        classes: np.ndarray | None,
-        n_epochs: int,
-        run: Callable[[TrainingRun], Any],
-    ) -> tuple[Any, Any]:
-        """Weights of the classes, and what `run` makes of the training; shows how far it is.
+    def _lost_with(self, y: NDArray[np.generic], y_read: NDArray[np.generic]) -> list[Any]:
+        found: list[Any] = np.setdiff1d(y, y_read).tolist()
+        return found
 
-        The source is of the rows that have weight. The `classes` are those of y where none are
-        given.
-        """
-        source, y, weights = data
-        counted = np.flatnonzero(weights)
-        if self.augment is not None:
-            require_pictures(source)
-        n_classes = len(np.unique(y[counted]) if classes is None else classes)
-        plan = partial(self._workload, source, n_classes, n_epochs)
-        with fit_progress(plan, self.verbose) as progress:
-            training = self._training(source, counted, y, weights, classes, progress)
-            return training.class_totals, run(training)
 
-    def _training(
-        self,
-        source: Any,
-        counted: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray,
-        classes: np.ndarray | None,
-        progress: Any,
-    ) -> TrainingRun:
-        """All that a training works with.
+class _Labels:
+    """The classes of the first call of `partial_fit`, as scikit-learn's check asks for them."""
 
-        With ``on_error="nan"``, pictures that cannot be read are left out.
-        """
-        keys, plain, failures = self._first_look(source, progress.frozen)
-        read = self._readable(counted, failures, y)
-        y, weights = y[counted[read]], weights[counted[read]]
-        self.classes_ = np.unique(y) if classes is None else classes
-        rows = merge_rows([keys[i] for i in read], np.searchsorted(self.classes_, y), weights)
-        self._head = self._wanted_head(len(self.classes_))
-        self._modes = self._wanted_modes()
-        program = self._program()
-        self.n_trainable_params_ = count(program.shapes)
-        return TrainingRun(
-            settings=self,
-            program=program,
-            source=source,
-            rows=replace(rows, rows=read[rows.rows]),
-            classes=self.classes_,
-            plain=plain,
-            activations=partial(self._activations_or_raise, advance=progress.frozen),
-            pooled=self._pooled if self._keeps_views() else None,
-            frozen=self._frozen_network(),
-            engine=self._engine_here(),
-            seed=self._seed,
-            progress=progress,
+    def __init__(self, task: Classification | None) -> None:
+        if task is not None:
+            self.classes_ = task.classes
+
+
+def _check_labels_there(y: NDArray[np.generic] | list[Any] | tuple[Any, ...]) -> None:
+    """Refuse None, NaN and NA in a list, of which NumPy makes text, or among objects."""
+    labels = y if isinstance(y, (list, tuple)) or y.dtype == object else ()
+    missing = [row for row, label in enumerate(labels) if is_missing(label)]
+    if missing:
+        raise ValueError(
+            f"y has no label in row {missing[0]}: it is {labels[missing[0]]!r}. Of {len(y)} rows "
+            f"{len(missing)} have none. Leave them out of X and y."
         )
 
-    # prediction -----------------------------------------------------------------------------
 
-    def _log_probabilities(self, X: Any) -> np.ndarray:
-        """Logarithms of probabilities, averaged over views with ``tta``."""
-        check_is_fitted(self)
-        source = self._reading.source(self, X)
-        failures: dict[int, ImageReadError] = {}
-        blocks = []
-        with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
-            for start in range(0, len(source), _ROWS_PREDICTED_TOGETHER):
-                rows = np.arange(start, min(start + _ROWS_PREDICTED_TOGETHER, len(source)))
-                block, unread = self._predicted(source.take(rows))
-                advance(len(rows))
-                blocks.append(block)
-                failures.update({start + row: why for row, why in unread.items()})
-        if failures:
-            warn_unreadable(failures, len(source))
-        scores = np.concatenate(blocks)
-        self._require_scores(scores, failures)
-        return scores
-
-    def _require_scores(self, scores: np.ndarray, failures: Mapping[int, Any]) -> None:
-        """Refuse pictures that were read, but for which the network overflows."""
-        faulty = sorted({*np.flatnonzero(np.isnan(scores).any(axis=1)).tolist()} - {*failures})
-        if faulty:
-            raise ValueError(
-                f"backbone={self.backbone_.name!r} gives NaN or infinity for row {faulty[0]} of X, "
-                f"and for {len(faulty)} of {len(scores)} rows in all, with "
-                f"precision={self.precision!r}. In float16, numbers end at 65504; fit with "
-                "precision='float32', or leave these rows out."
-            )
-
-    def _predicted(self, source: Any) -> tuple[np.ndarray, dict[int, ImageReadError]]:
-        sources = [source]
-        if self.tta:
-            Views.check(self.augment, self.n_views, self.tta)
-            sources = self._views(self._seed).averaged(source)
-        total: Any = None
-        failures: dict[int, ImageReadError] = {}
-        for view in sources:
-            activations, unread = self._activations_to_predict(view)
-            failures.update(unread)
-            logits = logits_of(self._program(), self._state, activations)[0]
-            with np.errstate(invalid="ignore"):  # what overflowed is refused by its row
-                scores = log_softmax(logits.astype(np.float64))
-            total = scores if total is None else np.logaddexp(total, scores)
-        total[list(failures)] = np.nan  # an activation such as ReLU may have swallowed it
-        return total - np.log(len(sources)), failures
+def _check_labels_known(
+    y: NDArray[np.generic], weights: Floats, classes: NDArray[np.generic]
+) -> None:
+    new = np.setdiff1d(y[weights > 0], classes)
+    if len(new):
+        raise ValueError(
+            f"y contains {new.tolist()}, which are not among the classes of the first fit "
+            f"{classes.tolist()}. Fit a new classifier, or pass all classes at first."
+        )

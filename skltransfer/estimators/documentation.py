@@ -12,5 +12,5 @@ class Documented:
 
     _doc_link_module: ClassVar[str] = "skltransfer"
     _doc_link_template: ClassVar[str] = (
-        f"{DOCUMENTATION}/generated/{{estimator_module}}.{{estimator_name}}.html"
+        f"{DOCUMENTATION}/generated/skltransfer.{{estimator_name}}.html"
     )

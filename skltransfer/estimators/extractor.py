@@ -1,23 +1,17 @@
-"""Frozen networks as a transformer: pictures in, rows of features out."""
+"""Frozen networks as a transformer: images in, rows of features out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import TransformerMixin
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skltransfer._progress import progress_bar
 from skltransfer._warnings import warn_unreadable
 from skltransfer.estimators.base import BackboneEstimator, with_checked_parameters
-from skltransfer.frozen.engines import feature_part, outputs_of
-from skltransfer.frozen.prefix import name_of
-from skltransfer.frozen.resume import Way
-from skltransfer.inputs import ImageReadError
 from skltransfer.network.pooling import n_features
 
 if TYPE_CHECKING:
@@ -34,33 +28,35 @@ if TYPE_CHECKING:
         Weights,
     )
     from skltransfer.backbones.types import Backbone
+    from skltransfer.inputs._input import Source
+    from skltransfer.inputs.errors import ImageReadError
 
 
 class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
-    """Features of pictures, computed by a pretrained network that stays as it is.
+    """Features of images, computed by a pretrained network that stays as it is.
 
-    Each picture runs through the convolutional network `backbone` up to `layer`, and each feature
+    Each image runs through the convolutional network `backbone` up to `layer`, and each feature
     map found there is summed up over its positions by `pooling`. The rows of features suit a
     linear model, in a :class:`~sklearn.pipeline.Pipeline` or by themselves. `fit` learns no
     weights: it decides how X is read, and every later call reads X in that way.
 
     X may be
 
-    - an array of pictures (n, height, width, channels) or, grey, (n, height, width);
+    - an array of images (n, height, width, channels) or, grey, (n, height, width);
     - a list, a 1-D object array, a Series or a one-column frame (pandas or polars) of paths,
       encoded bytes, PIL images or arrays of different sizes. Files are opened when their turn
       comes, so memory is bounded by `batch_size` and not by the number of files;
-    - rows of flattened pictures (n, n_features), with `image_shape`;
+    - rows of flattened images (n, n_features), with `image_shape`;
     - other rows of numbers (n, n_features). They are standardised and written into small
-      pictures, so that every network takes them, which is seldom of use.
+      images, so that every network takes them, which is seldom of use.
 
-    Grey pictures are repeated over three channels, and transparent ones laid over white.
+    Grey images are repeated over three channels, and transparent ones laid over white.
 
     Parameters
     ----------
     backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"
         The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras
-        model from pictures to one output, or what ``register_backbone`` returned (in a grid of
+        model from images to one output, or what ``register_backbone`` returned (in a grid of
         parameters take that, for a search copies models). The default is part of the package;
         others are downloaded by Keras on first use.
     weights : "imagenet", None, str or Path, default="imagenet"
@@ -71,24 +67,25 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         Name of the layer whose output is wanted, or of several, whose features are put side by
         side. None takes the end of the features, before any classification top.
         ``freeze_points(backbone)`` shows the layers at which stages end.
-    pooling : {"avg", "max", "flatten"}, default="avg"
+    pooling : {"avg", "max", "flatten"} or None, default=None
         How a feature map (height, width, channels) becomes a row: the mean or the largest value
-        of each channel, or all values one after another.
+        of each channel, or all values one after another. None is the backbone's own, for images
+        the mean.
     image_shape : (height, width), (height, width, channels) or None, default=None
-        How the rows of a 2-D X are read as pictures, in pixels. Other kinds of X are not affected.
+        How the rows of a 2-D X are read as images, in pixels. Other kinds of X are not affected.
     pixel_range : (low, high) or None, default=None
         The values in arrays that mean black and white. None decides by a rule: 0 and 1 for bool,
         0 and 65535 for uint16, 0 and 255 for other integers; for floats, 0 and 1 where `fit` sees
         none above 1, 0 and 255 where it sees none above 255. Files, bytes and PIL images carry
         their own range.
     input_size : (height, width) or None, default=None
-        Size in pixels at which the network sees a picture. None is the size it was trained at;
+        Size in pixels at which the network sees an image. None is the size it was trained at;
         for rows of plain numbers, the smallest that holds them.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        How a picture of another shape comes to `input_size`: stretched; its middle cut out; or
+        How an image of another shape comes to `input_size`: stretched; its middle cut out; or
         whole, between black bars. The filter is antialiased and bilinear.
     batch_size : int, default=32
-        Number of decoded pictures held in memory at a time; 96 (on a GPU 384) where it is less.
+        Number of decoded images held in memory at a time; 96 (on a GPU 384) where it is less.
         It changes no result.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Number format in which layers compute; weights and features are float32. The shorter ones
@@ -101,7 +98,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         environment variable ``KERAS_BACKEND`` chooses it before Keras is imported. Features differ
         between engines by about 1e-6 of the largest; see `engine_`.
     cache : "memory", str, Path or None, default="memory"
-        Where features are kept by the content of their picture, so that none is computed twice.
+        Where features are kept by the content of their image, so that none is computed twice.
         "memory" is bounded and shared by this process and the workers it starts; a directory is
         shared by all processes and runs; None keeps nothing. It changes no result.
     on_error : {"raise", "nan"}, default="raise"
@@ -109,7 +106,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         row of NaN and one warning that lists such rows. Numbers that are not finite raise in any
         case, but for rows of numbers under scikit-learn's ``assume_finite``.
     n_jobs : int or None, default=None
-        Threads that decode pictures. None and -1 mean one for each core, in a worker of joblib one
+        Threads that decode images. None and -1 mean one for each core, in a worker of joblib one
         for each of its share. The network chooses its own number of threads. It changes no result.
     random_state : int, RandomState instance or None, default=None
         Seed of the random weights of ``weights=None``. Pass an int for the same weights in every
@@ -127,7 +124,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     layers_ : tuple of str
         Names of the layers whose outputs are the features.
     n_features_in_ : int
-        Number of columns of a 2-D X; height * width * channels of an array of pictures; 1 for
+        Number of columns of a 2-D X; height * width * channels of an array of images; 1 for
         paths, bytes, PIL images and lists. Only the number of columns must be the same again.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of the frame seen in `fit`; only where it had such names.
@@ -140,9 +137,9 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
 
     Notes
     -----
-    A row of features depends on its picture and the fitted parameters alone. It has the same bits
+    A row of features depends on its image and the fitted parameters alone. It has the same bits
     whatever the other rows, their order, `batch_size`, `n_jobs`, `cache`, the number of threads
-    (but with PyTorch) and the process; pictures given as arrays and as lossless files have the same
+    (but with PyTorch) and the process; images given as arrays and as lossless files have the same
     features. Other backends or versions of them, and other processors, give other last bits.
 
     Two estimators of one process that use the same network share it: a clone costs nothing. A
@@ -152,9 +149,9 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     --------
     >>> import numpy as np
     >>> from skltransfer import PretrainedFeatureExtractor
-    >>> pictures = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), dtype=np.uint8)
+    >>> images = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), dtype=np.uint8)
     >>> extractor = PretrainedFeatureExtractor(input_size=(64, 64))
-    >>> extractor.fit_transform(pictures).shape
+    >>> extractor.fit_transform(images).shape
     (3, 1280)
 
     The same from rows, as other scikit-learn estimators take them, and from an early layer:
@@ -162,7 +159,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     >>> extractor = PretrainedFeatureExtractor(
     ...     image_shape=(20, 30, 3), input_size=(64, 64), layer="block2b_add"
     ... )
-    >>> extractor.fit_transform(pictures.reshape(3, -1)).shape
+    >>> extractor.fit_transform(images.reshape(3, -1)).shape
     (3, 24)
     >>> extractor.get_feature_names_out()[:2]
     array(['block2b_add_0', 'block2b_add_1'], dtype=object)
@@ -171,7 +168,6 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BackboneEstimator._parameter_constraints,
         "layer": [str, list, tuple, None],
-        "pooling": [StrOptions({"avg", "max", "flatten"})],
     }
 
     def __init__(
@@ -180,7 +176,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         *,
         weights: Weights = "imagenet",
         layer: str | Sequence[str] | None = None,
-        pooling: Pooling = "avg",
+        pooling: Pooling | None = None,
         image_shape: ImageShape | None = None,
         pixel_range: PixelRange | None = None,
         input_size: Size | None = None,
@@ -215,7 +211,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     def fit(self, X: Images, y: Any = None) -> Self:
         """Decide how X is read; the network itself learns nothing.
 
-        No picture is decoded: of files only the existence is checked.
+        No image is decoded: of files only the existence is checked.
 
         Parameters
         ----------
@@ -236,19 +232,18 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         """
         with self._unchanged_on_failure():
             requested = _layer_names(self.layer)
-            self._fit_backbone(X)
+            self._begin(X)
             self._choose_layers(requested)
             self._choose_engine()
         return self
 
     def _choose_layers(self, requested: tuple[str, ...]) -> None:
         network = self._network()
-        end = network.graph.position_of(network.features.output)
-        graph, stops = outputs_of(network, requested or (network.graph.steps[end].name,))
-        steps = [graph.steps[stop] for stop in stops]
+        usual = (network.features.steps[-1].name,)
+        steps = [network.graph.steps[network.position_of(name)] for name in requested or usual]
         self.layers_ = tuple(step.name for step in steps)
         self._feature_prefixes = requested or (self.backbone_.name,)
-        self._widths = tuple(n_features(cast(Any, step.shape), self.pooling) for step in steps)
+        self._widths = tuple(n_features(step.shape, self._pooling) for step in steps)
         self._n_features_out = sum(self._widths)
 
     def transform(self, X: Images) -> Any:
@@ -263,7 +258,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         -------
         ndarray of shape (n_samples, n_features_out), dtype float32
             Features as the backbone computes them, not standardised. With ``on_error="nan"`` the
-            rows of unreadable pictures are NaN. A data frame after
+            rows of unreadable images are NaN. A data frame after
             ``set_output(transform="pandas")`` or ``"polars"``.
 
         Raises
@@ -272,7 +267,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
             When a row is refused; the message names it.
         """
         check_is_fitted(self)
-        source = self._reading.source(self, X)
+        source = self._encoding.source(self, X)
         with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
             rows, failures = self._features(source, advance)
         if failures:
@@ -280,27 +275,22 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         return rows
 
     def _features(
-        self, source: Any, advance: Callable[[int], None]
+        self, source: Source, advance: Callable[[int], None]
     ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
         """Features, and what could not be read.
 
         Those that a fine-tuned classifier with a frozen backbone works with are shared with it.
         """
-        end = len(self._network().features.steps) - 1
-        if not self._computed()[0]:
-            return self._activations_at(end, source, advance, foresees=False)
-        what = self._frozen_network(), self.layers_, self.pooling, self._engine_here()
-        part = partial(feature_part, *what)
-        way = Way("pixels", part, (":".join([self.backbone_.name, "input", *self.layers_]),))
-        steps = [self._network().graph.position[name] for name in self.layers_]
-        group = self._group(["features", steps, self.pooling])
-        one_pass = self._pass(source, lambda: [way], (self._n_features_out,), group, group, advance)
-        return one_pass.run(), one_pass.failures
+        layers, pooling = self._computed()
+        if not layers:
+            return self._prefix().features(source, advance)
+        return self._prefix().layer_features(source, layers, pooling, self._n_features_out, advance)
 
     def _computed(self) -> tuple[tuple[str, ...], str]:
-        end = name_of(network := self._network(), len(network.features.steps) - 1)
-        is_usual = (self.layers_, self.pooling) == ((end,), "avg")
-        return super()._computed() if is_usual else (self.layers_, self.pooling)
+        network = self._network()
+        usual = (network.features.steps[-1].name,), network.pooling
+        is_usual = (self.layers_, self._pooling) == usual
+        return super()._computed() if is_usual else (self.layers_, self._pooling)
 
     def get_feature_names_out(
         self, input_features: Sequence[str] | np.ndarray | None = None

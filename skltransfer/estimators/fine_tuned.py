@@ -1,122 +1,514 @@
-"""What fine-tuning needs whatever it learns: where to cut, what is kept, how pictures get there."""
+"""Fine-tuning whatever is learned: freeze the first layers, train a head, then both, gently."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+)
 
-from skltransfer._sizes import as_ints, require_sizes
-from skltransfer._warnings import warn_unreadable
-from skltransfer.augmentation.policy import Views
-from skltransfer.backbones.registry import resolve
+from skltransfer._progress import progress_bar
+from skltransfer._warnings import warn_unreadable, warn_user
+from skltransfer.augmentation.policy import RowsByEpoch, Views, check_has_views, check_views
+from skltransfer.backbones.registry import input_of, resolve
 from skltransfer.backbones.spec import BackboneSpec, read_only
 from skltransfer.cache import open_cache
-from skltransfer.estimators.base import BackboneEstimator
-from skltransfer.frozen.content_digests import Contents
-from skltransfer.frozen.prefetching import thread_count
-from skltransfer.frozen.prefix import trunk_part
-from skltransfer.inputs import ImageReadError, check_pixel_range
-from skltransfer.inputs.images.recognition import is_missing
+from skltransfer.estimators.base import BackboneEstimator, Number
+from skltransfer.frozen.prefetcher import thread_count
+from skltransfer.inputs.errors import ImageReadError
 from skltransfer.network.stages import resolve_freeze_depth
+from skltransfer.tasks.weighting import WeightedRows, merge_rows
+from skltransfer.training.choice import train_step_for
 from skltransfer.training.head import Head
 from skltransfer.training.head_parameters import checked_activation, checked_units
-from skltransfer.training.loop import TrainingState
-from skltransfer.training.plan import Workload, measure
-from skltransfer.training.train_step import Program, count, join
-from skltransfer.training.train_steps import program_for
+from skltransfer.training.loop import TrainingData, features_of, outputs_of
+from skltransfer.training.plan import FitProgress, Workload, fit_progress, measure
+from skltransfer.training.settings import TrainingSettings
+from skltransfer.training.state import TrainingState
+from skltransfer.training.train_step import TrainStep, count, join
+from skltransfer.training.trainer import Trainer, pretrained_state
+
+if TYPE_CHECKING:
+    from skltransfer.frozen.content_digests import ContentDigests
+    from skltransfer.frozen.frozen_prefix import FrozenPrefix
+    from skltransfer.inputs._input import Array, Source
+    from skltransfer.network.runtime import Network
+    from skltransfer.tasks._task import Floats, Singles, Task
+
+_ROWS_PREDICTED_TOGETHER = 256
+_SPLIT_STREAM = 1
+_ORIGIN = ("image_shape", "pixel_range", "input_size", "resize", "layer", "pooling")
 
 
-def _nothing(n_rows: int) -> None:
-    """Tell nobody how many rows were done."""
+@dataclass(frozen=True)
+class LabelledRows:
+    """What a call of `fit` was given.
+
+    Attributes
+    ----------
+    source : Source
+        The rows of X that have weight.
+    y : ndarray
+        Targets of all rows.
+    weights : ndarray of float64, shape (n_samples,)
+        Weights of all rows.
+    """
+
+    source: Source
+    y: NDArray[np.generic]
+    weights: Floats
+
+    @property
+    def counted(self) -> NDArray[np.intp]:
+        """Positions in X of the rows that have weight."""
+        return np.flatnonzero(self.weights)
 
 
-def refuse_missing_labels(y: np.ndarray | Sequence) -> None:
-    """Refuse None, NaN and NA in a list, of which NumPy makes text, or among objects."""
-    labels = y if isinstance(y, (list, tuple)) or y.dtype == object else ()
-    missing = [row for row, label in enumerate(labels) if is_missing(label)]
-    if missing:
-        raise ValueError(
-            f"y has no label in row {missing[0]}: it is {labels[missing[0]]!r}. Of {len(y)} rows "
-            f"{len(missing)} have none. Leave them out of X and y."
-        )
+@dataclass(frozen=True)
+class TrainingRows:
+    """The training rows, read once.
+
+    Attributes
+    ----------
+    prefix : FrozenPrefix
+        What ran them up to the freeze point; of rows that could be read an error is one.
+    source : Source
+        The rows of X that have weight.
+    rows : WeightedRows
+        Merged, in canonical order; their positions are those in the source.
+    plain : ndarray or None
+        Activations of the source at the freeze point; None where every epoch draws other views.
+    progress : FitProgress
+        Told of further rows.
+    """
+
+    prefix: FrozenPrefix
+    source: Source
+    rows: WeightedRows
+    plain: Array | None
+    progress: FitProgress
+
+    def activations_of(self, some: WeightedRows) -> Callable[[NDArray[np.intp]], Array]:
+        """Function from positions among some of the rows to their activations, not copied."""
+        plain, rows = self.plain, some.rows
+        assert plain is not None
+        return lambda positions: plain[rows[positions]]
 
 
 class FineTunedBase(BackboneEstimator):
     """Base of the estimators that train the last layers of a network.
 
-    What was learned is held in `_state`, for the cut `_cut`, the head `_head` and the two
-    `_modes`, whatever the parameters have become since.
+    What was learned is held in `_state`, for the task `_task`, the freeze point `_freeze_point`,
+    the head `_head` and the two `_modes`, whatever the parameters have become since.
     """
 
-    def _start(self, X, weights: np.ndarray):
-        """Begin with the pretrained network; return the rows of X that have weight."""
-        source = self._fit_backbone(X, weights)
-        self._reading.check(source)
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BackboneEstimator._parameter_constraints,
+        "layer": [str, None],
+        "freeze_depth": "no_validation",
+        "head_units": "no_validation",
+        "head_activation": "no_validation",
+        "head_dropout": [Number(Real, 0, 1, closed="left")],
+        "head_init": [StrOptions({"convex", "random"})],
+        "epochs": [Number(Integral, 0, None, closed="left")],
+        "learning_rate": [Number(Real, 0, np.inf, closed="neither")],
+        "head_learning_rate": [Number(Real, 0, np.inf, closed="neither"), None],
+        "layer_decay": [Number(Real, 0, 1, closed="right")],
+        "weight_decay": [Number(Real, 0, np.inf, closed="left")],
+        "schedule": [StrOptions({"cosine", "constant"})],
+        "batch_norm": [StrOptions({"frozen", "train", "adapt"})],
+        "augment": "no_validation",
+        "n_views": [Number(Integral, 1, None, closed="left"), None],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Number(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Number(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "tta": ["boolean"],
+    }
+
+    # What is fitted, from the outside in ----------------------------------------------------
+
+    def _fit(
+        self,
+        X: Any,
+        y: NDArray[np.generic],
+        weights: Floats,
+        task_for: Callable[[NDArray[np.generic]], Task],
+    ) -> None:
+        """Fit from the pretrained network, or with warm start from what was learned.
+
+        Parameters
+        ----------
+        X : array-like
+            What the user handed over.
+        y : ndarray
+            Checked targets.
+        weights : ndarray of float64, shape (n_samples,)
+            Checked weights, some of which are positive.
+        task_for : callable
+            From the targets of the rows that could be read to the task; none of its totals count.
+        """
+        goes_on = self.warm_start and hasattr(self, "_state")
+        state = self._continued("warm_start=True").without_optimizer() if goes_on else None
+        data = LabelledRows(self._source(X, weights, goes_on), y, weights)
+        self._seed = self._drawn_seed()
+        plan = partial(self._workload, data, task_for, self.epochs)
+        with fit_progress(plan, self.verbose) as progress:
+            found = self._read(data, task_for, progress)
+            held_out = self._held_out(found.rows)
+            rows, others = found.rows.take(~held_out), found.rows.take(held_out)
+            training = self._training_data(found, rows)
+            validation = self._validation_data(found, others) if len(others) else None
+            trainer = self._trainer(training, validation, progress)
+            if state is None:
+                state = trainer.start(self._starting_features(found, rows, training))
+            self._state, self.history_ = trainer.run(state)
+        self.n_iter_ = len(self.history_["loss"])
+
+    def _fit_once(
+        self,
+        X: Any,
+        y: NDArray[np.generic],
+        weights: Floats,
+        task_for: Callable[[NDArray[np.generic]], Task],
+        weight_seen: float,
+    ) -> None:
+        """Train one epoch, from the pretrained network or from what was learned.
+
+        The arguments are those of `_fit`, and the weight of the rows of all calls before.
+        """
+        goes_on = hasattr(self, "_state")
+        state = self._continued("partial_fit") if goes_on else None
+        data = LabelledRows(self._source(X, weights, goes_on), y, weights)
+        if not goes_on:
+            self._seed, self.history_ = self._drawn_seed(), {"loss": []}
+        losses = self.history_["loss"]
+        plan = partial(self._workload, data, task_for, 1)
+        with fit_progress(plan, self.verbose) as progress:
+            found = self._read(data, task_for, progress)
+            training = self._training_data(found, found.rows)
+            trainer = self._trainer(training, None, progress)
+            if state is None:
+                state = trainer.start(self._starting_features(found, found.rows, training))
+            weight = found.rows.weights.sum()
+            self._state, loss = trainer.run_once(state, len(losses), weight, weight_seen)
+        self.history_ = {"loss": [*losses, loss]}
+        self.n_iter_ = len(self.history_["loss"])
+
+    def _source(self, X: Any, weights: Floats, goes_on: bool) -> Source:
+        """The rows of X that have weight, read by the rule that is decided or was."""
+        if goes_on:
+            source = self._encoding.source(self, X, np.flatnonzero(weights))
+            self._check_views_possible()
+            return source
+        source = self._begin(X, weights)
+        self._check_views_possible()
         self._choose_engine()
         self._origin = self._origin_of(self.backbone_)
-        self._cut = self._wanted_cut()
+        self._freeze_point = self._wanted_freeze_point()
         return source
+
+    def _check_views_possible(self) -> None:
+        if self.augment is not None:
+            check_has_views(self._encoding)
+
+    def _read(
+        self,
+        data: LabelledRows,
+        task_for: Callable[[NDArray[np.generic]], Task],
+        progress: FitProgress,
+    ) -> TrainingRows:
+        """Read the rows once; decide on the task, the head and what is trained.
+
+        With ``on_error="nan"``, rows that cannot be read are left out.
+        """
+        prefix, source, advance = self._prefix(), data.source, progress.frozen
+        contents, plain, failures = prefix.digests(source), None, {}
+        if not self._draws_views:  # else every epoch has views of its own
+            point = self._freeze_point
+            plain, failures = prefix.activations(source, point, advance, observer=contents)
+            advance = _nothing  # it is told of all rows
+        keys, unread = self._keys(contents, failures, advance)
+        read = self._readable(data, failures | unread)
+        y, weights = data.y[data.counted[read]], data.weights[data.counted[read]]
+        task = task_for(y)
+        rows = merge_rows([keys[i] for i in read], task.encode(y), weights)
+        self._task = task.observed(rows)
+        self._head = self._wanted_head(task.n_outputs)
+        self._modes = self._settings().by_batch, self._settings().drops
+        self.n_trainable_params_ = count(self._train_step().shapes)
+        rows = replace(rows, rows=read[rows.rows])
+        return TrainingRows(replace(prefix, keep_going=False), source, rows, plain, progress)
+
+    def _keys(
+        self,
+        contents: ContentDigests,
+        failures: Mapping[int, ImageReadError],
+        advance: Callable[[int], None],
+    ) -> tuple[list[bytes], dict[int, ImageReadError]]:
+        """Digests of what all rows hold, and what could not be read for them."""
+        rows = [row for row in range(len(contents.digests)) if row not in failures]
+        unread = contents.complete(rows, self.n_jobs, self.on_error == "nan", advance)
+        return [digest or b"" for digest in contents.digests], unread
+
+    def _readable(
+        self, data: LabelledRows, failures: Mapping[int, ImageReadError]
+    ) -> NDArray[np.intp]:
+        """Positions in the source of what was read; tells of the rest by positions in X."""
+        counted = data.counted
+        failed = np.array(sorted(failures), dtype=np.intp)
+        self.failed_rows_ = counted[failed]
+        if len(failed) == len(counted):
+            first = failures[0]
+            message = f"None of {len(failed)} rows could be read; the first: {first}"
+            raise ImageReadError(message, first.row, first.source)
+        read = np.delete(np.arange(len(counted)), failed)
+        if len(failed):
+            told = {int(counted[row]): failures[row] for row in failed}
+            lost = self._lost_with(data.y[counted], data.y[counted[read]])
+            warn_unreadable(told, len(data.y), lost)
+        return read
+
+    def _lost_with(self, y: NDArray[np.generic], y_read: NDArray[np.generic]) -> list[Any]:
+        """Targets of which no row is left, to be told; of numbers none are missed."""
+        return []
+
+    def _trainer(
+        self, training: TrainingData, validation: TrainingData | None, progress: FitProgress
+    ) -> Trainer:
+        step, settings = self._train_step(), self._settings()
+        return Trainer(settings, self._task, step, training, validation, self._seed, progress)
+
+    def _held_out(self, rows: WeightedRows) -> NDArray[np.bool_]:
+        """Rows to validate on."""
+        if not self.early_stopping:
+            return np.zeros(len(rows), dtype=bool)
+        rng = np.random.default_rng([self._seed, _SPLIT_STREAM])
+        held_out = self._task.hold_out(rows, self.validation_fraction, rng)
+        if not held_out.any():
+            warn_user(
+                "early_stopping=True holds nothing out, since no class has two different rows, so "
+                "that all epochs are trained and there is no val_loss. Give more rows, or set "
+                "early_stopping=False."
+            )
+        return held_out
+
+    # Activations ---------------------------------------------------------------------------
+
+    @property
+    def _draws_views(self) -> bool:
+        """Whether every epoch trains on other views."""
+        return self.augment is not None and self.n_views is None
+
+    def _training_data(self, found: TrainingRows, rows: WeightedRows) -> TrainingData:
+        """Some of the rows, or views of them, to train on."""
+        prefix, point = found.prefix, self._freeze_point
+
+        def activations(view: Source, use_cache: bool = True) -> Array:
+            # Views drawn anew never come again: they are not kept, and count as training.
+            advance = found.progress.frozen if use_cache else _nothing
+            return prefix.activations(view, point, advance, use_cache=use_cache)[0]
+
+        plain = None if found.plain is None else found.activations_of(rows)
+        seen = self._seen(found.source, rows, plain, activations)
+        return TrainingData(seen, self._task.targets(rows, found.rows))
+
+    def _validation_data(self, found: TrainingRows, rows: WeightedRows) -> TrainingData:
+        """Some of the rows as they are, without other views of them."""
+        if found.plain is None:
+            source, advance = found.source.take(rows.rows), found.progress.frozen
+            read, _ = found.prefix.activations(source, self._freeze_point, advance)
+            look_up: Callable[[NDArray[np.intp]], Array] = read.__getitem__
+        else:
+            look_up = found.activations_of(rows)
+        targets = self._task.targets(rows, found.rows)
+        return TrainingData(lambda positions, epoch: look_up(positions), targets)
+
+    def _starting_features(
+        self, found: TrainingRows, rows: WeightedRows, training: TrainingData
+    ) -> Array | None:
+        """Pooled features by the pretrained network, from which a head starts.
+
+        They have the same bits whether the cache has them. None: BatchNorm does not go by its
+        statistics, so that the features are still to change.
+        """
+        prefix, step = found.prefix, self._train_step()
+        if step.norms and self.batch_norm != "frozen":
+            return None
+        if step.head_only:
+            return training.rows(np.arange(len(training)), 0)
+        if step.freeze_point is not None and not prefix.begins_at(step.freeze_point):
+            state = pretrained_state(step, self._seed)
+            return features_of(training, lambda x: outputs_of(step, state, x)[1])
+        if self._draws_views or not open_cache(self.cache).keeps_rows:
+            return features_of(training, prefix.part(step.freeze_point, step.end))
+        pooled = partial(prefix.activations, freeze_point=step.end, cache_ahead=False)
+        plain, _ = pooled(found.source.take(rows.rows))
+        seen = self._seen(found.source, rows, plain.__getitem__, lambda view: pooled(view)[0])
+        return seen(np.arange(len(rows)), 0)
+
+    def _seen(
+        self,
+        source: Source,
+        rows: WeightedRows,
+        plain: Callable[[NDArray[np.intp]], Array] | None,
+        activations: Callable[..., Array],
+    ) -> RowsByEpoch:
+        """Function from (positions, epoch) to activations of the rows or of views of them."""
+        if self.augment is None and plain is not None:
+            return lambda positions, epoch: plain(positions)
+        views = self._views()
+        return views.training_rows(source.take(rows.rows), rows.keys, plain, activations)
+
+    def _views(self) -> Views:
+        """The views of `augment`."""
+        families = self.backbone_.input.views
+        return Views(self.augment, self.n_views, self._seed, self._encoding.size, families)
+
+    # What the parameters ask for -----------------------------------------------------------
+
+    def _check_parameters(self, X: Any, y: Any) -> None:
+        """Refuse what can be refused before anything is read."""
+        kind = input_of(self.backbone)
+        kind.check(X)
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        check_views(kind, self.augment, self.n_views, self.tta)
+        checked_units(self.head_units)
+        checked_activation(self.head_activation)
+
+    def _checked_weights(self, X: Any, sample_weight: Any) -> Floats:
+        """Weights of the rows, some of which are positive, and which have a sum."""
+        weights: Floats = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        if not np.any(weights):
+            raise ValueError(
+                "sample_weight is 0 for every row, so that nothing is left to learn from; at least "
+                "one weight must be positive."
+            )
+        with np.errstate(over="ignore"):
+            total = weights.sum()
+        if not np.isfinite(total):
+            raise ValueError(
+                f"The values of sample_weight, up to {weights.max():g}, have no finite sum. Divide "
+                "them by their largest, as in sample_weight / sample_weight.max()."
+            )
+        return weights
+
+    def _settings(self) -> TrainingSettings:
+        names = TrainingSettings.__dataclass_fields__
+        return TrainingSettings(**{name: getattr(self, name) for name in names})
 
     def _drawn_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
-    def _learned(self, keeper: str) -> TrainingState:
-        """What was learned so far, for the cut that is wanted now; `keeper` is why it is kept.
+    def _wanted_freeze_point(self) -> int | None:
+        network = self._network()
+        return resolve_freeze_depth(self.freeze_depth, network.features, network.stages)
+
+    def _wanted_head(self, n_outputs: int) -> Head:
+        return Head(
+            n_features=self._network().n_features,
+            units=checked_units(self.head_units),
+            activation=checked_activation(self.head_activation),
+            n_outputs=n_outputs,
+        )
+
+    def _workload(
+        self,
+        data: LabelledRows,
+        task_for: Callable[[NDArray[np.generic]], Task],
+        n_epochs: int,
+    ) -> Workload:
+        """What a fit will take; short measurements are made."""
+        task = task_for(data.y[data.counted])
+        settings, head = self._settings(), self._wanted_head(task.n_outputs)
+        modes = settings.by_batch, settings.drops
+        step = train_step_for(self._network(), self._freeze_point, head, task.loss, *modes)
+        part, n_threads = self._prefix().part(None, self._freeze_point), thread_count(self.n_jobs)
+        return Workload(
+            n_rows=len(data.source),
+            n_epochs=n_epochs,
+            n_views=self.n_views if self.augment is not None else 1,
+            n_weights=count(step.shapes),
+            row_bytes=4 * math.prod(side or 1 for side in step.input.shape),
+            costs=measure(step, part, data.source, self.batch_size, n_threads),
+        )
+
+    def _begin(self, X: Any, weights: Floats | None = None) -> Source:
+        self._layer = self.layer
+        return super()._begin(X, weights)
+
+    # What was learned ----------------------------------------------------------------------
+
+    def _network(self, precision: str = "float32") -> Network:
+        return super()._network(precision).ending_at(self._layer, self._pooling)
+
+    def _train_step(self) -> TrainStep:
+        """What was trained, compiled."""
+        loss = self._task.loss
+        return train_step_for(self._network(), self._freeze_point, self._head, loss, *self._modes)
+
+    def _continued(self, keeper: str) -> TrainingState:
+        """What was learned so far, for the freeze point wanted now; `keeper` is why it is kept.
 
         Layers that are frozen from now on become the backbone's own. Where only more layers are
         to learn, the backbone is still the one that was started from, and so are the activations
         in the cache.
         """
-        self._refuse_another_origin(keeper)
+        self._check_same_origin(keeper)
         self._choose_engine()
-        before, cut = self._program(), self._wanted_cut()
-        self._refuse_another_head(before.head, keeper)
-        if cut == before.cut:
+        before, freeze_point = self._train_step(), self._wanted_freeze_point()
+        self._check_same_head(before.head, keeper)
+        if freeze_point == before.freeze_point:
             return replace(self._state)
         spec, state = self.backbone_, self._state
-        tuned = before.tuned(spec.weights, state.theta, state.fixed)
-        if cut is not None and (before.cut is None or cut > before.cut):
+        tuned = before.tuned(spec.weights, state.params, state.fixed)
+        if freeze_point is not None and freeze_point > _as_position(before.freeze_point):
             self.backbone_ = replace(spec, weights=read_only(tuned), bundled=False, fingerprint="")
-        self._cut = cut
-        program = self._program()
-        values = dict(zip(map(id, program.network.variables), tuned, strict=True))
-        suffix = [values[id(variable)] for variable in program.trained]
+        self._freeze_point = freeze_point
+        step = self._train_step()
+        values = dict(zip(map(id, step.network.variables), tuned, strict=True))
+        suffix = [values[id(variable)] for variable in step.trained]
         return TrainingState(
-            theta=join([*suffix, *before.of_head(state.theta)]),
-            fixed=join(values[id(variable)] for variable in program.fixed),
+            params=join([*suffix, *before.of_head(state.params)]),
+            fixed=join(values[id(variable)] for variable in step.fixed),
             standardizer=state.standardizer,
         )
 
-    def _origin_of(self, spec: BackboneSpec) -> dict:
+    def _origin_of(self, spec: BackboneSpec) -> dict[str, Any]:
         """What a fit starts from, as far as a later one cannot change it; no Keras object."""
-        require_sizes("image_shape", self.image_shape, (2, 3))
-        require_sizes("input_size", self.input_size)
+        origin = {name: as_plain(getattr(self, name)) for name in _ORIGIN}
         network = spec.name if self.weights is None else spec.fingerprint
-        pixel_range = self.pixel_range
-        return {
-            "backbone": network,
-            "image_shape": as_ints(self.image_shape),
-            "pixel_range": None if pixel_range is None else check_pixel_range(pixel_range),
-            "input_size": as_ints(self.input_size),
-            "resize": self.resize,
-        }
+        return {"backbone": network, **origin}
 
-    def _refuse_another_origin(self, keeper: str) -> None:
+    def _check_same_origin(self, keeper: str) -> None:
         now = self._origin_of(resolve(self.backbone, self.weights, 0))
         changed = [name for name, value in self._origin.items() if now[name] != value]
         if changed:
             name = "backbone or weights" if changed[0] == "backbone" else changed[0]
             raise ValueError(
-                f"{keeper} goes on with the network and the reading of pictures that the first fit "
+                f"{keeper} goes on with the network and the reading of X that the first fit "
                 f"began with, but {name} has changed since. Set it back, or set warm_start=False "
                 "and call fit to start anew."
             )
 
-    def _refuse_another_head(self, head: Head, keeper: str) -> None:
+    def _check_same_head(self, head: Head, keeper: str) -> None:
         wanted = checked_units(self.head_units), self.head_activation
         if wanted != (head.units, head.activation):
             raise ValueError(
@@ -125,115 +517,130 @@ class FineTunedBase(BackboneEstimator):
                 f"{wanted[1]!r}. Set warm_start=False and call fit to start anew."
             )
 
-    # what the parameters ask for, and what is kept for prediction ---------------------------
+    # Prediction ----------------------------------------------------------------------------
 
-    def _wanted_cut(self) -> int | None:
-        network = self._network()
-        return resolve_freeze_depth(self.freeze_depth, network.features, network.stages)
+    def _predicted(self, X: Any) -> Floats:
+        """What the task makes of the outputs, averaged over views with ``tta``; NaN for unread."""
+        check_is_fitted(self)
+        source, prefix = self._encoding.source(self, X), self._prefix()
+        failures: dict[int, ImageReadError] = {}
+        blocks = []
+        with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
+            for start in range(0, len(source), _ROWS_PREDICTED_TOGETHER):
+                rows = np.arange(start, min(start + _ROWS_PREDICTED_TOGETHER, len(source)))
+                block, unread = self._predicted_block(prefix, source.take(rows))
+                advance(len(rows))
+                blocks.append(block)
+                failures.update({start + row: why for row, why in unread.items()})
+        if failures:
+            warn_unreadable(failures, len(source))
+        predictions = np.concatenate(blocks)
+        self._check_predictions(predictions, failures)
+        return predictions
 
-    def _wanted_head(self, n_classes: int) -> Head:
-        return Head(
-            n_features=self._network().features.steps[-1].shape[-1],
-            units=checked_units(self.head_units),
-            activation=checked_activation(self.head_activation),
-            n_classes=n_classes,
-        )
+    def _predicted_block(
+        self, prefix: FrozenPrefix, source: Source
+    ) -> tuple[Floats, dict[int, ImageReadError]]:
+        sources = [source]
+        if self.tta:
+            check_views(self.backbone_.input, self.augment, self.n_views, self.tta)
+            check_has_views(self._encoding)
+            sources = self._views().averaged(source)
+        failures: dict[int, ImageReadError] = {}
+        outputs = []
+        for view in sources:
+            activations, unread = self._activations_to_predict(prefix, view)
+            failures.update(unread)
+            outputs.append(outputs_of(self._train_step(), self._state, activations)[0])
+        predictions = self._task.averaged(outputs)
+        predictions[list(failures)] = np.nan  # an activation such as ReLU may have swallowed it
+        return predictions, failures
 
-    def _wanted_modes(self) -> tuple[bool, bool]:
-        """Whether BatchNorm goes by the batch, and whether there is dropout."""
-        return self.batch_norm == "train", self.head_dropout > 0
-
-    def _program(self) -> Program:
-        """The compiled program of the last fit."""
-        return program_for(self._network(), self._cut, self._head, *self._modes)
-
-    # reading -------------------------------------------------------------------------------
-
-    def _first_look(self, source, advance: Callable):
-        """Digests of what the pictures show, their activations, and what could not be read.
-
-        There are no activations where every epoch draws views of its own.
-        """
-        contents = Contents(source, self._reading.rule, open_cache(self.cache))
-        plain, failures = None, {}
-        if self.augment is None or self.n_views is not None:
-            plain, failures = self._activations(source, advance, observer=contents)
-            advance = _nothing  # it is told of all rows
-        unseen = [row for row in range(len(source)) if row not in failures]
-        unread = contents.complete(unseen, self.n_jobs, self.on_error == "nan", advance)
-        return contents.digests, plain, failures | unread
-
-    def _readable(self, counted: np.ndarray, failures: dict, y: np.ndarray) -> np.ndarray:
-        """Positions in the source of what was read; tells of the rest by positions in X."""
-        failed = np.array(sorted(failures), dtype=np.intp)
-        self.failed_rows_ = counted[failed]
-        if len(failed) == len(counted):
-            first = failures[0]
-            message = f"None of {len(failed)} pictures could be read; the first: {first}"
-            raise ImageReadError(message, first.row, first.source)
-        read = np.delete(np.arange(len(counted)), failed)
-        if len(failed):
-            lost = np.setdiff1d(y[counted], y[counted[read]]).tolist()
-            told = {int(counted[row]): failures[row] for row in failed}
-            warn_unreadable(told, len(y), lost)
-        return read
-
-    def _workload(self, source, n_classes: int, n_epochs: int) -> Workload:
-        """What a fit will take; short measurements are made."""
-        network = self._network()
-        modes = self._wanted_modes()
-        program = program_for(network, self._cut, self._wanted_head(n_classes), *modes)
-        threads = thread_count(self.n_jobs)
-        part = trunk_part(self._frozen_network(), None, self._cut, self._engine_here())
-        return Workload(
-            n_rows=len(source),
-            n_epochs=n_epochs,
-            n_views=self.n_views if self.augment is not None else 1,
-            n_weights=count(program.shapes),
-            row_bytes=4 * math.prod(program.input_shape),
-            costs=measure(program, part, source, self._reading.rule, self.batch_size, threads),
-        )
-
-    # activations ---------------------------------------------------------------------------
-
-    def _activations(
-        self, source, advance: Callable[[int], None] = _nothing, **options
-    ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
-        """Activations at the cut, and what could not be read."""
-        return self._activations_at(self._cut, source, advance, **options)
-
-    def _activations_to_predict(self, source) -> tuple[np.ndarray, dict[int, ImageReadError]]:
-        """As `_activations`; a cache is told what the pictures show, which a fit will ask for."""
-        contents = Contents(source, self._reading.rule, open_cache(self.cache))
+    def _activations_to_predict(
+        self, prefix: FrozenPrefix, source: Source
+    ) -> tuple[Array, dict[int, ImageReadError]]:
+        """Activations; a cache is told what rows hold, which a fit will ask for."""
+        contents = prefix.digests(source)
         if not contents.cache.keeps_rows:
-            return self._activations(source)
-        found = self._activations(source, observer=contents)
+            return prefix.activations(source, self._freeze_point)
+        found = prefix.activations(source, self._freeze_point, observer=contents)
         contents.remember()
         return found
 
-    def _views(self, seed: int) -> Views:
-        """The views of `augment`, drawn from `seed`."""
-        return Views(self.augment, self.n_views, seed, self._reading.rule.size)
+    def _check_predictions(
+        self, predictions: Floats, failures: Mapping[int, ImageReadError]
+    ) -> None:
+        """Refuse rows that were read, but for which the network overflows."""
+        flat = predictions.reshape(len(predictions), -1)
+        faulty = sorted({*np.flatnonzero(np.isnan(flat).any(axis=1)).tolist()} - {*failures})
+        if faulty:
+            raise ValueError(
+                f"backbone={self.backbone_.name!r} gives NaN or infinity for row {faulty[0]} of X, "
+                f"and for {len(faulty)} of {len(predictions)} rows in all, with "
+                f"precision={self.precision!r}. In float16, numbers end at 65504; fit with "
+                "precision='float32', or leave these rows out."
+            )
 
-    def _keeps_views(self) -> bool:
-        """Whether the cache keeps what is trained on."""
-        drawn_anew = self.augment is not None and self.n_views is None
-        return open_cache(self.cache).keeps_rows and not drawn_anew
 
-    def _pooled(self, source) -> np.ndarray:
-        """Pooled features by the pretrained network of pictures that could be read before."""
-        end = len(self._network().features.steps) - 1
-        features, failures = self._activations_at(end, source, _nothing)
-        if failures:
-            raise failures[min(failures)]
-        return features
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """What a fitted estimator has learned, for those who look into it.
 
-    def _activations_or_raise(self, source, advance: Callable, kept: bool = True) -> np.ndarray:
-        """Activations of pictures that could be read before; views drawn anew are not kept."""
-        if kept:
-            activations, failures = self._activations(source, advance)
-        else:
-            activations, failures = self._activations(source, keeps=False)
-        if failures:
-            raise failures[min(failures)]
-        return activations
+    Attributes
+    ----------
+    step : TrainStep
+        The network and the head, compiled.
+    state : TrainingState
+        Their weights.
+    """
+
+    step: TrainStep
+    state: TrainingState
+
+    def outputs(self, activations: Array) -> tuple[Singles, Singles]:
+        """Outputs of the head and pooled features of activations at the freeze point."""
+        return outputs_of(self.step, self.state, activations)
+
+
+def trained_network_of(estimator: FineTunedBase) -> TrainedNetwork:
+    """What a fitted estimator has learned."""
+    return TrainedNetwork(estimator._train_step(), estimator._state)
+
+
+def head_features_of(estimator: FineTunedBase, X: Any) -> Singles:
+    """Standardised features of X, as the head sees them; NaN in rows that could not be read."""
+    source, prefix = estimator._encoding.source(estimator, X), estimator._prefix()
+    trained = trained_network_of(estimator)
+    blocks = []
+    for first in range(0, len(source), _ROWS_PREDICTED_TOGETHER):
+        rows = np.arange(first, min(first + _ROWS_PREDICTED_TOGETHER, len(source)))
+        activations, failures = estimator._activations_to_predict(prefix, source.take(rows))
+        block = trained.outputs(activations)[1].copy()  # may be read-only
+        block[list(failures)] = np.nan
+        blocks.append(block)
+    mean, scale = trained.state.standardizer
+    return np.asarray((np.concatenate(blocks) - mean) / scale)
+
+
+def views_of(estimator: FineTunedBase) -> Views:
+    """The views that an estimator draws once it is fitted, if its seed is an int."""
+    check_has_views(estimator._encoding)
+    estimator._seed = estimator._drawn_seed()
+    return estimator._views()
+
+
+def _as_position(freeze_point: int | None) -> int:
+    return -1 if freeze_point is None else freeze_point
+
+
+def _nothing(n_rows: int) -> None:
+    """Tell nobody how many rows were done."""
+
+
+def as_plain(value: Any) -> Any:
+    """Ints and floats of Python in place of NumPy's, and tuples in place of lists."""
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return tuple(as_plain(item) for item in value)
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)

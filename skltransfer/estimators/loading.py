@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from skltransfer.estimators.classifier import FineTunedClassifier
-from skltransfer.estimators.extractor import PretrainedFeatureExtractor
 from skltransfer.persistence import read_state
 
-_KINDS = {kind.__name__: kind for kind in (PretrainedFeatureExtractor, FineTunedClassifier)}
+if TYPE_CHECKING:
+    from skltransfer.estimators.classifier import FineTunedClassifier
+    from skltransfer.estimators.extractor import PretrainedFeatureExtractor
 
 
 def load(path: str | os.PathLike[str]) -> PretrainedFeatureExtractor | FineTunedClassifier:
@@ -55,9 +56,8 @@ def load(path: str | os.PathLike[str]) -> PretrainedFeatureExtractor | FineTuned
     PretrainedFeatureExtractor(pooling='max')
     """
     try:
-        name, state = read_state(path, {n: kind._get_param_names() for n, kind in _KINDS.items()})
-        kind = _KINDS[name]
-        estimator = kind.__new__(kind)
+        kind, state = read_state(path)
+        estimator: PretrainedFeatureExtractor | FineTunedClassifier = object.__new__(kind)
         estimator.__setstate__(state)
     except ValueError as error:
         raise ValueError(f"{str(path)!r} is not opened: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,18 +11,21 @@ import numpy as np
 
 from skltransfer._progress import progress_bar
 from skltransfer._warnings import warn_unreadable, warn_user
-from skltransfer.augmentation.policy import Views
-from skltransfer.cache import CacheInfo, open_cache
+from skltransfer.augmentation.policy import check_views
+from skltransfer.backbones.registry import input_of
 from skltransfer.cache.inspection import cache_info
+from skltransfer.estimators.base import begin
 from skltransfer.estimators.classifier import FineTunedClassifier
-from skltransfer.frozen.content_digests import Contents
-from skltransfer.frozen.prefix import is_station, stations_before
-from skltransfer.inputs import ImageReadError
-from skltransfer.network.runtime import Network
+from skltransfer.estimators.fine_tuned import views_of
+from skltransfer.frozen.prefix import cache_points_before
 from skltransfer.network.stages import resolve_freeze_depth
 
 if TYPE_CHECKING:
     from skltransfer._types import FreezeDepth, Images, Path
+    from skltransfer.cache import CacheInfo
+    from skltransfer.frozen.frozen_prefix import FrozenPrefix
+    from skltransfer.inputs._input import Source
+    from skltransfer.inputs.errors import ImageReadError
 
 _ROWS_TOGETHER = 256
 
@@ -30,9 +33,9 @@ _ROWS_TOGETHER = 256
 def precompute(
     X: Images, freeze_depths: FreezeDepth | Iterable[FreezeDepth], **settings: Any
 ) -> CacheInfo:
-    """Run pictures through the frozen layers once, for all depths that a search will try.
+    """Run images through the frozen layers once, for all depths that a search will try.
 
-    Every picture is read once and runs through each layer once; what is kept are the entries that
+    Every image is read once and runs through each layer once; what is kept are the entries that
     later fits, predictions and searches with the same settings look up, bit for bit. A search
     does this by itself as it goes. Calling it first shows how long it takes, and lets many
     workers start with everything there.
@@ -40,8 +43,8 @@ def precompute(
     Parameters
     ----------
     X : array-like
-        All pictures of the search, as :class:`FineTunedClassifier` takes them: an array, or a
-        list or column of paths, bytes, PIL images and arrays, or flattened pictures with
+        All images of the search, as :class:`FineTunedClassifier` takes them: an array, or a
+        list or column of paths, bytes, PIL images and arrays, or flattened images with
         ``image_shape``. Rows of plain numbers are refused, since each training set scales them
         in its own way.
     freeze_depths : list of int, float and str
@@ -68,7 +71,7 @@ def precompute(
         neither one nor a list.
     ValueError
         When nothing would be kept (``cache=None``), no depth is given, a depth fits no freeze
-        point, a setting or a picture is refused, or views or weights follow from no seed.
+        point, a setting or an image is refused, or views or weights follow from no seed.
 
     Warns
     -----
@@ -79,33 +82,32 @@ def precompute(
     See Also
     --------
     cache_info : What a cache holds.
-    freeze_points : Bytes that a picture takes at each depth.
+    freeze_points : Bytes that an image takes at each depth.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skltransfer import clear_cache, precompute
-    >>> pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    >>> images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     >>> clear_cache()
-    >>> precompute(pictures, ["all", -1], input_size=(64, 64)).entries
+    >>> precompute(images, ["all", -1], input_size=(64, 64)).entries
     6
     """
     classifier = _classifier(settings)
     depths = _listed(freeze_depths)
     classifier._validate_params()
-    Views.check(classifier.augment, classifier.n_views, classifier.tta)
-    _require_seed(classifier)
-    source = classifier._fit_backbone(X)
-    classifier._choose_engine()
-    if classifier._reading.layout is not None:
+    kind = input_of(classifier.backbone)
+    check_views(kind, classifier.augment, classifier.n_views, classifier.tta)
+    _check_seed(classifier)
+    prefix, source = begin(classifier, X)
+    if prefix.encoding.is_learned:
         raise ValueError(
             "X holds rows of plain numbers, which every training set scales in its own way, so "
-            "nothing can be computed ahead. If the rows are flattened pictures, set image_shape."
+            "nothing can be computed ahead. If the rows are flattened images, set image_shape."
         )
-    classifier._reading.check(source)
     cache = cast("Path", classifier.cache)  # None was refused
     refused = cache_info(cache).refused
-    failures = _fill(classifier, source, depths)
+    failures = _fill(prefix, _views_of(classifier), source, depths, classifier.verbose)
     if failures:
         warn_unreadable(failures, len(source))
     info = cache_info(cache)
@@ -147,7 +149,7 @@ def _listed(freeze_depths: Any) -> list[FreezeDepth]:
     return depths
 
 
-def _require_seed(classifier: FineTunedClassifier) -> None:
+def _check_seed(classifier: FineTunedClassifier) -> None:
     """Refuse what every fit would draw anew, so that it found nothing of what was computed."""
     if isinstance(classifier.random_state, Integral):
         return
@@ -160,68 +162,77 @@ def _require_seed(classifier: FineTunedClassifier) -> None:
         )
 
 
-def _views_of(source: Any, classifier: FineTunedClassifier) -> list[Any]:
-    """Sources of what fits and predictions will use: the pictures, and their fixed views."""
+def _views_of(classifier: FineTunedClassifier) -> Callable[[Source], list[Source]]:
+    """Function from rows to sources of what fits and predictions use: they, and fixed views."""
     if not (classifier.n_views or classifier.tta):
-        return [source]
-    views = classifier._views(classifier._drawn_seed())
-    of_fit = views.trained_on(source) if classifier.n_views else [source]
-    of_prediction = views.averaged(source) if classifier.tta else [source]
-    return max(of_fit, of_prediction, key=len)
+        return lambda source: [source]
+    views = views_of(classifier)
+
+    def seen(source: Source) -> list[Source]:
+        of_fit = views.trained_on(source) if classifier.n_views else [source]
+        of_prediction = views.averaged(source) if classifier.tta else [source]
+        return max(of_fit, of_prediction, key=len)
+
+    return seen
 
 
 def _fill(
-    classifier: FineTunedClassifier, source: Any, depths: list[FreezeDepth]
+    prefix: FrozenPrefix,
+    views_of_rows: Callable[[Source], list[Source]],
+    source: Source,
+    depths: list[FreezeDepth],
+    verbose: int,
 ) -> dict[int, ImageReadError]:
-    """Compute all cuts of all views; return what could not be read."""
-    network = classifier._frozen_network()
-    end = len(network.features.steps) - 1
-    cuts = [resolve_freeze_depth(d, network.features, network.stages) for d in depths]
-    cuts = _in_order([*cuts, end])
-    wanted = _kept_on_the_way(network, cuts, classifier.engine_)
+    """Compute all freeze points of all views; return what could not be read."""
+    network = prefix.network
+    points = [resolve_freeze_depth(d, network.features, network.stages) for d in depths]
+    points = _in_order([*points, network.end])
+    on_the_way = _cached_on_the_way(prefix, points)
     failures: dict[int, ImageReadError] = {}
-    with progress_bar(network.spec.name, len(source), classifier.verbose) as advance:
+    with progress_bar(network.spec.name, len(source), verbose) as advance:
         for start in range(0, len(source), _ROWS_TOGETHER):
             rows = source.take(np.arange(start, min(start + _ROWS_TOGETHER, len(source))))
-            unread = _fill_some(classifier, rows, cuts, wanted)
+            unread = _fill_some(prefix, views_of_rows(rows), points, on_the_way)
             failures.update({start + row: error for row, error in unread.items()})
             advance(len(rows))
     return failures
 
 
 def _fill_some(
-    classifier: FineTunedClassifier,
-    source: Any,
-    cuts: list[int | None],
-    wanted: set[int],
+    prefix: FrozenPrefix,
+    views: list[Source],
+    points: list[int | None],
+    on_the_way: set[int],
 ) -> dict[int, ImageReadError]:
-    """Compute some rows; fits also look up what the pictures themselves show."""
-    contents = Contents(source, classifier._reading.rule, open_cache(classifier.cache))
+    """Compute some rows, the first of their `views`; fits also look up what these hold."""
+    contents = prefix.digests(views[0])
     failures: dict[int, ImageReadError] = {}
-    for view in _views_of(source, classifier):
-        options: dict[str, Any] = {"observer": contents} if view is source else {}
-        for cut in cuts:
-            _, unread = classifier._activations_at(
-                cut, view, lambda n_rows: None, wanted=wanted, foresees=False, **options
+    for number, view in enumerate(views):
+        options: dict[str, Any] = {} if number else {"observer": contents}
+        for point in points:
+            _, unread = prefix.activations(
+                view, point, also_cache=on_the_way, cache_ahead=False, **options
             )
             failures.update(unread)
-    readable = [row for row in range(len(source)) if row not in failures]
-    keep_going = classifier.on_error == "nan"
-    return failures | contents.complete(readable, classifier.n_jobs, keep_going)
+    readable = [row for row in range(len(views[0])) if row not in failures]
+    return failures | contents.complete(readable, prefix.n_jobs, prefix.keep_going)
 
 
-def _in_order(cuts: list[int | None]) -> list[int | None]:
-    """Pixels first, from which the others begin; then the deepest cut, which passes the others."""
-    return sorted(set(cuts), key=lambda cut: (cut is not None, -(cut or 0)))
+def _in_order(points: list[int | None]) -> list[int | None]:
+    """The rows themselves, from which the others begin; then the deepest, which passes the rest."""
+    return sorted(set(points), key=lambda point: (point is not None, -(point or 0)))
 
 
-def _kept_on_the_way(network: Network, cuts: list[int | None], engine: str) -> set[Any]:
-    """Stations where a cut lies, or the last ones before it: nothing is computed twice."""
-    wanted: set[Any] = set()
-    for cut in cuts:
-        before = [station.stop for station in stations_before(network, cut, engine)]
-        wanted.update([cut] if is_station(network, cut, engine) else before[-1:])
-    return wanted
+def _cached_on_the_way(prefix: FrozenPrefix, points: list[int | None]) -> set[int]:
+    """Cache points that are wanted, or the last ones before: nothing is computed twice."""
+    found: set[int] = set()
+    for point in points:
+        if point is not None and prefix.begins_at(point):
+            found.add(point)
+        else:
+            before = cache_points_before(prefix.network, point, prefix.engine)
+            found.update(cache_point.step for cache_point in before[-1:])
+    return found
 
 
 def _warn_of_little_room(info: CacheInfo, n_refused: int) -> None:
@@ -229,6 +240,6 @@ def _warn_of_little_room(info: CacheInfo, n_refused: int) -> None:
         warn_user(
             f"{n_refused} rows found no room in the cache, which holds {info.bytes / 1e6:.0f} of "
             f"{info.budget / 1e6:.0f} MB. They will be computed when they are needed, with the "
-            "same result. A directory as cache has more room, and deeper cuts take less; "
+            "same result. A directory as cache has more room, and deeper freeze points take less; "
             "freeze_points() tells their bytes."
         )

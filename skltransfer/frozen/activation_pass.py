@@ -1,8 +1,7 @@
-"""One pass of pictures through a frozen part of the network, through the activation cache.
+"""One pass of rows through a frozen part of the network, through the activation cache.
 
-Each distinct picture is computed once: rows that the cache has are not even decoded, rows that it
-has of an earlier layer are computed from there, and rows that another process computes are waited
-for.
+Each distinct row is computed once: rows that the cache has are not even read, rows that it has of
+an earlier layer are computed from there, and rows that another process computes are waited for.
 """
 
 from __future__ import annotations
@@ -10,18 +9,22 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from skltransfer.cache import ActivationCache, Claim, NullCache
-from skltransfer.frozen.pipeline import BLOCKS_TOGETHER, Block, Failures, Pipeline
-from skltransfer.frozen.prefetching import ThreadsAhead, thread_count
-from skltransfer.frozen.resume import Way
-from skltransfer.inputs import ImageReadError, PixelRule
+from skltransfer.frozen.pipeline import BLOCKS_TOGETHER, Block, Computed, Failures, Pipeline
+from skltransfer.frozen.prefetcher import Prefetcher, thread_count
+from skltransfer.inputs._input import Array, Rows, Source, TensorSpec, empty_rows, part_of
+from skltransfer.inputs.errors import ImageReadError
+
+if TYPE_CHECKING:
+    from skltransfer.cache import ActivationCache, NullCache, RowLock
+    from skltransfer.frozen.resume_plan import ResumePlan
 
 _ROWS_LOOKED_UP_TOGETHER = 32
 _MOST_ROWS_GATHERED = 512
@@ -39,11 +42,11 @@ class Observer:
     def identified(self, row: int, digest: bytes) -> None:
         """Take note of the digest of what is stored; only where there is a cache."""
 
-    def decoded(self, row: int, pixels: np.ndarray) -> None:
-        """Take note of the pixels."""
+    def loaded(self, row: int, tensors: Rows) -> None:
+        """Take note of the tensors of a row."""
 
     def changed(self, row: int) -> None:
-        """Take note that the pixels may be of another file than the digest."""
+        """Take note that the tensors may be of another file than the digest."""
 
 
 @dataclass
@@ -52,47 +55,44 @@ class ActivationPass:
 
     Attributes
     ----------
-    source : ImageSource or RowSource
-        The pictures.
-    find_ways : callable
-        Gives all ways by which rows can be computed: the shortest first, that from pixels last.
+    source : Source
+        The rows.
+    find_plans : callable
+        Gives all plans by which rows can be computed: the shortest first, that from X last.
         Called when the first row is missing.
-    output_shape : tuple of int
-        Shape of a row.
+    output : TensorSpec
+        A row of the result.
     block_rows : int
-        Rows that are read, claimed and computed together.
-    rule : PixelRule
-        How pictures are read.
+        Rows that are read, locked and computed together.
     cache : ActivationCache or NullCache
         Where rows are looked up and kept.
-    group : bytes
-        Name of all that an activation depends on but the picture.
-    claims : bytes
-        Name under which rows are claimed: that of all activations computed along the same ways.
+    namespace : bytes
+        Name of all that an activation depends on but the row.
+    locks : bytes
+        Name under which rows are locked: that of all activations computed by the same plans.
     n_jobs : int or None
-        Threads that read pictures; None: one for each core.
+        Threads that read rows; None: one for each core.
     rows_in_flight : int
-        Bound on the number of decoded pictures in memory, if three blocks fit in it.
+        Bound on the number of read rows in memory, if three blocks fit in it.
     keep_going : bool
-        Whether an unreadable picture gives a row of NaN instead of an error.
+        Whether an unreadable row gives NaN instead of an error.
     advance : callable
         Told how many rows were done.
     observer : Observer
-        Told digests and pixels.
+        Told digests and tensors.
     failures : Failures
         The rows that could not be read.
     computed : Counter of str
         How many rows were computed from where.
     """
 
-    source: Any
-    find_ways: Callable[[], Sequence[Way]]
-    output_shape: tuple[int, ...]
+    source: Source
+    find_plans: Callable[[], Sequence[ResumePlan]]
+    output: TensorSpec
     block_rows: int
-    rule: PixelRule
     cache: ActivationCache | NullCache
-    group: bytes
-    claims: bytes
+    namespace: bytes
+    locks: bytes
     n_jobs: int | None = 1
     rows_in_flight: int = 32
     keep_going: bool = False
@@ -107,16 +107,17 @@ class ActivationPass:
         self._first_of: dict[bytes, int] = {}
         self._copies: list[tuple[int, int]] = []
         self._changed: set[int] = set()
-        self._held: list[Claim] = []
+        self._held: list[RowLock] = []
+        self._put_off: list[int] = []
         self.failures = Failures(self.keep_going)
-        self._out = np.empty((n_rows, *self.output_shape), np.float32)
+        self._out = self.output.empty(n_rows)
 
-    def run(self) -> np.ndarray:
+    def run(self) -> Array:
         """Compute the activations of all rows.
 
         Returns
         -------
-        ndarray of shape (n, *output_shape), dtype float32
+        ndarray of shape (n, ...)
             NaN in the rows that could not be read.
 
         Raises
@@ -124,54 +125,60 @@ class ActivationPass:
         ImageReadError
             For the first row that cannot be read, unless `keep_going`.
         """
-        try:
-            with (
-                ThreadsAhead(partial(thread_count, self.n_jobs)) as readers,
-                ThreadsAhead(lambda: BLOCKS_TOGETHER) as runners,
-            ):
-                self._run(readers, runners)
-        finally:
-            for claim in self._held:
-                claim.release()
+        with self._threads() as readers:
+            chunks, stretches = Chunks(self._pipeline.sizes()), self._stretches(readers)
+            while stretches:
+                for stretch in stretches:
+                    filled = chunks.filled(self._look_up(stretch), self._numbers_of_plans)
+                    for block in self._blocks(filled):
+                        self._finish_all(self._pipeline.feed(block))
+                for block in self._blocks(chunks.rest()):
+                    self._finish_all(self._pipeline.feed(block))
+                self._finish_all(self._pipeline.drain())
+                stretches = self._waited_for()
         self._fill_in_copies()
-        self._out[list(self.failures)] = np.nan
+        for row in self.failures:
+            self._out[row] = self.output.missing()
         return self._out
 
-    def _run(self, readers: ThreadsAhead, runners: ThreadsAhead) -> None:
-        put_off = self._compute(readers, runners, self._missing(readers))
-        while put_off:
-            self.cache.wait(self.claims, self._keys_of(put_off))
-            put_off = self._compute(readers, runners, self._gather(put_off))
-
-    @cached_property
-    def _pipeline(self) -> Pipeline:
-        return Pipeline(
+    @contextmanager
+    def _threads(self) -> Iterator[Prefetcher]:
+        """Threads for reading, and the pipeline; what was begun before an error counts."""
+        readers = Prefetcher(partial(thread_count, self.n_jobs))
+        runners = Prefetcher(lambda: BLOCKS_TOGETHER)
+        self._pipeline = Pipeline(
             source=self.source,
-            rule=self.rule,
             block_rows=self.block_rows,
             rows_in_flight=self.rows_in_flight,
             failures=self.failures,
-            decoded=self._decoded,
+            loaded=self._loaded,
+            readers=readers,
+            runners=runners,
         )
+        try:
+            with readers, runners:
+                try:
+                    yield readers
+                except Exception:
+                    self._finish_all(self._pipeline.drain())
+                    raise
+        finally:
+            for lock in self._held:
+                lock.release()
 
     @cached_property
-    def _ways(self) -> Sequence[Way]:
-        return self.find_ways()
+    def _plans(self) -> Sequence[ResumePlan]:
+        return self.find_plans()
 
     # What is there already -----------------------------------------------------------------
 
-    def _missing(self, threads: ThreadsAhead) -> Iterator[int]:
-        """Rows to compute; the cache's are filled in, and contents seen before put off."""
-        rows = range(len(self.source))
+    def _stretches(self, readers: Prefetcher) -> Iterator[list[int]]:
+        """Rows that are looked up together, with their digests where there is a cache."""
+        stretches = _batched(range(len(self.source)), _ROWS_LOOKED_UP_TOGETHER)
         if not self.cache.keeps_rows:
-            yield from rows
-            return
-        identified = self._identified(threads, _batched(rows, _ROWS_LOOKED_UP_TOGETHER))
-        for stretch in _batched(chain.from_iterable(identified), self._rows_gathered()):
-            firsts = self._without_copies(stretch)
-            missing = self._gather(firsts)
-            self.advance(len(stretch) - len(firsts))
-            yield from missing
+            return stretches
+        identified = chain.from_iterable(self._identified(readers, stretches))
+        return _batched(identified, self._rows_gathered())
 
     def _rows_gathered(self) -> int:
         """Rows that are looked up at a time: many small ones, few large ones."""
@@ -179,7 +186,7 @@ class ActivationPass:
         return max(_ROWS_LOOKED_UP_TOGETHER, min(_BYTES_GATHERED // row_bytes, _MOST_ROWS_GATHERED))
 
     def _identified(
-        self, threads: ThreadsAhead, stretches: Iterator[list[int]]
+        self, threads: Prefetcher, stretches: Iterator[list[int]]
     ) -> Iterator[list[int]]:
         """Rows with their digests; threads take them as soon as some take long."""
         for stretch in stretches:
@@ -192,7 +199,7 @@ class ActivationPass:
         yield from threads.map_ahead(self._identify, stretches)
 
     def _identify(self, rows: list[int]) -> list[int]:
-        """Take the digests of some pictures; may run in a thread of its own."""
+        """Take the digests of some rows; may run in a thread of its own."""
         for row in rows:
             try:
                 self._keys[row] = digest = self.source.digest(row)
@@ -200,6 +207,21 @@ class ActivationPass:
             except ImageReadError as error:
                 self.failures.note(row, error)
         return rows
+
+    def _look_up(self, stretch: list[int]) -> list[int]:
+        """Fill in what the cache has, and leave contents met before; return what is missing."""
+        if not self.cache.keeps_rows:
+            return stretch
+        rows = self._without_copies(stretch)
+        keys = self._keys_of(rows)
+        if rows == list(range(len(self._out))):  # as usual: without a second copy
+            found = self.cache.gather(self.namespace, keys, self._out)
+        else:
+            held = self.output.empty(len(rows))
+            found = self.cache.gather(self.namespace, keys, held)
+            self._out[np.asarray(rows, dtype=np.intp)[found]] = held[found]
+        self.advance(len(stretch) - len(rows) + int(np.count_nonzero(found)))
+        return [row for row, hit in zip(rows, found, strict=True) if not hit]
 
     def _without_copies(self, rows: list[int]) -> list[int]:
         """Drop unreadable rows and those with the content of an earlier one."""
@@ -215,95 +237,72 @@ class ActivationPass:
                 self._copies.append((row, first))
         return firsts
 
-    def _gather(self, rows: list[int]) -> list[int]:
-        """Fill in what the cache has; return the rows that are still to be computed."""
-        if rows == list(range(len(self._out))):  # as usual: without a second copy
-            found = self.cache.gather(self.group, self._keys_of(rows), self._out)
-        else:
-            held = np.empty((len(rows), *self._out.shape[1:]), self._out.dtype)
-            found = self.cache.gather(self.group, self._keys_of(rows), held)
-            self._out[np.asarray(rows, dtype=np.intp)[found]] = held[found]
-        self.advance(int(np.count_nonzero(found)))
-        return [row for row, hit in zip(rows, found, strict=True) if not hit]
-
     def _fill_in_copies(self) -> None:
         for row, first in self._copies:
             self._out[row] = self._out[first]
             if first in self.failures:
                 self.failures[row] = self.failures[first]
 
-    def _keys_of(self, rows: Sequence[int]) -> list[bytes | None]:
-        return [self._keys[row] for row in rows]
+    def _keys_of(self, rows: Sequence[int]) -> list[bytes]:
+        return [self._keys[row] or b"" for row in rows]
+
+    def _waited_for(self) -> list[list[int]]:
+        """Rows that were put off, when others have done with them.
+
+        They were being computed by others, or have been since somebody looked.
+        """
+        rows, self._put_off = self._put_off, []
+        if rows:
+            self.cache.wait(self.locks, self._keys_of(rows))
+        return [rows] if rows else []
 
     # What is computed ----------------------------------------------------------------------
 
-    def _compute(
-        self, readers: ThreadsAhead, runners: ThreadsAhead, rows: Iterable[int]
-    ) -> list[int]:
-        """Compute what can be computed now; return the rows to look at again.
+    def _numbers_of_plans(self, rows: list[int]) -> list[int]:
+        """For each row the shortest plan whose start the cache has."""
+        last = len(self._plans) - 1
+        numbers = np.full(len(rows), last)
+        if self.cache.keeps_rows:
+            for number, plan in enumerate(self._plans[:last]):
+                assert plan.start is not None
+                open_ones = np.flatnonzero(numbers == last)
+                keys = self._keys_of([rows[i] for i in open_ones])
+                numbers[open_ones[self.cache.contains(plan.start, keys)]] = number
+        return [int(number) for number in numbers]
 
-        These are being computed by others, or have been since somebody looked.
-        """
-        put_off: list[int] = []
-        blocks = self._claimed_blocks(rows, put_off)
-        for block, outputs in self._pipeline.run(blocks, readers, runners):
-            self._finish(block, outputs)
-            put_off.extend(self._orphans(block))
-            del block, outputs  # or they stay in memory while the next ones are waited for
-        return put_off
-
-    def _claimed_blocks(self, rows: Iterable[int], put_off: list[int]) -> Iterator[Block]:
-        for number, chunk in self._chunks(rows):
-            self._held.append(self.cache.claim(self.claims, self._keys_of(chunk)))
-            claim = self._held[-1]
-            block = self._block(number, chunk, claim)
-            put_off.extend(sorted(set(chunk) - set(block.rows)))
+    def _blocks(self, chunks: Iterable[tuple[int, list[int]]]) -> Iterator[Block]:
+        """Locked blocks of what is this pass's to compute; the rest is put off."""
+        for number, chunk in chunks:
+            lock = self.cache.lock(self.locks, self._keys_of(chunk))
+            self._held.append(lock)
+            block = self._block(number, chunk, lock)
+            self._put_off.extend(sorted(set(chunk) - set(block.rows)))
             if block.rows:
                 yield block
             else:
-                self._give_back(claim)
+                self._give_back(lock)
 
-    def _chunks(self, rows: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
-        """Rows that go the same way, by its number, as many together as a block takes."""
-        waiting: defaultdict[int, list[int]] = defaultdict(list)
-        sizes = self._pipeline.sizes()
-        size = next(sizes)
-        for stretch in _batched(rows, _ROWS_LOOKED_UP_TOGETHER):
-            for row, number in zip(stretch, self._numbers_of_ways(stretch), strict=True):
-                waiting[number].append(row)
-                if len(waiting[number]) >= size:
-                    yield number, waiting[number]
-                    waiting[number] = []
-                    size = next(sizes)
-        yield from ((number, chunk) for number, chunk in sorted(waiting.items()) if chunk)
-
-    def _numbers_of_ways(self, rows: list[int]) -> list[int]:
-        """For each row the shortest way whose start the cache has."""
-        last = len(self._ways) - 1
-        numbers = np.full(len(rows), last)
+    def _block(self, number: int, chunk: list[int], lock: RowLock) -> Block:
+        """Of `chunk` what is this pass's to compute, by the plan that was chosen for it."""
+        plan = self._plans[number]
+        rows = [row for row, is_mine in zip(chunk, lock.mine, strict=True) if is_mine]
         if self.cache.keeps_rows:
-            for number, way in enumerate(self._ways[:last]):
-                open_ones = np.flatnonzero(numbers == last)
-                held = self.cache.contains(way.start, self._keys_of([rows[i] for i in open_ones]))
-                numbers[open_ones[held]] = number
-        return numbers.tolist()
-
-    def _block(self, number: int, chunk: list[int], claim: Claim) -> Block:
-        """Of `chunk` what is this pass's to compute, along the way that was chosen for it."""
-        way = self._ways[number]
-        rows = [row for row, is_mine in zip(chunk, claim.mine, strict=True) if is_mine]
-        if self.cache.keeps_rows:
-            held = self.cache.contains(self.group, self._keys_of(rows))
-            now = self._numbers_of_ways(rows)
+            held = self.cache.contains(self.namespace, self._keys_of(rows))
+            now = self._numbers_of_plans(rows)
             rows = [row for row, h, n in zip(rows, held, now, strict=True) if not h and n == number]
-        inputs = np.empty((len(rows), *way.part().input_shape), np.float32)
-        if way.start is not None:
-            found = self.cache.gather(way.start, self._keys_of(rows), inputs)
+        inputs = empty_rows(plan.part().row_spec, len(rows))
+        if plan.start is not None:
+            found = self.cache.gather(plan.start, self._keys_of(rows), inputs[0])
             rows = [row for row, hit in zip(rows, found, strict=True) if hit]
-            inputs = inputs[np.flatnonzero(found)]
-        return Block(rows, claim, way, inputs)
+            inputs = part_of(inputs, np.flatnonzero(found))
+        return Block(rows, lock, plan, inputs)
 
-    def _finish(self, block: Block, outputs: list[np.ndarray]) -> None:
+    def _finish_all(self, computed: Iterable[Computed]) -> None:
+        for one in computed:
+            self._finish(*one)
+            del one  # or it stays in memory while the next one is waited for
+
+    def _finish(self, block: Block, outputs: list[Array]) -> None:
         """Keep the rows of a block, unless fewer of them ran together than usual.
 
         Rows of files that have changed since they were identified are handed out, and not kept.
@@ -312,18 +311,19 @@ class ActivationPass:
         self._out[block.rows] = activations
         readable = [i for i, row in enumerate(block.rows) if row not in self.failures]
         if readable:
-            self._count(block.way, len(readable))
+            self._count(block.plan, len(readable))
         known = [i for i in readable if block.rows[i] not in self._changed]
         if known and self._pipeline.at_most is None:
             keys = self._keys_of([block.rows[i] for i in known])
             for index, rows in zip(block.kept, passing, strict=True):
-                self.cache.put(block.way.kept[index], keys, rows[known])
-            self.cache.put(self.group, keys, activations[known])
-        self._give_back(block.claim)
+                self.cache.put(block.plan.kept[index] or b"", keys, rows[known])
+            self.cache.put(self.namespace, keys, activations[known])
+        self._give_back(block.lock)
         self.advance(len(block.rows))
+        self._put_off.extend(self._orphans(block))
 
-    def _decoded(self, row: int, pixels: np.ndarray) -> None:
-        """Take note of a picture; may run in a thread of its own.
+    def _loaded(self, row: int, tensors: Rows) -> None:
+        """Take note of a row; may run in a thread of its own.
 
         A file may have been replaced since its digest was taken, and what is computed of it would
         be kept as that of the old one.
@@ -332,7 +332,7 @@ class ActivationPass:
         if key is not None and not self.source.still_has(row, key):
             self._changed.add(row)
             self.observer.changed(row)
-        self.observer.decoded(row, pixels)
+        self.observer.loaded(row, tensors)
 
     def _orphans(self, block: Block) -> list[int]:
         """Rows to compute by themselves, as the file that had their content has another now."""
@@ -347,14 +347,45 @@ class ActivationPass:
         self.advance(-len(again))  # as copies they counted as done
         return again
 
-    def _count(self, way: Way, n_rows: int) -> None:
-        self.computed[way.name] += n_rows
-        for segment in way.segments:
+    def _count(self, plan: ResumePlan, n_rows: int) -> None:
+        self.computed[plan.name] += n_rows
+        for segment in plan.segments:
             self.cache.count_work(segment, n_rows)
 
-    def _give_back(self, claim: Claim) -> None:
-        claim.release()
-        self._held.remove(claim)
+    def _give_back(self, lock: RowLock) -> None:
+        lock.release()
+        self._held.remove(lock)
+
+
+class Chunks:
+    """Rows that are computed by the same plan, as many together as a block takes.
+
+    Parameters
+    ----------
+    sizes : iterator of int
+        Rows of the next block.
+    """
+
+    def __init__(self, sizes: Iterator[int]) -> None:
+        self._sizes = sizes
+        self._size = next(sizes)
+        self._waiting: defaultdict[int, list[int]] = defaultdict(list)
+
+    def filled(
+        self, rows: list[int], numbers_of: Callable[[list[int]], list[int]]
+    ) -> Iterator[tuple[int, list[int]]]:
+        """Take more rows, each with the number of its plan; give the chunks that are full."""
+        for some in _batched(rows, _ROWS_LOOKED_UP_TOGETHER):
+            for row, number in zip(some, numbers_of(some), strict=True):
+                self._waiting[number].append(row)
+                if len(self._waiting[number]) >= self._size:
+                    yield number, self._waiting.pop(number)
+                    self._size = next(self._sizes)
+
+    def rest(self) -> list[tuple[int, list[int]]]:
+        """Give what is left."""
+        left, self._waiting = sorted(self._waiting.items()), defaultdict(list)
+        return left
 
 
 def _batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

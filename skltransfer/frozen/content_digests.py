@@ -1,44 +1,52 @@
-"""What pictures show, however they are stored: digests of the pixels that the network sees.
+"""What rows hold, however they are stored: digests of the tensors that the network reads.
 
 By these a training set is merged and put in order, so that arrays, rows of numbers and lossless
-files of the same pictures train the same network. The digests are kept in the cache beside the
-activations, by what is stored, so that a warm cache has nothing decoded.
+files of the same images train the same network. The digests are kept in the cache beside the
+activations, by what is stored, so that with a warm cache nothing is read.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable
 from functools import cached_property
-
-import numpy as np
 
 from skltransfer.cache import ActivationCache, NullCache
 from skltransfer.frozen.activation_pass import ActivationPass, Observer
 from skltransfer.frozen.engines import FrozenPart
-from skltransfer.frozen.resume import Way
-from skltransfer.inputs import ImageReadError, PixelRule, decoder_fingerprint
+from skltransfer.frozen.resume_plan import ResumePlan
+from skltransfer.inputs._input import Encoding, Rows, Source, TensorSpec
 from skltransfer.inputs.digests import digest_array
-from skltransfer.network.batch_invariance import Blocks
+from skltransfer.inputs.errors import ImageReadError
+from skltransfer.network.batch_invariance import InvariantBatches
 
 _ROWS_READ_TOGETHER = 4
 
 
-class Contents(Observer):
-    """Digests of the pixels of all rows of a source.
+class ContentDigests(Observer):
+    """Digests of the tensors of all rows of a source.
 
     Parameters
     ----------
-    source : ImageSource or RowSource
-        The pictures.
-    rule : PixelRule
+    source : Source
+        The rows.
+    encoding : Encoding
         How they are read.
     cache : ActivationCache or NullCache
         Where digests are looked up and kept.
+
+    Attributes
+    ----------
+    digests : list of bytes or None
+        None for rows that were not met yet.
     """
 
-    def __init__(self, source, rule: PixelRule, cache: ActivationCache | NullCache):
+    def __init__(
+        self, source: Source, encoding: Encoding, cache: ActivationCache | NullCache
+    ) -> None:
         self.source = source
-        self.rule = rule
+        self.encoding = encoding
         self.cache = cache
         self.digests: list[bytes | None] = [None] * len(source)
         self._stored: list[bytes | None] = [None] * len(source)
@@ -48,12 +56,12 @@ class Contents(Observer):
         """Take note of what is stored, so that nobody need read it again."""
         self._stored[row] = digest
 
-    def decoded(self, row: int, pixels: np.ndarray) -> None:
-        """Take note of a picture that somebody decoded."""
-        self.digests[row] = digest_array(pixels)
+    def loaded(self, row: int, tensors: Rows) -> None:
+        """Take note of a row that somebody read."""
+        self.digests[row] = _digest_of(tensors)
 
     def changed(self, row: int) -> None:
-        """Take note that the pixels may not be those of what was identified."""
+        """Take note that the tensors may not be those of what was identified."""
         self._changed.add(row)
 
     def complete(
@@ -63,7 +71,7 @@ class Contents(Observer):
         keep_going: bool,
         advance: Callable[[int], None] = lambda n_rows: None,
     ) -> dict[int, ImageReadError]:
-        """Find the digests of `rows` that are still missing: in the cache, else by decoding.
+        """Find the digests of `rows` that are still missing: in the cache, else by reading.
 
         Returns
         -------
@@ -76,40 +84,43 @@ class Contents(Observer):
             For the first of them, unless `keep_going`.
         """
         rows = list(rows)
-        self._resolve()
+        self._look_up()
         missing = [row for row in rows if self.digests[row] is None]
         advance(len(rows) - len(missing))
         if not missing:
             return {}
-        failures = self._decode(missing, n_jobs, keep_going, advance)
-        self._resolve()
+        failures = self._read(missing, n_jobs, keep_going, advance)
+        self._look_up()
         return failures
 
     def remember(self) -> None:
         """Tell the cache what is known."""
         known = {
-            self._names[row]: digest
-            for row, digest in enumerate(self.digests)
-            if digest is not None and row not in self._changed
+            name: digest
+            for row, (name, digest) in enumerate(zip(self._names, self.digests, strict=True))
+            if name is not None and digest is not None and row not in self._changed
         }
         if known and self.cache.keeps_rows:
-            self.cache.link(self._group, list(known), list(known.values()))
+            self.cache.alias(self._namespace, list(known), list(known.values()))
 
-    def _resolve(self) -> None:
+    def _look_up(self) -> None:
         """Tell the cache what is known, and ask it for the rest."""
         if not self.cache.keeps_rows:
             return
         self.remember()
-        wanted = [row for row, d in enumerate(self.digests) if d is None and self._names[row]]
-        if wanted:
-            found = self.cache.resolve(self._group, [self._names[row] for row in wanted])
-            for row, digest in zip(wanted, found, strict=True):
-                self.digests[row] = digest
+        wanted = {
+            row: name
+            for row, (name, digest) in enumerate(zip(self._names, self.digests, strict=True))
+            if digest is None and name is not None
+        }
+        found = self.cache.lookup(self._namespace, list(wanted.values())) if wanted else []
+        for row, digest in zip(wanted, found, strict=True):
+            self.digests[row] = digest
 
     @cached_property
-    def _group(self) -> bytes:
-        """Name of all that the pixels depend on but what is stored."""
-        return f"pixels {self.rule} {decoder_fingerprint()}".encode()
+    def _namespace(self) -> bytes:
+        """Name of all that the tensors depend on but what is stored."""
+        return f"tensors {json.dumps(self.encoding.cache_key_fields())}".encode()
 
     @cached_property
     def _names(self) -> list[bytes | None]:
@@ -122,21 +133,23 @@ class Contents(Observer):
         except ImageReadError:
             return None
 
-    def _decode(self, rows: list[int], n_jobs: int | None, keep_going: bool, advance: Callable):
-        """Decode some rows without computing anything from them."""
-        shape = (*self.rule.size, 3)
-        nothing = Blocks(lambda rows: (rows[:, 0, 0, :0],), _ROWS_READ_TOGETHER)
-        part = FrozenPart(nothing, shape, (0,))
-        chosen = Contents(self.source.take(rows), self.rule, NullCache())
+    def _read(
+        self,
+        rows: list[int],
+        n_jobs: int | None,
+        keep_going: bool,
+        advance: Callable[[int], None],
+    ) -> dict[int, ImageReadError]:
+        """Read some rows without computing anything from them."""
+        chosen = ContentDigests(self.source.take(rows), self.encoding, NullCache())
         one_pass = ActivationPass(
             source=chosen.source,
-            find_ways=lambda: [Way("pixels", lambda: part)],
-            output_shape=(0,),
+            find_plans=lambda: [ResumePlan("X", lambda: _nothing_from(self.encoding))],
+            output=_NOTHING,
             block_rows=_ROWS_READ_TOGETHER,
-            rule=self.rule,
             cache=NullCache(),
-            group=b"",
-            claims=b"",
+            namespace=b"",
+            locks=b"",
             n_jobs=n_jobs,
             keep_going=keep_going,
             advance=advance,
@@ -145,6 +158,26 @@ class Contents(Observer):
         one_pass.run()
         for row, digest in zip(rows, chosen.digests, strict=True):
             self.digests[row] = digest
-            if self.cache.keeps_rows and not self.source.still_has(row, self._names[row]):
+            name = self._names[row]
+            if self.cache.keeps_rows and name and not self.source.still_has(row, name):
                 self._changed.add(row)
         return {rows[position]: error for position, error in one_pass.failures.items()}
+
+
+_NOTHING = TensorSpec((0,))
+
+
+def _nothing_from(encoding: Encoding) -> FrozenPart:
+    """A part that computes rows without numbers."""
+
+    def nothing(*tensors: object) -> tuple[object, ...]:
+        return (_NOTHING.empty(len(tensors[0])),)  # type: ignore[arg-type]
+
+    spec = encoding.row_spec
+    return FrozenPart(InvariantBatches(nothing, _ROWS_READ_TOGETHER), spec, _NOTHING)
+
+
+def _digest_of(tensors: Rows) -> bytes:
+    """Digest of a row: that of its tensor, or of those of its tensors."""
+    digests = [digest_array(tensor) for tensor in tensors]
+    return digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()

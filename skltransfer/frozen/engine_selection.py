@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,11 +17,14 @@ from skltransfer.backend import (
     refuses_openvino,
     start,
 )
-from skltransfer.frozen.engines import FrozenPart, feature_function, feature_part
+from skltransfer.frozen.layer_features import feature_function, feature_part
 from skltransfer.frozen.openvino import INSTALL, NotConvertible, is_installed
-from skltransfer.frozen.prefix import trunk_part
-from skltransfer.network.batch_invariance import trial_rows
+from skltransfer.frozen.prefix import prefix_part
+from skltransfer.inputs._input import part_of
 from skltransfer.network.runtime import Network, in_float32
+
+if TYPE_CHECKING:
+    from skltransfer.frozen.engines import FrozenPart
 
 _MOST_DIFFERENT = {"float32": 1e-4, "bfloat16": 0.3, "float16": 0.05}
 """Of the largest feature. In float32, engines that sum in another order differ by 1e-6; in the
@@ -128,13 +132,13 @@ def _without_gpu() -> bool:
 
 
 def _refusal_on_trial(network: Network, layers: tuple[str, ...], pooling: str) -> str | None:
-    """Compile, and compare with TensorFlow on pictures of noise."""
-    rows = trial_rows((*network.input_size, 3), 0.0, 255.0)[:2]
+    """Compile, and compare with TensorFlow on rows of noise."""
+    rows = part_of(network.trial_rows(), slice(2))
     try:
         found = _part(network, layers, pooling)(rows)
     except NotConvertible as error:
         return str(error)
-    expected = evaluated(feature_function(in_float32(network), layers, pooling), rows)
+    expected = evaluated(feature_function(in_float32(network), layers, pooling), *rows)
     with np.errstate(invalid="ignore"):  # of infinities, which are told of where features are used
         off = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
     if off <= _MOST_DIFFERENT[network.precision]:
@@ -143,6 +147,6 @@ def _refusal_on_trial(network: Network, layers: tuple[str, ...], pooling: str) -
 
 
 def _part(network: Network, layers: tuple[str, ...], pooling: str) -> FrozenPart:
-    if layers or pooling != "avg":
+    if layers:
         return feature_part(network, layers, pooling, "openvino")
-    return trunk_part(network, None, len(network.features.steps) - 1, "openvino")
+    return prefix_part(network, None, network.end, "openvino")

@@ -13,11 +13,15 @@ from functools import cache, lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from skltransfer.backend import computing_threads, start, traced
 from skltransfer.network.batch_invariance import MANY_ROWS, always, check_wanted
+
+if TYPE_CHECKING:
+    from skltransfer.inputs._input import Rows, RowSpec
 
 INSTALL = "pip install 'skltransfer[openvino]'"
 _VALUES_TRIED = 4096
@@ -41,15 +45,15 @@ def installed_version() -> str:
     return version("openvino")
 
 
-class Piece:
+class CompiledSegment:
     """A pure function of one float32 tensor, compiled for one row.
 
     Parameters
     ----------
     compute : callable
         From a tensor to a tensor. Variables that it reads become constants.
-    input_shape : tuple of int
-        Shape of a row.
+    spec : tuple of TensorSpec
+        The one tensor of a row, of float32.
     precision : {"float32", "bfloat16", "float16"}
         Number format in which OpenVINO computes; rows are float32.
 
@@ -64,8 +68,12 @@ class Piece:
         When OpenVINO lacks one of the operations, or here the number format.
     """
 
-    def __init__(self, compute: Callable, input_shape: tuple[int, ...], precision: str):
-        graph = traced(compute, [(1, *input_shape)])
+    def __init__(self, compute: Callable[..., Any], spec: RowSpec, precision: str):
+        if len(spec) > 1 or spec[0].is_ragged or spec[0].dtype != "float32":
+            raise NotConvertible(
+                "OpenVINO is used for rows of one float32 tensor of fixed shape only."
+            )
+        graph = traced(compute, [(1, *tensor.shape) for tensor in spec])
         self.shapes = [(None, *graph.outputs[0].shape[1:])]
         self._compiled = _compiled(graph.graph, graph.outputs[0].name, precision)
         self._own = threading.local()  # a request serves one thread at a time
@@ -78,34 +86,39 @@ class Piece:
 
 
 class RowByRow:
-    """Pieces one behind the other, run on one row by each of several threads.
+    """Segments one behind the other, run on one row by each of several threads.
 
-    It is called like `Blocks`: its first result is that of the last piece, the others are what
-    passes between the pieces.
+    It is called like `InvariantBatches`: its first result is that of the last segment, the others
+    are what passes between the segments.
 
     Parameters
     ----------
-    pieces : sequence of Piece
+    segments : sequence of CompiledSegment
         Each takes the result of the one before.
     whole : callable or None
-        Gives the same as one piece, which takes less time. It is tried when many rows
+        Gives the same as one segment, which takes less time. It is tried when many rows
         have come, and serves if some of them get the same bits by it, and nothing is wanted from
         between.
     """
 
-    n_rows = 1
+    n_rows: ClassVar[int] = 1
 
-    def __init__(self, pieces: Sequence[Piece], whole: Callable[[], Piece] | None = None):
-        self._pieces = tuple(pieces)
+    def __init__(
+        self,
+        segments: Sequence[CompiledSegment],
+        whole: Callable[[], CompiledSegment] | None = None,
+    ):
+        self._segments = tuple(segments)
         self._whole = whole
-        self._fastest: tuple[Piece, ...] | None = None
+        self._fastest: tuple[CompiledSegment, ...] | None = None
         self._n_seen = 0
         self._lock = threading.Lock()
-        self.shapes = [piece.shapes[0] for piece in (self._pieces[-1], *self._pieces[:-1])]
+        self.shapes = [segment.shapes[0] for segment in (self._segments[-1], *self._segments[:-1])]
 
     def __call__(
         self,
-        rows: np.ndarray,
+        rows: Rows,
+        state: Sequence[Any] = (),
         chosen: Sequence[int] = (0,),
         is_wanted: Callable[[], bool] = always,
     ) -> list[np.ndarray]:
@@ -117,20 +130,21 @@ class RowByRow:
             When a row is not `is_wanted` any more as its turn comes.
         """
         start()
-        rows = np.ascontiguousarray(rows, np.float32)
-        results = {i: np.empty((len(rows), *self.shapes[i][1:]), np.float32) for i in chosen}
-        pieces = self._found_fastest(rows) if tuple(chosen) == (0,) else self._pieces
+        (given,) = rows
+        array = np.ascontiguousarray(given, np.float32)
+        results = {i: np.empty((len(array), *self.shapes[i][1:]), np.float32) for i in chosen}
+        segments = self._found_fastest(array) if tuple(chosen) == (0,) else self._segments
 
         def run(index: int) -> None:
             check_wanted(is_wanted)
-            row = rows[index : index + 1]
-            for number, piece in enumerate(pieces, start=1):
-                row = piece(row)
-                place = number % len(pieces)
+            row = array[index : index + 1]
+            for number, segment in enumerate(segments, start=1):
+                row = segment(row)
+                place = number % len(segments)
                 if place in results:
                     results[place][index] = row[0]
 
-        for _ in _threads().map(run, range(len(rows))):
+        for _ in _threads().map(run, range(len(array))):
             pass  # raises what a thread raised
         return [results[i] for i in chosen]
 
@@ -138,29 +152,29 @@ class RowByRow:
         """The same: its blocks are of one row already."""
         return self
 
-    def _found_fastest(self, rows: np.ndarray) -> tuple[Piece, ...]:
-        """The whole where that changes no bit, else the pieces; it is tried once."""
+    def _found_fastest(self, rows: np.ndarray) -> tuple[CompiledSegment, ...]:
+        """The whole where that changes no bit, else the segments; it is tried once."""
         with self._lock:
             self._n_seen += len(rows)
             n_tried = max(4, _VALUES_TRIED // prod(self.shapes[0][1:]))
             are_enough = len(rows) >= min(n_tried, MANY_ROWS)
             if self._fastest is None and self._n_seen >= MANY_ROWS and are_enough:
                 self._fastest = self._tried(rows[:n_tried])
-            return self._fastest or self._pieces
+            return self._fastest or self._segments
 
-    def _tried(self, rows: np.ndarray) -> tuple[Piece, ...]:
+    def _tried(self, rows: np.ndarray) -> tuple[CompiledSegment, ...]:
         if self._whole is None:
-            return self._pieces
+            return self._segments
         whole = (self._whole(),)
-        is_same = all(_bits(whole, row) == _bits(self._pieces, row) for row in rows)
-        return whole if is_same else self._pieces
+        is_same = all(_bits(whole, row) == _bits(self._segments, row) for row in rows)
+        return whole if is_same else self._segments
 
 
-def _bits(pieces: Sequence[Piece], row: np.ndarray) -> bytes:
+def _bits(segments: Sequence[CompiledSegment], row: np.ndarray) -> bytes:
     """The bits of the last result."""
     row = row[np.newaxis]
-    for piece in pieces:
-        row = piece(row)
+    for segment in segments:
+        row = segment(row)
     return row.tobytes()
 
 

@@ -1,24 +1,27 @@
 """Blocks of rows on their way through a network: read ahead, and computed two at a time.
 
-Pictures are read in threads while the network computes, and no core waits for the last row of a
+Rows are read in threads while the network computes, and no core waits for the last row of a
 block, since the next one is being computed already. Blocks come out in the order they came in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from skltransfer.backend import is_out_of_memory
-from skltransfer.cache import Claim
-from skltransfer.frozen.prefetching import ThreadsAhead
-from skltransfer.frozen.resume import Way
-from skltransfer.inputs import ImageReadError, PixelRule
+from skltransfer.frozen.prefetcher import Prefetcher, done_now
+from skltransfer.inputs._input import Array, Rows, Source, part_of
+from skltransfer.inputs.errors import ImageReadError
 from skltransfer.network.batch_invariance import always, most_block_rows, warn_out_of_memory
+
+if TYPE_CHECKING:
+    from skltransfer.cache import RowLock
+    from skltransfer.frozen.resume_plan import ResumePlan
 
 BLOCKS_TOGETHER = 2
 
@@ -27,36 +30,40 @@ _ROWS_READ_TOGETHER = 4
 
 @dataclass
 class Block:
-    """Rows that run through the network together, and the claim on them.
+    """Rows that run through the network together, and the lock on them.
 
     Attributes
     ----------
     rows : list of int
         Positions in the source.
-    claim : Claim
-        The claim on these rows and perhaps more.
-    way : Way
+    lock : RowLock
+        The lock on these rows and perhaps more.
+    plan : ResumePlan
         How they are computed.
-    inputs : ndarray of shape (n, ...), dtype float32
-        What they are computed from; filled in by the pipeline where they start as pixels.
+    inputs : tuple of ndarray
+        What they are computed from; filled in by the pipeline where they are read.
     together : int
         How many of them the backend was asked to compute together.
     """
 
     rows: list[int]
-    claim: Claim
-    way: Way
-    inputs: np.ndarray
+    lock: RowLock
+    plan: ResumePlan
+    inputs: Rows
     together: int = 0
 
     @property
     def kept(self) -> list[int]:
         """Which of the results that pass on the way are kept."""
-        return [index for index, group in enumerate(self.way.kept) if group is not None]
+        return [index for index, namespace in enumerate(self.plan.kept) if namespace is not None]
+
+
+Computed: TypeAlias = tuple[Block, list[Array]]
+"""A block with the activations of its rows, and those that pass on the way and are kept."""
 
 
 @dataclass
-class Piece:
+class ReadTask:
     """Rows of a block that one thread reads."""
 
     block: Block
@@ -88,145 +95,162 @@ class Failures(dict[int, ImageReadError]):
         self[row] = error
 
 
+class Loaded(Protocol):
+    """Told each row's position and tensors, perhaps by several threads."""
+
+    def __call__(self, row: int, tensors: Rows) -> None:
+        """Take note of a row."""
+        ...
+
+
 @dataclass
 class Pipeline:
     """What reads and computes the blocks of one pass.
 
     Attributes
     ----------
-    source : ImageSource or RowSource
-        The pictures.
-    rule : PixelRule
-        How they are read.
+    source : Source
+        The rows.
     block_rows : int
         Rows of the largest blocks.
     rows_in_flight : int
-        Bound on the number of decoded pictures in memory, if three blocks fit in it.
+        Bound on the number of read rows in memory, if three blocks fit in it.
     failures : Failures
         Told of rows that cannot be read.
-    decoded : callable
-        Told each row's position and pixels, perhaps by several threads.
+    loaded : callable
+        See `Loaded`.
+    readers, runners : Prefetcher
+        Threads that read, and `BLOCKS_TOGETHER` that hand blocks to the network.
     at_most : int or None
         Rows that run together since the backend ran out of memory; None: it did not.
     """
 
-    source: Any
-    rule: PixelRule
+    source: Source
     block_rows: int
     rows_in_flight: int
     failures: Failures
-    decoded: Callable[[int, np.ndarray], None]
+    loaded: Loaded
+    readers: Prefetcher
+    runners: Prefetcher
     at_most: int | None = None
+    _reading: deque[Future[ReadTask]] = field(default_factory=deque)
+    _running: deque[Future[tuple[Block, list[Array] | None]]] = field(default_factory=deque)
 
     def sizes(self) -> Iterator[int]:
         """Rows that blocks are to have in turn.
 
-        Of pictures that must be decoded the first are few, as the network waits for them.
+        Of rows that take time to read the first are few, as the network waits for them.
         """
         few = max(_ROWS_READ_TOGETHER, most_block_rows())
-        size = self.block_rows if self._is_at_hand else min(few, self.block_rows)
+        size = self.block_rows if self.source.is_at_hand else min(few, self.block_rows)
         while True:
             yield size
             size = min(2 * size, self.block_rows)
 
-    def run(
-        self, blocks: Iterable[Block], readers: ThreadsAhead, runners: ThreadsAhead
-    ) -> Iterator[tuple[Block, list[np.ndarray]]]:
-        """Compute all blocks.
+    def feed(self, block: Block) -> Iterator[Computed]:
+        """Begin with one more block; give those that are computed until there is room for it."""
+        for start in range(0, len(block.rows), _ROWS_READ_TOGETHER):
+            stop = min(start + _ROWS_READ_TOGETHER, len(block.rows))
+            self._reading.append(self._begin_to_read(ReadTask(block, range(start, stop))))
+            while len(self._reading) > self._tasks_ahead:
+                yield from self._move_on()
 
-        Parameters
-        ----------
-        blocks : iterable of Block
-            Asked for one when there is room to read it.
-        readers, runners : ThreadsAhead
-            Threads that read, and `BLOCKS_TOGETHER` that hand blocks to the network.
+    def drain(self) -> Iterator[Computed]:
+        """Give all blocks that are still on their way."""
+        while self._reading:
+            yield from self._move_on()
+        while self._running:
+            yield self._take()
 
-        Yields
-        ------
-        block : Block
-            As it came.
-        outputs : list of ndarray
-            The activations, and those that pass on the way and are kept.
-        """
-        pieces = self._all_read(readers, _pieces(blocks))
-        complete = (piece.block for piece in pieces if piece.is_last)
-        # No frame holds a block while the next ones are waited for.
-        return map(self._completed, self._all_attempted(runners, complete))
+    def _move_on(self) -> Iterator[Computed]:
+        """Wait for what was begun to be read first; a block that is complete runs."""
+        try:
+            task = self._reading.popleft().result()
+        except Exception:
+            self._reading.clear()  # what follows is not wanted; what runs already counts
+            raise
+        if task.is_last:
+            self._running.append(self._begin_to_run(task.block))
+            del task  # or it stays in memory while the next ones are waited for
+            if len(self._running) >= BLOCKS_TOGETHER:
+                yield self._take()
 
     # Reading -------------------------------------------------------------------------------
 
     @property
-    def _is_at_hand(self) -> bool:
-        return self.source.is_at_hand(self.rule)
+    def _tasks_ahead(self) -> int:
+        if self.source.is_at_hand:
+            return 0
+        rows_ahead = max(self.rows_in_flight - BLOCKS_TOGETHER * self.block_rows, self.block_rows)
+        return rows_ahead // _ROWS_READ_TOGETHER - 1
 
-    def _all_read(self, readers: ThreadsAhead, pieces: Iterable[Piece]) -> Iterator[Piece]:
-        if self._is_at_hand:
-            return map(self._read, pieces)  # threads would only disturb those of the network
-        computing = BLOCKS_TOGETHER * self.block_rows
-        rows_ahead = max(self.rows_in_flight - computing, self.block_rows)
-        return readers.map_ahead(self._read, pieces, rows_ahead // _ROWS_READ_TOGETHER - 1)
+    def _begin_to_read(self, task: ReadTask) -> Future[ReadTask]:
+        # Of rows at hand, threads would only disturb those of the network.
+        begin = done_now if self.source.is_at_hand else self.readers.submit
+        return begin(self._read, task)
 
-    def _read(self, piece: Piece) -> Piece:
-        """Read a few pictures; may run in a thread of its own."""
-        if piece.block.way.start is not None:
-            return piece
-        rows, pixels = piece.block.rows, piece.block.inputs
-        keep_going = self.failures.keep_going
-        for positions in [[p] for p in piece.positions] if keep_going else [piece.positions]:
-            start, stop = positions[0], positions[-1] + 1
-            try:
-                self.source.load_block(rows[start:stop], self.rule, pixels[start:stop])
-            except ImageReadError as error:
-                pixels[start:stop] = 0
-                self.failures.note(rows[start], error)
-                continue
-            for position in range(start, stop):
-                self.decoded(rows[position], pixels[position])
-        return piece
+    def _read(self, task: ReadTask) -> ReadTask:
+        """Read a few rows; may run in a thread of its own."""
+        if task.block.plan.start is not None:
+            return task
+        positions = task.positions
+        for some in [[p] for p in positions] if self.failures.keep_going else [positions]:
+            self._load(task.block, range(some[0], some[-1] + 1))
+        return task
+
+    def _load(self, block: Block, positions: range) -> None:
+        rows, inputs = block.rows, part_of(block.inputs, slice(positions.start, positions.stop))
+        try:
+            self.source.load(rows[positions.start : positions.stop], inputs)
+        except ImageReadError as error:
+            for tensor, array in zip(block.plan.part().row_spec, inputs, strict=True):
+                for place in range(len(array)):
+                    array[place] = tensor.blank()
+            self.failures.note(rows[positions.start], error)
+            return
+        for place, position in enumerate(positions):
+            self.loaded(rows[position], tuple(array[place] for array in inputs))
 
     # Computing -----------------------------------------------------------------------------
 
-    def _all_attempted(
-        self, runners: ThreadsAhead, blocks: Iterable[Block]
-    ) -> Iterator[tuple[Block, list[np.ndarray] | None]]:
+    def _begin_to_run(self, block: Block) -> Future[tuple[Block, list[Array] | None]]:
         if len(self.source) <= _ROWS_READ_TOGETHER:
-            return map(self._attempt, blocks)  # so few that a thread would only take time
-        attempt = partial(self._attempt, is_wanted=lambda: runners.are_wanted)
-        return runners.map_ahead(attempt, blocks, BLOCKS_TOGETHER - 1)
+            return done_now(self._attempt, block)  # so few that a thread would only take time
+        attempt = partial(self._attempt, is_wanted=lambda: self.runners.are_wanted)
+        return self.runners.submit(attempt, block)
 
     def _attempt(
         self, block: Block, is_wanted: Callable[[], bool] = always
-    ) -> tuple[Block, list[np.ndarray] | None]:
+    ) -> tuple[Block, list[Array] | None]:
         """Run the network on a block; None where memory does not suffice.
 
         May run in a thread of its own.
         """
-        blocks = block.way.part().blocks
-        block.together = self.at_most or blocks.n_rows
+        run = block.plan.part().run
+        block.together = self.at_most or run.n_rows
         chosen = (0, *(1 + index for index in block.kept))
         try:
-            fitting = blocks.at_most(block.together)
+            fitting = run.at_most(block.together)
             return block, fitting(block.inputs, chosen=chosen, is_wanted=is_wanted)
         except Exception as error:
             if block.together == 1 or not is_out_of_memory(error):
                 raise
             return block, None
 
-    def _completed(
-        self, attempt: tuple[Block, list[np.ndarray] | None]
-    ) -> tuple[Block, list[np.ndarray]]:
-        """Compute what did not fit in memory, and from now on all, with fewer rows together."""
-        block, outputs = attempt
-        while outputs is None:
-            if self.at_most is None:
-                warn_out_of_memory(block.together)
-            self.at_most = min(block.together // 2, self.at_most or block.together)
-            _, outputs = self._attempt(block)
+    def _take(self) -> Computed:
+        """Wait for the block that runs longest.
+
+        What did not fit in memory is computed here, and from now on all, with fewer rows together.
+        """
+        try:
+            block, outputs = self._running.popleft().result()
+            while outputs is None:
+                if self.at_most is None:
+                    warn_out_of_memory(block.together)
+                self.at_most = min(block.together // 2, self.at_most or block.together)
+                _, outputs = self._attempt(block)
+        except Exception:
+            self._running.clear()
+            self._reading.clear()
+            raise
         return block, outputs
-
-
-def _pieces(blocks: Iterable[Block]) -> Iterator[Piece]:
-    for block in blocks:
-        for start in range(0, len(block.rows), _ROWS_READ_TOGETHER):
-            stop = min(start + _ROWS_READ_TOGETHER, len(block.rows))
-            yield Piece(block, range(start, stop))

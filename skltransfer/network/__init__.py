@@ -1,1 +1,1 @@
-"""What is run and trained: where to cut, who computes the frozen part, heads, training."""
+"""What is run and trained: where it may be frozen, how its steps run."""

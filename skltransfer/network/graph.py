@@ -1,6 +1,6 @@
-"""A Keras model seen as a graph: flattened, put in order, named and cut.
+"""A Keras model seen as a graph: flattened, put in order and named.
 
-This module knows operations and tensors. Which cuts make sense is decided in ``freezing``;
+This module knows operations and tensors. Where it may be frozen is decided in ``freeze_points``;
 how a piece is run, in ``engines``.
 """
 
@@ -133,6 +133,21 @@ class Graph:
     def until(self, stop: int) -> Graph:
         """The steps up to the bottleneck `stop`, under the same names."""
         return Graph(self.input, self.steps[: stop + 1])
+
+    def ancestors_of(self, stop: int) -> Graph:
+        """The steps that the step `stop` is computed from, itself the last, under the same names.
+
+        Of a bottleneck these are all up to it.
+        """
+        if stop in self.bottlenecks:
+            return self.until(stop)
+        needed, waiting = set(), [stop]
+        while waiting:
+            index = waiting.pop()
+            if index not in needed:
+                needed.add(index)
+                waiting.extend(self.producers[index])
+        return Graph(self.input, tuple(self.steps[index] for index in sorted(needed)))
 
 
 def keras_class(operation) -> str | None:

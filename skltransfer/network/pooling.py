@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 
 def pooled(outputs, pooling: str):
@@ -22,9 +23,22 @@ def pooled(outputs, pooling: str):
     return ops.concatenate(rows, axis=-1) if len(rows) > 1 else rows[0]
 
 
-def n_features(shape: tuple[int, ...], pooling: str) -> int:
-    """Width of the row that an output of `shape` (without the rows) is pooled to."""
-    return math.prod(shape) if pooling == "flatten" else shape[-1]
+def n_features(shape: tuple[int | None, ...], pooling: str) -> int:
+    """Width of the row that an output of `shape` (without the rows) is pooled to.
+
+    Raises
+    ------
+    ValueError
+        When all values are wanted of rows that differ in length.
+    """
+    if pooling != "flatten":
+        return cast(int, shape[-1])
+    if None in shape:
+        raise ValueError(
+            "pooling='flatten' needs rows of one length, and the rows of this network differ in "
+            "length. Use 'avg' or 'max'."
+        )
+    return math.prod(cast(tuple[int, ...], shape))
 
 
 def _pooled_one(output, pooling: str):
@@ -35,7 +49,11 @@ def _pooled_one(output, pooling: str):
     positions = tuple(range(1, len(output.shape) - 1))
     if not positions:
         return output
-    return _mean(output) if pooling == "avg" else ops.max(output, axis=positions)
+    if pooling == "max":
+        return ops.max(output, axis=positions)
+    if None in output.shape[1:]:  # of one row at a time
+        return ops.mean(output, axis=positions)
+    return _mean(output)
 
 
 def _mean(output):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,13 +17,20 @@ from skltransfer.backbones.building import (
     compute_in,
     preprocessing_function,
 )
-from skltransfer.backbones.spec import BackboneSpec
 from skltransfer.backend import constant
 from skltransfer.network.graph import Graph, graph_of
+from skltransfer.network.layers import position_of_layer
+from skltransfer.network.pooling import n_features
 from skltransfer.network.stages import Stage, find_stages
+
+if TYPE_CHECKING:
+    from skltransfer.backbones.spec import BackboneSpec
+    from skltransfer.inputs._input import Rows, RowSpec, Size
 
 _CAPACITY = 4
 _PARTS_CAPACITY = 64  # more than the candidates of a usual grid, which come round in turn
+
+_Part = TypeVar("_Part")
 
 
 class Network:
@@ -32,11 +40,15 @@ class Network:
     ----------
     spec : BackboneSpec
         What was built.
-    input_size : tuple of int
-        (height, width) of the pictures.
+    size : tuple of int
+        Size of the rows that it reads, such as (height, width).
     precision : {"float32", "bfloat16", "float16"}
         Number format in which layers compute, as Keras' mixed precision has it: weights, what
         comes in and what comes out are float32.
+    layer : str or None
+        The layer at which features end; None: the last one before the top.
+    pooling : str
+        How the features become one row.
     graph : Graph
         Every step, a classification top included.
     features : Graph
@@ -44,18 +56,19 @@ class Network:
     variables : list
         The variables in the order of the spec's arrays, from which values are handed in: their own
         mean nothing.
-    parts : dict
-        Compiled pieces, by what they compute; see ``engines``.
     """
 
-    def __init__(self, spec: BackboneSpec, input_size: tuple[int, int], precision: str):
+    def __init__(self, spec: BackboneSpec, size: Size, precision: str):
         self.spec = spec
-        self.input_size = tuple(input_size)
+        self.size = tuple(size)
         self.precision = precision
+        self.layer: str | None = None
+        self.pooling = spec.input.pooling
         self.graph = self._build()
         self.features = self.graph.until(end_of_features(self.graph))
         self._preprocess = preprocessing_function(spec)
-        self.parts: OrderedDict = OrderedDict()
+        self._endings: dict[tuple[str, str], Network] = {}
+        self._parts: OrderedDict[Any, Any] = OrderedDict()
         self.lock = threading.RLock()
 
     @cached_property
@@ -73,31 +86,87 @@ class Network:
         """The backbone's stages, from its input to the end of its features."""
         return find_stages(self.features, self.spec.stage_pattern)
 
-    def preprocess(self, pixels: Any) -> Any:
-        """Make the network's input of float32 pixels from 0 to 255, in its own number format."""
+    @property
+    def row_spec(self) -> RowSpec:
+        """The tensors of a row that the network reads."""
+        return self.spec.input.row_spec(self.size)
+
+    @property
+    def end(self) -> int:
+        """Position of the last step of the features."""
+        return len(self.features.steps) - 1
+
+    @property
+    def n_features(self) -> int:
+        """Width of the features of a row."""
+        return n_features(self.features.steps[-1].shape, self.pooling)
+
+    def trial_rows(self) -> Rows:
+        """A few rows of noise, the same in every process."""
+        return self.spec.input.trial_rows(self.size)
+
+    def ending_at(self, layer: str | None, pooling: str | None) -> Network:
+        """The same network where features end at another layer, or are pooled in another way.
+
+        The two share their weights. None means the backbone's own.
+
+        Raises
+        ------
+        ValueError
+            When there is no such layer, or it makes several tensors.
+        """
+        own_end = self.graph.until(end_of_features(self.graph)).steps[-1].name
+        end = layer or own_end
+        wanted = end, pooling or self.spec.input.pooling
+        if wanted == (self.features.steps[-1].name, self.pooling):
+            return self
+        with self.lock:
+            if wanted not in self._endings:
+                self._endings[wanted] = self._made_to_end_at(*wanted)
+            return self._endings[wanted]
+
+    def position_of(self, layer: str) -> int:
+        """Position in `graph` of a layer, or an error that tells similar names."""
+        return position_of_layer(layer, self.graph, self.spec.name, self.stages)
+
+    def _made_to_end_at(self, layer: str, pooling: str) -> Network:
+        self.constants  # noqa: B018  which are shared with their arrays
+        other = copy.copy(self)
+        other.__dict__.pop("stages", None)
+        other.layer, other.pooling = layer, pooling
+        other.features = self.graph.ancestors_of(self.position_of(layer))
+        other._parts = OrderedDict()
+        return other
+
+    def preprocess(self, *tensors: Any) -> Any:
+        """Make the network's input of the tensors of rows, in its own number format."""
+        import keras
         from keras import ops
 
-        x, number_format = self._preprocess(pixels), self.graph.input.dtype
-        if number_format == "float32":
+        x, number_format = self._preprocess(*tensors), self.graph.input.dtype
+        given = keras.backend.standardize_dtype(x.dtype)
+        if number_format == given:
             return x  # without a step more in Keras models
-        return ops.cast(ops.round(x) if "int" in number_format else x, number_format)
+        is_rounded = "int" in number_format and "float" in given
+        return ops.cast(ops.round(x) if is_rounded else x, number_format)
 
-    def part(self, key, compile_part: Callable):
+    def part(self, key: Hashable, compile_part: Callable[[], _Part]) -> _Part:
         """The compiled piece under `key`, made by `compile_part` when it is not there."""
         with self.lock:
-            if key not in self.parts:
-                self.parts[key] = compile_part()
-            self.parts.move_to_end(key)
-            while len(self.parts) > _PARTS_CAPACITY:
-                self.parts.popitem(last=False)
-            return self.parts[key]
+            if key not in self._parts:
+                self._parts[key] = compile_part()
+            self._parts.move_to_end(key)
+            while len(self._parts) > _PARTS_CAPACITY:
+                self._parts.popitem(last=False)
+            found: _Part = self._parts[key]
+            return found
 
     def _build(self) -> Graph:
-        model = build_outline(self.spec, self.input_size)
+        model = build_outline(self.spec, self.size)
         if self.precision != "float32":
             compute_in(model, self.precision)
         self.variables = list(model.weights)
-        return _graph(model, self.spec, self.input_size)
+        return _graph(model, self.spec, self.size)
 
 
 class NetworkPool:
@@ -108,14 +177,12 @@ class NetworkPool:
         self.lock = threading.RLock()
         self.networks: OrderedDict[tuple, Network] = OrderedDict()
 
-    def get(
-        self, spec: BackboneSpec, input_size: tuple[int, int], precision: str = "float32"
-    ) -> Network:
-        """The network of `spec` at `input_size`, built on first use."""
-        key = (spec.fingerprint, spec.wording, tuple(input_size), precision)
+    def get(self, spec: BackboneSpec, size: Size, precision: str = "float32") -> Network:
+        """The network of `spec` at a size, built on first use."""
+        key = (spec.fingerprint, spec.wording, tuple(size), precision)
         with self.lock:
             if key not in self.networks:
-                self.networks[key] = Network(spec, input_size, precision)
+                self.networks[key] = Network(spec, size, precision)
             self.networks.move_to_end(key)
             while len(self.networks) > self.capacity:
                 self.networks.popitem(last=False)
@@ -127,15 +194,16 @@ network_of = NetworkPool().get
 
 def in_float32(network: Network) -> Network:
     """The same network, all of it in float32."""
-    return network_of(network.spec, network.input_size)
+    return network_of(network.spec, network.size).ending_at(network.layer, network.pooling)
 
 
-def feature_model(spec: BackboneSpec, input_size: tuple[int, int]):
-    """Keras model of its own from preprocessed pictures to the end of the features."""
+def feature_model(spec: BackboneSpec, size: Size, layer: str | None = None) -> Any:
+    """Keras model of its own from preprocessed rows to the end of the features, or to `layer`."""
     import keras
 
-    graph = _graph(build_model(spec, input_size), spec, input_size)
-    features = graph.until(end_of_features(graph))
+    graph = _graph(build_model(spec, size), spec, size)
+    end = end_of_features(graph) if layer is None else graph.position[layer]
+    features = graph.ancestors_of(end)
     _name_by_steps(features)
     return keras.Model(features.input, features.output, name="backbone")
 
@@ -153,13 +221,13 @@ def _name_by_steps(graph: Graph) -> None:
         source.name += "_"
 
 
-def _graph(model, spec: BackboneSpec, input_size: tuple[int, int]) -> Graph:
-    channels = model.inputs[0].shape[-1]
+def _graph(model: Any, spec: BackboneSpec, size: Size) -> Graph:
+    others = tuple(model.inputs[0].shape[1 + len(size) :])
     try:
-        return graph_of(model, (*input_size, channels), renumber=spec.is_built_by_code)
+        return graph_of(model, (*size, *others), renumber=spec.is_built_by_code)
     except ValueError as error:
         raise ValueError(
-            f"backbone={spec.name!r} does not take pictures of input_size={input_size}: {error}"
+            f"backbone={spec.name!r} does not take {spec.input.name}s of input_size={size}: {error}"
         ) from error
 
 

@@ -1,7 +1,7 @@
 """Stages of a network, and what `freeze_depth` means.
 
-Stages are the pieces between chosen cuts: the groups of the architecture's paper where its layer
-names tell them (`stage_pattern`), else the stretches between two halvings of the picture.
+Stages are the pieces between chosen freeze points: the groups of the architecture's paper where its
+layer names tell them (`stage_pattern`), else the stretches between two halvings of the image.
 """
 
 from __future__ import annotations
@@ -13,9 +13,17 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
-from skltransfer.network.cuts import is_sum, is_trainable, kind_of, possible_cuts
-from skltransfer.network.graph import Graph, Step
+from skltransfer.network.freeze_points import (
+    is_sum,
+    is_trainable,
+    kind_of,
+    possible_freeze_points,
+)
+
+if TYPE_CHECKING:
+    from skltransfer.network.graph import Graph, Step
 
 _BRANCHES = "other branches run beside that layer"
 
@@ -61,7 +69,8 @@ def resolve_freeze_depth(depth, graph: Graph, stages: tuple[Stage, ...]) -> int 
     ----------
     depth : str, int or float
         "all"; the number of stages frozen, or (negative) left to learn; a fraction of the layers
-        with weights, strictly between 0 and 1, down to the nearest cut; or the last frozen layer.
+        with weights, strictly between 0 and 1, down to the nearest freeze point; or the last frozen
+        layer.
     graph : Graph
         The backbone up to the end of its features.
     stages : tuple of Stage
@@ -70,44 +79,50 @@ def resolve_freeze_depth(depth, graph: Graph, stages: tuple[Stage, ...]) -> int 
     Raises
     ------
     ValueError
-        When `depth` names no possible cut; the message lists the stages.
+        When `depth` names no possible freeze point; the message lists the stages.
     """
     if isinstance(depth, str):
-        return stages[-1].stop if depth == "all" else _named_cut(depth, graph, stages)
+        return stages[-1].stop if depth == "all" else _named(depth, graph, stages)
     if isinstance(depth, Integral) and not isinstance(depth, bool):
-        return _counted_cut(int(depth), stages)
+        return _counted(int(depth), stages)
     if isinstance(depth, Real) and 0.0 < depth < 1.0:
-        return _fraction_cut(float(depth), graph)
+        return _fraction(float(depth), graph)
     raise _refusal(depth, stages, "it is neither an int, a float between 0 and 1, nor a name")
 
 
-def _counted_cut(count: int, stages: tuple[Stage, ...]) -> int | None:
+def _counted(count: int, stages: tuple[Stage, ...]) -> int | None:
     if abs(count) > len(stages):
         raise _refusal(count, stages, f"the backbone has {len(stages)} stages")
     frozen = count if count >= 0 else len(stages) + count
     return stages[frozen - 1].stop if frozen else None
 
 
-def _fraction_cut(fraction: float, graph: Graph) -> int | None:
+def _fraction(fraction: float, graph: Graph) -> int | None:
     holders = [index for index, step in enumerate(graph.steps) if step.weights]
     allowed = math.floor(fraction * len(holders) + 1e-9)
     fitting = [
-        cut for cut in possible_cuts(graph) if sum(index <= cut for index in holders) <= allowed
+        point
+        for point in possible_freeze_points(graph)
+        if sum(index <= point for index in holders) <= allowed
     ]
     return max(fitting, default=None)
 
 
-def _named_cut(name: str, graph: Graph, stages: tuple[Stage, ...]) -> int:
+def _named(name: str, graph: Graph, stages: tuple[Stage, ...]) -> int:
     index = graph.position.get(name)
     if index is None:
-        cuts = [graph.steps[cut].name for cut in possible_cuts(graph)]
-        close = difflib.get_close_matches(name, ["all", *cuts], n=3, cutoff=0.6)
+        points = [graph.steps[point].name for point in possible_freeze_points(graph)]
+        close = difflib.get_close_matches(name, ["all", *points], n=3, cutoff=0.6)
         hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
         raise _refusal(name, stages, f"the backbone has no layer of that name{hint}")
     if index not in graph.separations:
         why = _why_not_apart(index, graph)
-        around = _cuts_around(index, graph)
-        raise _refusal(name, stages, f"{why}, so it is no cut; the nearest are {around}")
+        around = _points_around(index, graph)
+        raise _refusal(
+            name,
+            stages,
+            f"{why}, so nothing can be frozen up to it; the nearest that can be are {around}",
+        )
     return index
 
 
@@ -119,12 +134,12 @@ def _why_not_apart(index: int, graph: Graph) -> str:
     return "a layer is called before and behind it"
 
 
-def _cuts_around(index: int, graph: Graph) -> str:
-    """Names of the last possible cut before a step and of the first behind it."""
-    cuts = possible_cuts(graph)
-    before = [cut for cut in cuts if cut < index][-1:]
-    behind = [cut for cut in cuts if cut > index][:1]
-    return " and ".join(repr(graph.steps[cut].name) for cut in (*before, *behind))
+def _points_around(index: int, graph: Graph) -> str:
+    """Names of the last possible freeze point before a step and of the first behind it."""
+    points = possible_freeze_points(graph)
+    before = [point for point in points if point < index][-1:]
+    behind = [point for point in points if point > index][:1]
+    return " and ".join(repr(graph.steps[point].name) for point in (*before, *behind))
 
 
 def _refusal(depth, stages: tuple[Stage, ...], reason: str) -> ValueError:
@@ -148,7 +163,7 @@ def _labels_by_name(graph: Graph, stage_pattern: str) -> list[str | None]:
 
 
 def _labels_by_side(graph: Graph) -> list[int]:
-    """How often the picture was made smaller up to each step, by strides."""
+    """How often the image was made smaller up to each step, by strides."""
     labels: list[int] = []
     for step, producers in zip(graph.steps, graph.producers, strict=True):
         before = max((labels[producer] for producer in producers), default=0)
@@ -157,7 +172,7 @@ def _labels_by_side(graph: Graph) -> list[int]:
 
 
 def _makes_smaller(step: Step) -> bool:
-    """Whether a step halves its picture: what a convolution does at its edges does not count."""
+    """Whether a step halves its image: what a convolution does at its edges does not count."""
     operation = step.operation
     if len(step.shape) != 3 or "Transpose" in type(operation).__name__:
         return False
@@ -173,32 +188,33 @@ def _halves(step: Step) -> bool:
 
 
 def _ends(graph: Graph, starts: list[int]) -> list[int]:
-    """Last cut of every stage but the final one."""
-    candidates = possible_cuts(graph)
+    """Last freeze point of every stage but the final one."""
+    candidates = possible_freeze_points(graph)
     stretches = (
-        [cut for cut in candidates if start <= cut < stop] for start, stop in pairwise([0, *starts])
+        [point for point in candidates if start <= point < stop]
+        for start, stop in pairwise([0, *starts])
     )
-    return [_past_pooling(graph, _end_of_block(graph, cuts)) for cuts in stretches if cuts]
+    return [_past_pooling(graph, _end_of_block(graph, points)) for points in stretches if points]
 
 
-def _end_of_block(graph: Graph, cuts: list[int]) -> int:
-    """End of the last whole block: after a sum, else a linear bottleneck, else the last cut."""
-    sums = [cut for cut in cuts if is_sum(graph, cut)]
-    linear = [cut for cut in cuts if kind_of(graph.steps[cut]) == "normalisation"]
-    return (sums or linear or cuts)[-1]
+def _end_of_block(graph: Graph, points: list[int]) -> int:
+    """End of the last whole block: after a sum, else a linear bottleneck, else the last point."""
+    sums = [point for point in points if is_sum(graph, point)]
+    linear = [point for point in points if kind_of(graph.steps[point]) == "normalisation"]
+    return (sums or linear or points)[-1]
 
 
-def _past_pooling(graph: Graph, cut: int) -> int:
-    """Move the cut behind a pooling that follows it: the same weights, fewer bytes."""
-    readers = graph.consumers[cut]
+def _past_pooling(graph: Graph, point: int) -> int:
+    """Move the freeze point behind a pooling that follows it: the same weights, fewer bytes."""
+    readers = graph.consumers[point]
     while len(readers) == 1:
         (reader,) = readers
         if kind_of(graph.steps[reader]) == "pooling":
             return reader
         if "Padding" not in type(graph.steps[reader].operation).__name__:
-            return cut
+            return point
         readers = graph.consumers[reader]
-    return cut
+    return point
 
 
 def _owning_weights(graph: Graph, ends: list[int]) -> list[int]:

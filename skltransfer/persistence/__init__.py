@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from skltransfer.augmentation.keras_layers import is_keras_layer
+from skltransfer.persistence import tenants as tenants
 from skltransfer.persistence.backbones import decode_backbone, encode_backbone
 from skltransfer.persistence.errors import Explained
 from skltransfer.persistence.file import read_file, write_file
 from skltransfer.persistence.layers import LayerConfig, config_of, layer_from
-from skltransfer.persistence.states import CARRIED, KINDS, check_state, unknown_names
+from skltransfer.persistence.protocol_1 import upgraded
+from skltransfer.persistence.states import (
+    CARRIED,
+    check_state,
+    known_kinds,
+    module_of,
+    unknown_names,
+)
 from skltransfer.persistence.values import Reader, Writer
 
 __all__ = ["CARRIED", "read_state", "write_state"]
 
 _AUGMENT = "augment"
 _LAYER = "layer"
-_PACKAGE = __name__.partition(".")[0]
 _FORGED = (
     "save() writes no such file: somebody has changed it. Nothing of it was built. Save the "
     "estimator again where it was made."
@@ -50,10 +58,10 @@ def write_state(path, estimator: type, state: dict[str, Any], parameters: Collec
         When `read_state` would refuse the file.
     """
     kind = estimator.__name__
-    if kind not in KINDS or estimator.__module__.partition(".")[0] != _PACKAGE:
+    if module_of(kind) != estimator.__module__:
         raise TypeError(
-            f"{kind} cannot be saved: save() knows {' and '.join(KINDS)}, and no classes made of "
-            f"them. {_WAY_OUT}"
+            f"{kind} cannot be saved: save() knows {' and '.join(known_kinds())}, and no classes "
+            f"made of them. {_WAY_OUT}"
         )
     strange = unknown_names(kind, state, parameters)
     if strange:
@@ -74,15 +82,13 @@ def write_state(path, estimator: type, state: dict[str, Any], parameters: Collec
     write_file(_expanded(path), content, writer.arrays)
 
 
-def read_state(path, kinds: Mapping[str, Collection[str]]) -> tuple[str, dict[str, Any]]:
-    """Name of the estimator's class, and what it held.
+def read_state(path) -> tuple[type, dict[str, Any]]:
+    """The estimator's class, and what it held.
 
     Parameters
     ----------
     path : str or Path
         The file.
-    kinds : mapping of str to collection of str
-        Names of the classes that are allowed, and of their parameters.
 
     Raises
     ------
@@ -91,27 +97,34 @@ def read_state(path, kinds: Mapping[str, Collection[str]]) -> tuple[str, dict[st
     """
     try:
         manifest, arrays = read_file(_expanded(path))
-        return _checked(manifest, Reader(arrays), kinds)
+        if manifest["protocol"] == 1:
+            manifest = upgraded(manifest)
+        return _checked(manifest, Reader(arrays))
     except Explained:
         raise
     except ValueError as error:
         raise ValueError(f"{error} {_FORGED}") from error
 
 
-def _checked(
-    manifest: dict[str, Any], reader: Reader, kinds: Mapping[str, Collection[str]]
-) -> tuple[str, dict[str, Any]]:
-    kind = manifest["estimator"]
-    if not isinstance(kind, str) or kind not in kinds:
-        raise ValueError(f"it asks for the class {kind!r:.60}; allowed are {', '.join(kinds)}.")
+def _checked(manifest: dict[str, Any], reader: Reader) -> tuple[type, dict[str, Any]]:
+    kind = _class_of(manifest["estimator"])
     if not isinstance(manifest["backbones"], list) or not isinstance(manifest["state"], dict):
         raise ValueError("its manifest has no list of backbones and no state.")
     state = _decoded(manifest["state"], manifest["backbones"], reader)
-    check_state(kind, state, kinds[kind])
+    check_state(kind.__name__, state, kind._get_param_names())
     reader.require_all_used()
     if isinstance(state.get(_AUGMENT), LayerConfig):
         state[_AUGMENT] = layer_from(state[_AUGMENT])
     return kind, state
+
+
+def _class_of(name: object) -> Any:
+    """The class of estimators that a file asks for."""
+    module = module_of(name) if isinstance(name, str) else None
+    if module is None:
+        allowed = ", ".join(known_kinds())
+        raise ValueError(f"it asks for the class {name!r:.60}; allowed are {allowed}.")
+    return getattr(importlib.import_module(module), str(name))
 
 
 @contextmanager

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skltransfer.backbones.registry import (
-    BUNDLED,
-    available_applications,
-    resolve,
-    stage_pattern_of,
-)
+from skltransfer.backbones import keras_applications as applications
+from skltransfer.backbones.architectures import architecture_of
+from skltransfer.backbones.images import BUNDLED, bundled_spec
 from skltransfer.backbones.spec import BackboneSpec, read_only
-from skltransfer.persistence.checks import (
-    is_finite,
-    is_json,
-    is_positive,
-    is_str,
-    one_of,
-    sequence_of,
-)
+from skltransfer.persistence.checks import Check, is_finite, is_json, is_str, one_of
 from skltransfer.persistence.errors import Explained
 from skltransfer.persistence.keras_configs import check_config
-from skltransfer.persistence.values import Reader, Writer
+from skltransfer.persistence.records import serves_as
 
-_CONTENT = ("architecture", "preprocessing", "input_size")
+if TYPE_CHECKING:
+    from skltransfer.persistence.values import Reader, Writer
+
+_CONTENT = ("architecture", "preprocessing", "input")
 _KEYS = ("name", "fingerprint", *_CONTENT, "weights")
 _BUNDLED_KEYS = ("name", "fingerprint")
 _MODES = ("tf", "torch", "caffe")
@@ -67,7 +60,8 @@ def decode_backbone(node, reader: Reader) -> BackboneSpec:
     weights = read_only(map(reader.view, node["weights"]))
     if not all(array.dtype.kind in _PIXELS for array in weights):
         raise ValueError("a backbone in it has weights that are no numbers.")
-    pattern = stage_pattern_of(content["architecture"])
+    described = content["architecture"]
+    pattern = architecture_of(described).stage_pattern(described)
     try:
         spec = BackboneSpec(node["name"], **content, weights=weights, stage_pattern=pattern)
     except (AttributeError, KeyError, TypeError) as error:  # of a configuration that is none
@@ -78,7 +72,7 @@ def decode_backbone(node, reader: Reader) -> BackboneSpec:
 
 
 def _bundled(name: str, fingerprint: str) -> BackboneSpec:
-    spec = resolve(BUNDLED)
+    spec = bundled_spec()
     if (name, fingerprint) != (spec.name, spec.fingerprint):
         raise Explained(
             f"it asks for the bundled network {name!r:.60} with the fingerprint "
@@ -88,15 +82,15 @@ def _bundled(name: str, fingerprint: str) -> BackboneSpec:
     return spec
 
 
-def _check_content(architecture, preprocessing, input_size) -> None:
+def _check_content(architecture: Any, preprocessing: Any, input: Any) -> None:
     if not is_json([architecture, preprocessing]):  # of which a fingerprint can be made
         raise ValueError("a backbone in it is not described in JSON's types.")
     if not _is_architecture(architecture):
         raise ValueError("a backbone in it has an architecture that is none.")
     if not _is_preprocessing(preprocessing):
         raise ValueError(f"a backbone in it has the preprocessing {preprocessing!r:.80}.")
-    if type(input_size) is not tuple or not sequence_of(is_positive, 2)(input_size):
-        raise ValueError(f"a backbone in it has input_size={input_size!r:.60}.")
+    if not serves_as("input")(input):
+        raise ValueError(f"a backbone in it reads {input!r:.60}, which is no kind of input.")
     check_config(architecture)
 
 
@@ -112,7 +106,7 @@ def _is_architecture(architecture) -> bool:
 
 
 def _is_application(name) -> bool:
-    return is_str(name) and name in available_applications()
+    return is_str(name) and name in applications.names()
 
 
 def _is_preprocessing(how) -> bool:
@@ -120,11 +114,14 @@ def _is_preprocessing(how) -> bool:
         return False
     how = {key: value for key, value in how.items() if key != "channels"}
     kind = how.pop("kind", None)
-    checks = _PREPROCESSING[kind] if one_of(*_PREPROCESSING)(kind) else {}
-    return bool(checks) and set(how) == set(checks) and all(checks[k](v) for k, v in how.items())
+    if not one_of(*_PREPROCESSING)(kind):
+        return False
+    checks = _PREPROCESSING[kind]
+    return set(how) == set(checks) and all(checks[name](value) for name, value in how.items())
 
 
-_PREPROCESSING = {
+_PREPROCESSING: dict[str, dict[str, Check]] = {
+    "none": {},
     "scale": {"scale": is_finite, "offset": is_finite},
     "mode": {"mode": one_of(*_MODES)},
     "keras.applications": {"name": _is_application},

@@ -24,7 +24,7 @@ from skltransfer.persistence.errors import Explained
 
 MAGIC = b"\x93SKLTR\r\n"
 """The first byte is no text, and the line end shows a file that was carried over as text."""
-PROTOCOL = 1
+PROTOCOL = 2
 
 _LENGTH = struct.Struct("<Q")
 _START = len(MAGIC) + _LENGTH.size

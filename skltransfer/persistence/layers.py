@@ -26,7 +26,7 @@ class LayerConfig:
 
 
 def config_of(layer) -> LayerConfig:
-    """The configuration of `layer`; its seeds are drawn from the pictures, and are not kept.
+    """The configuration of `layer`; its seeds are drawn from the images, and are not kept.
 
     Raises
     ------

@@ -1,96 +1,86 @@
-"""The dataclasses of the fitted state: their names in a file, and what their fields may hold."""
+"""Records: the plain data of the fitted state, under names of their own in a file.
+
+A name in a file means a record that is registered here, and never the path of a class, so that
+classes may be renamed and moved.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from skltransfer.inputs import PixelRule
-from skltransfer.inputs.reading import Reading
-from skltransfer.inputs.rows import RowLayout
-from skltransfer.persistence.checks import (
-    Check,
-    array_of,
-    instance_of,
-    is_int,
-    is_positive,
-    is_range,
-    one_of,
-    optional,
-    sequence_of,
-)
-from skltransfer.training.head import Head
-from skltransfer.training.head_parameters import ACTIVATIONS
-from skltransfer.training.loop import TrainingState
-
-RECORDS: dict[str, type] = {
-    kind.__name__: kind for kind in (Head, PixelRule, Reading, RowLayout, TrainingState)
-}
+if TYPE_CHECKING:
+    from skltransfer.persistence.checks import Check
 
 
-def _is_moments(value) -> bool:
-    return array_of("f", 1)(value) and bool(np.isfinite(value).all())
+@dataclass(frozen=True)
+class Record:
+    """How one class is written and read.
+
+    Attributes
+    ----------
+    kind : type
+        A dataclass.
+    checks : mapping of str to callable
+        For each field, in order, what it may hold.
+    fits : callable
+        Whether the fields fit together.
+    role : str or None
+        What it serves as: "encoding", "input" or "task".
+    """
+
+    kind: type
+    checks: Mapping[str, Check]
+    fits: Callable[[Any], bool] = lambda record: True
+    role: str | None = None
 
 
-_weights = array_of("f", 1)
-
-_FIELDS: dict[str, dict[str, Check]] = {
-    "Head": {
-        "n_features": is_positive,
-        "units": sequence_of(is_positive),
-        "activation": one_of(*ACTIVATIONS),
-        "n_classes": is_positive,
-    },
-    "PixelRule": {
-        "size": sequence_of(is_positive, 2),
-        "resize": one_of("stretch", "crop", "pad"),
-        "pixel_range": optional(is_range),
-    },
-    "Reading": {
-        "rule": instance_of(PixelRule),
-        "layout": optional(instance_of(RowLayout)),
-        "image_shape": optional(sequence_of(is_positive, 2, 3)),
-    },
-    "RowLayout": {"mean": _is_moments, "scale": _is_moments},
-    "TrainingState": {
-        "theta": _weights,
-        "fixed": _weights,
-        "standardizer": array_of("f", 2),
-        "first": optional(_weights),
-        "second": optional(_weights),
-        "n_steps": is_int,
-    },
-}
+_records: dict[str, Record] = {}
+_names: dict[type, str] = {}
 
 
-def _layout_fits(layout: RowLayout) -> bool:
-    return layout.mean.shape == layout.scale.shape
+def register_record(name: str, record: Record) -> None:
+    """Add a record under a name that no other has."""
+    _records[name] = record
+    _names[record.kind] = name
 
 
-def _state_fits(state: TrainingState) -> bool:
-    moments = [array for array in (state.first, state.second) if array is not None]
-    return all(array.shape == state.theta.shape for array in moments)
+def name_of(kind: type) -> str | None:
+    """The name of a class's record, if it has one."""
+    return _names.get(kind)
 
 
-_FITS = {"RowLayout": _layout_fits, "TrainingState": _state_fits}
+def fields_of(value: object) -> dict[str, Any]:
+    """What a record holds, by the names of its fields."""
+    return {name: getattr(value, name) for name in _records[_names[type(value)]].checks}
+
+
+def is_record(name: str) -> bool:
+    """Whether a record has the name."""
+    return name in _records
+
+
+def serves_as(role: str) -> Check:
+    """Check for a record that serves as something."""
+    return lambda value: type(value) in _names and _records[_names[type(value)]].role == role
 
 
 def checked_record(name: str, values: dict[str, Any]) -> Any:
-    """The record of class `name`.
+    """The record of a name.
 
     Raises
     ------
     ValueError
-        When it has other fields than the class, or a field holds what it cannot.
+        When it has other fields than the record, or a field holds what it cannot.
     """
-    checks = _FIELDS[name]
-    if tuple(values) != tuple(checks):
-        raise ValueError(f"its {name} does not consist of {', '.join(checks)}.")
-    for field, check in checks.items():
+    record = _records[name]
+    if tuple(values) != tuple(record.checks):
+        raise ValueError(f"its {name} does not consist of {', '.join(record.checks)}.")
+    for field, check in record.checks.items():
         if not check(values[field]):
             raise ValueError(f"its {name} has {field}={values[field]!r:.60}, which cannot be.")
-    record = RECORDS[name](**values)
-    if name in _FITS and not _FITS[name](record):
+    found = record.kind(**values)
+    if not record.fits(found):
         raise ValueError(f"its {name} holds arrays of shapes that do not fit together.")
-    return record
+    return found

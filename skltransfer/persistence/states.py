@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from skltransfer.backbones.spec import BackboneSpec
 from skltransfer.backend import backend_names
-from skltransfer.inputs.reading import Reading
 from skltransfer.persistence.checks import (
     Check,
     array_of,
@@ -23,21 +23,41 @@ from skltransfer.persistence.checks import (
     sequence_of,
 )
 from skltransfer.persistence.metadata_requests import REQUESTED
+from skltransfer.persistence.records import serves_as
+from skltransfer.tasks.classification import Classification
 from skltransfer.training.head import Head
-from skltransfer.training.loop import TrainingState
+from skltransfer.training.state import TrainingState
 
 CARRIED = "_carried_backbone"
 """The handle of a registered name, which goes with an estimator that uses the name."""
 
-_HISTORY = {"loss", "val_loss", "val_accuracy"}
 _METHODS = {"fit", "partial_fit", "score"}
-_ORIGIN = {"backbone", "image_shape", "pixel_range", "input_size", "resize"}
+_ORIGIN = {"backbone", "image_shape", "pixel_range", "input_size", "resize", "layer", "pooling"}
+
+
+@dataclass(frozen=True)
+class EstimatorState:
+    """What estimators of one class hold.
+
+    Attributes
+    ----------
+    module : str
+        Where the class is.
+    fitted : mapping of str to callable
+        The attributes that `fit` sets, with what each may hold.
+    fits : callable
+        Whether the attributes fit together.
+    """
+
+    module: str
+    fitted: Mapping[str, Check]
+    fits: Callable[[dict[str, Any]], bool]
 
 
 def _is_history(value) -> bool:
     return (
         type(value) is dict
-        and set(value) <= _HISTORY
+        and all(key == "loss" or (is_str(key) and key.startswith("val_")) for key in value)
         and all(type(v) is list and all(map(is_number, v)) for v in value.values())
     )
 
@@ -63,36 +83,37 @@ def _is_alias(value) -> bool:
     return value is None or type(value) is bool or (is_str(value) and value.isidentifier())
 
 
-def _is_labels(value) -> bool:
-    return any(array_of(kinds, 1)(value) for kinds in ("biufU", "O"))
-
-
-_FITTED: dict[str, Check] = {
+_BACKBONE: dict[str, Check] = {
     "backbone_": instance_of(BackboneSpec),
     "engine_": one_of("openvino", *backend_names()),
-    "_reading": instance_of(Reading),
+    "_encoding": serves_as("encoding"),
+    "_pooling": is_str,
     "n_features_in_": is_positive,
 }
-_OF_EXTRACTOR: dict[str, Check] = {
+_EXTRACTOR: dict[str, Check] = {
+    **_BACKBONE,
     "layers_": sequence_of(is_str),
     "_feature_prefixes": sequence_of(is_str),
     "_widths": sequence_of(is_positive),
     "_n_features_out": is_positive,
 }
-_OF_CLASSIFIER: dict[str, Check] = {
+FINE_TUNED: dict[str, Check] = {
+    **_BACKBONE,
+    "_layer": optional(is_str),
     "_origin": _is_origin,
-    "_cut": optional(is_int),
+    "_freeze_point": optional(is_int),
     "_seed": is_int,
     "_head": instance_of(Head),
     "_modes": sequence_of(is_bool, 2),
     "_state": instance_of(TrainingState),
-    "_class_totals": array_of("f", 1),
-    "classes_": _is_labels,
+    "_task": serves_as("task"),
     "failed_rows_": array_of("iu", 1),
     "history_": _is_history,
     "n_iter_": is_int,
     "n_trainable_params_": is_positive,
 }
+"""The attributes of all fine-tuned estimators."""
+
 _OPTIONAL: dict[str, Check] = {
     "feature_names_in_": array_of("O", 1),
     "_sklearn_output_config": _is_output_config,
@@ -108,27 +129,51 @@ def _extractor_fits(state: dict[str, Any]) -> bool:
     return lengths == {len(widths)} and sum(widths) == state["_n_features_out"]
 
 
-def _classifier_fits(state: dict[str, Any]) -> bool:
-    head, learned = state["_head"], state["_state"]
-    of_classes = {len(state["classes_"]), len(state["_class_totals"]), head.n_classes}
+def fine_tuned_fits(state: dict[str, Any]) -> bool:
+    """Whether the attributes of a fine-tuned estimator fit together."""
+    head, learned, task = state["_head"], state["_state"], state["_task"]
     of_head = sum(math.prod(shape) for shape in head.shapes)
     return (
-        of_classes == {head.n_classes}
+        task.n_outputs == head.n_outputs
         and learned.standardizer.shape == (2, head.n_features)
-        and len(learned.theta) == state["n_trainable_params_"] >= of_head
+        and len(learned.params) == state["n_trainable_params_"] >= of_head
         and len(state["history_"].get("loss", ())) == state["n_iter_"]
     )
 
 
-KINDS = {
-    "PretrainedFeatureExtractor": ({**_FITTED, **_OF_EXTRACTOR}, _extractor_fits),
-    "FineTunedClassifier": ({**_FITTED, **_OF_CLASSIFIER}, _classifier_fits),
+def _classifier_fits(state: dict[str, Any]) -> bool:
+    task = state["_task"]
+    return type(task) is Classification and task.totals is not None and fine_tuned_fits(state)
+
+
+_estimators = {
+    "PretrainedFeatureExtractor": EstimatorState(
+        "skltransfer.estimators.extractor", _EXTRACTOR, _extractor_fits
+    ),
+    "FineTunedClassifier": EstimatorState(
+        "skltransfer.estimators.classifier", FINE_TUNED, _classifier_fits
+    ),
 }
+
+
+def register_estimator(kind: type, fitted: Mapping[str, Check], fits: Callable[..., bool]) -> None:
+    """Let estimators of one more class be saved and opened."""
+    _estimators[kind.__name__] = EstimatorState(kind.__module__, fitted, fits)
+
+
+def module_of(kind: str) -> str | None:
+    """Where the class of estimators is that may be saved under a name; None: there is none."""
+    return _estimators[kind].module if kind in _estimators else None
+
+
+def known_kinds() -> tuple[str, ...]:
+    """Names of all classes of estimators that may be saved."""
+    return tuple(_estimators)
 
 
 def unknown_names(kind: str, state: Collection[str], parameters: Collection[str]) -> set[str]:
     """Names in `state` that no estimator of `kind` has."""
-    return set(state) - {*parameters, *KINDS[kind][0], *_OPTIONAL}
+    return set(state) - {*parameters, *_estimators[kind].fitted, *_OPTIONAL}
 
 
 def check_state(kind: str, state: dict[str, Any], parameters: Collection[str]) -> None:
@@ -139,7 +184,7 @@ def check_state(kind: str, state: dict[str, Any], parameters: Collection[str]) -
     ValueError
         Naming what is missing, or too much, or of another type or shape.
     """
-    wanted, fits = KINDS[kind]
+    wanted, fits = _estimators[kind].fitted, _estimators[kind].fits
     missing = set(parameters) - set(state)
     strange = unknown_names(kind, state, parameters)
     is_fitted = not wanted.keys().isdisjoint(state)

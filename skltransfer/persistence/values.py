@@ -7,7 +7,6 @@ name of its kind, so that nothing is ever looked up by the path of a module.
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ import numpy as np
 from skltransfer.backbones.spec import BackboneSpec
 from skltransfer.persistence.arrays import can_be_saved
 from skltransfer.persistence.random_states import from_random_state, to_random_state
-from skltransfer.persistence.records import RECORDS, checked_record
+from skltransfer.persistence.records import checked_record, fields_of, is_record, name_of
 
 _PLAIN = {type(None), bool, int, str}
 _DEEPEST = 64
-_IDENTITY = ("fingerprint", "name", "input_size", "bundled")
+_IDENTITY = ("fingerprint", "name", "input", "bundled")
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -75,11 +74,10 @@ class Writer:
             ]
         if kind is BackboneSpec:
             return "backbone", self._add_backbone(value)
-        if RECORDS.get(kind.__name__) is kind:
-            return kind.__name__, {
-                field.name: self.encode(getattr(value, field.name), depth)
-                for field in fields(value)
-            }
+        record = name_of(kind)
+        if record is not None:
+            content = fields_of(value)
+            return record, {name: self.encode(item, depth) for name, item in content.items()}
         if kind is np.random.RandomState:
             return "random_state", self.encode(from_random_state(value), depth)
         if kind is np.ndarray:
@@ -136,7 +134,7 @@ class Reader:
         if len(node) != 1:
             raise ValueError("it holds a value that is not of one kind.")
         ((name, content),) = node.items()
-        if name in RECORDS:
+        if is_record(name):
             return checked_record(name, self._mapping(content, depth + 1))
         if name not in _DECODERS:
             raise ValueError(f"it asks for {name!r:.60}, which is not among the allowed kinds.")

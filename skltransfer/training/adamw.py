@@ -35,31 +35,31 @@ def held(array: np.ndarray):
     return as_tensor(array) if holds_weights() else array
 
 
-def _step_on_host(theta, first, second, gradient, rates, decays, rate: float, number: int):
+def _step_on_host(params, exp_avg, exp_avg_sq, gradient, rates, decays, rate: float, number: int):
     gradient = np.asarray(gradient)
     scale, rate, of_first, of_second = _factors(_norm(gradient), rate, number)
     into_first, into_second = (1 - _BETA_1) * scale, (1 - _BETA_2) * scale * scale
     # The moments' corrections leave the root and the quotient, for fewer passes over the weights.
     of_change, epsilon = rate * of_first / np.sqrt(of_second), _EPSILON / np.sqrt(of_second)
-    for start in range(0, len(theta), _WEIGHTS_TOGETHER):
+    for start in range(0, len(params), _WEIGHTS_TOGETHER):
         part = slice(start, start + _WEIGHTS_TOGETHER)
         change = gradient[part] * into_first
-        first[part] *= _BETA_1
-        first[part] += change
+        exp_avg[part] *= _BETA_1
+        exp_avg[part] += change
         other = np.square(gradient[part])
         other *= into_second
-        second[part] *= _BETA_2
-        second[part] += other
-        np.sqrt(second[part], out=other)
+        exp_avg_sq[part] *= _BETA_2
+        exp_avg_sq[part] += other
+        np.sqrt(exp_avg_sq[part], out=other)
         other += epsilon
-        np.divide(first[part], other, out=change)
+        np.divide(exp_avg[part], other, out=change)
         change *= of_change
-        np.multiply(decays[part], theta[part], out=other)
+        np.multiply(decays[part], params[part], out=other)
         other *= rate
         change += other
         change *= rates[part]
-        theta[part] -= change
-    return theta, first, second
+        params[part] -= change
+    return params, exp_avg, exp_avg_sq
 
 
 def _norm(gradient: np.ndarray) -> float:
@@ -79,15 +79,17 @@ def _factors(norm: float, rate: float, number: int) -> np.ndarray:
 
 
 def _step_on_device(n_weights: int) -> Callable:
-    def compute(theta, first, second, gradient, rates, decays, factors):
+    def compute(params, exp_avg, exp_avg_sq, gradient, rates, decays, factors):
         from keras import ops
 
         norm = ops.sqrt(ops.sum(gradient * gradient))
         gradient = gradient * (_LARGEST_NORM / ops.maximum(norm, _LARGEST_NORM))
-        first = _BETA_1 * first + (1 - _BETA_1) * gradient
-        second = _BETA_2 * second + (1 - _BETA_2) * gradient * gradient
-        change = first * factors[2] / (ops.sqrt(second * factors[3]) + _EPSILON) + decays * theta
-        return theta - factors[1] * rates * change, first, second
+        exp_avg = _BETA_1 * exp_avg + (1 - _BETA_1) * gradient
+        exp_avg_sq = _BETA_2 * exp_avg_sq + (1 - _BETA_2) * gradient * gradient
+        change = (
+            exp_avg * factors[2] / (ops.sqrt(exp_avg_sq * factors[3]) + _EPSILON) + decays * params
+        )
+        return params - factors[1] * rates * change, exp_avg, exp_avg_sq
 
     function = compile_function(compute, [*[(n_weights,)] * 6, (4,)])
     return lambda *arguments: function(*arguments[:6], _factors(0.0, *arguments[6:]))

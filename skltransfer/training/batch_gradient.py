@@ -12,7 +12,7 @@ from skltransfer.backend import backend_title, is_out_of_memory
 
 
 class BatchGradient:
-    """Gradient and loss of a batch, as `Program.gradient` gives them.
+    """Gradient and loss of a batch, as `TrainStep.gradient` gives them.
 
     Parameters
     ----------
@@ -20,18 +20,23 @@ class BatchGradient:
         From a number of rows to the compiled gradient of so many.
     n_rows : int
         Rows of a batch.
+    alone : bool, default=False
+        Whether rows differ in length, so that each is taken by itself.
     """
 
-    def __init__(self, compiled: Callable[[int], Callable], n_rows: int):
+    def __init__(
+        self, compiled: Callable[[int], Callable[..., Any]], n_rows: int, alone: bool = False
+    ) -> None:
         self._compiled = compiled
         self._n_rows = n_rows
-        self._together = n_rows
+        self._alone = alone
+        self._together = 1 if alone else n_rows
 
-    def __call__(self, theta: Any, fixed: Any, standardizer: Any, *batch: np.ndarray) -> tuple:
+    def __call__(self, params: Any, fixed: Any, standardizer: Any, *batch: np.ndarray) -> tuple:
         """Compute; after an error for want of memory in halves, now and from now on."""
-        together, state = self._together, (theta, fixed, standardizer)
+        together, state = self._together, (params, fixed, standardizer)
         try:
-            if together == self._n_rows:
+            if together == self._n_rows and not self._alone:
                 return self._compiled(together)(*state, *batch)
             return self._added_up(together, state, batch)
         except Exception as error:
@@ -59,7 +64,7 @@ def _split(batch: tuple, together: int) -> Iterator[tuple]:
         rows = np.arange(start, start + together) % n_rows
         counted = (np.arange(start, start + together) < n_rows).astype(np.float32)
         yield (
-            x[rows],
+            np.stack(list(x[rows])) if x.dtype == object else x[rows],
             targets[rows],
             weights[rows] * counted,
             *(mask[rows] for mask in masks),
@@ -68,7 +73,7 @@ def _split(batch: tuple, together: int) -> Iterator[tuple]:
 
 def _warn(n_rows: int, fewer: int) -> None:
     warn_user(
-        f"{backend_title()} ran out of memory on a training batch of {n_rows} pictures. Gradients "
+        f"{backend_title()} ran out of memory on a training batch of {n_rows} rows. Gradients "
         f"are added up over {fewer} at a time, which trains the same but for rounding; only "
         "batch_norm='train' goes by the smaller batches. A smaller batch_size or input_size needs "
         "less memory."

@@ -1,4 +1,4 @@
-"""Where in a picture a network finds what speaks for a class, from its last feature map.
+"""Where in an image a network finds what speaks for a class, from its last feature map.
 
 Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 Localization", ICCV 2017), and the class activation maps that it is equal to where the mean of the
@@ -8,15 +8,18 @@ Localization", CVPR 2016).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skltransfer.backend import as_array, as_tensor, start, value_and_gradients
-from skltransfer.frozen.engines import outputs_of
 from skltransfer.network.execution import run_steps
 from skltransfer.network.pooling import pooled
-from skltransfer.network.runtime import Network
-from skltransfer.training.loop import TrainingState
-from skltransfer.training.train_step import Program
+
+if TYPE_CHECKING:
+    from skltransfer.network.runtime import Network
+    from skltransfer.training.state import TrainingState
+    from skltransfer.training.train_step import TrainStep
 
 
 def feature_maps(
@@ -31,7 +34,7 @@ def feature_maps(
     layers : tuple of str
         Name of the layer; () is the end of the features.
     pixels : ndarray of float32, shape (n, height, width, 3)
-        Pictures from 0 to 255.
+        Images from 0 to 255.
     values : dict of int to ndarray, default=None
         Weights by the ``id`` of their variables; None: the pretrained ones.
 
@@ -47,27 +50,28 @@ def feature_maps(
     from keras import ops
 
     start()
-    graph, (stop,) = outputs_of(network, layers)
-    _require_map(network, graph.steps[stop])
+    graph = network.graph if layers else network.features
+    step = network.position_of(layers[0]) if layers else network.end
+    _check_map(network, graph.steps[step])
     values = network.arrays if values is None else values
     x = network.preprocess(ops.convert_to_tensor(pixels))
-    return as_array(run_steps(graph, None, [stop], x, values)[0])
+    return as_array(run_steps(graph, None, [step], x, values)[0])
 
 
-def tuned_values(program: Program, state: TrainingState) -> dict[int, np.ndarray]:
+def tuned_values(trained: TrainStep, state: TrainingState) -> dict[int, np.ndarray]:
     """All weights of a fine-tuned backbone, by the ``id`` of their variables."""
-    arrays = program.tuned(program.network.spec.weights, state.theta, state.fixed)
-    return dict(zip(map(id, program.network.variables), arrays, strict=True))
+    arrays = trained.tuned(trained.network.spec.weights, state.params, state.fixed)
+    return dict(zip(map(id, trained.network.variables), arrays, strict=True))
 
 
 def grad_cam(
-    program: Program, state: TrainingState, maps: np.ndarray, targets: np.ndarray
+    trained: TrainStep, state: TrainingState, maps: np.ndarray, targets: np.ndarray
 ) -> np.ndarray:
     """Grad-CAM of the last feature maps.
 
     Parameters
     ----------
-    program : Program
+    trained : TrainStep
         Gives the head.
     state : TrainingState
         What it learned.
@@ -85,13 +89,13 @@ def grad_cam(
 
     start()
     mean, scale = as_tensor(state.standardizer)
-    weights = [as_tensor(array) for array in program.of_head(state.theta)]
-    chosen = as_tensor(np.eye(program.head.n_classes, dtype=np.float32)[targets])
+    weights = [as_tensor(array) for array in trained.of_head(state.params)]
+    chosen = as_tensor(np.eye(trained.head.n_outputs, dtype=np.float32)[targets])
 
     def explained(parameters):
-        features = (pooled(parameters[0], "avg") - mean) / scale
-        logits = program.head.logits(weights, features)
-        return ops.sum(logits * chosen)  # no row's logits depend on another's map
+        features = (pooled(parameters[0], trained.network.pooling) - mean) / scale
+        outputs = trained.head.outputs(weights, features)
+        return ops.sum(outputs * chosen)  # no row's outputs depend on another's map
 
     _, (gradients,) = value_and_gradients(explained, [ops.convert_to_tensor(maps)])
     return class_activation_maps(maps, as_array(gradients).mean(axis=(1, 2)))
@@ -111,13 +115,13 @@ def class_activation_maps(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.maximum(sums, 0).astype(np.float32)
 
 
-def _require_map(network: Network, step) -> None:
+def _check_map(network: Network, step) -> None:
     shape = step.shape
     if len(shape) == 3 and np.prod(shape[:2]) > 1:
         return
-    height, width = network.input_size
+    height, width = network.size
     raise ValueError(
-        f"backbone={network.spec.name!r} gives no map of places to look at: for pictures of "
+        f"backbone={network.spec.name!r} gives no map of places to look at: for images of "
         f"{height} x {width} pixels the output of {step.name!r} has the shape {shape}, and "
         "(height, width, channels) with more than one position is needed. Use a larger input_size "
         "if it has one position, else a convolutional backbone that ends in a feature map."

@@ -1,31 +1,26 @@
-"""The classifier on top: standardised features, hidden layers, one logit a class.
+"""What is put on top of the network: standardised features, hidden layers, one number an output.
 
-The head starts from a convex problem, a softmax regression with a Gaussian prior on its weights:
-the "linear probing" of linear probing then fine-tuning (Kumar et al., "Fine-Tuning can Distort
-Pretrained Features and Underperform Out-of-Distribution", ICLR 2022).
+The head starts from a convex problem, the "linear probing" of linear probing then fine-tuning
+(Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution",
+ICLR 2022).
 """
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from skltransfer.backend import as_array, as_tensor
-from skltransfer.training.blas import one_thread
+from skltransfer.backend.blas import one_thread
 
-# Inverse regularisation C = 30 / n_features: logits of the same prior width whatever the number
-# of features. Flat between 10 and 100 on clothing photographs, digits and solar cells.
-_PRIOR = 30.0
+if TYPE_CHECKING:
+    from skltransfer.tasks._task import Floats, Singles, Task
+
 _VARIANCE_FLOOR = 0.1
-_MAX_ITERATIONS = 300
-_SOLUTIONS_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -39,11 +34,11 @@ class Standardizer:
         not dominate. Those that differ by rounding alone have scale 1.
     """
 
-    mean: np.ndarray
-    scale: np.ndarray
+    mean: Singles
+    scale: Singles
 
     @classmethod
-    def of(cls, features: np.ndarray, weights: np.ndarray) -> Standardizer:
+    def of(cls, features: Singles, weights: Floats) -> Standardizer:
         """Moments of rows of `features` under `weights`."""
         share = (weights / weights.sum())[:, None]
         mean = (features * share).sum(axis=0, dtype=np.float64)
@@ -52,14 +47,14 @@ class Standardizer:
         scale[scale <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
         return cls(mean.astype(np.float32), scale.astype(np.float32))
 
-    def __call__(self, features):
-        """Standardise an array or a tensor."""
+    def __call__(self, features: Singles) -> Singles:
+        """Standardise rows of features."""
         return (features - self.mean) / self.scale
 
 
 @dataclass(frozen=True)
 class Head:
-    """Shape of the classifier.
+    """Shape of the head.
 
     Attributes
     ----------
@@ -69,31 +64,31 @@ class Head:
         Widths of the hidden layers; () is a linear head.
     activation : str
         Name of a Keras activation.
-    n_classes : int
-        Number of logits.
+    n_outputs : int
+        Numbers that come out, such as a logit for each class.
     """
 
     n_features: int
     units: tuple[int, ...]
     activation: str
-    n_classes: int
+    n_outputs: int
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """Shapes of the weights: a kernel and a bias a layer."""
-        widths = (self.n_features, *self.units, self.n_classes)
+        widths = (self.n_features, *self.units, self.n_outputs)
         layers = pairwise(widths)
         return [shape for fan_in, width in layers for shape in ((fan_in, width), (width,))]
 
-    def logits(self, weights: list, features, drop: Callable | None = None):
-        """Logits of standardised `features`; `drop` is applied before every layer."""
+    def outputs(self, weights: list[Any], features: Any, drop: Callable | None = None) -> Any:
+        """Outputs for standardised `features`; `drop` is applied before every layer."""
         import keras
 
         x = self.hidden(weights, features, drop)
         x = drop(x, len(weights) - 2) if drop else x
         return keras.ops.matmul(x, weights[-2]) + weights[-1]
 
-    def hidden(self, weights: list, features, drop: Callable | None = None):
+    def hidden(self, weights: list[Any], features: Any, drop: Callable | None = None) -> Any:
         """Output of the last hidden layer; the features themselves where there is none."""
         import keras
 
@@ -105,9 +100,9 @@ class Head:
         return x
 
 
-def convex_head(
-    head: Head, features: np.ndarray, targets: np.ndarray, weights: np.ndarray, seed: int
-) -> list[np.ndarray]:
+def linear_probe_init(
+    head: Head, task: Task, features: Singles, targets: Singles, weights: Floats, seed: int
+) -> list[Singles]:
     """Weights of a head whose last layer solves a convex problem.
 
     The first hidden layer holds the linear solution, with both signs, as far as its width allows,
@@ -117,17 +112,19 @@ def convex_head(
     ----------
     head : Head
         The shape wanted.
+    task : Task
+        Poses and solves the problem.
     features : ndarray of float32, shape (n, n_features)
         Standardised features.
-    targets : ndarray of float32, shape (n, n_classes)
-        Probabilities that each row should get.
+    targets : ndarray of float32, shape (n, n_outputs)
+        What each row should become.
     weights : ndarray of float64, shape (n,)
         Weights of the rows.
     seed : int
         Of the random directions.
     """
-    features, targets, weights = _with_absent_classes(features, targets, weights)
-    kernel, bias = softmax_regression(features, targets, weights)
+    features, targets, weights = task.completed(features, targets, weights)
+    kernel, bias = task.linear_probe(features, targets, weights)
     if not head.units:
         return [kernel, bias]
     layers = random_head(head, seed)
@@ -136,30 +133,10 @@ def convex_head(
     layers[1][: directions.shape[1]] = np.concatenate([bias, -bias])[: head.units[0]]
     with one_thread():
         outputs = as_array(head.hidden([as_tensor(array) for array in layers], features))
-    return [*layers[:-2], *softmax_regression(outputs, targets, weights)]
+    return [*layers[:-2], *task.linear_probe(outputs, targets, weights)]
 
 
-def _with_absent_classes(features: np.ndarray, targets: np.ndarray, weights: np.ndarray):
-    """The problem, with a row of average features and weight for each class that has no row.
-
-    The first `partial_fit` may lack classes, and nothing would hold their logits: to unlearn such
-    a certainty takes gradient steps by the hundred.
-    """
-    counted = weights > 0
-    seen = targets[counted]
-    absent = np.setdiff1d(np.arange(targets.shape[1]), seen.argmax(axis=1))
-    if not len(absent):
-        return features, targets, weights
-    own, other = seen.max(), seen.min()  # 1 and 0, unless labels are smoothed
-    added = other + (own - other) * np.eye(targets.shape[1], dtype=targets.dtype)[absent]
-    return (
-        np.concatenate([features, np.zeros((len(absent), features.shape[1]), features.dtype)]),
-        np.concatenate([targets, added]),
-        np.concatenate([weights, np.full(len(absent), weights[counted].mean())]),
-    )
-
-
-def random_head(head: Head, seed: int = 0) -> list[np.ndarray]:
+def random_head(head: Head, seed: int = 0) -> list[Singles]:
     """He-initialised hidden layers (He et al. 2015) and a last layer of zeros."""
     rng = np.random.default_rng(seed)
     arrays = [
@@ -170,87 +147,3 @@ def random_head(head: Head, seed: int = 0) -> list[np.ndarray]:
     ]
     arrays[-2] = np.zeros_like(arrays[-2])
     return arrays
-
-
-class SolvedProblems:
-    """The solutions last used, by the content of their problems.
-
-    Candidates of a search that differ in training alone start from the same solution.
-    """
-
-    def __init__(self, capacity: int):
-        self.capacity = capacity
-        self.lock = threading.Lock()
-        self.solutions: OrderedDict[bytes, tuple[np.ndarray, np.ndarray]] = OrderedDict()
-
-    def get(self, *arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Solution of the problem that `arrays` pose; see `softmax_regression`."""
-        digest = hashlib.sha256()
-        for array in arrays:
-            digest.update(f"{array.shape} {array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array))
-        key = digest.digest()
-        with self.lock:
-            found = self.solutions.pop(key, None)
-        found = _solved(*arrays) if found is None else found
-        with self.lock:
-            self.solutions[key] = found
-            while len(self.solutions) > self.capacity:
-                self.solutions.popitem(last=False)
-        return found
-
-
-_solved_problems = SolvedProblems(_SOLUTIONS_KEPT)
-
-
-def softmax_regression(
-    features: np.ndarray, targets: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Minimise the weighted cross-entropy plus a Gaussian prior on the kernel.
-
-    Returns
-    -------
-    kernel : ndarray of float32, shape (n_features, n_classes)
-    bias : ndarray of float32, shape (n_classes,)
-        Solved by L-BFGS in float64 on one thread, so that the number of threads changes no bit.
-        Both are read-only.
-    """
-    return _solved_problems.get(features, targets, weights)
-
-
-def _solved(features: np.ndarray, targets: np.ndarray, weights: np.ndarray):
-    n_features, n_classes = features.shape[1], targets.shape[1]
-    features = np.asarray(features, np.float64)
-    penalty = n_features / _PRIOR
-    total = weights.sum()
-
-    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        kernel, bias = flat[:-n_classes].reshape(n_features, n_classes), flat[-n_classes:]
-        log_probabilities = log_softmax(features @ kernel + bias)
-        loss = -(weights[:, None] * targets * log_probabilities).sum()
-        residual = weights[:, None] * (
-            np.exp(log_probabilities) * targets.sum(axis=1, keepdims=True) - targets
-        )
-        slope = features.T @ residual + penalty * kernel
-        value = loss + 0.5 * penalty * (kernel**2).sum()
-        return value / total, np.concatenate([slope.ravel(), residual.sum(axis=0)]) / total
-
-    with one_thread():
-        solution = minimize(
-            objective,
-            np.zeros((n_features + 1) * n_classes),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": _MAX_ITERATIONS, "ftol": 1e-9, "gtol": 1e-6},
-        ).x
-    kernel, bias = solution[:-n_classes].reshape(n_features, n_classes), solution[-n_classes:]
-    found = kernel.astype(np.float32), bias.astype(np.float32)
-    for array in found:
-        array.flags.writeable = False
-    return found
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Logarithms of the probabilities of each row."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -5,59 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skltransfer.training.adamw import held
-from skltransfer.training.train_step import Program
+
+if TYPE_CHECKING:
+    from skltransfer.augmentation.policy import RowsByEpoch
+    from skltransfer.tasks._task import Targets
+    from skltransfer.training.head import Head
+    from skltransfer.training.state import TrainingState
+    from skltransfer.training.train_step import TrainStep
 
 _WARM_UP = 0.1
+_ROWS_TOGETHER = 64
 _RANDOM_VALUES = 1 << 16  # numbers of 16 bits are drawn in a quarter of the time of floats
-
-
-@dataclass
-class TrainingState:
-    """All that changes during training.
-
-    Attributes
-    ----------
-    theta : ndarray or tensor of shape (n_weights,)
-        Weights that learn: the suffix, then the head.
-    fixed : ndarray of shape (n_fixed,)
-        BatchNorm's statistics and other variables above the cut.
-    standardizer : ndarray of shape (2, n_features)
-        Mean and scale of the pooled features.
-    first, second : ndarray or tensor of shape (n_weights,)
-        AdamW's moments; None before the first step.
-    n_steps : int
-        Steps done.
-    """
-
-    theta: np.ndarray
-    fixed: np.ndarray
-    standardizer: np.ndarray
-    first: np.ndarray | None = None
-    second: np.ndarray | None = None
-    n_steps: int = 0
-
-    def to_train(self) -> TrainingState:
-        """A copy, as steps change arrays in place; with moments of zero if there are none."""
-        first, second = (
-            np.zeros(np.shape(self.theta), np.float32) if array is None else np.array(array)
-            for array in (self.first, self.second)
-        )
-        return TrainingState(
-            np.array(self.theta), self.fixed, self.standardizer, first, second, self.n_steps
-        )
-
-    def as_arrays(self) -> TrainingState:
-        """The same without tensors."""
-        arrays = (self.theta, self.fixed, self.standardizer, self.first, self.second)
-        return TrainingState(*map(np.asarray, arrays), self.n_steps)
-
-    def without_optimiser(self) -> TrainingState:
-        """A copy of the weights alone: all that prediction and a warm start need."""
-        return TrainingState(np.array(self.theta), self.fixed, self.standardizer)
 
 
 @dataclass(frozen=True)
@@ -84,29 +47,27 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Examples:
+class TrainingData:
     """What is trained on.
 
     Attributes
     ----------
     rows : callable
-        From (positions, epoch) to their activations at the cut.
-    targets : ndarray of float32, shape (n, n_classes)
-        Probabilities that each row should get.
-    weights : ndarray of float64, shape (n,)
-        Weights of the rows; the loss divides by their mean.
+        From (positions, epoch) to their activations at the freeze point.
+    targets : Targets
+        What the loss compares outputs with, and weights of the rows; the loss divides by their
+        mean.
     """
 
-    rows: Callable[[np.ndarray, int], np.ndarray]
-    targets: np.ndarray
-    weights: np.ndarray
+    rows: RowsByEpoch
+    targets: Targets
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.targets.weights)
 
 
 @dataclass(frozen=True)
-class Optimisation:
+class OptimizerConfig:
     """Settings of the training loop.
 
     Attributes
@@ -134,10 +95,10 @@ def steps_per_epoch(n_rows: int, batch_size: int) -> int:
 
 
 def run_epoch(
-    program: Program,
+    step: TrainStep,
     state: TrainingState,
-    examples: Examples,
-    how: Optimisation,
+    data: TrainingData,
+    how: OptimizerConfig,
     schedule: Schedule,
     epoch: int,
     advance: Callable[[int], None] = lambda n_rows: None,
@@ -147,27 +108,27 @@ def run_epoch(
     Returns
     -------
     float
-        Mean weighted cross-entropy of the rows, each before the step that it took part in.
+        Mean weighted loss of the rows, each before the step that it took part in.
     """
     rng = np.random.default_rng([how.seed, epoch])
-    gradient = program.batch_gradient(min(how.batch_size, len(examples)))
-    update = program.update()
+    gradient = step.batch_gradient(min(how.batch_size, len(data)))
+    update = step.update()
     rates, decays = held(how.rates), held(how.decays)
-    mean_weight = examples.weights.mean()
-    fixed, standardizer = program.held(state.fixed), program.held(state.standardizer)
+    mean_weight = data.targets.weights.mean()
+    fixed, standardizer = step.held(state.fixed), step.held(state.standardizer)
     losses = []
-    for positions, real in _batches(len(examples), how.batch_size, rng):
-        weights = (examples.weights[positions] / mean_weight).astype(np.float32) * real
-        masks = _dropout_masks(program.head, len(positions), how.dropout, rng)
-        batch = examples.rows(positions, epoch), examples.targets[positions], weights, *masks
+    for positions, real in _batches(len(data), how.batch_size, rng):
+        weights = (data.targets.weights[positions] / mean_weight).astype(np.float32) * real
+        masks = _dropout_masks(step.head, len(positions), how.dropout, rng)
+        batch = data.rows(positions, epoch), data.targets.values[positions], weights, *masks
         rate = schedule(state.n_steps)
         state.n_steps += 1
         with np.errstate(over="ignore", invalid="ignore"):  # the loss tells of it
-            found, loss = gradient(state.theta, fixed, standardizer, *batch)
-            state.theta, state.first, state.second = update(
-                state.theta,
-                state.first,
-                state.second,
+            found, loss = gradient(state.params, fixed, standardizer, *batch)
+            state.params, state.exp_avg, state.exp_avg_sq = update(
+                state.params,
+                state.exp_avg,
+                state.exp_avg_sq,
                 found,
                 rates,
                 decays,
@@ -176,7 +137,7 @@ def run_epoch(
             )
         losses.append(float(loss) * len(positions))
         advance(int(real.sum()))
-    return math.fsum(losses) / len(examples)
+    return math.fsum(losses) / len(data)
 
 
 def _batches(
@@ -195,7 +156,9 @@ def _batches(
         yield filled, (np.arange(size) < len(chosen)).astype(np.float32)
 
 
-def _dropout_masks(head, rows: int, rate: float, rng: np.random.Generator) -> list[np.ndarray]:
+def _dropout_masks(
+    head: Head, rows: int, rate: float, rng: np.random.Generator
+) -> list[np.ndarray]:
     """Zero or the inverse of the share that is kept, for each input of each layer of the head."""
     if rate == 0:
         return []
@@ -205,22 +168,35 @@ def _dropout_masks(head, rows: int, rate: float, rng: np.random.Generator) -> li
     return [(values < kept) * np.float32(_RANDOM_VALUES / kept) for values in drawn]
 
 
-def logits_of(program: Program, state: TrainingState, activations: np.ndarray):
-    """Logits and pooled features of `activations`.
+def outputs_of(
+    step: TrainStep, state: TrainingState, activations: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs of the head and pooled features of `activations`.
 
     Returns
     -------
-    logits : ndarray of float32, shape (n, n_classes)
+    outputs : ndarray of float32, shape (n, n_outputs)
     features : ndarray of float32, shape (n, n_features)
     """
-    forward = program.forward()
-    return forward(state.theta, state.fixed, state.standardizer, activations, chosen=(0, 1))
+    arguments = state.params, state.fixed, state.standardizer
+    outputs, features = step.forward()((activations,), arguments, chosen=(0, 1))
+    return outputs, features
+
+
+def features_of(data: TrainingData, above: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """What `above` makes of all rows as they are at first, a few at a time."""
+    n_rows = len(data)
+    blocks = [
+        above(data.rows(np.arange(start, min(start + _ROWS_TOGETHER, n_rows)), 0))
+        for start in range(0, n_rows, _ROWS_TOGETHER)
+    ]
+    return np.concatenate(blocks)
 
 
 def estimate_statistics(
-    program: Program, state: TrainingState, examples: Examples, batch_size: int, seed: int
+    step: TrainStep, state: TrainingState, data: TrainingData, batch_size: int, seed: int
 ) -> np.ndarray:
-    """Set BatchNorm's statistics above the cut to the training rows' own.
+    """Set BatchNorm's statistics above the freeze point to the training rows' own.
 
     Means over batches of the batches' moments (Li et al., "Revisiting Batch Normalization For
     Practical Domain Adaptation", 2017; Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021).
@@ -230,17 +206,17 @@ def estimate_statistics(
     ndarray of float32, shape (n, n_features)
         Pooled features of the rows as their batches were normalised.
     """
-    moments = program.moments(min(batch_size, len(examples)))
+    moments = step.moments(min(batch_size, len(data)))
     rng = np.random.default_rng([seed, 2**31])
-    features = np.empty((len(examples), program.head.n_features), np.float32)
+    features = np.empty((len(data), step.head.n_features), np.float32)
     sums, total = None, 0.0
-    for positions, real in _batches(len(examples), batch_size, rng):
-        found = moments(state.theta, state.fixed, examples.rows(positions, 0))
+    for positions, real in _batches(len(data), batch_size, rng):
+        found = moments(state.params, state.fixed, data.rows(positions, 0))
         counted = real == 1
         features[positions[counted]] = np.asarray(found[0])[counted]
         share = float(real.sum())
         batch = [np.asarray(moment, np.float64) * share for moment in found[1:]]
         sums = batch if sums is None else [a + b for a, b in zip(sums, batch, strict=True)]
         total += share
-    state.fixed = program.with_statistics(state.fixed, [s / total for s in sums or []])
+    state.fixed = step.with_statistics(state.fixed, [s / total for s in sums or []])
     return features

@@ -7,13 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skltransfer._progress import Bar, progress_bar
-from skltransfer.frozen.engines import FrozenPart
-from skltransfer.inputs import ImageReadError, PixelRule
-from skltransfer.training.train_step import Program, count
+from skltransfer.inputs._input import Array, Source, empty_rows, part_of
+from skltransfer.inputs.errors import ImageReadError
+from skltransfer.training.train_step import TrainStep, count
+
+if TYPE_CHECKING:
+    from skltransfer.frozen.engines import FrozenPart
 
 _ROWS_READ_AT_FIRST = 4
 _ROWS_RUN_AT_FIRST = 4
@@ -24,12 +28,12 @@ _UNITS = (("s", 1), ("min", 60), ("h", 3600))
 
 @dataclass(frozen=True)
 class Costs:
-    """Milliseconds that one picture takes.
+    """Milliseconds that one row takes.
 
     Attributes
     ----------
     frozen : float
-        From what is stored to activations at the cut.
+        From what is stored to activations at the freeze point.
     trained : float
         In a step of training.
     """
@@ -45,15 +49,15 @@ class Workload:
     Attributes
     ----------
     n_rows, n_epochs : int
-        Pictures, and how often each is trained on.
+        Images, and how often each is trained on.
     n_views : int or None
-        Fixed views of a picture, itself being one; None: another one each epoch.
+        Fixed views of a row, itself being one; None: another one each epoch.
     n_weights : int
         Weights that learn.
     row_bytes : int
         Size of the activations of one view.
     costs : Costs
-        Of one picture.
+        Of one row.
     """
 
     n_rows: int
@@ -79,7 +83,7 @@ class Workload:
         """One line for the user."""
         epochs = f"{self.n_epochs} epoch" + "s" * (self.n_epochs != 1)
         told = (
-            f"fine-tuning {self.n_rows:,} pictures, {epochs}, {_short(self.n_weights)} weights: "
+            f"fine-tuning {self.n_rows:,} rows, {epochs}, {_short(self.n_weights)} weights: "
             f"about {_duration(self.milliseconds / 1e3)}"
         )
         if self.n_views is None:
@@ -135,45 +139,45 @@ def fit_progress(plan: Callable[[], Workload], verbose: int) -> Iterator[FitProg
 
 
 def measure(
-    program: Program,
-    part: FrozenPart,
-    source,
-    rule: PixelRule,
-    batch_size: int,
-    n_threads: int,
+    step: TrainStep, part: FrozenPart, source: Source, batch_size: int, n_threads: int
 ) -> Costs:
-    """Take the time of one block and one step, on rows that show nothing, and of a few reads.
+    """Take the time of one block and one step, on rows of noise, and of a few reads.
 
     Threads read while the network computes, so that the slower of both counts.
     """
-    block = np.zeros((_ROWS_RUN_AT_FIRST, *part.input_shape), np.float32)
-    running = _milliseconds(lambda: part(block)) / len(block)
-    reading = _reading_time(source, rule) / n_threads
+    block = part_of(step.network.trial_rows(), slice(_ROWS_RUN_AT_FIRST))
+    n_run = len(block[0])
+    running = _milliseconds(lambda: part(block)) / n_run
+    reading = _reading_time(source, part) / n_threads
     n_rows = min(batch_size, len(source))
-    training = _milliseconds(_training_step(program, n_rows)) / n_rows
+    rows = part(block)[np.arange(n_rows) % n_run]
+    training = _milliseconds(_training_step(step, rows)) / n_rows
     return Costs(max(running, reading), training)
 
 
-def _training_step(program: Program, n_rows: int) -> Callable[[], object]:
-    """Function that takes a step with ones for everything."""
-    gradient, update = program.batch_gradient(n_rows), program.update()
-    arguments = [np.ones(shape, np.float32) for shape in program.batch_shapes(n_rows)]
-    weights = [np.ones(count(program.shapes), np.float32) for _ in range(5)]
+def _training_step(step: TrainStep, rows: Array) -> Callable[[], object]:
+    """Function that takes a step on some rows, with ones for everything else."""
+    gradient, update = step.batch_gradient(len(rows)), step.update()
+    params, fixed, standardizer, _, *others = (
+        np.ones([1 if side is None else side for side in shape], np.float32)
+        for shape in step.batch_shapes(len(rows))
+    )
+    moments = [np.ones(count(step.shapes), np.float32) for _ in range(4)]
 
-    def step():
-        theta, first, second, rates, decays = weights
-        found, _ = gradient(theta, *arguments[1:])
-        return update(theta, first, second, found, rates, decays, 0.0, 1)
+    def take() -> object:
+        exp_avg, exp_avg_sq, rates, decays = moments
+        found, _ = gradient(params, fixed, standardizer, rows, *others)
+        return update(params, exp_avg, exp_avg_sq, found, rates, decays, 0.0, 1)
 
-    return step
+    return take
 
 
-def _reading_time(source, rule: PixelRule) -> float:
-    """Milliseconds to read one of the first pictures; 0 where one of them cannot be read."""
+def _reading_time(source: Source, part: FrozenPart) -> float:
+    """Milliseconds to read one of the first rows; 0 where one of them cannot be read."""
     rows = range(min(_ROWS_READ_AT_FIRST, len(source)))
-    pixels = np.empty((len(rows), *rule.size, 3), np.float32)
+    out = empty_rows(part.row_spec, len(rows))
     try:
-        return _milliseconds(lambda: source.load_block(list(rows), rule, pixels)) / len(rows)
+        return _milliseconds(lambda: source.load(rows, out)) / len(rows)
     except ImageReadError:
         return 0.0
 

@@ -1,7 +1,7 @@
-"""Compiled training and prediction of what lies above a cut: the suffix and the head.
+"""Compiled training and prediction of what lies above a freeze point: the suffix and the head.
 
-All weights that learn are one flat vector that is handed in and out, so a program is compiled
-once for each (network, cut, shape of head) and a hundred fits share it.
+All weights that learn are one flat vector that is handed in and out, so a step is compiled once for
+each (network, freeze point, shape of head, loss) and a hundred fits share it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,43 +19,59 @@ from skltransfer.backend import (
     compile_function,
     value_and_gradients,
 )
-from skltransfer.network.batch_invariance import Blocks, in_blocks, most_block_rows, trial_rows
+from skltransfer.frozen.prefix import row_spec
+from skltransfer.inputs._input import TensorSpec, trial_rows
+from skltransfer.network.batch_invariance import RunRows, most_block_rows, run_rows
 from skltransfer.network.execution import is_batch_norm, needed_steps, run_steps
 from skltransfer.network.pooling import pooled
-from skltransfer.network.runtime import Network
 from skltransfer.training.adamw import adamw
 from skltransfer.training.batch_gradient import BatchGradient
-from skltransfer.training.head import Head
+
+if TYPE_CHECKING:
+    from skltransfer.network.runtime import Network
+    from skltransfer.tasks._task import Loss
+    from skltransfer.training.head import Head
+
+_Compiled = TypeVar("_Compiled")
 
 
-class Program:
+class TrainStep:
     """What is trained, compiled.
 
     Parameters
     ----------
     network : Network
-        The backbone.
-    cut : int or None
+        The backbone, up to the end of its features.
+    freeze_point : int or None
         Last frozen step; None: nothing is frozen.
     head : Head
-        The classifier.
+        What is put on top.
+    loss : Loss
+        The loss of a row.
     by_batch : bool
-        Whether BatchNorm above the cut uses the moments of the training batch.
+        Whether BatchNorm above the freeze point uses the moments of the training batch.
     dropout : bool
         Whether masks are applied before the head's layers.
     """
 
     def __init__(
-        self, network: Network, cut: int | None, head: Head, by_batch: bool, dropout: bool
+        self,
+        network: Network,
+        freeze_point: int | None,
+        head: Head,
+        loss: Loss,
+        by_batch: bool,
+        dropout: bool,
     ):
         self.network = network
         self.graph = network.features
-        self.cut = cut
+        self.freeze_point = freeze_point
         self.head = head
+        self.loss = loss
         self.by_batch = by_batch
         self.dropout = dropout
-        self.end = len(self.graph.steps) - 1
-        self._compiled: dict = {}
+        self.end = network.end
+        self._compiled: dict[Any, Any] = {}
 
     held = staticmethod(as_tensor)
     """Make an argument ready for many calls."""
@@ -62,36 +79,34 @@ class Program:
     @property
     def head_only(self) -> bool:
         """Whether the whole backbone is frozen, so that rows are pooled features."""
-        return self.cut == self.end
+        return self.freeze_point == self.end
 
     @cached_property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of a row of activations at the cut."""
-        if self.head_only:
-            return (self.head.n_features,)
-        if self.cut is None:
-            return (*self.network.input_size, 3)
-        return self.graph.steps[self.cut].shape
+    def input(self) -> TensorSpec:
+        """A row of activations at the freeze point."""
+        return row_spec(self.network, self.freeze_point)[0]
 
     @cached_property
     def steps(self) -> list[int]:
-        """Steps of the backbone above the cut."""
-        return [] if self.head_only else needed_steps(self.graph, self.cut, (self.end,))
+        """Steps of the backbone above the freeze point."""
+        if self.head_only:
+            return []
+        return needed_steps(self.graph, self.freeze_point, (self.end,))
 
     @cached_property
-    def trained(self) -> list:
+    def trained(self) -> list[Any]:
         """Variables of the backbone that learn, from the input on."""
         found = {id(v): v for i in self.steps for v in self._of(i, "trainable_weights")}
         return list(found.values())
 
     @cached_property
     def norms(self) -> list[int]:
-        """BatchNorm steps above the cut."""
+        """BatchNorm steps above the freeze point."""
         return [i for i in self.steps if is_batch_norm(self.graph.steps[i])]
 
     @cached_property
-    def fixed(self) -> list:
-        """Variables above the cut that do not learn: BatchNorm's statistics, mostly."""
+    def fixed(self) -> list[Any]:
+        """Variables above the freeze point that do not learn: BatchNorm's statistics, mostly."""
         found = {id(v): v for i in self.steps for v in self._of(i, "non_trainable_weights")}
         return [v for v in found.values() if "float" in v.dtype]
 
@@ -100,8 +115,12 @@ class Program:
         """Shapes of what learns: the suffix, then the head."""
         return [tuple(v.shape) for v in self.trained] + self.head.shapes
 
-    def forward(self) -> Callable:
-        """From (weights, fixed, standardizer, x) to (logits, pooled features)."""
+    def pretrained(self) -> list[np.ndarray]:
+        """Values of `trained` before any training."""
+        return [self.network.arrays[id(variable)] for variable in self.trained]
+
+    def forward(self) -> RunRows:
+        """From rows and (weights, fixed, standardizer) to (outputs, pooled features)."""
         return self._once("forward", self._compile_forward)
 
     def moments(self, rows: int) -> CompiledFunction:
@@ -114,18 +133,19 @@ class Program:
         Masks are there with dropout only, one for each layer of the head.
         """
         widths = [(rows, shape[0]) for shape in self.head.shapes[::2]] if self.dropout else []
-        batch = [(rows, *self.input_shape), (rows, self.head.n_classes), (rows,), *widths]
+        batch = [(rows, *self.input.shape), (rows, self.head.n_outputs), (rows,), *widths]
         return [*self._state_shapes(), *batch]
 
-    def gradient(self, rows: int) -> Callable:
+    def gradient(self, rows: int) -> Callable[..., Any]:
         """From (weights, fixed, standardizer, *batch) to (gradient, loss), see `batch_shapes`."""
         return self._once(("gradient", rows), lambda: self._compile_gradient(rows))
 
     def batch_gradient(self, rows: int) -> BatchGradient:
         """As `gradient`, and in smaller batches where the backend runs out of memory."""
-        return self._once(("batch", rows), lambda: BatchGradient(self.gradient, rows))
+        alone = self.input.is_ragged  # rows of one length each cannot be put side by side
+        return self._once(("batch", rows), lambda: BatchGradient(self.gradient, rows, alone))
 
-    def update(self) -> Callable:
+    def update(self) -> Callable[..., Any]:
         """One step of AdamW with all weights, see `adamw`."""
         return self._once("update", lambda: adamw(count(self.shapes)))
 
@@ -145,17 +165,17 @@ class Program:
         values.update({key: np.mean(of_calls, axis=0) for key, of_calls in seen.items()})
         return join(values[id(v)] for v in self.fixed)
 
-    def tuned(self, arrays: tuple, theta: np.ndarray, fixed: np.ndarray) -> list[np.ndarray]:
+    def tuned(self, arrays: tuple, params: np.ndarray, fixed: np.ndarray) -> list[np.ndarray]:
         """The backbone's `arrays` with what was learned in place of what it was learned from."""
-        learned = dict(zip(map(id, self.trained), split(theta, self.shapes), strict=False))
+        learned = dict(zip(map(id, self.trained), split(params, self.shapes), strict=False))
         shapes = [tuple(v.shape) for v in self.fixed]
         learned.update(zip(map(id, self.fixed), split(fixed, shapes), strict=True))
         variables = self.network.variables
         return [learned.get(id(v), a) for v, a in zip(variables, arrays, strict=True)]
 
-    def of_head(self, theta: np.ndarray) -> list[np.ndarray]:
+    def of_head(self, params: np.ndarray) -> list[np.ndarray]:
         """The head's weights."""
-        return split(theta, self.shapes)[len(self.trained) :]
+        return split(params, self.shapes)[len(self.trained) :]
 
     def stage_of_weights(self) -> np.ndarray:
         """For each trained weight of the backbone the number of stages above its own."""
@@ -171,62 +191,71 @@ class Program:
     def _of(self, index: int, kind: str) -> list:
         return list(getattr(self.graph.steps[index].operation, kind, ()))
 
-    def _once(self, key, compile_it: Callable):
+    def _once(self, key: Any, compile_it: Callable[[], _Compiled]) -> _Compiled:
         with self.network.lock:
             if key not in self._compiled:
                 self._compiled[key] = compile_it()
-            return self._compiled[key]
+            found: _Compiled = self._compiled[key]
+            return found
 
-    def _compile_forward(self) -> Blocks:
-        def compute(theta, fixed, standardizer, x):
-            parameters = split(theta, self.shapes)
-            features = self._features(parameters, fixed, x)
+    def _compile_forward(self) -> RunRows:
+        def compute(params, fixed, standardizer, x):
+            weights = split(params, self.shapes)
+            features = self._features(weights, fixed, x)
             mean, scale = standardizer[0], standardizer[1]
-            logits = self.head.logits(parameters[len(self.trained) :], (features - mean) / scale)
-            return logits, features
+            outputs = self.head.outputs(weights[len(self.trained) :], (features - mean) / scale)
+            return outputs, features
 
-        function = compile_function(compute, [*self._state_shapes(), (None, *self.input_shape)])
-        high = 255.0 if self.cut is None else 1.0
-        trial = trial_rows(self.input_shape, 0.0, high)
-        return in_blocks(function, most_block_rows(), self._trial_state(), trial)
+        shapes = [*self._state_shapes(), (None, *self.input.shape)]
+        function = compile_function(compute, shapes, self._dtypes(len(shapes), 3))
+        spec, state = (self.input,), self._trial_state()
+        return run_rows(function, spec, most_block_rows(), state, self._trial_rows())
+
+    def _trial_rows(self) -> tuple[np.ndarray, ...]:
+        if self.freeze_point is None or self.input.is_ragged:
+            return self.network.trial_rows()
+        return (trial_rows(self.input.shape, 0.0, 1.0),)
+
+    def _dtypes(self, n_arguments: int, of_rows: int) -> list[str]:
+        """Dtypes of the arguments of a compiled function, of which one is the rows."""
+        return [self.input.dtype if i == of_rows else "float32" for i in range(n_arguments)]
 
     def _trial_state(self) -> tuple[np.ndarray, ...]:
         """The backbone as it is, and a head that lets every feature through."""
         rng = np.random.default_rng(0)
         head = [rng.normal(0, shape[0] ** -0.5, shape) for shape in self.head.shapes]
-        backbone = [self.network.arrays[id(v)] for v in self.trained]
         fixed = join(self.network.arrays[id(v)] for v in self.fixed)
         standardizer = np.stack([np.zeros(self.head.n_features), np.ones(self.head.n_features)])
-        return join([*backbone, *head]), fixed, standardizer.astype(np.float32)
+        return join([*self.pretrained(), *head]), fixed, standardizer.astype(np.float32)
 
     def _compile_moments(self, rows: int) -> CompiledFunction:
-        def compute(theta, fixed, x):
+        def compute(params, fixed, x):
             moments: dict[int, tuple] = {}
-            features = self._features(split(theta, self.shapes), fixed, x, moments)
+            features = self._features(split(params, self.shapes), fixed, x, moments)
             return (features, *(tensor for index in self.norms for tensor in moments[index]))
 
-        shapes = self._state_shapes()[:2]
-        return compile_function(compute, [*shapes, (rows, *self.input_shape)])
+        shapes = [*self._state_shapes()[:2], (rows, *self.input.shape)]
+        return compile_function(compute, shapes, self._dtypes(len(shapes), 2))
 
-    def _compile_gradient(self, rows: int) -> CompiledFunction:
-        def compute(theta, fixed, standardizer, x, targets, weights, *masks):
+    def _compile_gradient(self, rows: int) -> Callable[..., Any]:
+        def compute(params, fixed, standardizer, x, targets, weights, *masks):
             from keras import ops
 
             def loss_of(parameters):
                 moments = {} if self.by_batch else None
                 features = self._features(parameters, fixed, x, moments)
-                logits = self.head.logits(
+                outputs = self.head.outputs(
                     parameters[len(self.trained) :],
                     (features - standardizer[0]) / standardizer[1],
                     (lambda z, index: z * masks[index // 2]) if masks else None,
                 )
-                log_probabilities = ops.log_softmax(logits, axis=-1)
-                return -ops.sum(weights * ops.sum(targets * log_probabilities, axis=-1)) / rows
+                return ops.sum(weights * self.loss.of_tensors(outputs, targets)) / rows
 
-            loss, gradients = value_and_gradients(loss_of, split(theta, self.shapes))
+            loss, gradients = value_and_gradients(loss_of, split(params, self.shapes))
             return ops.concatenate([ops.reshape(g, (-1,)) for g in gradients]), loss
 
-        return compile_function(compute, self.batch_shapes(rows))
+        shapes = self.batch_shapes(rows)
+        return compile_function(compute, shapes, self._dtypes(len(shapes), 3))
 
     def _features(self, parameters: list, fixed, x, moments: dict | None = None):
         """Pooled features of activations `x`."""
@@ -236,9 +265,9 @@ class Program:
         values.update({id(v): p for v, p in zip(self.trained, parameters, strict=False)})
         shapes = [tuple(v.shape) for v in self.fixed]
         values.update({id(v): p for v, p in zip(self.fixed, split(fixed, shapes), strict=True)})
-        x = self.network.preprocess(x) if self.cut is None else x
-        outputs = run_steps(self.graph, self.cut, [self.end], x, values, moments=moments)
-        return pooled(outputs, "avg")
+        x = self.network.preprocess(x) if self.freeze_point is None else x
+        outputs = run_steps(self.graph, self.freeze_point, [self.end], x, values, moments=moments)
+        return pooled(outputs, self.network.pooling)
 
     def _state_shapes(self) -> list[tuple[int, ...]]:
         fixed = count([tuple(v.shape) for v in self.fixed])

@@ -1,8 +1,8 @@
 """Gradients by the kernels of depthwise convolutions, as the depthwise convolutions that they are.
 
-Such a gradient is a sum over the pictures of a batch: each, padded, under a kernel that is the
+Such a gradient is a sum over the images of a batch: each, padded, under a kernel that is the
 slope behind the layer. oneDNN's own kernel for it takes two to six times as long where windows are
-larger than 3 x 3, or than the picture.
+larger than 3 x 3, or than the image.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WELL_SERVED = 3
 class _Layer:
     """Shape of a depthwise convolution; what has two numbers has those of height and width."""
 
-    n_pictures: int
+    n_images: int
     n_channels: int
     sides: tuple[int, int]
     sides_behind: tuple[int, int]
@@ -36,7 +36,7 @@ class _Layer:
 
     @property
     def missing(self) -> list[int]:
-        """Zeros that the windows need beyond the picture; less than 0: they leave some of it."""
+        """Zeros that the windows need beyond the image; less than 0: they leave some of it."""
         triples = zip(self.sides, self.sides_behind, self.window, strict=True)
         return [(behind - 1) * self.stride + window - side for side, behind, window in triples]
 
@@ -76,11 +76,11 @@ def _layer(node, shape_of: Callable) -> _Layer | None:
     shapes = [shape_of(tensor) for tensor in (x, node.name, slope)]
     if None in shapes:
         return None
-    picture, kernel, behind = shapes
+    image, kernel, behind = shapes
     layer = _Layer(
-        n_pictures=picture[0],
-        n_channels=picture[3],
-        sides=(picture[1], picture[2]),
+        n_images=image[0],
+        n_channels=image[3],
+        sides=(image[1], image[2]),
         sides_behind=(behind[1], behind[2]),
         window=(kernel[0], kernel[1]),
         stride=node.attr["strides"].list.i[1],
@@ -91,19 +91,19 @@ def _layer(node, shape_of: Callable) -> _Layer | None:
 
 
 def _become_sum(graph, node, layer: _Layer) -> None:
-    """Part the batch into pictures, convolve each, add up, and give the sum the kernel's shape."""
+    """Part the batch into images, convolve each, add up, and give the sum the kernel's shape."""
     x, kernel_shape, slope = node.input
     height, width = layer.sides_behind
-    below_each_other = [layer.n_pictures * height, width, layer.n_channels, 1]
+    below_each_other = [layer.n_images * height, width, layer.n_channels, 1]
     kernels = add_reshape(graph, f"{node.name}/kernels", slope, below_each_other, node)
     pairs = zip(
-        _parted(graph, node, "x", x, layer.n_pictures),
-        _parted(graph, node, "slope", kernels, layer.n_pictures),
+        _parted(graph, node, "x", x, layer.n_images),
+        _parted(graph, node, "slope", kernels, layer.n_images),
         strict=True,
     )
     total = graph.node.add(name=f"{node.name}/sum", op="AddN", device=node.device)
     total.input.extend(_convolved(graph, node, n, pair, layer) for n, pair in enumerate(pairs))
-    total.attr["N"].i = layer.n_pictures
+    total.attr["N"].i = layer.n_images
     total.attr["T"].CopyFrom(node.attr["T"])
     become_reshape(node, total.name, kernel_shape, node.attr["T"])
 
@@ -119,7 +119,7 @@ def _parted(graph, node, name: str, tensor: str, count: int) -> list[str]:
 
 
 def _convolved(graph, node, number: int, inputs: tuple[str, str], layer: _Layer) -> str:
-    """Name of the gradient of one picture: as its kernel lies, windows lie `stride` apart."""
+    """Name of the gradient of one image: as its kernel lies, windows lie `stride` apart."""
     found = graph.node.add(name=f"{node.name}/of_{number}", device=node.device)
     found.op = "DepthwiseConv2dNative"
     found.input.extend(inputs)

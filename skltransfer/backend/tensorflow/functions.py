@@ -22,9 +22,11 @@ depthwise_conv = _plain.depthwise_conv
 outlined = _plain.outlined
 
 
-def compiled(compute: Callable, shapes: list[tuple]) -> tuple[Callable, list[tuple]]:
+def compiled(
+    compute: Callable, shapes: list[tuple], dtypes: list[str]
+) -> tuple[Callable, list[tuple]]:
     """The compiled function and the shapes of its results; see `compile_function`."""
-    folded = traced(compute, shapes)
+    folded = traced(compute, shapes, dtypes)
     function = with_onednn(folded) if kernels() == "onednn" else folded
 
     def call(*arguments) -> tuple:
@@ -72,14 +74,15 @@ def version() -> str:
     return tf.__version__
 
 
-def traced(compute: Callable, shapes: list[tuple]):
-    """Trace `compute` for float32 tensors of `shapes`, its variables folded into constants."""
+def traced(compute: Callable, shapes: list[tuple], dtypes: list[str] | None = None):
+    """Trace `compute` for tensors of `shapes`, its variables folded into constants."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2,
     )
 
-    signature = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+    dtypes = dtypes or ["float32"] * len(shapes)
+    signature = [tf.TensorSpec(*tensor) for tensor in zip(shapes, dtypes, strict=True)]
     concrete = tf.function(compute, autograph=False).get_concrete_function(*signature)
     return convert_variables_to_constants_v2(concrete) if concrete.graph.captures else concrete
 
@@ -113,7 +116,7 @@ def add_bias(x, bias):
 
 
 def batch_normalised(x, gamma, beta, epsilon: float):
-    """Normalise by the moments of the batch, in one operation where there are pictures."""
+    """Normalise by the moments of the batch, in one operation where there are images."""
     import tensorflow as tf
 
     rows = prod(x.shape[:-1])

@@ -1,7 +1,7 @@
 """Gradients by the kernels of 1 x 1 convolutions, as the matrix products that they are.
 
 oneDNN's own kernel for them takes longer than its matrix product, and with strides that leave a
-rest of the picture it writes beyond its memory.
+rest of the image it writes beyond its memory.
 """
 
 from __future__ import annotations

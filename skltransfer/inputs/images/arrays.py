@@ -1,4 +1,4 @@
-"""Numeric arrays: which shapes are pictures, and which values are black and white.
+"""Numeric arrays: which shapes are images, and which values are black and white.
 
 The scale is a contract, decided once in fit and stored:
 
@@ -20,7 +20,7 @@ from skltransfer.inputs.images.preprocessing import BLACK_TO_WHITE
 
 _CHANNELS = (1, 2, 3, 4)
 _SUSPICIOUSLY_DARK = 32
-"""Pictures whose largest value is at most this grey level of 255 are more often on another scale,
+"""Images whose largest value is at most this grey level of 255 are more often on another scale,
 such as 0-16, or 12 bits in uint16."""
 _TOLERANCE = 0.1
 """Share of the range by which values may exceed it before they count as another scale."""
@@ -51,8 +51,8 @@ class ValueRange:
 # Shapes ------------------------------------------------------------------------------------
 
 
-def as_picture(array: np.ndarray, row: int) -> np.ndarray:
-    """View one array as a picture.
+def as_image(array: np.ndarray, row: int) -> np.ndarray:
+    """View one array as an image.
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ def as_picture(array: np.ndarray, row: int) -> np.ndarray:
     TypeError
         When the dtype is not bool, integer or float.
     ValueError
-        When the shape is not that of a picture.
+        When the shape is not that of an image.
     """
-    check_picture_shape(array.shape, f"row {row}")
+    check_image_shape(array.shape, f"row {row}")
     check_numeric(array.dtype, f"row {row}")
     return array if array.ndim == 3 else array[..., np.newaxis]
 
@@ -82,17 +82,17 @@ def check_numeric(dtype: np.dtype, who: str) -> None:
     """Refuse what is not bool, integer or float."""
     if dtype.kind not in "biuf":
         raise TypeError(
-            f"{who} is an array of dtype {dtype}, but pictures hold bool, integers or floats. "
+            f"{who} is an array of dtype {dtype}, but images hold bool, integers or floats. "
             "Convert it, for instance with X.astype('float32')."
         )
 
 
-def check_picture_shape(shape: tuple[int, ...], who: str) -> None:
+def check_image_shape(shape: tuple[int, ...], who: str) -> None:
     """Refuse shapes that are not (h, w) or (h, w, c) with 1 to 4 channels."""
     if len(shape) not in (2, 3):
-        raise ValueError(f"{who} has shape {shape}, but a picture is (h, w) or (h, w, channels).")
+        raise ValueError(f"{who} has shape {shape}, but an image is (h, w) or (h, w, channels).")
     if 0 in shape:
-        raise ValueError(f"{who} has shape {shape}: a picture needs at least one pixel.")
+        raise ValueError(f"{who} has shape {shape}: an image needs at least one pixel.")
     if len(shape) == 3 and shape[2] not in _CHANNELS:
         raise ValueError(f"{who} has shape {shape}. {_channel_advice(shape)}")
 
@@ -101,12 +101,12 @@ def _channel_advice(shape: tuple[int, ...]) -> str:
     """Say how to bring the channels where they belong."""
     if shape[0] in _CHANNELS and min(shape[1:]) > max(_CHANNELS):
         return (
-            "Its channels come first; put them last: np.moveaxis(picture, 0, -1) for one "
-            "picture, np.moveaxis(X, 1, -1) for a batch."
+            "Its channels come first; put them last: np.moveaxis(image, 0, -1) for one "
+            "image, np.moveaxis(X, 1, -1) for a batch."
         )
     return (
-        f"{shape[2]} channels are not a picture; allowed are 1 (grey), 2 (grey, alpha), "
-        "3 (RGB) and 4 (RGB, alpha). Choose channels, for instance picture[..., :3]."
+        f"{shape[2]} channels are not an image; allowed are 1 (grey), 2 (grey, alpha), "
+        "3 (RGB) and 4 (RGB, alpha). Choose channels, for instance image[..., :3]."
     )
 
 
@@ -188,7 +188,7 @@ def check_pixel_range(pixel_range: Any) -> tuple[float, float]:
     if high - low < max(_NARROWEST, largest / 2**16) or largest > _LARGEST_END:
         raise ValueError(
             f"pixel_range={pixel_range!r} is too narrow or too far from 0 for float32, in which "
-            "pictures are computed. Shift and scale X, and give the range of the result."
+            "images are computed. Shift and scale X, and give the range of the result."
         )
     return low, high
 
@@ -214,7 +214,7 @@ def check_scale(
     -----
     UserWarning
         When values leave the range by more than a tenth of it, or when all of them lie within
-        its lowest 1/255, as pictures of 0-1 do in a range of 0-255.
+        its lowest 1/255, as images of 0-1 do in a range of 0-255.
     """
     low, high = pixel_range
     slack, one_level = _TOLERANCE * (high - low), (high - low) / BLACK_TO_WHITE[1]
@@ -263,12 +263,12 @@ def scale_pixels(
     return out
 
 
-def to_rgb(picture: np.ndarray, pixel_range: tuple[float, float] | None) -> np.ndarray:
+def to_rgb(image: np.ndarray, pixel_range: tuple[float, float] | None) -> np.ndarray:
     """Scale to 0-255 and lay alpha over white.
 
     Parameters
     ----------
-    picture : ndarray of shape (h, w, c)
+    image : ndarray of shape (h, w, c)
         c is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
     pixel_range : tuple of two float or None
         The values that become 0 and 255; of alpha too.
@@ -278,18 +278,18 @@ def to_rgb(picture: np.ndarray, pixel_range: tuple[float, float] | None) -> np.n
     ndarray of shape (h, w, 1) or (h, w, 3), dtype uint8 or float32
         uint8 where nothing had to be computed, which is faster to resize.
     """
-    plain = picture.dtype == np.uint8 and (pixel_range or BLACK_TO_WHITE) == BLACK_TO_WHITE
-    has_alpha = picture.shape[2] in (2, 4)
-    if plain and has_alpha and picture[..., -1].min() == 255:
-        picture, has_alpha = picture[..., :-1], False
+    plain = image.dtype == np.uint8 and (pixel_range or BLACK_TO_WHITE) == BLACK_TO_WHITE
+    has_alpha = image.shape[2] in (2, 4)
+    if plain and has_alpha and image[..., -1].min() == 255:
+        image, has_alpha = image[..., :-1], False
     if has_alpha:
-        return _over_white(picture, pixel_range)
-    return picture if plain else scale_pixels(picture, pixel_range)
+        return _over_white(image, pixel_range)
+    return image if plain else scale_pixels(image, pixel_range)
 
 
-def _over_white(picture: np.ndarray, pixel_range: tuple[float, float] | None) -> np.ndarray:
-    """Lay a picture whose last channel is alpha over a white ground."""
-    *colours, alpha = np.moveaxis(picture, -1, 0)
+def _over_white(image: np.ndarray, pixel_range: tuple[float, float] | None) -> np.ndarray:
+    """Lay an image whose last channel is alpha over a white ground."""
+    *colours, alpha = np.moveaxis(image, -1, 0)
     opacity = scale_pixels(alpha, pixel_range)
     opacity /= np.float32(255)
     planes = np.empty((len(colours), *alpha.shape), np.float32)
@@ -355,7 +355,7 @@ def _warn_if_dark(ranges: tuple[ValueRange, ...], chosen: tuple[float, float]) -
     if 0 < largest * BLACK_TO_WHITE[1] <= _SUSPICIOUSLY_DARK * white:
         warn_user(
             f"The largest value in X is {largest:g}, but by the rule for pixel_range=None X is "
-            f"read as 0 to {white:g}, which makes the pictures nearly black. If {largest:g} is "
-            f"white, say so: pixel_range=(0, {largest:g}). If the pictures are that dark, "
+            f"read as 0 to {white:g}, which makes the images nearly black. If {largest:g} is "
+            f"white, say so: pixel_range=(0, {largest:g}). If the images are that dark, "
             f"pixel_range=(0, {white:g}) silences this warning.",
         )

@@ -1,6 +1,6 @@
-"""Reading one picture from a path, encoded bytes, a PIL image or an array.
+"""Reading one image from a path, encoded bytes, a PIL image or an array.
 
-One rule for each kind of picture:
+One rule for each kind of image:
 
 - The EXIF orientation is applied. Colour profiles are ignored.
 - Alpha, of channels, palettes and transparent colours, is laid over white.
@@ -11,7 +11,7 @@ One rule for each kind of picture:
 - JPEGs at least twice as large as needed both ways are decoded reduced.
 - Files of more than `MAX_PIXELS` pixels, after that reduction, or with a side longer than
   65,535 are refused by their header; so are PIL images that were opened from such files.
-- A picture is read or refused; warnings of Pillow, which tell of damaged metadata, are not heard.
+- An image is read or refused; warnings of Pillow, which tell of damaged metadata, are not heard.
 
 No setting of Pillow is changed. Its own limit, which warns of files that are not even decoded,
 plays no part unless it was lowered.
@@ -28,14 +28,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageFile
 
-from skltransfer.inputs.images.arrays import as_picture, to_rgb
-from skltransfer.inputs.images.files import load_file
-from skltransfer.inputs.images.limits import MAX_PIXELS, check_pixels
+from skltransfer.inputs.images.arrays import as_image, to_rgb
+from skltransfer.inputs.images.files import check_pixels, load_file, naming_the_limit
+from skltransfer.inputs.images.limits import MAX_PIXELS
 from skltransfer.inputs.images.pil_images import UprightImage
-from skltransfer.inputs.images.preprocessing import BLACK_TO_WHITE, PixelRule
+from skltransfer.inputs.images.preprocessing import BLACK_TO_WHITE, ImagePreprocessing
 from skltransfer.inputs.images.resizing import resize_rows
-from skltransfer.inputs.paths import missing_value, open_path
-from skltransfer.inputs.reading_errors import naming_the_row
+from skltransfer.inputs.reading import missing_value, naming_the_row, open_path
 
 __all__ = ["MAX_PIXELS", "decode", "raw_pixels"]
 
@@ -45,15 +44,15 @@ _reading_pil_images = threading.Lock()
 """PIL images load lazily and may stand in several rows, but are not thread-safe."""
 
 
-def decode(source: Any, rule: PixelRule, index: int) -> np.ndarray:
-    """Read one picture and resize it.
+def decode(source: Any, rule: ImagePreprocessing, index: int) -> np.ndarray:
+    """Read one image and resize it.
 
     Parameters
     ----------
     source : str, path-like, bytes, bytearray, memoryview, PIL.Image.Image, ndarray or None
         A path may begin with ``~``. Arrays are (h, w) or (h, w, c) with c of 1 (grey),
         2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha). None is a missing value, an error.
-    rule : PixelRule
+    rule : ImagePreprocessing
         Size wanted, and the range of values in arrays.
     index : int
         The row, for messages.
@@ -68,7 +67,7 @@ def decode(source: Any, rule: PixelRule, index: int) -> np.ndarray:
     ImageReadError
         When a path, bytes or a PIL image cannot be read.
     TypeError, ValueError
-        When an array is not a picture.
+        When an array is not an image.
     """
     if isinstance(source, Image.Image):
         with _reading_pil_images, naming_the_row(source, index):
@@ -82,7 +81,7 @@ def decode(source: Any, rule: PixelRule, index: int) -> np.ndarray:
             return _read_file(io.BytesIO(source), rule)
     if source is None:
         raise missing_value(index)
-    return _read_array(as_picture(np.asarray(source), index), rule)
+    return _read_array(as_image(np.asarray(source), index), rule)
 
 
 def raw_pixels(image: Image.Image, index: int) -> np.ndarray:
@@ -97,31 +96,32 @@ def _load(image: Image.Image) -> None:
     """Load a user's PIL image; those that were opened from files have the bounds of files."""
     if isinstance(image, ImageFile.ImageFile):
         check_pixels(image, image.size)
-    image.load()
+    with naming_the_limit():
+        image.load()
 
 
-def _read_file(file: BinaryIO, rule: PixelRule) -> np.ndarray:
+def _read_file(file: BinaryIO, rule: ImagePreprocessing) -> np.ndarray:
     with load_file(file, rule) as image:
         return _read_image(image, rule)
 
 
-def _read_image(image: Image.Image, rule: PixelRule) -> np.ndarray:
+def _read_image(image: Image.Image, rule: ImagePreprocessing) -> np.ndarray:
     upright = UprightImage(image)
     return _resized(upright.rows, upright.shape, upright.pixel_range, rule)
 
 
-def _read_array(picture: np.ndarray, rule: PixelRule) -> np.ndarray:
+def _read_array(image: np.ndarray, rule: ImagePreprocessing) -> np.ndarray:
     def rows(top: int, bottom: int) -> np.ndarray:
-        return picture[top:bottom]
+        return image[top:bottom]
 
-    return _resized(rows, picture.shape[:2], rule.pixel_range, rule)
+    return _resized(rows, image.shape[:2], rule.pixel_range, rule)
 
 
 def _resized(
     rows: Callable[[int, int], np.ndarray],
     shape: tuple[int, int],
     pixel_range: tuple[float, float] | None,
-    rule: PixelRule,
+    rule: ImagePreprocessing,
 ) -> np.ndarray:
     """Scale to 0-255, lay over white and resize, a few rows at a time."""
 

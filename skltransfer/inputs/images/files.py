@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import BinaryIO
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO
 
 # Importing a plugin registers its format.
 from PIL import (  # noqa: F401
@@ -19,10 +20,12 @@ from PIL import (  # noqa: F401
 )
 
 from skltransfer.inputs.errors import Unreadable
-from skltransfer.inputs.images.limits import check_pixels
-from skltransfer.inputs.images.pil_images import orientation_of
-from skltransfer.inputs.images.preprocessing import PixelRule
+from skltransfer.inputs.images.limits import refusal, too_large
+from skltransfer.inputs.images.orientation import orientation_of
 from skltransfer.inputs.images.resizing import draft_size
+
+if TYPE_CHECKING:
+    from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 
 with suppress(ImportError):  # it came with Pillow 11.3
     from PIL import AvifImagePlugin  # noqa: F401
@@ -41,7 +44,7 @@ _SIGNATURES = (
 )
 
 
-def load_file(file: BinaryIO, rule: PixelRule) -> Image.Image:
+def load_file(file: BinaryIO, rule: ImagePreprocessing) -> Image.Image:
     """Decode the first frame of a file, a JPEG at the fraction that fits.
 
     Raises
@@ -49,6 +52,20 @@ def load_file(file: BinaryIO, rule: PixelRule) -> Image.Image:
     Unreadable, or whatever Pillow stumbles on
         When the file is no image that is read, too large, or damaged.
     """
+    with naming_the_limit():
+        return _loaded(file, rule)
+
+
+@contextmanager
+def naming_the_limit() -> Iterator[None]:
+    """Say why an image is refused by Pillow's own limit, which plugins apply to parts too."""
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        raise Unreadable(too_large("too many")) from error
+
+
+def _loaded(file: BinaryIO, rule: ImagePreprocessing) -> Image.Image:
     image = _identified(file)
     header_size = image.size
     if isinstance(image, JpegImagePlugin.JpegImageFile):
@@ -88,9 +105,16 @@ def _unknown_content(start: bytes) -> str:
     )
 
 
-def _reduce_jpeg(image: JpegImagePlugin.JpegImageFile, rule: PixelRule) -> None:
+def _reduce_jpeg(image: JpegImagePlugin.JpegImageFile, rule: ImagePreprocessing) -> None:
     """Have a JPEG decoded at the fraction that fits."""
     turned = orientation_of(image) >= 5
     height, width = image.size if turned else image.size[::-1]
     wanted = draft_size((height, width), rule.size, rule.resize)
     image.draft(None, wanted if turned else wanted[::-1])
+
+
+def check_pixels(image: Image.Image, header_size: tuple[int, int]) -> None:
+    """Refuse an opened image that is larger than is good for memory and time."""
+    reason = refusal(image, header_size)
+    if reason is not None:
+        raise Unreadable(reason)

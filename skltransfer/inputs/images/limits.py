@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from PIL import Image
 
-from skltransfer.inputs.errors import Unreadable
-
 MAX_PIXELS = 2**26
 """Most pixels decoded of one file: 67 million, more than cameras take but for JPEGs, which are
 decoded reduced. Reading so many takes 0.35 GB for a moment, and of WebP 1.1."""
@@ -17,8 +15,8 @@ _MAX_REDUCED_FROM = 4 * MAX_PIXELS
 """Most pixels of a JPEG that is decoded reduced: its Huffman codes are all read."""
 
 
-def check_pixels(image: Image.Image, header_size: tuple[int, int]) -> None:
-    """Refuse an opened image that is larger than is good for memory and time.
+def refusal(image: Image.Image, header_size: tuple[int, int]) -> str | None:
+    """Why an opened image is larger than is good for memory and time; None: it is not.
 
     Parameters
     ----------
@@ -30,8 +28,9 @@ def check_pixels(image: Image.Image, header_size: tuple[int, int]) -> None:
     # Progressive files keep all coefficients, whatever the size they are decoded at.
     decoded = header_size if "progressive" in image.info else image.size
     fits = _pixels(decoded) <= MAX_PIXELS and _pixels(header_size) <= _MAX_REDUCED_FROM
-    if not fits or max(header_size) > MAX_SIDE:
-        raise Unreadable(too_large("{:,}x{:,}".format(*header_size)))
+    if fits and max(header_size) <= MAX_SIDE:
+        return None
+    return too_large("{:,}x{:,}".format(*header_size))
 
 
 def too_large(announced: str) -> str:

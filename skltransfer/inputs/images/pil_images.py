@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
 from skltransfer.inputs.errors import Unreadable
+from skltransfer.inputs.images.orientation import orientation_of, oriented
 from skltransfer.inputs.images.preprocessing import BLACK_TO_WHITE
 
 _SIXTEEN_BITS = (0.0, 65535.0)
@@ -24,7 +25,7 @@ class UprightImage:
     Attributes
     ----------
     shape : tuple of two int
-        Height and width of the upright picture.
+        Height and width of the upright image.
     pixel_range : tuple of two float
         The values that mean black and white.
 
@@ -45,9 +46,9 @@ class UprightImage:
         self.pixel_range = _SIXTEEN_BITS if sixteen_bits else BLACK_TO_WHITE
 
     def rows(self, top: int, bottom: int) -> np.ndarray:
-        """Return some rows of the upright picture, with channels as `arrays.to_rgb` takes them."""
+        """Return some rows of the upright image, with channels as `arrays.to_rgb` takes them."""
         array = _stored_pixels(self._part(top, bottom))
-        return _oriented(array if array.ndim == 3 else array[..., np.newaxis], self._orientation)
+        return oriented(array if array.ndim == 3 else array[..., np.newaxis], self._orientation)
 
     def _part(self, top: int, bottom: int) -> Image.Image:
         """Return the part of the image, as it is stored, that holds some upright rows."""
@@ -58,26 +59,6 @@ class UprightImage:
         if self._orientation >= 5:
             return self._image.crop((top, 0, bottom, self._image.height))
         return self._image.crop((0, top, self._image.width, bottom))
-
-
-def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; damaged EXIF data count as upright."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # whatever the parser stumbles on, the picture itself is fine
-        return 1
-    return int(orientation) if orientation in range(1, 9) else 1
-
-
-def _oriented(picture: np.ndarray, orientation: int) -> np.ndarray:
-    """Return a view that undoes one of the eight EXIF orientations."""
-    if orientation >= 5:
-        picture = picture.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        picture = picture[::-1]
-    if orientation in (2, 3, 6, 7):
-        picture = picture[:, ::-1]
-    return picture
 
 
 # Modes -------------------------------------------------------------------------------------

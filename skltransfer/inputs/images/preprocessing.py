@@ -17,7 +17,7 @@ BLACK_TO_WHITE = (0.0, 255.0)
 
 
 @dataclass(frozen=True)
-class PixelRule:
+class ImagePreprocessing:
     """How any source becomes the pixels that a backbone sees.
 
     Parameters

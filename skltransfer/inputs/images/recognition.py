@@ -1,8 +1,7 @@
-"""What X is: pictures, or numbers."""
+"""What X is: images, or numbers."""
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
@@ -13,7 +12,7 @@ ENCODED = (bytes, bytearray, memoryview)
 
 
 def looks_like_images(X: Any) -> bool:
-    """Say whether X speaks for itself as pictures, without an ``image_shape``.
+    """Say whether X speaks for itself as images, without an ``image_shape``.
 
     Parameters
     ----------
@@ -37,7 +36,7 @@ def looks_like_images(X: Any) -> bool:
     return column is not None and any(is_image_like(item) for item in column)
 
 
-def refuse_empty(X: Any) -> None:
+def check_not_empty(X: Any) -> None:
     """Refuse an X of no rows, of which it cannot be said what they would hold.
 
     Parameters
@@ -55,7 +54,7 @@ def refuse_empty(X: Any) -> None:
     if shape[:1] == (0,):
         raise ValueError(
             f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required: X "
-            "holds no pictures and no rows."
+            "holds no images and no rows."
         )
 
 
@@ -70,7 +69,7 @@ def n_dimensions(X: Any) -> int:
 
 
 def as_column(X: Any) -> list | None:
-    """Return the items of a list, 1-D array, Series or one column that may be pictures."""
+    """Return the items of a list, 1-D array, Series or one column that may be images."""
     if isinstance(X, (list, tuple)):
         is_one_column = X and all(isinstance(row, (list, tuple)) and len(row) == 1 for row in X)
         return [row[0] for row in X] if is_one_column else list(X)
@@ -88,14 +87,7 @@ def _may_hold_objects(X: Any) -> bool:
 
 
 def is_image_like(item: Any) -> bool:
-    """Say whether an item alone shows that X holds pictures."""
+    """Say whether an item alone shows that X holds images."""
     if isinstance(item, (*PATHS, *ENCODED, Image.Image)):
         return True
     return hasattr(item, "__array__") and n_dimensions(item) >= 2
-
-
-def is_missing(item: Any) -> bool:
-    """Say whether an item is None, NaN, pandas' NA or NaT."""
-    if item is None or type(item).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(item, float) and math.isnan(item)

@@ -2,7 +2,7 @@
 
 The filter is the triangle of Pillow, which ``keras.ops.image.resize`` with ``antialias=True``
 shares. Across and down it is a product with a sparse matrix, which SciPy sums in one order and in
-the thread that asks, so that the bits depend on the image alone. Large pictures are resized across
+the thread that asks, so that the bits depend on the image alone. Large images are resized across
 a few rows at a time, so that their floats never stand in memory at once.
 """
 
@@ -17,10 +17,10 @@ import numpy as np
 from scipy.sparse import csr_array
 
 _PIXELS_TOGETHER = 2**18
-"""Pixels of which floats are made together; larger pictures are taken a few rows at a time."""
+"""Pixels of which floats are made together; larger images are taken a few rows at a time."""
 
 ReadRows = Callable[[int, int], np.ndarray]
-"""From (top, bottom) to these rows of a picture, of shape (bottom - top, w, 3) or (..., 1)."""
+"""From (top, bottom) to these rows of an image, of shape (bottom - top, w, 3) or (..., 1)."""
 
 
 class Placement(NamedTuple):
@@ -42,7 +42,7 @@ class Placement(NamedTuple):
 
 
 def resize(image: np.ndarray, size: tuple[int, int], how: str = "stretch") -> np.ndarray:
-    """Resize one picture.
+    """Resize one image.
 
     Parameters
     ----------
@@ -52,10 +52,10 @@ def resize(image: np.ndarray, size: tuple[int, int], how: str = "stretch") -> np
         Height and width wanted.
     how : {"stretch", "crop", "pad", "within"}, default="stretch"
         ``"stretch"`` ignores the aspect ratio. ``"crop"`` uses the largest central box of the
-        wanted aspect ratio, with its exact, fractional edges. ``"pad"`` fits the whole picture
+        wanted aspect ratio, with its exact, fractional edges. ``"pad"`` fits the whole image
         in the middle and fills the rest with black (0); its height and width are rounded to
         whole pixels, and an odd pixel of padding goes to the bottom or right. ``"within"``, for
-        people to look at, reduces a larger picture until it fits, and leaves a smaller one alone.
+        people to look at, reduces a larger image until it fits, and leaves a smaller one alone.
 
     Returns
     -------
@@ -72,14 +72,14 @@ def resize_rows(
     size: tuple[int, int],
     how: str = "stretch",
 ) -> np.ndarray:
-    """Resize one picture that is read a few rows at a time; the bits are those of `resize`.
+    """Resize one image that is read a few rows at a time; the bits are those of `resize`.
 
     Parameters
     ----------
     rows : callable
-        Gives the rows from `top` to before `bottom` as `resize` takes pictures.
+        Gives the rows from `top` to before `bottom` as `resize` takes images.
     source : tuple of two int
-        Height and width of the picture.
+        Height and width of the image.
     size : tuple of two int
         Height and width wanted.
     how : {"stretch", "crop", "pad", "within"}, default="stretch"

@@ -1,4 +1,4 @@
-"""Pictures row by row, read when asked for."""
+"""Images row by row, read when asked for."""
 
 from __future__ import annotations
 
@@ -6,25 +6,20 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from skltransfer.inputs.digests import (
-    FileDigests,
-    digest_array,
-    digest_encoded,
-    digest_pil_pixels,
-    file_identity,
-)
+from skltransfer.inputs.digests import digest_array, digest_encoded, digest_pil_pixels
 from skltransfer.inputs.errors import ImageReadError, read_error
 from skltransfer.inputs.images import arrays
 from skltransfer.inputs.images.decoding import decode, raw_pixels
-from skltransfer.inputs.images.preprocessing import PixelRule
 from skltransfer.inputs.images.recognition import ENCODED, PATHS
-from skltransfer.inputs.paths import missing_value
-from skltransfer.inputs.reading_errors import reason
+from skltransfer.inputs.reading import FileDigests, file_identity, missing_value, reason
+
+if TYPE_CHECKING:
+    from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 
 _BLOCK = 64
 """Rows of a large array looked at together."""
@@ -36,7 +31,7 @@ _file_digests = FileDigests()
 
 
 class ImageSource:
-    """Rows of pictures, read when asked for.
+    """Rows of images, read when asked for.
 
     Made by :func:`read_images`. Reading is safe from several threads.
 
@@ -55,14 +50,14 @@ class ImageSource:
         """Return the number of rows."""
         return len(self._rows)
 
-    def load(self, i: int, rule: PixelRule) -> np.ndarray:
-        """Read one picture.
+    def load(self, i: int, rule: ImagePreprocessing) -> np.ndarray:
+        """Read one image.
 
         Parameters
         ----------
         i : int
             Position in this source.
-        rule : PixelRule
+        rule : ImagePreprocessing
             Size wanted, and the range of values in arrays.
 
         Returns
@@ -78,14 +73,14 @@ class ImageSource:
         """
         return decode(self._item(i), rule, int(self._rows[i]))
 
-    def load_block(self, indices: Sequence[int], rule: PixelRule, out: np.ndarray) -> None:
-        """Read several pictures, as `load` does each.
+    def load_block(self, indices: Sequence[int], rule: ImagePreprocessing, out: np.ndarray) -> None:
+        """Read several images, as `load` does each.
 
         Parameters
         ----------
         indices : sequence of int
             Positions in this source.
-        rule : PixelRule
+        rule : ImagePreprocessing
             Size wanted, and the range of values in arrays.
         out : ndarray of shape (len(indices) or more, h, w, 3), dtype float32
             Where to write; further rows are left alone.
@@ -93,7 +88,7 @@ class ImageSource:
         for position, i in enumerate(indices):
             out[position] = self.load(i, rule)
 
-    def is_at_hand(self, rule: PixelRule) -> bool:
+    def is_at_hand(self, rule: ImagePreprocessing) -> bool:
         """Say whether reading is a mere copy, for which a thread is not worth while."""
         return False
 
@@ -193,18 +188,18 @@ class ImageSource:
 
 
 class ArrayImages(ImageSource):
-    """All pictures in one numeric array of shape (n, h, w) or (n, h, w, c)."""
+    """All images in one numeric array of shape (n, h, w) or (n, h, w, c)."""
 
-    def __init__(self, pictures: np.ndarray) -> None:
-        super().__init__(np.arange(len(pictures)))
-        self._pictures = pictures
-        self.n_features = math.prod(pictures.shape[1:])
+    def __init__(self, images: np.ndarray) -> None:
+        super().__init__(np.arange(len(images)))
+        self._images = images
+        self.n_features = math.prod(images.shape[1:])
 
-    def load_block(self, indices: Sequence[int], rule: PixelRule, out: np.ndarray) -> None:
+    def load_block(self, indices: Sequence[int], rule: ImagePreprocessing, out: np.ndarray) -> None:
         """Read several images; a mere copy where nothing is to be resized."""
         if not self.is_at_hand(rule):
             return super().load_block(indices, rule, out)
-        block = self._pictures[self._rows_at(indices)]
+        block = self._images[self._rows_at(indices)]
         block = block if block.ndim == 4 else block[..., np.newaxis]
         target = out[: len(block)]
         arrays.scale_pixels(np.broadcast_to(block, target.shape), rule.pixel_range, target)
@@ -213,18 +208,18 @@ class ArrayImages(ImageSource):
         """Return 32 bytes by which equal content of one kind is known."""
         return digest_array(self._item(i))
 
-    def is_at_hand(self, rule: PixelRule) -> bool:
+    def is_at_hand(self, rule: ImagePreprocessing) -> bool:
         """Say whether reading is a mere copy."""
-        shape = self._pictures.shape
+        shape = self._images.shape
         return shape[1:3] == tuple(rule.size) and shape[3:] in ((), (1,), (3,))
 
     def _item(self, i: int) -> np.ndarray:
-        return self._pictures[self._rows[i]]
+        return self._images[self._rows[i]]
 
     def _ranges(self) -> Iterator[arrays.ValueRange]:
         for start in range(0, len(self), _BLOCK):
             rows = self._rows[start : start + _BLOCK]
-            block = self._pictures[rows]
+            block = self._images[rows]
             seen = arrays.value_range(block)
             if not _is_finite(seen):
                 _refuse_non_finite(block, rows)
@@ -232,7 +227,7 @@ class ArrayImages(ImageSource):
 
 
 class ItemImages(ImageSource):
-    """Pictures one by one: paths, encoded bytes, PIL images and arrays."""
+    """Images one by one: paths, encoded bytes, PIL images and arrays."""
 
     n_features = 1
 

@@ -1,4 +1,4 @@
-"""X taken as pictures: what it holds is checked, and nothing is read yet."""
+"""X taken as images: what it holds is checked, and nothing is read yet."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from skltransfer.inputs.images.recognition import (
     ENCODED,
     PATHS,
     as_column,
+    check_not_empty,
     is_image_like,
-    is_missing,
     n_dimensions,
-    refuse_empty,
 )
 from skltransfer.inputs.images.sources import ArrayImages, ImageSource, ItemImages
+from skltransfer.inputs.missing import is_missing
 
-_SIDE_OF_A_PICTURE = 32
-"""Pixels; grey pictures of three or four columns and so many rows are hardly ever meant."""
+_SIDE_OF_A_IMAGE = 32
+"""Pixels; grey images of three or four columns and so many rows are hardly ever meant."""
 
 
 def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSource:
-    """Take X as a sequence of pictures. Nothing is read or copied yet.
+    """Take X as a sequence of images. Nothing is read or copied yet.
 
     Parameters
     ----------
@@ -44,37 +44,37 @@ def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSou
     Returns
     -------
     ImageSource
-        The pictures.
+        The images.
 
     Raises
     ------
     TypeError
         When X or one of its items is of no kind above.
     ValueError
-        When X is empty, or a shape is not that of pictures, or `image_shape` does not fit.
+        When X is empty, or a shape is not that of images, or `image_shape` does not fit.
     """
     if isinstance(X, (*PATHS, *ENCODED, Image.Image)):
         raise TypeError(
-            f"X is {describe_source(X)}, one single picture. Hand over a list: [X]. For a folder "
+            f"X is {describe_source(X)}, one single image. Hand over a list: [X]. For a folder "
             "of class folders, see images_from_folder."
         )
     if n_dimensions(X) >= 3:
-        return ArrayImages(_checked_pictures(_as_numbers(X)))
+        return ArrayImages(_checked_images(_as_numbers(X)))
     column = as_column(X)
     if column is not None and any(is_image_like(item) for item in column):
         return ItemImages([_checked_item(item, row) for row, item in enumerate(column)])
     if image_shape is not None:
-        return ArrayImages(_rows_as_pictures(_as_numbers(X), image_shape))
-    refuse_empty(X)
+        return ArrayImages(_rows_as_images(_as_numbers(X), image_shape))
+    check_not_empty(X)
     raise TypeError(
-        f"X ({describe_source(X)}) holds no pictures. Hand over an array of shape (n, h, w, c) or "
+        f"X ({describe_source(X)}) holds no images. Hand over an array of shape (n, h, w, c) or "
         "(n, h, w), a list of paths, bytes, PIL images or arrays, or rows of numbers together "
         "with image_shape=(h, w) or (h, w, c)."
     )
 
 
 def _as_numbers(X: Any) -> np.ndarray:
-    """Return a numeric array; object arrays of equal pictures become one."""
+    """Return a numeric array; object arrays of equal images become one."""
     try:
         array = np.asarray(X)
         array = np.asarray(array.tolist()) if array.dtype == object else array
@@ -84,25 +84,25 @@ def _as_numbers(X: Any) -> np.ndarray:
     return array
 
 
-def _checked_pictures(array: np.ndarray) -> np.ndarray:
-    """Return the array if it is a batch of pictures."""
-    refuse_empty(array)
+def _checked_images(array: np.ndarray) -> np.ndarray:
+    """Return the array if it is a batch of images."""
+    check_not_empty(array)
     if array.ndim not in (3, 4):
         raise ValueError(
-            f"X has shape {array.shape}, but pictures are (n, h, w, channels) or (n, h, w)."
+            f"X has shape {array.shape}, but images are (n, h, w, channels) or (n, h, w)."
         )
-    arrays.check_picture_shape(array.shape[1:], f"X has shape {array.shape}: every row")
-    _warn_of_one_picture(array.shape)
+    arrays.check_image_shape(array.shape[1:], f"X has shape {array.shape}: every row")
+    _warn_of_one_image(array.shape)
     return array
 
 
-def _warn_of_one_picture(shape: tuple[int, ...]) -> None:
-    """Tell that an array which looks like one picture in colour is read as many grey ones."""
-    if len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= _SIDE_OF_A_PICTURE:
+def _warn_of_one_image(shape: tuple[int, ...]) -> None:
+    """Tell that an array which looks like one image in colour is read as many grey ones."""
+    if len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= _SIDE_OF_A_IMAGE:
         count, height, width = shape
         warn_user(
-            f"X has shape {shape} and is read as {count} grey pictures of {height} x {width} "
-            "pixels. If it is one picture in colour, hand over a list: [X]."
+            f"X has shape {shape} and is read as {count} grey images of {height} x {width} "
+            "pixels. If it is one image in colour, hand over a list: [X]."
         )
 
 
@@ -116,7 +116,7 @@ def _checked_item(item: Any, row: int) -> Any:
         return item
     if hasattr(item, "__array__") or isinstance(item, (list, tuple)):
         array = np.asarray(item)
-        arrays.as_picture(array, row)
+        arrays.as_image(array, row)
         return array
     raise TypeError(
         f"row {row} of X is {describe_source(item)}: {shorten(repr(item))}. Allowed are paths, "
@@ -129,12 +129,12 @@ def _is_plain(view: memoryview) -> bool:
     return view.contiguous and (view.ndim, view.itemsize) == (1, 1)
 
 
-def _rows_as_pictures(array: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
-    """View rows of numbers as pictures of one shape."""
+def _rows_as_images(array: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
+    """View rows of numbers as images of one shape."""
     shape = _checked_image_shape(image_shape)
     if array.ndim != 2:
         raise ValueError(f"image_shape is for 2-D rows of numbers, but X has shape {array.shape}.")
-    refuse_empty(array)
+    check_not_empty(array)
     height, width, channels = shape
     if array.shape[1] != math.prod(shape):
         factors = "x".join(str(int(side)) for side in image_shape)

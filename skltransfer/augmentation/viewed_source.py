@@ -1,0 +1,77 @@
+"""Rows of another source, seen differently: by content, never by position."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from skltransfer.inputs.digests import digest_array
+
+if TYPE_CHECKING:
+    from skltransfer.inputs._input import Array, Rows, Source, View
+
+
+class ViewedSource:
+    """The rows of another source, seen differently.
+
+    Parameters
+    ----------
+    source : Source
+        Rows of one tensor.
+    view : callable
+        From (row, number, random generator) to the row seen differently; number 0 changes nothing.
+    name : str
+        Description of `view`, for the content's digest.
+    number : int or None
+        Which view; None: a random one.
+    seed : tuple of int
+        With the content and `number` it decides what is drawn.
+    """
+
+    is_at_hand = False  # views are computed
+
+    def __init__(
+        self, source: Source, view: View, name: str, number: int | None, seed: tuple[int, ...]
+    ) -> None:
+        self.source = source
+        self.view = view
+        self.name = name
+        self.number = number
+        self.seed = seed
+        self._stored: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def load(self, rows: Sequence[int], out: Rows) -> None:
+        """Read some rows and see them differently."""
+        self.source.load(rows, out)
+        (seen,) = out
+        for position in range(len(rows)):
+            # By the tensor, which is the same however the row is stored.
+            drawn = np.random.default_rng(list(self._described(digest_array(seen[position]))))
+            number = int(drawn.integers(2**16)) if self.number is None else self.number
+            seen[position] = self.view(seen[position].copy(), number, drawn)
+
+    def take(self, rows: Sequence[int] | Array) -> Self:
+        """Return a source of some rows."""
+        return type(self)(self.source.take(rows), self.view, self.name, self.number, self.seed)
+
+    def digest(self, row: int) -> bytes:
+        """Return the digest of what is stored of the row and of what the view depends on.
+
+        View 0 is the row itself.
+        """
+        stored = self._stored[row] = self.source.digest(row)
+        return stored if self.number == 0 else self._described(stored)
+
+    def still_has(self, row: int, digest: bytes) -> bool:
+        """Whether the row is as it was when the digest of its view was taken."""
+        return self.source.still_has(row, self._stored[row])
+
+    def _described(self, content: bytes) -> bytes:
+        described = f"{self.name} {self.number} {self.seed}".encode()
+        return hashlib.sha256(content + described).digest()

@@ -1,0 +1,63 @@
+"""The networks that go in by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skltransfer._tables import Table, column, joined, with_commas
+from skltransfer.backbones import keras_applications as applications
+from skltransfer.backbones.registry import registered_specs, shipped_spec
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One row of `list_backbones`.
+
+    Attributes
+    ----------
+    name : str
+        What to pass as ``backbone=``.
+    source : {"bundled", "keras.applications", "registered"}
+        Where it comes from: with the package, from Keras (which downloads weights), or from
+        `register_backbone`.
+    input_size : tuple of int
+        Native (height, width) in pixels.
+    parameters : int
+        Number of weights without the classification top, BatchNorm's statistics included.
+    """
+
+    name: str = column("backbone", right=False)
+    source: str = column("source", right=False)
+    input_size: tuple[int, ...] = column("input size", joined)
+    parameters: int = column("parameters", with_commas)
+
+
+def list_backbones() -> Table[Backbone]:
+    """List the networks that ``backbone=`` takes by name.
+
+    Returns
+    -------
+    Table of Backbone
+        An immutable sequence that reads as a table: the bundled network, those of
+        ``keras.applications``, and those registered in this process. Neither Keras nor TensorFlow
+        is loaded.
+
+    See Also
+    --------
+    register_backbone : Adds a network of your own.
+    freeze_points : Lists the stages of one network.
+
+    Examples
+    --------
+    >>> from skltransfer import list_backbones
+    >>> list_backbones()[0].name
+    'efficientnet_lite0'
+    """
+    own = shipped_spec()
+    rows = [Backbone(own.name, "bundled", own.input_size, own.n_parameters)]
+    for name, known in sorted(applications.facts().items()):
+        size = tuple(known["input_size"])
+        rows.append(Backbone(name, "keras.applications", size, known["n_parameters"]))
+    for spec in registered_specs():
+        rows.append(Backbone(spec.name, "registered", spec.input_size, spec.n_parameters))
+    return Table(rows)

@@ -1,0 +1,62 @@
+"""Layouts of rows: their dtype and shape, as the names of files give them."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+NUMERIC_KINDS = "biufc"
+
+_NAME = re.compile(rf"(big)?([{NUMERIC_KINDS}]\d+)(-n)?((?:-\d+)*)")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the rows of one segment have in common.
+
+    Attributes
+    ----------
+    dtype : dtype
+        Of all rows.
+    shape : tuple of int
+        Of a row; of a ragged one without the first axis.
+    is_ragged : bool
+        Whether each row has its own length on a first axis.
+    """
+
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+    is_ragged: bool = False
+
+    @property
+    def name(self) -> str:
+        """A name that suits files, such as ``f4-7-7-320``, or ``f4-n-384`` for ragged rows."""
+        dtype = self.dtype.str.lstrip("<|").replace(">", "big")
+        return "-".join([dtype, *["n"] * self.is_ragged, *map(str, self.shape)])
+
+    def sizes(self, lengths: list[int]) -> list[int]:
+        """Return the bytes of rows; the lengths matter for ragged rows only."""
+        step = self.dtype.itemsize * math.prod(self.shape)
+        return [step * length for length in lengths] if self.is_ragged else [step] * len(lengths)
+
+    def __str__(self) -> str:
+        axes = ", ".join([*["n"] * self.is_ragged, *map(str, self.shape)])
+        return f"{self.dtype} of shape ({axes})"
+
+
+@lru_cache(maxsize=1024)
+def layout_named(name: str) -> Layout | None:
+    """Return the layout of a name; None for names that no layout has."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    big, code, ragged, axes = match.groups()
+    try:
+        dtype = np.dtype((">" if big else "<") + code)
+    except TypeError:  # such as f3
+        return None
+    return Layout(dtype, tuple(map(int, axes.split("-")[1:])), ragged is not None)

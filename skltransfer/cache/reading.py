@@ -1,0 +1,201 @@
+"""Reading rows from segments into the arrays of the caller.
+
+What an index says is not trusted. A row that would reach beyond the end of its file is not read,
+so that a damaged length allocates no more than the size of the file. A row counts as found only
+when its checksum is right.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import FileIO
+from operator import itemgetter
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skltransfer.cache.batches import as_bytes, is_ragged, refuse_other_than_numbers
+from skltransfer.cache.checksums import checksums, ragged_checksums
+from skltransfer.cache.layouts import Layout
+from skltransfer.cache.segments import Segment
+
+_MOST_ROWS = 512
+"""Rows that one system call fills, with as many gaps; Linux and macOS allow 1024 buffers."""
+
+_LARGEST_GAP = 1 << 15
+"""Bytes that are read and dropped, since another system call would take as long."""
+
+
+class Location(NamedTuple):
+    """Where a row lies, and what its index entry says of it."""
+
+    segment: Segment
+    offset: int
+    size: int
+    length: int
+    checksum: int
+
+
+Request: TypeAlias = tuple[int, Location]
+"""Position in the output, and what to read there."""
+
+Requests: TypeAlias = Mapping[Segment, list[Request]]
+
+
+class DenseOutput:
+    """An array whose rows are filled in place; rows that are not found hold anything.
+
+    Parameters
+    ----------
+    out : ndarray of shape (n_rows, ...)
+        C-contiguous.
+    """
+
+    def __init__(self, out: NDArray[np.generic]) -> None:
+        self._layout = Layout(out.dtype, out.shape[1:])
+        self._rows = as_bytes(out)
+        self._bytes = self._rows.reshape(-1).data
+
+    def fill(self, wanted: Requests, keys: Sequence[bytes], salt: int) -> NDArray[np.bool_]:
+        """Fill rows of this layout; return which."""
+        filled: list[Request] = []
+        for segment, requests in wanted.items():
+            if segment.layout == self._layout:
+                for run in _read(segment, requests, self._buffer):
+                    filled += run
+        return self._intact(sorted(filled, key=itemgetter(0)), keys, salt)
+
+    def _buffer(self, position: int, size: int) -> memoryview:
+        return self._bytes[position * size : (position + 1) * size]
+
+    def _intact(self, filled: list[Request], keys: Sequence[bytes], salt: int) -> NDArray[np.bool_]:
+        found = np.zeros(len(keys), bool)
+        positions = [position for position, _ in filled]
+        rows = self._rows if len(filled) == len(self._rows) else self._rows[positions]
+        sums = checksums(rows, [keys[position] for position in positions], salt)
+        found[positions] = sums == np.array([row.checksum for _, row in filled], np.uint64)
+        return found
+
+
+class RaggedOutput:
+    """An array of objects that receives newly allocated rows; None where a row is not found.
+
+    Parameters
+    ----------
+    out : ndarray of shape (n_rows,), dtype object
+    """
+
+    def __init__(self, out: NDArray[np.generic]) -> None:
+        self._out = out
+        self._out.fill(None)
+        self._buffers: dict[int, NDArray[np.uint8]] = {}
+
+    def fill(self, wanted: Requests, keys: Sequence[bytes], salt: int) -> NDArray[np.bool_]:
+        """Fill in rows of any ragged layout; return which."""
+        found = np.zeros(len(keys), bool)
+        for segment, requests in wanted.items():
+            if segment.layout is not None and segment.layout.is_ragged:
+                # Run by run: the rows of a run do not overlap, and so fit into memory together
+                # as they fit into the file, whatever lengths a damaged index claims.
+                for run in _read(segment, requests, self._buffer):
+                    found[self._assigned(run, segment.layout, keys, salt)] = True
+        return found
+
+    def _buffer(self, position: int, size: int) -> memoryview:
+        self._buffers[position] = np.empty(size, np.uint8)
+        return self._buffers[position].data
+
+    def _assigned(
+        self, run: list[Request], layout: Layout, keys: Sequence[bytes], salt: int
+    ) -> list[int]:
+        """Hand over the intact rows of a run; return their positions."""
+        rows = [self._buffers[position] for position, _ in run]
+        lengths = [row.length for _, row in run]
+        names = [keys[position] for position, _ in run]
+        sums = ragged_checksums(rows, names, lengths, layout.name, salt).tolist()
+        intact = [at for at, sum_ in zip(run, sums, strict=True) if at[1].checksum == sum_]
+        for position, location in intact:
+            row = self._buffers[position].view(layout.dtype)
+            self._out[position] = row.reshape(location.length, *layout.shape)
+        self._buffers.clear()
+        return [position for position, _ in intact]
+
+
+Output: TypeAlias = DenseOutput | RaggedOutput
+
+
+def output_of(out: NDArray[np.generic]) -> Output:
+    """Take an array to be filled, as users of the cache give it.
+
+    Raises
+    ------
+    TypeError
+        It is for something other than numbers.
+    ValueError
+        It is not contiguous.
+    """
+    if is_ragged(out):
+        return RaggedOutput(out)
+    refuse_other_than_numbers(out)
+    if not out.flags.c_contiguous:
+        raise ValueError("out must be C-contiguous; gather into a new array and copy.")
+    return DenseOutput(out)
+
+
+def _read(
+    segment: Segment, requests: list[Request], buffer: Callable[[int, int], memoryview]
+) -> Iterator[list[Request]]:
+    """Read rows of one segment in runs; yield of each run what was read to its end."""
+    try:
+        with open(segment.rows_path, "rb", buffering=0) as file:
+            for run in _runs(requests, os.fstat(file.fileno()).st_size):
+                start = run[0][1].offset
+                end = start + _read_into(file, list(_buffers(run, buffer)), start)
+                yield [request for request in run if request[1].offset + request[1].size <= end]
+    except FileNotFoundError:
+        segment.remove()
+    except OSError:
+        pass  # a passing trouble, such as too many open files: absent for now
+    else:
+        segment.touch()
+
+
+def _runs(requests: list[Request], file_bytes: int) -> Iterator[list[Request]]:
+    """Join what lies close together in the file, to be read at once."""
+    run: list[Request] = []
+    end = 0
+    for request in sorted(requests, key=_offset):
+        _, offset, size, _, _ = request[1]
+        if offset + size > file_bytes:
+            continue
+        if run and (not 0 <= offset - end <= _LARGEST_GAP or len(run) == _MOST_ROWS):
+            yield run
+            run = []
+        run.append(request)
+        end = offset + size
+    if run:
+        yield run
+
+
+def _offset(request: Request) -> int:
+    return request[1].offset
+
+
+def _buffers(run: list[Request], buffer: Callable[[int, int], memoryview]) -> Iterator[memoryview]:
+    """Rows to be filled, and room for what lies between them."""
+    unused, end = memoryview(bytearray(_LARGEST_GAP)), run[0][1].offset
+    for position, (_, offset, size, _, _) in run:
+        if offset > end:
+            yield unused[: offset - end]
+        yield buffer(position, size)
+        end = offset + size
+
+
+def _read_into(file: FileIO, buffers: list[memoryview], offset: int) -> int:
+    """Fill buffers one after the other from `offset` on; return the number of bytes."""
+    if hasattr(os, "preadv"):
+        return os.preadv(file.fileno(), buffers, offset)
+    file.seek(offset)  # Windows
+    return sum(file.readinto(buffer) or 0 for buffer in buffers)

@@ -1,0 +1,96 @@
+"""Images for people to look at: upright, in their own proportions, and not larger than needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from skltransfer.displays._checks import unwrapped
+from skltransfer.estimators.base import encoding_of
+from skltransfer.inputs.images.arrays import decide_pixel_range
+from skltransfer.inputs.images.encoding import ImageEncoding
+from skltransfer.inputs.images.preprocessing import ImagePreprocessing
+from skltransfer.inputs.images.recognition import looks_like_images
+from skltransfer.inputs.images.taking import read_images
+
+if TYPE_CHECKING:
+    from skltransfer.inputs._input import Encoding
+    from skltransfer.inputs.images.sources import ImageSource
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Images that are read when they are shown.
+
+    Attributes
+    ----------
+    source : ImageSource
+        The images.
+    pixel_range : tuple of float
+        The values that mean black and white in arrays.
+    """
+
+    source: ImageSource
+    pixel_range: tuple[float, float] | None
+
+    @classmethod
+    def of(cls, X, image_shape=None, pixel_range=None) -> Thumbnails:
+        """The images of X, read by the rule of fit.
+
+        Parameters
+        ----------
+        X : array-like
+            Images as the estimators take them.
+        image_shape : tuple of int, default=None
+            How rows of a 2-D X are read as images.
+        pixel_range : tuple of float, default=None
+            The values that mean black and white; None decides.
+        """
+        source = _source(X, image_shape)
+        return cls(source, decide_pixel_range(source.range_summary(), pixel_range))
+
+    @classmethod
+    def as_read_by(cls, estimator, X) -> Thumbnails:
+        """The images of X as a fitted estimator reads them, if it does."""
+        encoding = _encoding_in(estimator)
+        if not isinstance(encoding, ImageEncoding):
+            return cls.of(X)
+        rule = encoding.preprocessing
+        return cls(_source(X, encoding.image_shape), rule.pixel_range)
+
+    def shown(self, rows, side: int) -> list[np.ndarray]:
+        """The images of some rows, at most `side` pixels wide and high; others are not read.
+
+        Returns
+        -------
+        list of ndarray of shape (h, w, 3), dtype uint8
+        """
+        rule = ImagePreprocessing((side, side), "within", self.pixel_range)
+        return [as_bytes(self.source.load(int(row), rule)) for row in rows]
+
+
+def as_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Grey levels of 0 to 255 as matplotlib shows them."""
+    return np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+
+
+def _encoding_in(estimator: Any) -> Encoding | None:
+    """How an estimator, or the first step of a pipeline, reads X, if it does."""
+    found = unwrapped(estimator)
+    while isinstance(found, Pipeline):
+        found = found[0]
+    return encoding_of(found)
+
+
+def _source(X, image_shape: Sequence[int] | None) -> ImageSource:
+    if image_shape is None and not looks_like_images(X) and getattr(X, "ndim", 0) == 2:
+        raise ValueError(
+            f"X of shape {X.shape} holds rows of numbers, and there are no images of them to "
+            "show. If they are flattened images, say so by image_shape=(height, width) or "
+            "(height, width, channels), of the estimator or here."
+        )
+    return read_images(X, image_shape=image_shape)

@@ -1,0 +1,220 @@
+"""The one way from a source of rows to activations: through the frozen layers and the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from skltransfer._numerics import NUMERICS_VERSION
+from skltransfer._progress import tell
+from skltransfer.cache import ActivationCache, NullCache, open_cache
+from skltransfer.frozen.activation_pass import ActivationPass, Observer
+from skltransfer.frozen.content_digests import ContentDigests
+from skltransfer.frozen.layer_features import feature_part
+from skltransfer.frozen.planning import explained, resume_plans
+from skltransfer.frozen.prefix import (
+    CachePoint,
+    cache_key_fields,
+    cache_points_before,
+    is_cache_point,
+    is_end,
+    name_of,
+    position_of,
+    prefix_part,
+    row_spec,
+)
+from skltransfer.frozen.resume_plan import ResumePlan
+from skltransfer.inputs._input import Array, Encoding, Source, TensorSpec
+from skltransfer.network.batch_invariance import rows_together
+
+if TYPE_CHECKING:
+    from skltransfer.frozen.engines import FrozenPart
+    from skltransfer.inputs.errors import ImageReadError
+    from skltransfer.network.runtime import Network
+
+_NOBODY = Observer()
+
+
+def _nothing(n_rows: int) -> None:
+    """Tell nobody how many rows were done."""
+
+
+@dataclass(frozen=True)
+class FrozenPrefix:
+    """The frozen layers of a network, with all that decides how rows run through them.
+
+    Attributes
+    ----------
+    network : Network
+        The backbone in the number format of its frozen part, up to the end of its features.
+    encoding : Encoding
+        How X is read.
+    engine : str
+        Who computes.
+    cache : str, Path or None
+        Where activations are kept; the parameter of the estimators.
+    n_jobs : int or None, default=None
+        Threads that read rows.
+    rows_in_flight : int, default=32
+        Bound on the number of read rows in memory, if three blocks fit in it.
+    keep_going : bool, default=False
+        Whether rows that cannot be read become failures in place of an error.
+    explains : bool, default=False
+        Whether it is told on standard error what was computed and kept.
+    """
+
+    network: Network
+    encoding: Encoding
+    engine: str
+    cache: str | os.PathLike[str] | None
+    n_jobs: int | None = None
+    rows_in_flight: int = 32
+    keep_going: bool = False
+    explains: bool = False
+
+    def activations(
+        self,
+        source: Source,
+        freeze_point: int | None,
+        advance: Callable[[int], None] = _nothing,
+        *,
+        also_cache: Collection[int] = (),
+        cache_ahead: bool = True,
+        use_cache: bool = True,
+        observer: Observer = _NOBODY,
+    ) -> tuple[Array, dict[int, ImageReadError]]:
+        """Activations at a freeze point, and what could not be read.
+
+        Parameters
+        ----------
+        source : Source
+            The rows.
+        freeze_point : int or None
+            Last frozen step; None: the rows themselves.
+        advance : callable, optional
+            Told how many rows were done.
+        also_cache : collection of int
+            Steps on the way whose outputs are kept too.
+        cache_ahead : bool, default=True
+            Whether to keep also what passes on the way and saves work if others follow.
+        use_cache : bool, default=True
+            Whether the cache is used at all.
+        observer : Observer, optional
+            Told digests and tensors.
+        """
+        store = open_cache(self.cache if use_cache else None)
+        cache_ahead = cache_ahead and store.keeps_rows
+        points = cache_points_before(self.network, freeze_point, self.engine)
+
+        @cache  # asked for where rows are missing, as the cache's folder is looked through
+        def kept() -> set[int]:
+            ahead = _kept_ahead(store, points, len(source)) if cache_ahead else set()
+            return ahead | set(also_cache)
+
+        def find_plans() -> Sequence[ResumePlan]:
+            namespace_of = cache(self.namespace_at)
+            return resume_plans(self.network, freeze_point, namespace_of, self.engine, kept())
+
+        one_pass = ActivationPass(
+            source=source,
+            find_plans=find_plans,
+            output=row_spec(self.network, freeze_point)[0],
+            block_rows=rows_together(),
+            cache=store,
+            namespace=self.namespace_at(freeze_point),
+            locks=self.namespace(["prefix"]),
+            n_jobs=self.n_jobs,
+            rows_in_flight=self.rows_in_flight,
+            keep_going=self.keep_going,
+            advance=advance,
+            observer=observer,
+        )
+        rows = one_pass.run()
+        if self.explains and use_cache:
+            considered = [p for p in points if cache_ahead or p.step in also_cache]
+            name = name_of(self.network, freeze_point)
+            tell(explained(name, len(source), one_pass.computed, considered, kept()))
+        return rows, one_pass.failures
+
+    def features(
+        self, source: Source, advance: Callable[[int], None] = _nothing
+    ) -> tuple[Array, dict[int, ImageReadError]]:
+        """Pooled features, for which nothing is kept on the way unasked."""
+        return self.activations(source, self.network.end, advance, cache_ahead=False)
+
+    def layer_features(
+        self,
+        source: Source,
+        layers: tuple[str, ...],
+        pooling: str,
+        width: int,
+        advance: Callable[[int], None] = _nothing,
+    ) -> tuple[Array, dict[int, ImageReadError]]:
+        """Pooled outputs of some layers side by side, `width` in all, and what was unreadable."""
+        part = partial(feature_part, self.network, layers, pooling, self.engine)
+        segment = ":".join([self.network.spec.name, "input", *layers])
+        positions = [self.network.position_of(name) for name in layers]
+        namespace = self.namespace(["features", positions, pooling])
+        one_pass = ActivationPass(
+            source=source,
+            find_plans=lambda: [ResumePlan("X", part, (segment,))],
+            output=TensorSpec((width,)),
+            block_rows=rows_together(),
+            cache=open_cache(self.cache),
+            namespace=namespace,
+            locks=namespace,
+            n_jobs=self.n_jobs,
+            rows_in_flight=self.rows_in_flight,
+            keep_going=self.keep_going,
+            advance=advance,
+        )
+        return one_pass.run(), one_pass.failures
+
+    def digests(self, source: Source) -> ContentDigests:
+        """Digests of what the rows of a source hold, to be filled in."""
+        return ContentDigests(source, self.encoding, open_cache(self.cache))
+
+    def part(self, start: int | None, freeze_point: int | None) -> FrozenPart:
+        """The compiled part from one step to another."""
+        return prefix_part(self.network, start, freeze_point, self.engine)
+
+    def begins_at(self, freeze_point: int | None) -> bool:
+        """Whether features can be computed from the activations at a freeze point."""
+        return is_cache_point(self.network, freeze_point, self.engine)
+
+    def namespace_at(self, freeze_point: int | None) -> bytes:
+        """Namespace of activations; features are those of the extractor."""
+        position = position_of(self.network, freeze_point)
+        if is_end(self.network, freeze_point):
+            return self.namespace(["features", [position], self.network.pooling])
+        return self.namespace(["activations", position])
+
+    def namespace(self, what: list[object]) -> bytes:
+        """Name of all that an activation depends on but the row."""
+        described = json.dumps(
+            [
+                what,
+                NUMERICS_VERSION,
+                self.network.spec.fingerprint,
+                self.encoding.cache_key_fields(),
+                [cache_key_fields(self.network, self.engine), self.network.precision],
+            ],
+            sort_keys=True,
+        )
+        return hashlib.sha256(described.encode()).digest()
+
+
+def _kept_ahead(
+    store: ActivationCache | NullCache, points: list[CachePoint], n_rows: int
+) -> set[int]:
+    """Steps whose outputs are kept unasked, if half of the cache is left for what is asked."""
+    if not store.keeps_rows:
+        return set()
+    chosen = [point for point in points if point.worth_keeping]
+    n_bytes = n_rows * sum(point.n_bytes for point in chosen)
+    return {point.step for point in chosen} if store.has_room_to_spare(n_bytes) else set()

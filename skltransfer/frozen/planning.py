@@ -1,0 +1,91 @@
+"""From where activations are computed, and which others are kept on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from skltransfer.frozen.prefix import CachePoint, cache_points_before, prefix_part, segments
+from skltransfer.frozen.resume_plan import ResumePlan
+
+if TYPE_CHECKING:
+    from skltransfer.network.runtime import Network
+
+
+def resume_plans(
+    network: Network,
+    freeze_point: int | None,
+    namespace_of: Callable[[int | None], bytes],
+    engine: str,
+    kept: Collection[int] = (),
+) -> tuple[ResumePlan, ...]:
+    """All plans for the activations at a freeze point, the shortest first, that from X last.
+
+    Parameters
+    ----------
+    network : Network
+        The backbone.
+    freeze_point : int or None
+        Step whose output is wanted; None: the rows themselves.
+    namespace_of : callable
+        From a step, or None for the rows themselves, to its namespace in the cache.
+    engine : str
+        Who computes.
+    kept : collection of int
+        Steps on the way whose outputs are kept too.
+    """
+    steps = [point.step for point in cache_points_before(network, freeze_point, engine)]
+
+    def plan(name: str, begin: int | None, start: bytes | None) -> ResumePlan:
+        passed = steps if begin is None else steps[steps.index(begin) + 1 :]
+        return ResumePlan(
+            name,
+            partial(prefix_part, network, begin, freeze_point, engine),
+            tuple(segments(network, begin, freeze_point)),
+            start,
+            tuple(namespace_of(step) if step in kept else None for step in passed),
+        )
+
+    short = [plan(network.features.steps[s].name, s, namespace_of(s)) for s in reversed(steps)]
+    read = [] if freeze_point is None else [plan("cached rows", None, namespace_of(None))]
+    return (*short, *read, plan("X", None, None))
+
+
+def explained(
+    name: str,
+    n_rows: int,
+    computed: Mapping[str, int],
+    points: Collection[CachePoint],
+    kept: Collection[int],
+) -> str:
+    """Say in one line from where rows came, what was kept on the way, and why.
+
+    Parameters
+    ----------
+    name : str
+        The layer whose activations were wanted.
+    n_rows : int
+        How many.
+    computed : mapping of str to int
+        How many were computed from where.
+    points : collection of CachePoint
+        Those on the way.
+    kept : collection of int
+        Steps of those that were kept.
+    """
+    sources = [f"{n} computed from {start}" for start, n in computed.items()]
+    sources.insert(0, f"{n_rows - sum(computed.values())} from the cache")
+    choices = [f"{point.name} ({_figures(point, kept)})" for point in points]
+    passed = f" Cache points passed: {'; '.join(choices)}." if computed and choices else ""
+    return f"{name}: of {n_rows} rows, {', '.join(sources)}.{passed}"
+
+
+def _figures(point: CachePoint, kept: Collection[int]) -> str:
+    if point.step in kept:
+        choice = "kept for later freeze points"
+    elif point.worth_keeping:
+        choice = "not kept, less than half of the cache would be left"
+    else:
+        choice = "not kept, loading would save too little"
+    return f"{point.n_bytes / 1e3:.0f} KB, {point.milliseconds:.2f} ms: {choice}"

@@ -1,0 +1,168 @@
+"""Images as the input of a network: the rule decided in fit, and rows read by it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import _check_feature_names
+
+from skltransfer._sizes import as_ints
+from skltransfer.inputs._input import Array, Rows, RowSpec, Size, TensorSpec
+from skltransfer.inputs.images.arrays import check_scale, decide_pixel_range
+from skltransfer.inputs.images.containers import check_container
+from skltransfer.inputs.images.preprocessing import (
+    BLACK_TO_WHITE,
+    ImagePreprocessing,
+    decoder_fingerprint,
+)
+from skltransfer.inputs.images.recognition import looks_like_images
+from skltransfer.inputs.images.taking import read_images
+from skltransfer.inputs.rows.encoding import numeric_rows
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+    from sklearn.base import BaseEstimator
+
+    from skltransfer.inputs.images.sources import ImageSource
+
+
+class EncodedImages:
+    """Images read by one rule.
+
+    Parameters
+    ----------
+    images : ImageSource
+        The images as they are stored.
+    preprocessing : ImagePreprocessing
+        How they are read.
+    """
+
+    def __init__(self, images: ImageSource, preprocessing: ImagePreprocessing) -> None:
+        self.images = images
+        self.preprocessing = preprocessing
+        self.is_at_hand = images.is_at_hand(preprocessing)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def digest(self, row: int) -> bytes:
+        """Return the digest of what is stored."""
+        return self.images.digest(row)
+
+    def still_has(self, row: int, digest: bytes) -> bool:
+        """Say whether a file is as it was when its digest was taken."""
+        return self.images.still_has(row, digest)
+
+    def load(self, rows: Sequence[int], out: Rows) -> None:
+        """Read and resize some images."""
+        self.images.load_block(rows, self.preprocessing, out[0])
+
+    def take(self, rows: Sequence[int] | Array) -> Self:
+        """Return a source of some rows."""
+        return type(self)(self.images.take(rows), self.preprocessing)
+
+
+@dataclass(frozen=True)
+class ImageEncoding:
+    """The fitted rule from X to images.
+
+    Attributes
+    ----------
+    preprocessing : ImagePreprocessing
+        Size, resizing and value range of images.
+    image_shape : tuple of int or None
+        How rows of a 2-D X are read as images.
+    """
+
+    preprocessing: ImagePreprocessing
+    image_shape: tuple[int, ...] | None
+
+    is_learned = False
+    refuses_views = None
+
+    @property
+    def size(self) -> Size:
+        """Height and width at which the network sees an image."""
+        return self.preprocessing.size
+
+    @property
+    def row_spec(self) -> RowSpec:
+        """Tensors of a row: one image in RGB, from 0 to 255."""
+        return (TensorSpec((*self.size, 3)),)
+
+    def cache_key_fields(self) -> list[object]:
+        """The rule, and the libraries that decide the bits of a decoded file."""
+        rule = self.preprocessing
+        return [rule.size, rule.resize, rule.pixel_range, decoder_fingerprint()]
+
+    def source(
+        self, estimator: BaseEstimator, X: object, chosen: NDArray[np.intp] | None = None
+    ) -> EncodedImages:
+        """X, or the `chosen` rows of it, checked against what `fit` saw."""
+        check_container(X)
+        if not looks_like_images(X) and self.image_shape is None:
+            raise ValueError(
+                f"X holds rows of numbers, but this {type(estimator).__name__} was fitted on "
+                "images. Pass images (an array of shape (n, h, w, c), paths, ...), or set "
+                "image_shape=(h, w, c) and fit again."
+            )
+        images = _images(estimator, X, self.image_shape, reset=False)
+        images = images if chosen is None else images.take(chosen)
+        check_scale(images.range_summary(), self._pixel_range)
+        return EncodedImages(images, self.preprocessing)
+
+    def keras_input(self) -> tuple[KerasTensor, KerasTensor]:
+        """Input of images of any size, and the same at the network's size.
+
+        Raises
+        ------
+        ValueError
+            When images are cropped or padded: only stretching has an exact equal in Keras.
+        """
+        from skltransfer.inputs.images.keras_input import image_input
+
+        if self.preprocessing.resize != "stretch":
+            raise ValueError(
+                f"to_keras() is not available for resize={self.preprocessing.resize!r}: Keras "
+                "crops and pads to whole pixels, which would give other probabilities. Fit with "
+                "resize='stretch', or predict with the estimator itself."
+            )
+        return image_input(self.size, self._pixel_range)
+
+    @property
+    def _pixel_range(self) -> tuple[float, float]:
+        return self.preprocessing.pixel_range or BLACK_TO_WHITE
+
+
+def fit_images(
+    estimator: BaseEstimator,
+    X: object,
+    native_size: Size,
+    weights: NDArray[np.float64] | None,
+) -> tuple[ImageEncoding, EncodedImages]:
+    """Decide how images are read; see `InputKind.fit`."""
+    images = _images(estimator, X, estimator.image_shape, reset=True)
+    images = images if weights is None else images.take(np.flatnonzero(weights))
+    pixel_range = decide_pixel_range(images.range_summary(), estimator.pixel_range)
+    if estimator.on_error == "raise":
+        images.check_paths()
+    size = as_ints(estimator.input_size or native_size)
+    rule = ImagePreprocessing(size, estimator.resize, pixel_range)
+    return ImageEncoding(rule, estimator.image_shape), EncodedImages(images, rule)
+
+
+def _images(
+    estimator: BaseEstimator, X: object, image_shape: tuple[int, ...] | None, *, reset: bool
+) -> ImageSource:
+    if image_shape is not None and not looks_like_images(X):
+        rows = numeric_rows(estimator, X, reset=reset, convert=False)
+        return read_images(rows, image_shape=tuple(image_shape))
+    images = read_images(X)
+    _check_feature_names(estimator, X, reset=reset)
+    if reset:
+        estimator.n_features_in_ = images.n_features
+    return images

@@ -1,0 +1,33 @@
+"""Reading of images as layers of a Keras model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+
+    from skltransfer.inputs._input import Size
+
+
+def image_input(size: Size, pixel_range: tuple[float, float]) -> tuple[KerasTensor, KerasTensor]:
+    """Input of RGB images of any height and width, and the same stretched to `size`."""
+    import keras
+
+    low, high = pixel_range
+    factor = 255.0 / (high - low)
+    source = keras.Input((None, None, 3), dtype="float32", name="pixels")
+    pixels = keras.layers.Rescaling(factor, -low * factor, dtype="float32")(source)
+    return source, resized(pixels, size)
+
+
+def resized(images: KerasTensor, size: Size) -> KerasTensor:
+    """Antialiased bilinear resizing, as `resizing` does it.
+
+    Not as a Resizing layer: Keras takes its ``training=True`` over for all layers behind it.
+    """
+    from keras import ops
+
+    return ops.image.resize(
+        images, size, interpolation="bilinear", antialias=True, data_format="channels_last"
+    )

@@ -1,0 +1,90 @@
+"""The kind of input that image networks read: images, and rows of numbers made into images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skltransfer._sizes import check_size
+from skltransfer.inputs._input import (
+    Encoding,
+    Rows,
+    RowSpec,
+    Size,
+    Source,
+    TensorSpec,
+    ViewFamily,
+    trial_rows,
+)
+from skltransfer.inputs.images.arrays import check_pixel_range
+from skltransfer.inputs.images.containers import check_container
+from skltransfer.inputs.images.encoding import fit_images
+from skltransfer.inputs.images.recognition import looks_like_images
+from skltransfer.inputs.images.views import VIEWS
+from skltransfer.inputs.rows.encoding import fit_tabular
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+    from sklearn.utils import Tags
+
+_WHITE = 255.0
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """Images of three channels.
+
+    Attributes
+    ----------
+    size : tuple of int
+        Height and width that the backbone was trained at.
+    """
+
+    size: Size
+
+    name: ClassVar[str] = "image"
+    pooling: ClassVar[str] = "avg"
+    parameters: ClassVar[frozenset[str]] = frozenset(
+        {"image_shape", "pixel_range", "input_size", "resize", "augment", "n_views", "tta"}
+    )
+    views: ClassVar[Mapping[str, ViewFamily]] = VIEWS
+
+    def identity(self) -> list[object]:
+        """Nothing: the size is not part of a network's identity, for it is chosen in fit."""
+        return []
+
+    def row_spec(self, size: Size) -> RowSpec:
+        """Tensors of a row: one image in RGB."""
+        return (TensorSpec((*size, 3)),)
+
+    def trial_rows(self, size: Size) -> Rows:
+        """Images of noise, from black to white."""
+        return (trial_rows((*size, 3), 0.0, _WHITE),)
+
+    def adapt_tags(self, tags: Tags) -> None:
+        """Change nothing: rows of numbers are taken too."""
+
+    def fit(
+        self,
+        estimator: BaseEstimator,
+        X: object,
+        weights: NDArray[np.float64] | None,
+        accepts: Callable[[Size], bool],
+    ) -> tuple[Encoding, Source]:
+        """Decide whether X holds images or plain numbers, and how it is read."""
+        check_size("input_size", estimator.input_size)
+        check_size("image_shape", estimator.image_shape, (2, 3))
+        if estimator.pixel_range is not None:
+            check_pixel_range(estimator.pixel_range)
+        check_container(X)
+        if estimator.image_shape is None and not looks_like_images(X):
+            return fit_tabular(estimator, X, self.size, accepts, weights)
+        return fit_images(estimator, X, self.size, weights)
+
+    def check(self, X: object) -> None:
+        """Refuse containers of images, an X of no rows, and masked values."""
+        check_container(X)

@@ -1,0 +1,26 @@
+"""The kinds of input, by name: each registers itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skltransfer.inputs._input import InputKind
+
+_kinds: dict[str, type[InputKind]] = {}
+
+
+def register_kind(kind: type[InputKind], name: str) -> None:
+    """Add a kind of input."""
+    _kinds[name] = kind
+
+
+def parameters_of_kinds() -> frozenset[str]:
+    """All parameters that mean something for some kinds alone."""
+    found: frozenset[str] = frozenset()
+    return found.union(*(_parameters(kind) for kind in _kinds.values()))
+
+
+def _parameters(kind: type[InputKind]) -> frozenset[str]:
+    parameters: frozenset[str] = vars(kind)["parameters"]
+    return parameters

@@ -1,0 +1,13 @@
+"""Values that stand for none."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def is_missing(item: Any) -> bool:
+    """Say whether an item is None, NaN, pandas' NA or NaT."""
+    if item is None or type(item).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(item, float) and math.isnan(item)

@@ -1,0 +1,1 @@
+"""Rows of plain numbers, shown to image networks as small images."""

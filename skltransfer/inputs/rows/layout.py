@@ -1,0 +1,114 @@
+"""Rows of plain numbers laid out as small images, for backbones that only know images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from skltransfer.inputs._input import Size
+
+_SMALLEST_SIDE = 64  # at 32 pixels the bundled net tells little apart
+_SIDE_STEP = 32
+CENTRE = 127.5
+GREY_LEVELS_PER_DEVIATION = 51.0  # 2.5 standard deviations reach the ends of 0 to 255
+LARGEST_DEVIATION = 1e3
+_NARROWEST_IMAGE = 49
+_NARROWEST_FEATURES = 256
+
+
+@dataclass(frozen=True)
+class TabularToImage:
+    """How a row of numbers becomes an image; decided in fit.
+
+    Attributes
+    ----------
+    mean, scale : ndarray of shape (n_features,)
+        Moments of the columns; a constant column has scale 1.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray, weights: np.ndarray | None = None) -> TabularToImage:
+        """Weighted moments of float64 `rows`.
+
+        Equal rows are merged and all put in order first, so that neither the order of rows nor
+        repetition in place of weights changes a bit.
+        """
+        weights = np.ones(len(rows)) if weights is None else weights
+        distinct, group = np.unique(rows, axis=0, return_inverse=True)
+        share = np.bincount(group.ravel(), weights)[:, None]
+        share = share / share.sum()
+        # In powers of two, which round nothing, so that no square leaves the range of float64.
+        unit = np.ldexp(1.0, np.frexp(np.abs(distinct).max(axis=0))[1] - 1)
+        distinct = distinct / unit
+        mean = (distinct * share).sum(axis=0)
+        scale = np.sqrt(((distinct - mean) ** 2 * share).sum(axis=0))
+        constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+        return cls(mean * unit, np.where(constant, 1.0, scale * unit))
+
+    @property
+    def grid(self) -> int:
+        """Side of the near-square into which the columns are written line by line."""
+        return math.isqrt(max(len(self.mean) - 1, 0)) + 1
+
+    def image_side(self, native_side: int) -> int:
+        """Side of the image in pixels: small, since there is nothing to enlarge."""
+        fitting = max(_SMALLEST_SIDE, math.ceil(self.grid / _SIDE_STEP) * _SIDE_STEP)
+        return min(fitting, max(native_side, _SMALLEST_SIDE))
+
+    def images(self, rows: np.ndarray, size: Size) -> np.ndarray:
+        """Grey float32 images (n, h, w, 3); standardised zero is the middle of 0 to 255."""
+        from skltransfer.inputs.images.resizing import resize
+
+        with np.errstate(over="ignore"):  # infinity is clipped too
+            deviations = (rows - self.mean) / self.scale
+        deviations = np.clip(deviations, -LARGEST_DEVIATION, None)
+        levels = GREY_LEVELS_PER_DEVIATION * np.minimum(deviations, LARGEST_DEVIATION)
+        grid = np.zeros((len(rows), self.grid * self.grid), np.float32)
+        grid[:, : rows.shape[1]] = levels
+        squares = grid.reshape(-1, self.grid, self.grid)
+        height, width = size
+        if self.grid > min(size):
+            rgb = (np.repeat(square[..., None], 3, -1) for square in squares)
+            shrunk = [resize(image, (height, width), "stretch") for image in rgb]
+            return np.stack(shrunk) + np.float32(CENTRE)
+        return _enlarged(squares, (height, width)) + np.float32(CENTRE)
+
+
+def looks_flattened(rows: np.ndarray) -> bool:
+    """Whether integer rows have the width of square grey or colour images of 7 pixels or more."""
+    width = rows.shape[1]
+    return width >= _NARROWEST_IMAGE and square_shape(width) is not None and _are_whole(rows)
+
+
+def looks_like_features(rows: np.ndarray) -> bool:
+    """Whether rows are fractions, and as wide as the features of a network; or images in 0-1."""
+    return rows.shape[1] >= _NARROWEST_FEATURES and not _are_whole(rows)
+
+
+def square_shape(width: int) -> tuple[int, ...] | None:
+    """Shape of square images, grey or in colour, of so many numbers; None: there are none."""
+    for channels in ((), (3,)):
+        side = math.isqrt(width // math.prod(channels))
+        if math.prod((side, side, *channels)) == width:
+            return side, side, *channels
+    return None
+
+
+def _are_whole(rows: np.ndarray) -> bool:
+    return bool(np.all(rows == np.rint(rows)))
+
+
+def _enlarged(grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Repeat each cell as often as fits, from the top left corner on."""
+    factor = min(size) // grid.shape[1]
+    cells = np.repeat(np.repeat(grid, factor, axis=1), factor, axis=2)
+    images = np.zeros((len(grid), *size, 3), np.float32)
+    images[:, : cells.shape[1], : cells.shape[2]] = cells[..., None]
+    return images

@@ -1,0 +1,48 @@
+"""Reading images without the warnings of the libraries that decode them.
+
+Pillow warns of damaged metadata, such as the EXIF data of many old photographs, although the
+image is fine. Where a user has made warnings errors, such an image would be refused.
+``warnings.catch_warnings`` is no way out: it swaps a list that all threads share. So one entry is
+put in front of that list, which matches in threads that are reading an image, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_depth = threading.local()
+
+
+class _InReadingThreads:
+    """Takes the place of the pattern for modules in a filter of warnings."""
+
+    pattern = "(?!)"
+    """What scikit-learn copies to its workers instead: it matches nothing."""
+
+    def match(self, module: str) -> bool:
+        return getattr(_depth, "now", 0) > 0
+
+
+_FILTER = ("ignore", None, Warning, _InReadingThreads(), 0)
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Ignore the warnings of this thread, whatever the user's filters say."""
+    _put_in_front(warnings.filters)
+    _depth.now = getattr(_depth, "now", 0) + 1
+    try:
+        yield
+    finally:
+        _depth.now -= 1
+
+
+def _put_in_front(filters: list) -> None:
+    """Have the entry come first, once; filters that the user added later are in front of it."""
+    if filters and filters[0] is _FILTER:
+        return
+    # At once: another thread may do the same just now.
+    filters[:] = [_FILTER, *[entry for entry in filters if entry is not _FILTER]]

@@ -1,0 +1,85 @@
+"""Where a network may be frozen: one tensor passes, and what made it is done with.
+
+A convolution is done with once its normalisation, activation or addition is. So a freeze point lies
+behind one of these, or behind a pooling or joining of such outputs, and behind weights that can
+learn.
+"""
+
+from __future__ import annotations
+
+from skltransfer.network.graph import Graph, Step, keras_class
+
+_ACTIVATIONS = {
+    *("ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),
+    *("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Gelu", "Silu", "HardSilu", "HardSigmoid"),
+    *("Sigmoid", "Tanh", "Mish", "Celu", "Glu"),
+}
+_ADDITIONS = {"Add", "CustomScaleLayer"}
+_CLOSING = {"activation", "normalisation", "addition", "module"}
+_FREEZABLE = {*_CLOSING, "pooling", "joining", "gate"}
+
+
+def possible_freeze_points(graph: Graph) -> list[int]:
+    """Steps up to which the network may be frozen, the end of the features included."""
+    first = next((i for i, step in enumerate(graph.steps) if is_trainable(step)), 0)
+    found = [i for i in graph.separations if i >= first and _is_settled(graph, i)]
+    last = len(graph.steps) - 1
+    return found if found[-1:] == [last] else [*found, last]
+
+
+def is_trainable(step: Step) -> bool:
+    """Whether the step owns weights that can learn."""
+    return bool(getattr(step.operation, "trainable_weights", ()))
+
+
+def kind_of(step: Step) -> str:
+    """What a step does, as far as freezing is concerned; "module" is a layer of foreign make."""
+    name = type(step.operation).__name__
+    if name in _ADDITIONS:
+        return "addition"
+    if name in _ACTIVATIONS or _inline_activation(step) not in (None, "linear"):
+        return "activation"
+    if name in ("Concatenate", "Multiply"):
+        return "joining" if name == "Concatenate" else "gate"
+    if name.endswith("Normalization"):
+        return "normalisation"
+    if "Pool" in name and not name.startswith("Global"):
+        return "pooling"
+    return "module" if step.weights and keras_class(step.operation) is None else "other"
+
+
+def is_sum(graph: Graph, index: int) -> bool:
+    """Whether the step is an addition, or the activation of one."""
+    kind = kind_of(graph.steps[index])
+    before = {kind_of(graph.steps[i]) for i in graph.producers[index]}
+    return kind == "addition" or (kind == "activation" and "addition" in before)
+
+
+def _inline_activation(step: Step) -> str | None:
+    return getattr(getattr(step.operation, "activation", None), "__name__", None)
+
+
+def _is_settled(graph: Graph, index: int) -> bool:
+    """Whether the output is final: nothing that only finishes it is still to come."""
+    kind = kind_of(graph.steps[index])
+    if kind not in _FREEZABLE or not _is_finished(graph, index):
+        return False
+    readers = graph.consumers[index]
+    next_kinds = {kind_of(graph.steps[reader]) for reader in readers}
+    if next_kinds == {"activation", "gate"} or (next_kinds == {"activation"} and len(readers) == 1):
+        return False
+    return next_kinds != {"normalisation"} or kind == "addition"
+
+
+def _is_finished(graph: Graph, index: int) -> bool:
+    """Whether every branch ends in what closes a convolution, before its next weights."""
+    stack, seen = [index], set()
+    while stack:
+        current = stack.pop()
+        if current in seen or kind_of(graph.steps[current]) in _CLOSING:
+            continue
+        seen.add(current)
+        if graph.steps[current].weights or not graph.producers[current]:
+            return False
+        stack.extend(graph.producers[current])
+    return True

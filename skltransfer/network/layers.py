@@ -1,0 +1,41 @@
+"""Layers of a network by the names that users give."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skltransfer.network.graph import Graph
+    from skltransfer.network.stages import Stage
+
+
+def position_of_layer(name: str, graph: Graph, backbone: str, stages: Sequence[Stage]) -> int:
+    """Position of the step that a layer's name means.
+
+    Raises
+    ------
+    ValueError
+        When there is no layer of that name, and the message tells similar names; when it makes
+        several tensors.
+    """
+    if name not in graph.position:
+        raise ValueError(_unknown_layer(name, graph, backbone, stages))
+    position = graph.position[name]
+    if len(graph.steps[position].outputs) > 1:
+        raise ValueError(
+            f"layer={name!r} of backbone={backbone!r} makes several tensors, and features are of "
+            "one. Name the layers that read them."
+        )
+    return position
+
+
+def _unknown_layer(name: str, graph: Graph, backbone: str, stages: Sequence[Stage]) -> str:
+    close = difflib.get_close_matches(name, graph.position, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    listed = ", ".join(repr(stage.layer) for stage in stages)
+    return (
+        f"layer={name!r} is no layer of backbone={backbone!r}.{hint} Its stages end at {listed}; "
+        "freeze_points() shows them."
+    )

@@ -1,0 +1,232 @@
+"""Class labels, one for each row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skltransfer.tasks._task import Floats, Loss, Singles, Targets, WeightedLoss
+from skltransfer.tasks.softmax_regression import log_softmax, softmax_regression
+from skltransfer.tasks.weighting import WeightedRows, split_by_weight
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+
+ClassWeight: TypeAlias = Mapping[object, float] | Literal["balanced"] | None
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy:
+    """Cross-entropy of the softmax of the outputs."""
+
+    def of_tensors(self, outputs: KerasTensor, targets: KerasTensor) -> KerasTensor:
+        """Loss of each row, in Keras' operations."""
+        from keras import ops
+
+        return -ops.sum(targets * ops.log_softmax(outputs, axis=-1), axis=-1)
+
+    def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
+        """Loss of rows together and its gradient, in NumPy."""
+        log_probabilities = log_softmax(outputs)
+        expected = np.exp(log_probabilities) * targets.sum(axis=1, keepdims=True)
+        loss = -float((shares * targets * log_probabilities).sum())
+        return WeightedLoss(loss, shares * (expected - targets))
+
+
+@dataclass(frozen=True)
+class Classification:
+    """One of several classes for each row.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,)
+        Labels, sorted.
+    class_weight : mapping, "balanced" or None, default=None
+        Factors on the loss by class, as in scikit-learn.
+    label_smoothing : float, default=0.0
+        Share of each target that is spread evenly over the classes.
+    totals : ndarray of float64, shape (n_classes,), or None, default=None
+        Weight of each class in the training rows; None before any were seen.
+    """
+
+    classes: NDArray[np.generic]
+    class_weight: ClassWeight = None
+    label_smoothing: float = 0.0
+    totals: Floats | None = None
+
+    @property
+    def n_outputs(self) -> int:
+        """A logit for each class."""
+        return len(self.classes)
+
+    @property
+    def loss(self) -> Loss:
+        """Cross-entropy."""
+        return SoftmaxCrossEntropy()
+
+    @property
+    def loss_of_a_guess(self) -> float:
+        """Loss of equal probabilities."""
+        return float(np.log(len(self.classes)))
+
+    @property
+    def weight_seen(self) -> float:
+        """Weight of all rows that were trained on."""
+        return 0.0 if self.totals is None else float(np.sum(self.totals))
+
+    @property
+    def most_frequent(self) -> int:
+        """Index of the class with the greatest weight."""
+        return 0 if self.totals is None else int(self.totals.argmax())
+
+    def encode(self, y: NDArray[np.generic]) -> NDArray[np.intp]:
+        """Index of each row's class."""
+        return np.searchsorted(self.classes, y)
+
+    def observed(self, rows: WeightedRows) -> Self:
+        """The same with the weights of the classes of more rows."""
+        counts = np.bincount(_indices(rows), rows.weights, minlength=len(self.classes))
+        seen = np.asarray(counts, np.float64)  # which it is, but to its type
+        return replace(self, totals=seen if self.totals is None else self.totals + seen)
+
+    def targets(self, rows: WeightedRows, all_rows: WeightedRows) -> Targets:
+        """Probabilities that rows should get, and their weights with those of their classes."""
+        factors = self._factors(all_rows)
+        labels, n_classes, smoothing = _indices(rows), len(self.classes), self.label_smoothing
+        values = np.full((len(rows), n_classes), smoothing / n_classes, np.float32)
+        values[np.arange(len(rows)), labels] += 1.0 - smoothing
+        with np.errstate(over="ignore", invalid="ignore"):
+            weights = rows.weights * factors[labels]
+            total = weights.sum()
+        if not np.isfinite(total):
+            raise ValueError(
+                f"The values of sample_weight, up to {rows.weights.max():g}, times those of "
+                f"class_weight={self.class_weight!r}, up to {factors.max():g}, have no "
+                "finite sum. Give values nearer to 1."
+            )
+        if not weights.any():
+            raise ValueError(
+                f"class_weight={self.class_weight!r} leaves no weight to any row that is "
+                "trained on. Give a class that occurs in y a positive factor."
+            )
+        return Targets(values, weights)
+
+    def hold_out(
+        self, rows: WeightedRows, fraction: float, rng: np.random.Generator
+    ) -> NDArray[np.bool_]:
+        """Choose a stratified part of about `fraction` of the weight of each class that counts.
+
+        Every class keeps at least one row on the other side; a class of a single row is not chosen
+        from.
+        """
+        labels = _indices(rows)
+        chosen = np.zeros(len(rows), dtype=bool)
+        for label in range(len(self.classes)):
+            members = np.flatnonzero(labels == label)
+            if len(members):  # after a warm start a class may be absent
+                chosen[members[split_by_weight(rows.weights[members], fraction, rng)]] = True
+        return chosen & (self._factors(rows)[labels] > 0)
+
+    def completed(
+        self, features: Singles, targets: Singles, weights: Floats
+    ) -> tuple[Singles, Singles, Floats]:
+        """The problem, with an average row for each class that has none.
+
+        The first `partial_fit` may lack classes, and nothing would hold their logits: to unlearn
+        such a certainty takes gradient steps by the hundred.
+        """
+        counted = weights > 0
+        seen = targets[counted]
+        absent = np.setdiff1d(np.arange(targets.shape[1]), seen.argmax(axis=1))
+        if not len(absent):
+            return features, targets, weights
+        own, other = seen.max(), seen.min()  # 1 and 0, unless labels are smoothed
+        added = other + (own - other) * np.eye(targets.shape[1], dtype=targets.dtype)[absent]
+        average = np.zeros((len(absent), features.shape[1]), features.dtype)
+        return (
+            np.concatenate([features, average]),
+            np.concatenate([targets, added]),
+            np.concatenate([weights, np.full(len(absent), weights[counted].mean())]),
+        )
+
+    def linear_probe(
+        self, features: Singles, targets: Singles, weights: Floats
+    ) -> tuple[Singles, Singles]:
+        """Kernel and bias of a softmax regression."""
+        return softmax_regression(features, targets, weights)
+
+    def measures(self, outputs: Singles, targets: Targets) -> dict[str, float]:
+        """Cross-entropy and accuracy."""
+        log_probabilities = log_softmax(outputs)
+        share = targets.weights / targets.weights.sum()
+        hits = log_probabilities.argmax(axis=1) == targets.values.argmax(axis=1)
+        return {
+            "loss": float(-(share[:, None] * targets.values * log_probabilities).sum()),
+            "accuracy": float((share * hits).sum()),
+        }
+
+    def averaged(self, outputs: Sequence[Singles]) -> Floats:
+        """Logarithms of the mean probabilities over the views."""
+        with np.errstate(invalid="ignore"):  # what overflowed is refused by its row
+            scores = [log_softmax(logits.astype(np.float64)) for logits in outputs]
+        total = scores[0]
+        for score in scores[1:]:
+            total = np.logaddexp(total, score)
+        return np.asarray(total - np.log(len(outputs)))
+
+    def _factors(self, rows: WeightedRows) -> Floats:
+        """Factor of each class on the loss; "balanced" makes the classes' total weights equal."""
+        if self.class_weight is None:
+            return np.ones(len(self.classes))
+        if not isinstance(self.class_weight, str):
+            return _given_factors(self.class_weight, self.classes.tolist())
+        labels, n_classes = _indices(rows), len(self.classes)
+        totals = np.array([math.fsum(rows.weights[labels == k]) for k in range(n_classes)])
+        present = totals > 0  # after a warm start or in partial_fit some class may be absent
+        factors = np.ones(n_classes)
+        with np.errstate(over="ignore"):  # it is refused with the weights of the rows
+            factors[present] = math.fsum(totals) / (np.count_nonzero(present) * totals[present])
+        return factors
+
+
+def check_class_weight(class_weight: ClassWeight) -> None:
+    """Refuse factors that are no numbers, negative or not finite, before anything is read."""
+    for label, factor in class_weight.items() if isinstance(class_weight, Mapping) else ():
+        is_number = isinstance(factor, Real) and not isinstance(factor, bool)
+        if not is_number or not 0 <= factor < math.inf:
+            raise ValueError(
+                f"class_weight={class_weight!r} gives class {label!r} the factor {factor!r}. "
+                "Factors must be finite numbers, 0 or more."
+            )
+
+
+def _indices(rows: WeightedRows) -> NDArray[np.intp]:
+    return rows.targets  # type: ignore[return-value]
+
+
+def _given_factors(class_weight: Mapping[object, float], labels: list[object]) -> Floats:
+    """Factors of a dict, 1 for classes that it leaves out.
+
+    As in scikit-learn, it may hold more than the classes only where it leaves none out: a fold
+    may lack a class, but a mistyped label would go unnoticed.
+    """
+    unknown = [label for label in class_weight if label not in labels]
+    without = [label for label in labels if label not in class_weight]
+    if unknown and without:
+        raise ValueError(
+            f"class_weight has factors for {unknown}, which are not among the classes {labels} of "
+            f"y, and none for {without}. Use the labels as they are in y."
+        )
+    factors = np.array([float(class_weight.get(label, 1.0)) for label in labels])
+    if not factors.any():
+        raise ValueError(
+            f"class_weight={class_weight!r} gives every class the factor 0; at least one must be "
+            "positive."
+        )
+    return factors

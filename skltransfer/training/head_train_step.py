@@ -1,0 +1,104 @@
+"""A head by itself, trained and run by NumPy.
+
+Its batches are so little arithmetic that handing them to TensorFlow takes longer, and nothing is
+compiled for a new shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skltransfer.backend.blas import one_thread
+from skltransfer.training.train_step import TrainStep, split
+
+if TYPE_CHECKING:
+    from skltransfer.inputs._input import Rows
+    from skltransfer.training.head import Head
+
+Layers = list[tuple[np.ndarray, np.ndarray]]
+Masks = Sequence[np.ndarray]
+
+
+class HeadTrainStep(TrainStep):
+    """What is trained where the whole backbone is frozen, and its rows are pooled features."""
+
+    held = staticmethod(np.asarray)
+
+    @staticmethod
+    def serves(head: Head) -> bool:
+        """Whether the gradient of the head's activation is known here."""
+        return not head.units or head.activation == "relu"
+
+    def _compile_forward(self) -> Callable[..., Any]:
+        return self._forward
+
+    def _compile_gradient(self, rows: int) -> Callable[..., Any]:
+        return self._gradient
+
+    def _forward(
+        self, rows: Rows, state: Sequence[np.ndarray], chosen: Sequence[int] = (0,)
+    ) -> list[np.ndarray]:
+        """Outputs and features; each row is computed by itself, so that its bits stay the same."""
+        (x,), (params, _, standardizer) = rows, state
+        layers = self._layers(params)
+        z = (x - standardizer[0]) / standardizer[1]
+        with one_thread(), np.errstate(over="ignore", invalid="ignore"):
+            for kernel, bias in layers[:-1]:
+                z = np.maximum(_row_by_row(z, kernel) + bias, 0)
+            kernel, bias = layers[-1]
+            results = _row_by_row(z, kernel) + bias, x
+        return [results[index] for index in chosen]
+
+    def _gradient(
+        self,
+        params: np.ndarray,
+        fixed: np.ndarray,
+        standardizer: np.ndarray,
+        x: np.ndarray,
+        targets: np.ndarray,
+        weights: np.ndarray,
+        *masks: np.ndarray,
+    ) -> tuple[np.ndarray, float]:
+        """The gradient by all weights, and the loss."""
+        layers, gradient = self._layers(params), np.empty_like(params)
+        with one_thread():
+            inputs, outputs = _run(layers, (x - standardizer[0]) / standardizer[1], masks)
+            loss, slope = self.loss.of_arrays(outputs, targets, (weights / len(x))[:, np.newaxis])
+            _run_back(layers, inputs, masks, slope, self._layers(gradient))
+        return gradient, loss
+
+    def _layers(self, flat: np.ndarray) -> Layers:
+        """Kernel and bias of each layer, as views of a flat vector."""
+        parts = split(flat, self.shapes)
+        return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _row_by_row(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Product of each row with the kernel, as if it were alone."""
+    return np.matmul(x[:, np.newaxis], kernel)[:, 0]
+
+
+def _run(layers: Layers, x: np.ndarray, masks: Masks) -> tuple[list[np.ndarray], np.ndarray]:
+    """Inputs of all layers, with dropout, and the outputs."""
+    inputs, z = [], x
+    for number, (kernel, bias) in enumerate(layers):
+        x = np.maximum(z, 0) if number else z
+        inputs.append(x * masks[number] if masks else x)
+        z = inputs[-1] @ kernel + bias
+    return inputs, z
+
+
+def _run_back(
+    layers: Layers, inputs: list[np.ndarray], masks: Masks, slope: np.ndarray, gradient: Layers
+) -> None:
+    """Fill in the gradient by each layer, from the last on; `slope` is that by the outputs."""
+    for number in reversed(range(len(layers))):
+        by_kernel, by_bias = gradient[number]
+        np.matmul(inputs[number].T, slope, out=by_kernel)
+        np.sum(slope, axis=0, out=by_bias)
+        if number:
+            slope = (slope @ layers[number][0].T) * (inputs[number] > 0)
+            slope = slope * masks[number] if masks else slope
