@@ -89,19 +89,19 @@ def data(options):
 
 
 def rows_at(options, depth):
-    """Name in the cache, keys and rows of all pictures at a depth."""
+    """Name in the cache, keys and rows of all images at a depth."""
     images, labels = data(options)
     classifier = make_classifier(None).set_params(freeze_depth=depth).fit(images, labels)
-    source = classifier._reading.source(classifier, images)
-    cut = classifier._cut
-    rows, _ = classifier._activations_at(cut, source, lambda n_rows: None)
-    return classifier._group_at(cut), [source.digest(row) for row in range(len(source))], rows
+    source, prefix = classifier._encoding.source(classifier, images), classifier._prefix()
+    rows, _ = prefix.activations(source, classifier._freeze_point)
+    namespace = prefix.namespace_at(classifier._freeze_point)
+    return namespace, [source.digest(row) for row in range(len(source))], rows
 
 
-def check(folder, group, keys, rows):
+def check(folder, namespace, keys, rows):
     """Number of rows that the cache serves, after a check of their bits."""
     served = np.empty_like(rows)
-    found = open_cache(folder).gather(group, keys, served)
+    found = open_cache(folder).gather(namespace, keys, served)
     assert served[found].tobytes() == rows[found].tobytes(), "a wrong row was served"
     return int(found.sum())
 

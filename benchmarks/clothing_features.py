@@ -1,6 +1,6 @@
 """Frozen features and logistic regression on photographs of clothes.
 
-Whether the pictures are stretched or padded to a square, and the classifier's C, are chosen by
+Whether the images are stretched or padded to a square, and the classifier's C, are chosen by
 cross-validation within the training part.
 
 Usage: ``python benchmarks/clothing_features.py DATA``, where ``DATA/train`` and
@@ -43,9 +43,9 @@ def main():
     search.fit(train.data, train.target)
     seconds = time.perf_counter() - start
     accuracy = search.score(validation.data, validation.target)
-    print(f"search over {grid} on {len(train.data)} pictures: {seconds:.0f} s")
+    print(f"search over {grid} on {len(train.data)} images: {seconds:.0f} s")
     print(f"chosen by its 3 folds, accuracy {search.best_score_:.3f}: {search.best_params_}")
-    print(f"accuracy on {len(validation.data)} pictures kept apart: {accuracy:.3f}")
+    print(f"accuracy on {len(validation.data)} images kept apart: {accuracy:.3f}")
 
 
 if __name__ == "__main__":

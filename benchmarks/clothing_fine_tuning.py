@@ -42,15 +42,15 @@ def main():
         "--settings", type=literal_eval, default={}, help="a dict: other parameters than the usual"
     )
     options = parser.parse_args()
-    pictures, labels, unseen, truth = parts(options)
+    images, labels, unseen, truth = parts(options)
     for seed in options.seeds:
         settings = {**SETTINGS, **options.settings, "random_state": seed, "cache": options.cache}
         classifier = FineTunedClassifier(**settings)
         start = time.perf_counter()
-        classifier.fit(pictures, labels)
+        classifier.fit(images, labels)
         seconds = time.perf_counter() - start
         accuracy = classifier.score(unseen, truth)
-        print(f"{settings}: {seconds:.0f} s to fit {len(pictures)} pictures")
+        print(f"{settings}: {seconds:.0f} s to fit {len(images)} images")
         print(f"accuracy on {len(unseen)} others: {accuracy:.4f}", end="")
         if classifier.augment is not None:
             averaged = classifier.set_params(tta=True).score(unseen, truth)
@@ -59,7 +59,7 @@ def main():
 
 
 def parts(options):
-    """Pictures and labels to train on, and those to judge by."""
+    """Images and labels to train on, and those to judge by."""
     train = images_from_folder(options.data / "train")
     if options.choose:
         chosen = train_test_split(

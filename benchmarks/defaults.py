@@ -1,10 +1,10 @@
 """Evidence for the defaults of FineTunedClassifier: one setting changed at a time.
 
 Each row of the table is the default but for what it names; each column a data set: photographs of
-clothes, solar cells and handwritten digits, with a few hundred pictures to train on, as newcomers
+clothes, solar cells and handwritten digits, with a few hundred images to train on, as newcomers
 have. Every cell is the mean accuracy over seeds, each of which draws another training part.
 
-Usage: ``python benchmarks/defaults.py DATA``, where ``DATA/train`` holds a folder of pictures for
+Usage: ``python benchmarks/defaults.py DATA``, where ``DATA/train`` holds a folder of images for
 each class (clothing-dataset-small, CC0). The solar cells are those of ``elpv-dataset``.
 """
 
@@ -62,7 +62,7 @@ def main():
 
 
 def data_sets(folder):
-    """Pictures, labels and `image_shape` by name."""
+    """Images, labels and `image_shape` by name."""
     clothing = images_from_folder(folder / "train")
     cells, probabilities, _ = load_dataset()
     digits, number = load_digits(return_X_y=True)

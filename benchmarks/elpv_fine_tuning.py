@@ -38,7 +38,7 @@ def main():
     parser.add_argument("--results", type=Path, default=Path("elpv_fine_tuning.json"))
     options = parser.parse_args()
 
-    cells, probabilities, types = load_dataset()  # grey pictures of 300 x 300 pixels
+    cells, probabilities, types = load_dataset()  # grey images of 300 x 300 pixels
     defective = probabilities > 0.5
     strata = np.char.add(types, probabilities.round(2).astype(str))
     splitter = StratifiedShuffleSplit(options.splits, test_size=TEST_SHARE, random_state=0)
@@ -68,7 +68,7 @@ def make_classifier(options, seed):
         learning_rate=options.learning_rate,
         label_smoothing=0.1,
         batch_norm="train",
-        augment="flips+turns",
+        augment="dihedral",
         cache=None,  # every epoch draws views of its own
         tta=True,
         random_state=seed,

@@ -1,7 +1,7 @@
 """The first features of a fresh process, beyond the imports of TensorFlow and scikit-learn.
 
 Usage: ``python benchmarks/first_call.py [--repeats 5] [--engines tensorflow openvino]``. Each time
-is that of importing skltransfer, fitting the bundled network's extractor on one picture of 224
+is that of importing skltransfer, fitting the bundled network's extractor on one image of 224
 pixels and transforming it, in a process of its own; engines take turns.
 """
 
@@ -40,11 +40,11 @@ def first_call(engine):
     import numpy as np
     import sklearn.base  # noqa: F401
 
-    picture = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
     start = time.perf_counter()
     from skltransfer import PretrainedFeatureExtractor
 
-    PretrainedFeatureExtractor(engine=engine, cache=None).fit(picture).transform(picture)
+    PretrainedFeatureExtractor(engine=engine, cache=None).fit(image).transform(image)
     return time.perf_counter() - start
 
 

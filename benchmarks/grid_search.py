@@ -6,9 +6,10 @@ where DATA holds a folder of JPEG files for each class. Forty minutes on two cor
 process of its own. The short ones among them take turns three times; the median counts, and the
 range is told. Tables are printed as Markdown.
 
-The bound is N decoding + N prefix + the sum over fits of [epochs x n_train x training at the cut +
-n_scored x forward from the cut + head] + bytes read / bandwidth, the final fit included, every unit
-time being the fastest measured among skltransfer, plain Keras and OpenVINO in the same run.
+The bound is N decoding + N prefix + the sum over fits of [epochs x n_train x training at the freeze
+point + n_scored x forward from the freeze point + head] + bytes read / bandwidth, the final fit
+included, every unit time being the fastest measured among skltransfer, plain Keras and OpenVINO in
+the same run.
 """
 
 import argparse

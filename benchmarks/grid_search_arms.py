@@ -1,8 +1,8 @@
 """The ways to search that ``grid_search.py`` compares; each runs in a process of its own.
 
 Usage: ``python benchmarks/grid_search_arms.py ARM TASK``, with the task in JSON; results are
-printed as JSON. All arms get the same pictures, folds and candidates, and time includes decoding,
-compiling and the final fit on all pictures, but not the imports. Arms that compute everything
+printed as JSON. All arms get the same images, folds and candidates, and time includes decoding,
+compiling and the final fit on all images, but not the imports. Arms that compute everything
 again for each fit run one fold, those of Keras at one learning rate, which does not change the
 time of a fit; their time is multiplied accordingly.
 """
@@ -30,9 +30,10 @@ from sklearn.preprocessing import StandardScaler
 from skltransfer import FineTunedClassifier, cache_info, images_from_folder
 from skltransfer.backbones.building import build_model, preprocessing_function
 from skltransfer.backbones.registry import resolve
-from skltransfer.estimators.base import BackboneEstimator
-from skltransfer.frozen.content_digests import Contents
-from skltransfer.inputs import PixelRule, read_images
+from skltransfer.frozen.content_digests import ContentDigests
+from skltransfer.frozen.frozen_prefix import FrozenPrefix
+from skltransfer.inputs.images.preprocessing import ImagePreprocessing
+from skltransfer.inputs.images.taking import read_images
 from skltransfer.network.runtime import network_of
 from skltransfer.network.stages import resolve_freeze_depth
 
@@ -41,7 +42,7 @@ BATCH = 32
 
 
 class Task:
-    """Pictures, folds and candidates."""
+    """Images, folds and candidates."""
 
     def __init__(self, described):
         self.__dict__.update(described)
@@ -72,8 +73,8 @@ class Task:
         return {"freeze_depth": self.depths, "head_units": heads, "learning_rate": self.rates}
 
     def pixels(self):
-        """All pictures decoded, uint8."""
-        source, rule = read_images(self.paths), PixelRule(SIZE)
+        """All images decoded, uint8."""
+        source, rule = read_images(self.paths), ImagePreprocessing(SIZE)
         return np.stack([source.load(i, rule).round().astype(np.uint8) for i in range(len(source))])
 
 
@@ -132,7 +133,7 @@ def our_search(task, cache="memory", n_jobs=None, epochs=None, **options):
 def time_in_bookkeeping():
     """Collect the seconds spent on digests, look-ups and reading: all that a warm run adds."""
     spent, originals = [], {}
-    for owner, name in ((BackboneEstimator, "_activations_at"), (Contents, "complete")):
+    for owner, name in ((FrozenPrefix, "activations"), (ContentDigests, "complete")):
         originals[owner, name] = method = getattr(owner, name)
 
         def measured(*arguments, _method=method, **options):
@@ -171,7 +172,7 @@ def keras_loop(task):
 def keras_wrapper(task):
     """Keras' own wrapper in a GridSearchCV.
 
-    The fixes without which it does not run: pictures as flattened rows, which the model folds
+    The fixes without which it does not run: images as flattened rows, which the model folds
     back; a function that builds the model, since a given model loses its weights; settings of fit
     handed to the search, since clones lose them.
     """
@@ -225,22 +226,22 @@ def backbone():
 
 
 def fitted_model(task, pixels, rows, depth, head, rate):
-    model = keras_classifier(depth, head, rate, task.classes, "sparse_categorical_crossentropy")
+    model = keras_model(depth, head, rate, task.classes, "sparse_categorical_crossentropy")
     model.fit(pixels[rows], task.labels[rows], BATCH, task.epochs, verbose=0)
     return model
 
 
 def wrapped_model(X, y, candidate):
     """Model for Keras' wrapper, which gives rows and one column a class."""
-    model = keras_classifier(*candidate, y.shape[1], "categorical_crossentropy")
+    model = keras_model(*candidate, y.shape[1], "categorical_crossentropy")
     rows = keras.Input((X.shape[1],))
-    pictures = keras.layers.Reshape((*SIZE, 3))(rows)
-    whole = keras.Model(rows, model(pictures))
+    images = keras.layers.Reshape((*SIZE, 3))(rows)
+    whole = keras.Model(rows, model(images))
     whole.compile(model.optimizer, "categorical_crossentropy")
     return whole
 
 
-def keras_classifier(depth, head, rate, n_classes, loss):
+def keras_model(depth, head, rate, n_classes, loss):
     """The network frozen up to `depth`, and a head; BatchNorm of frozen layers stays as it is."""
     keras.backend.clear_session()
     inputs, x = backbone()
@@ -263,8 +264,9 @@ def freeze(features, depth):
 @lru_cache
 def frozen_layers(depth):
     network = network_of(resolve("efficientnet_lite0"), SIZE)
-    cut = resolve_freeze_depth(depth, network.features, network.stages)
-    return {step.name for step in network.features.steps[: 0 if cut is None else cut + 1]}
+    freeze_point = resolve_freeze_depth(depth, network.features, network.stages)
+    n_frozen = 0 if freeze_point is None else freeze_point + 1
+    return {step.name for step in network.features.steps[:n_frozen]}
 
 
 def candidate_name(candidate):

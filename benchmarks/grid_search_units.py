@@ -12,8 +12,10 @@ import peers
 from skltransfer import FineTunedClassifier
 from skltransfer.backbones.building import build_model
 from skltransfer.backbones.registry import resolve
-from skltransfer.frozen.prefix import row_shape
-from skltransfer.inputs import PixelRule, read_images
+from skltransfer.estimators.base import begin
+from skltransfer.frozen.prefix import row_spec
+from skltransfer.inputs.images.preprocessing import ImagePreprocessing
+from skltransfer.inputs.images.taking import read_images
 from skltransfer.network.runtime import network_of
 from skltransfer.network.stages import resolve_freeze_depth
 
@@ -21,7 +23,7 @@ MOST_ROWS = 128
 
 
 def units(task):
-    """Seconds a picture, by what is done to it; "head" is seconds a fit, "bytes" seconds a byte."""
+    """Seconds an image, by what is done to it; "head" is seconds a fit, "bytes" seconds a byte."""
     pixels = task.pixels()[:MOST_ROWS]
     found = {
         "decode": {"Pillow, threads": decoding(task)},
@@ -55,7 +57,7 @@ def bound(task, fastest):
 
 
 def decoding(task):
-    source, rule = read_images(task.paths[:MOST_ROWS]), PixelRule(arms.SIZE)
+    source, rule = read_images(task.paths[:MOST_ROWS]), ImagePreprocessing(arms.SIZE)
     n = len(source)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return fastest_of(lambda: list(pool.map(lambda i: source.load(i, rule), range(n)))) / n
@@ -64,14 +66,10 @@ def decoding(task):
 def prefix(pixels):
     """The whole network up to pooled features."""
     classifier = FineTunedClassifier(freeze_depth="all", cache=None, epochs=0, random_state=0)
-    classifier._fit_backbone(pixels)
-    classifier._choose_engine()
-    source = classifier._reading.source(classifier, pixels)
-    cut = len(classifier._network().features.steps) - 1
+    frozen, source = begin(classifier, pixels)
     model = keras.Model(*arms.backbone())
     return {
-        "skltransfer": fastest_of(lambda: classifier._activations_at(cut, source, unseen))
-        / len(source),
+        "skltransfer": fastest_of(lambda: frozen.features(source)) / len(source),
         **others(model, pixels.astype(np.float32)),
     }
 
@@ -92,16 +90,16 @@ def ours(task, depth):
 
 
 def suffix(depth, n_classes):
-    """Plain Keras (and OpenVINO, where it is installed) above the cut."""
+    """Plain Keras (and OpenVINO, where it is installed) above the freeze point."""
     spec = resolve("efficientnet_lite0")
     ours_ = network_of(spec, arms.SIZE)
-    cut = resolve_freeze_depth(depth, ours_.features, ours_.stages)
-    shape = row_shape(ours_, cut)
+    freeze_point = resolve_freeze_depth(depth, ours_.features, ours_.stages)
+    shape = row_spec(ours_, freeze_point)[0].shape
     whole = build_model(spec, arms.SIZE)
     if len(shape) == 1:
         inputs = features = keras.Input(shape)
     else:
-        inputs = whole.get_layer(ours_.features.steps[cut].name).output
+        inputs = whole.get_layer(ours_.features.steps[freeze_point].name).output
         features = keras.layers.GlobalAveragePooling2D()(whole.output)
     model = keras.Model(inputs, keras.layers.Dense(n_classes, "softmax")(features))
     model.compile("adamw", "sparse_categorical_crossentropy")
@@ -128,8 +126,8 @@ def copying():
 
 def row_bytes(depth):
     network = network_of(resolve("efficientnet_lite0"), arms.SIZE)
-    cut = resolve_freeze_depth(depth, network.features, network.stages)
-    return 4 * np.prod(row_shape(network, cut), dtype=int)
+    freeze_point = resolve_freeze_depth(depth, network.features, network.stages)
+    return 4 * np.prod(row_spec(network, freeze_point)[0].shape, dtype=int)
 
 
 def fastest_of(run, repeats=3):
@@ -141,7 +139,3 @@ def fastest_of(run, repeats=3):
         run()
         elapsed.append(time.perf_counter() - start)
     return min(elapsed)
-
-
-def unseen(n_rows):
-    """Progress that nobody looks at."""

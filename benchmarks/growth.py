@@ -1,6 +1,6 @@
-"""How the time of the extractor grows with the number of pictures and with their size, as Markdown.
+"""How the time of the extractor grows with the number of images and with their size, as Markdown.
 
-Usage: ``python benchmarks/growth.py [--images 96] [--repeats 5]``. Pictures are patches of
+Usage: ``python benchmarks/growth.py [--images 96] [--repeats 5]``. Images are patches of
 scikit-learn's photographs; the cache is off. What is compared takes turns; ratios are taken within
 one turn. For memory see ``memory.py``, for other ways to do the same ``throughput.py``.
 """
@@ -28,7 +28,7 @@ def main():
     n, repeats = options.images, options.repeats
     extractor = PretrainedFeatureExtractor(cache=None).fit(patches(n, (224, 224)))
     print(f"engine: {extractor.engine_}")
-    report("pictures of 224 pixels in memory", by_number(extractor, n), repeats)
+    report("images of 224 pixels in memory", by_number(extractor, n), repeats)
     report("pixels of a side that the network sees", by_input_size(n), repeats)
     with tempfile.TemporaryDirectory() as folder:
         report("JPEG files", by_number_of_files(extractor, n, Path(folder)), repeats)
@@ -36,19 +36,19 @@ def main():
 
 
 def by_number(extractor, n):
-    """Ways by how many pictures they take."""
-    pictures = patches(n, (224, 224))
+    """Ways by how many images they take."""
+    images = patches(n, (224, 224))
     numbers = (n // 4, n // 2, n)
-    return {k: (k, lambda k=k: extractor.transform(pictures[:k])) for k in numbers}
+    return {k: (k, lambda k=k: extractor.transform(images[:k])) for k in numbers}
 
 
 def by_input_size(n):
     """Ways by the side that the network sees; what they take counts in pixels."""
     ways = {}
     for side in INPUT_SIZES:
-        pictures = patches(n, (side, side))
-        extractor = PretrainedFeatureExtractor(input_size=(side, side), cache=None).fit(pictures)
-        ways[side] = (side * side, lambda e=extractor, p=pictures: e.transform(p))
+        images = patches(n, (side, side))
+        extractor = PretrainedFeatureExtractor(input_size=(side, side), cache=None).fit(images)
+        ways[side] = (side * side, lambda e=extractor, p=images: e.transform(p))
     return ways
 
 

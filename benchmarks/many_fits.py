@@ -1,6 +1,6 @@
 """Memory and time of many fits in one process: neither may grow.
 
-Usage: ``python benchmarks/many_fits.py [--fits 200]``. Pictures are patches of scikit-learn's two
+Usage: ``python benchmarks/many_fits.py [--fits 200]``. Images are patches of scikit-learn's two
 photographs; every fit sees others, so that nothing comes from the activation cache. Resident
 memory is read from /proc (Linux).
 """
@@ -30,7 +30,7 @@ def main():
     options = parser.parse_args()
     megabytes, seconds = [], []
     for number in range(options.fits):
-        pictures, labels = patches(options.images, options.size, seed=number)
+        photographs, labels = patches(options.images, options.size, seed=number)
         start = time.perf_counter()
         classifier = FineTunedClassifier(
             freeze_depth=options.freeze_depth,
@@ -38,7 +38,7 @@ def main():
             epochs=3,
             random_state=number,
         )
-        classifier.fit(pictures, labels).predict(pictures)
+        classifier.fit(photographs, labels).predict(photographs)
         seconds.append(time.perf_counter() - start)
         megabytes.append(resident_megabytes())
         if number % SETTLED == 0 or number == options.fits - 1:
@@ -55,11 +55,11 @@ def patches(n_images, size, seed):
     rng = np.random.default_rng(seed)
     photographs = load_sample_images().images
     labels = np.arange(n_images) % 2
-    pictures = np.empty((n_images, size, size, 3), np.uint8)
+    photographs = np.empty((n_images, size, size, 3), np.uint8)
     for row, label in enumerate(labels):
         top, left = (rng.integers(photographs[label].shape[i] - size) for i in (0, 1))
-        pictures[row] = photographs[label][top : top + size, left : left + size]
-    return pictures, np.array(["temple", "flower"])[labels]
+        photographs[row] = photographs[label][top : top + size, left : left + size]
+    return photographs, np.array(["temple", "flower"])[labels]
 
 
 def resident_megabytes():

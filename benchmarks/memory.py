@@ -31,18 +31,18 @@ def main():
     parser.add_argument("--features", type=int, default=64)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        make_pictures(Path(folder), options.many)
+        make_images(Path(folder), options.many)
         few = in_a_fresh_process(folder, options.few, options.features)
         many = in_a_fresh_process(folder, options.many, options.features)
     print(f"difference: {many - few:.0f} MB")
 
 
-def make_pictures(folder, n_files):
+def make_images(folder, n_files):
     """Four by four fields of random colours, and the number as a comment."""
     fields = np.random.default_rng(0).integers(0, 256, (n_files, 4, 4, 3), dtype=np.uint8)
     for number, colours in enumerate(fields):
-        picture = Image.fromarray(colours).resize((SIDE, SIDE))
-        picture.save(folder / f"{number:06}.jpg", comment=str(number).encode())
+        image = Image.fromarray(colours).resize((SIDE, SIDE))
+        image.save(folder / f"{number:06}.jpg", comment=str(number).encode())
 
 
 def in_a_fresh_process(folder, n_files, n_features):

@@ -1,7 +1,7 @@
 """Other ways to compute the features of the same network, to measure beside skltransfer.
 
 Each function takes a Keras model from preprocessed pixels to features and the preprocessed
-pictures, which is a head start over skltransfer, which begins with uint8. It returns a function
+images, which is a head start over skltransfer, which begins with uint8. It returns a function
 without arguments that computes all features, or raises ImportError when a library is missing.
 """
 
@@ -48,7 +48,7 @@ def tf_folded(model, pixels):
 
 
 def openvino(model, pixels):
-    """OpenVINO in float32, asynchronous requests of one picture."""
+    """OpenVINO in float32, asynchronous requests of one image."""
     import openvino
 
     converted = openvino.convert_model(concrete(model, 1))

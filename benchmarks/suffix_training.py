@@ -22,13 +22,16 @@ from throughput import MATRIX, gflop_per_image, in_turns, matrix_product, patche
 from skltransfer.backbones.building import build_model, preprocessing_function
 from skltransfer.backbones.registry import resolve
 from skltransfer.backend import backend_name
-from skltransfer.frozen.prefix import trunk_part
+from skltransfer.frozen.prefix import prefix_part
 from skltransfer.network.runtime import network_of
 from skltransfer.network.stages import resolve_freeze_depth
+from skltransfer.tasks._task import Targets
+from skltransfer.tasks.classification import SoftmaxCrossEntropy
+from skltransfer.training.choice import train_step_for
 from skltransfer.training.head import Head
-from skltransfer.training.loop import Examples, Optimisation, TrainingState, run_epoch
+from skltransfer.training.loop import OptimizerConfig, TrainingData, run_epoch
+from skltransfer.training.state import TrainingState
 from skltransfer.training.train_step import join
-from skltransfer.training.train_steps import program_for
 
 SIZE, BATCHES, BATCH, CLASSES, RATE, EPSILON, STEPS = (224, 224), 8, 32, 10, 1e-4, 1e-7, 5
 OURS, PLAIN, SAME = "skltransfer", "Keras, fit", "Keras, BatchNorm as at prediction"
@@ -39,7 +42,7 @@ def main():
     parser.add_argument("--depths", nargs="+", type=int, default=[-1, -2, -3])
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
-    print(f"| freeze_depth | ms a picture: {OURS} | {PLAIN} | {SAME} | losses differ by |", end="")
+    print(f"| freeze_depth | ms an image: {OURS} | {PLAIN} | {SAME} | losses differ by |", end="")
     print(" of a matrix product |\n|---|--:|--:|--:|--:|--:|")
     for depth in options.depths:
         report(depth, options.repeats)
@@ -47,22 +50,22 @@ def main():
 
 def report(depth, repeats):
     network = network_of(resolve("efficientnet_lite0"), SIZE)
-    cut = resolve_freeze_depth(depth, network.features, network.stages)
+    freeze_point = resolve_freeze_depth(depth, network.features, network.stages)
     rng = np.random.default_rng(0)
-    frozen = trunk_part(network, None, cut, backend_name())
-    x = frozen.blocks(patches(BATCHES * BATCH, SIZE).astype(np.float32), chosen=(0,))[0]
+    frozen = prefix_part(network, None, freeze_point, backend_name())
+    x = frozen(patches(BATCHES * BATCH, SIZE).astype(np.float32))
     kernel = rng.normal(0, 0.02, (network.features.steps[-1].shape[-1], CLASSES))
     rows = x, np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, len(x))]
     batch = tuple(array[:BATCH] for array in rows)
-    same = epoch_of_a_loop(keras_suffix(network, cut, kernel), *batch)
-    ours = our_epoch(network, cut, kernel, *batch)
+    same = epoch_of_a_loop(keras_suffix(network, freeze_point, kernel), *batch)
+    ours = our_epoch(network, freeze_point, kernel, *batch)
     losses = [(ours(), same()) for _ in range(STEPS)]
-    plain = keras_suffix(network, cut, kernel)
+    plain = keras_suffix(network, freeze_point, kernel)
     plain.compile(keras.optimizers.AdamW(RATE), "categorical_crossentropy")
     ways = {
-        OURS: our_epoch(network, cut, kernel, *rows),
+        OURS: our_epoch(network, freeze_point, kernel, *rows),
         PLAIN: lambda: plain.fit(*rows, batch_size=BATCH, verbose=0),
-        SAME: epoch_of_a_loop(keras_suffix(network, cut, kernel), *rows),
+        SAME: epoch_of_a_loop(keras_suffix(network, freeze_point, kernel), *rows),
     }
     seconds = in_turns(ways, repeats)
     # By itself: its threads wait busily for a while, which would slow down whoever comes next.
@@ -77,28 +80,29 @@ def report(depth, repeats):
     print(f"| {depth} | {' | '.join(cells)} |", flush=True)
 
 
-def our_epoch(network, cut, kernel, x, targets):
+def our_epoch(network, freeze_point, kernel, x, targets):
     """Function that trains on each row once and gives their mean loss, each before its step."""
     n_features = kernel.shape[0]
-    program = program_for(network, cut, Head(n_features, (), "relu", CLASSES), False, False)
+    head, loss = Head(n_features, (), "relu", CLASSES), SoftmaxCrossEntropy()
+    step = train_step_for(network, freeze_point, head, loss, by_batch=False, dropout=False)
     arrays = network.arrays
-    theta = join([*(arrays[id(v)] for v in program.trained), kernel, np.zeros(CLASSES)])
-    fixed = join(arrays[id(v)] for v in program.fixed)
+    params = join([*(arrays[id(v)] for v in step.trained), kernel, np.zeros(CLASSES)])
+    fixed = join(arrays[id(v)] for v in step.fixed)
     unscaled = np.stack([np.zeros(n_features), np.ones(n_features)]).astype(np.float32)
-    state = TrainingState(theta, fixed, unscaled).to_train()
-    examples = Examples(lambda positions, epoch: x[positions], targets, np.ones(len(x)))
-    how = Optimisation(BATCH, np.ones_like(theta), np.zeros_like(theta), 0.0, 0)
-    return lambda: run_epoch(program, state, examples, how, lambda step: RATE, 0)
+    state = TrainingState(params, fixed, unscaled).to_train()
+    data = TrainingData(lambda positions, epoch: x[positions], Targets(targets, np.ones(len(x))))
+    how = OptimizerConfig(BATCH, np.ones_like(params), np.zeros_like(params), 0.0, 0)
+    return lambda: run_epoch(step, state, data, how, lambda n_steps: RATE, 0)
 
 
-def keras_suffix(network, cut, kernel):
-    """The network above the cut with a linear head, as plain Keras."""
+def keras_suffix(network, freeze_point, kernel):
+    """The network above the freeze point with a linear head, as plain Keras."""
     whole = build_model(network.spec, SIZE)
-    if cut is None:
+    if freeze_point is None:
         inputs = keras.Input((*SIZE, 3))
         maps = whole(preprocessing_function(network.spec)(inputs))
     else:
-        inputs = whole.get_layer(network.features.steps[cut].name).output
+        inputs = whole.get_layer(network.features.steps[freeze_point].name).output
         maps = whole.output
     features = keras.layers.GlobalAveragePooling2D()(maps)
     classifier = keras.layers.Dense(CLASSES, "softmax")

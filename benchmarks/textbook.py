@@ -1,11 +1,11 @@
-"""The textbook recipe beside FineTunedClassifier with its defaults, on the same pictures.
+"""The textbook recipe beside FineTunedClassifier with its defaults, on the same images.
 
 The recipe: base model frozen, Flatten, Dense(128, relu), Dense(k, softmax), Adam, 5 epochs, as
 most introductions to transfer learning with Keras have it. Both get the bundled network with its
 ImageNet weights; both read the files themselves, and that is timed too.
 
 Usage: ``python benchmarks/textbook.py DATA``, where ``DATA/train`` and ``DATA/validation`` hold a
-folder of pictures for each class.
+folder of images for each class.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def textbook(data, seed):
     import keras
 
     keras.utils.set_random_seed(seed)
-    train, validation = (pictures_of(keras, data / part, part) for part in ("train", "validation"))
+    train, validation = (images_of(keras, data / part, part) for part in ("train", "validation"))
     model = textbook_model(keras, len(train.class_names))
     ready, unseen = (d.map(lambda x, y: (prepared(x), y)).prefetch(2) for d in (train, validation))
     start = time.perf_counter()
@@ -58,7 +58,7 @@ def textbook(data, seed):
     return seconds, model.evaluate(unseen, verbose=0)[1]
 
 
-def pictures_of(keras, folder, part):
+def images_of(keras, folder, part):
     return keras.utils.image_dataset_from_directory(
         folder, image_size=SIZE, batch_size=32, shuffle=part == "train", verbose=False
     )

@@ -1,4 +1,4 @@
-"""Pictures a second through a frozen network: skltransfer beside its peers, as Markdown.
+"""Images a second through a frozen network: skltransfer beside its peers, as Markdown.
 
 Usage: ``python benchmarks/throughput.py [--backbone ResNet50]``. Peers that are not installed are
 left out (openvino; onnxruntime with tf2onnx; torch with timm). All ways take turns, so that a
@@ -30,7 +30,8 @@ from sklearn.datasets import load_sample_images
 
 from skltransfer import PretrainedFeatureExtractor
 from skltransfer.backbones.building import build_model, preprocessing_function
-from skltransfer.inputs import PixelRule, read_images
+from skltransfer.inputs.images.preprocessing import ImagePreprocessing
+from skltransfer.inputs.images.taking import read_images
 
 SIZE = (224, 224)
 FILE_SIZES = ((240, 320), (3000, 4000))
@@ -58,7 +59,7 @@ def main():
 
 
 def report_memory(options, extractor, images, model, preprocess):
-    """Pictures in memory, and the limit that arithmetic sets."""
+    """Images in memory, and the limit that arithmetic sets."""
     ways, missing = memory_ways(options.backbone, extractor, images, model, preprocess)
     differences = {name: difference(ways[OURS](), run()) for name, run in ways.items()}
     seconds = in_turns(ways, options.repeats)
@@ -178,7 +179,7 @@ def write_jpegs(folder, n_images, size):
 
 def decode(paths):
     """Decode and resize in one thread for each core."""
-    source, rule = read_images(paths), PixelRule(SIZE)
+    source, rule = read_images(paths), ImagePreprocessing(SIZE)
     pixels = np.empty((len(paths), *SIZE, 3), np.float32)
 
     def load(start):
