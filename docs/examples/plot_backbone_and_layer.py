@@ -2,11 +2,11 @@
 Picking a backbone and a layer by cross-validation
 ==================================================
 
-The last features of a network were made to tell a thousand kinds of objects apart. Pictures that
+The last features of a network were made to tell a thousand kinds of objects apart. Images that
 are no photographs of objects are often served better by an earlier layer. Which one is a question
 for a grid search, as is the backbone.
 
-The pictures are electroluminescence images of solar cells, from ``elpv-dataset``, and the question
+The images are electroluminescence images of solar cells, from ``elpv-dataset``, and the question
 is whether a cell is defective.
 """
 
@@ -37,7 +37,7 @@ print(points)
 # the same place; their weights are downloaded by Keras once, which is why none is used here.
 #
 # The pipeline scales the features and holds the classifier back, as there are more features than
-# pictures. What the network computes for a picture is kept, so that no fold computes it again.
+# images. What the network computes for an image is kept, so that no fold computes it again.
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -59,7 +59,7 @@ search = GridSearchCV(model, grid, cv=5).fit(X, y)
 print(search.best_params_, f"{search.best_score_:.3f}")
 
 # %%
-# Five folds of 200 pictures do not tell neighbours apart; the bars show one standard deviation over
+# Five folds of 200 images do not tell neighbours apart; the bars show one standard deviation over
 # the folds.
 
 import matplotlib.pyplot as plt

@@ -7,7 +7,7 @@ pixels, and from what a network sees in them that was trained on photographs.
 """
 
 # %%
-# The pictures have values from 0 to 16, which ``pixel_range`` tells. They are tiny, so they are
+# The images have values from 0 to 16, which ``pixel_range`` tells. They are tiny, so they are
 # enlarged only a little, and the features come from the middle of the network as well as from its
 # later layers.
 

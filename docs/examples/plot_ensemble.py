@@ -2,7 +2,7 @@
 An ensemble of views of one network
 ===================================
 
-Models that err on different pictures are better together. Here they look at the same solar cells
+Models that err on different images are better together. Here they look at the same solar cells
 with the same network, but at other sizes and other layers. Names from ``list_backbones()`` go into
 the same place and differ more; their weights are downloaded by Keras, and this example needs no
 network.
@@ -58,7 +58,7 @@ models = {
 
 # %%
 # The ensembles fit their members anew, and the stack does so four times. The network runs no
-# picture twice for that, as the features are kept.
+# image twice for that, as the features are kept.
 
 from sklearn.metrics import accuracy_score, log_loss
 

@@ -2,7 +2,7 @@
 Explaining a prediction
 =======================
 
-Which pictures does a classifier get most wrong, where in a picture does it look, and which pictures
+Which images does a classifier get most wrong, where in an image does it look, and which images
 are alike to it? These questions find faults that an accuracy hides: a wrong label, a class that is
 known by its background, or a class that is really two.
 """
@@ -29,7 +29,7 @@ classifier.fit(X_train, y_train)
 print(f"accuracy on the others: {classifier.score(X_test, y_test):.3f}")
 
 # %%
-# The pictures with the greatest loss
+# The images with the greatest loss
 # -----------------------------------
 #
 # They are those whose true class got the least probability. Look at them first: some are hard, some
@@ -39,7 +39,7 @@ import matplotlib.pyplot as plt
 
 from skltransfer import TopLossesDisplay
 
-display = TopLossesDisplay.from_estimator(classifier, X_test, y_test, n_pictures=6)
+display = TopLossesDisplay.from_estimator(classifier, X_test, y_test, n_images=6)
 display.figure_.set_size_inches(8, 6)
 plt.show()
 
@@ -47,7 +47,7 @@ plt.show()
 # Where it looks
 # --------------
 #
-# Grad-CAM: warm places speak for the class. Here the class is ``"defective"`` in all pictures, the
+# Grad-CAM: warm places speak for the class. Here the class is ``"defective"`` in all images, the
 # first four of which are. The map is as coarse as the last feature map of the network. It tells
 # what the classifier goes by, and not whether that is right.
 

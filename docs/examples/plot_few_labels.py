@@ -2,7 +2,7 @@
 Few labels: what a pretrained network is worth
 ==============================================
 
-Labels cost work. A network that was trained on other pictures brings knowledge along, so fewer
+Labels cost work. A network that was trained on other images brings knowledge along, so fewer
 labels do. How many fewer is measured here, on scikit-learn's digits.
 """
 

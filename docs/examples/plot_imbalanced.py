@@ -3,7 +3,7 @@ Imbalanced classes, and probabilities to rely on
 ================================================
 
 Defects are rare. A classifier that calls everything sound is right nearly always and of no use. The
-pictures are solar cells again, one in ten of them defective.
+images are solar cells again, one in ten of them defective.
 """
 
 # %%

@@ -85,9 +85,9 @@ except ValueError as error:
 # A server
 # --------
 #
-# A picture comes as encoded bytes, and bytes are what an estimator takes. This is all that a
-# service needs; a framework of your choice goes around it. ``cache=None``, as strangers' pictures
-# seldom come twice. A file that is no picture is an answer and no crash.
+# An image comes as encoded bytes, and bytes are what an estimator takes. This is all that a
+# service needs; a framework of your choice goes around it. ``cache=None``, as strangers' images
+# seldom come twice. A file that is no image is an answer and no crash.
 
 import json
 import threading
@@ -100,13 +100,13 @@ served.predict(X[:1])  # the first call compiles; let it come before the first c
 
 
 class Answer(BaseHTTPRequestHandler):
-    """Probabilities for the picture that was sent."""
+    """Probabilities for the image that was sent."""
 
     def do_POST(self):
         """Answer in JSON, with 400 for what cannot be read."""
-        picture = self.rfile.read(int(self.headers["Content-Length"]))
+        image = self.rfile.read(int(self.headers["Content-Length"]))
         try:
-            probabilities = served.predict_proba([picture])[0].round(4).tolist()
+            probabilities = served.predict_proba([image])[0].round(4).tolist()
             status, answer = 200, dict(zip(served.classes_.tolist(), probabilities, strict=True))
         except ValueError as error:
             status, answer = 400, {"error": str(error)}
@@ -134,7 +134,7 @@ server.shutdown()
 server.server_close()
 
 # %%
-# How long one picture takes, from bytes to probabilities, on the machine that built this page:
+# How long one image takes, from bytes to probabilities, on the machine that built this page:
 
 import time
 

@@ -4,7 +4,7 @@ Solar cells: from features to fine-tuning
 
 Is a solar cell defective? Cracks and dead areas show in electroluminescence images. This example
 goes the usual way: first frozen features and a linear classifier, then fine-tuning, and the two are
-compared on the same pictures.
+compared on the same images.
 
 ``python docs/examples/solar_cells.py`` does the first half in earnest: all 2,624 cells and ten
 splits.
@@ -32,8 +32,8 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratif
 
 figure, axes = plt.subplots(2, 6, figsize=(9, 3.3), layout="constrained")
 for name, row in zip(["sound", "defective"], axes, strict=True):
-    for axis, picture in zip(row, X_train[y_train == name], strict=False):
-        axis.imshow(picture, cmap="gray")
+    for axis, image in zip(row, X_train[y_train == name], strict=False):
+        axis.imshow(image, cmap="gray")
         axis.set_title(name, fontsize=9)
         axis.axis("off")
 plt.show()
@@ -62,9 +62,9 @@ print(f"frozen features: {frozen.score(X_test, y_test):.3f}")
 # Fine-tuning
 # -----------
 #
-# These pictures are unlike photographs, so that the later stages should learn too: all but the
-# first five here. BatchNorm goes by the new pictures. A cell may be turned and mirrored without
-# being another cell; the views of ``augment="flips+turns"`` say so, and with ``tta=True`` a
+# These images are unlike photographs, so that the later stages should learn too: all but the
+# first five here. BatchNorm goes by the new images. A cell may be turned and mirrored without
+# being another cell; the views of ``augment="dihedral"`` say so, and with ``tta=True`` a
 # prediction is the average over all eight.
 
 from skltransfer import FineTunedClassifier
@@ -74,7 +74,7 @@ tuned = FineTunedClassifier(
     batch_norm="train",
     learning_rate=1e-3,
     epochs=5,
-    augment="flips+turns",
+    augment="dihedral",
     n_views=2,
     tta=True,
     input_size=(112, 112),

@@ -2,10 +2,10 @@
 
 The digits come with scikit-learn, the pretrained network with skltransfer. The same classifier
 learns twice: from the pixels, and from what the network sees in them. The network was trained on
-large photographs, so these tiny pictures are enlarged only a little, and the features come from
+large photographs, so these tiny images are enlarged only a little, and the features come from
 the middle of the network as well as from its later layers.
 
-Run with ``python quickstart.py [PICTURE]``; it writes quickstart.png where it is started.
+Run with ``python quickstart.py [IMAGE]``; it writes quickstart.png where it is started.
 """
 
 import os
@@ -24,8 +24,8 @@ from sklearn.preprocessing import StandardScaler
 from skltransfer import PretrainedFeatureExtractor
 
 
-def main(picture="quickstart.png"):
-    digits = load_digits()  # images: 1797 pictures of 8 x 8 pixels with values from 0 to 16
+def main(image="quickstart.png"):
+    digits = load_digits()  # images: 1797 images of 8 x 8 pixels with values from 0 to 16
     extractor = PretrainedFeatureExtractor(
         layer=["block3b_add", "block4c_add", "block5c_add"],
         pixel_range=(0, 16),
@@ -40,11 +40,11 @@ def main(picture="quickstart.png"):
     accuracy = accuracy_score(digits.target, from_network)
     print(f"5 folds, from the network:  {accuracy:.3f}")
 
-    draw(digits.images, digits.target, from_network, accuracy, picture)
-    print(f"picture written:            {picture}")
+    draw(digits.images, digits.target, from_network, accuracy, image)
+    print(f"image written:            {image}")
 
 
-def draw(images, labels, predicted, accuracy, picture):
+def draw(images, labels, predicted, accuracy, panel_image):
     """Show every 25th digit and what was predicted for it."""
     figure, axes = plt.subplots(6, 12, figsize=(9, 6), layout="constrained")
     for axis, image, label, guess in zip(
@@ -57,7 +57,7 @@ def draw(images, labels, predicted, accuracy, picture):
         else:
             axis.set_title(f"{guess}, not {label}", color="tab:red")
     figure.suptitle(f"Every 25th of {len(images)} digits; right over all: {accuracy:.1%}")
-    figure.savefig(picture, dpi=100)
+    figure.savefig(panel_image, dpi=100)
     plt.close(figure)
 
 

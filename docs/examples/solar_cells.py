@@ -1,6 +1,6 @@
-"""Find defective solar cells in 2,624 electroluminescence pictures.
+"""Find defective solar cells in 2,624 electroluminescence images.
 
-The pictures come with ``elpv-dataset`` (CC BY-NC-SA 4.0, Deitsch et al. 2019). Every cell has a
+The images come with ``elpv-dataset`` (CC BY-NC-SA 4.0, Deitsch et al. 2019). Every cell has a
 probability of being defective and a type; a cell counts as defective above 0.5, and every split
 holds the same shares of probabilities and types. How strongly the classifier is held back is
 chosen within each training part: the test parts only judge. Of the network nothing is computed
@@ -36,7 +36,7 @@ print("loaded in a fresh process, same probabilities:",
 
 
 def main(n_splits=10):
-    cells, probabilities, types = load_dataset()  # grey pictures of 300 x 300 pixels
+    cells, probabilities, types = load_dataset()  # grey images of 300 x 300 pixels
     defective = probabilities > 0.5
     strata = np.char.add(types, probabilities.round(2).astype(str))
     splitter = StratifiedShuffleSplit(int(n_splits), test_size=TEST_SHARE, random_state=0)
@@ -54,7 +54,7 @@ def main(n_splits=10):
 def make_model():
     """Extractor, scaling and classifier, and the search for the classifier's C."""
     pipeline = make_pipeline(
-        PretrainedFeatureExtractor(input_size=(300, 300)),  # as large as the pictures are
+        PretrainedFeatureExtractor(input_size=(300, 300)),  # as large as the images are
         StandardScaler(),
         LogisticRegression(solver="newton-cholesky"),
     )
