@@ -84,7 +84,7 @@ def test_measuring_changes_no_result(make, cats_and_dogs, capfd):
 def test_prediction_shows_one_bar(make, cats_and_dogs, capfd, monkeypatch):
     X, y = cats_and_dogs
     classifier = make(augment="flip", tta=True).fit(X, y).set_params(verbose=1)
-    monkeypatch.setattr("skltransfer.estimators.fine_tuned._ROWS_PREDICTED_TOGETHER", 5)
+    monkeypatch.setattr("skltransfer.training.predictor._ROWS_TOGETHER", 5)
     classifier.predict(X)
     assert len(re.findall("tiny .*24/24", capfd.readouterr().err)) == 1
 

@@ -9,7 +9,7 @@ import numpy as np
 from skltransfer.displays._backbone_steps import BackboneStep, linear_weights
 from skltransfer.displays._thumbnails import as_bytes
 from skltransfer.estimators.base import encoding_of, network_in
-from skltransfer.estimators.fine_tuned import FineTunedBase, trained_network_of
+from skltransfer.estimators.fine_tuned import FineTunedBase, predictor_of
 from skltransfer.inputs._input import empty_rows
 from skltransfer.inputs.images.encoding import ImageEncoding
 from skltransfer.inputs.images.resizing import resize
@@ -94,7 +94,7 @@ def heat_maps(found: BackboneStep, seen: LookedAt, targets: np.ndarray) -> np.nd
         n_positions = maps.shape[1] * maps.shape[2]
         coarse = class_activation_maps(maps, slopes.T[targets] / n_positions)
     else:
-        trained = trained_network_of(step)
+        trained = predictor_of(step)
         coarse = grad_cam(trained.step, trained.state, maps, targets)
     size = seen.images.shape[1:3]
     return np.stack([resize(heat[..., None], size)[..., 0] for heat in coarse])
@@ -103,5 +103,5 @@ def heat_maps(found: BackboneStep, seen: LookedAt, targets: np.ndarray) -> np.nd
 def _layers_and_values(step) -> tuple[tuple[str, ...], dict | None]:
     if not isinstance(step, FineTunedBase):
         return step.layers_, None
-    trained = trained_network_of(step)
+    trained = predictor_of(step)
     return (), tuned_values(trained.step, trained.state)

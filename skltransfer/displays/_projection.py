@@ -9,7 +9,8 @@ from sklearn.pipeline import Pipeline
 
 from skltransfer.displays._backbone_steps import backbone_step
 from skltransfer.displays._checks import unwrapped
-from skltransfer.estimators.fine_tuned import FineTunedBase, head_features_of
+from skltransfer.estimators.base import encoding_of
+from skltransfer.estimators.fine_tuned import FineTunedBase, predictor_of
 
 
 def features_of(estimator, X, caller: str) -> np.ndarray:
@@ -19,7 +20,8 @@ def features_of(estimator, X, caller: str) -> np.ndarray:
     """
     found = backbone_step(estimator, X, caller)
     if isinstance(found.step, FineTunedBase):
-        return np.asarray(head_features_of(found.step, found.X), np.float64)
+        source = encoding_of(found.step).source(found.step, found.X)
+        return np.asarray(predictor_of(found.step).features(source), np.float64)
     whole = unwrapped(estimator)
     if isinstance(whole, Pipeline) and not hasattr(whole[-1], "transform"):
         whole = whole[:-1]

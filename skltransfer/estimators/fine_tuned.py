@@ -34,6 +34,7 @@ from skltransfer.training.head import Head
 from skltransfer.training.head_parameters import checked_activation, checked_units
 from skltransfer.training.loop import TrainingData, features_of, outputs_of
 from skltransfer.training.plan import FitProgress, Workload, fit_progress, measure
+from skltransfer.training.predictor import Predictor
 from skltransfer.training.settings import TrainingSettings
 from skltransfer.training.state import TrainingState
 from skltransfer.training.train_step import TrainStep, count, join
@@ -44,9 +45,8 @@ if TYPE_CHECKING:
     from skltransfer.frozen.frozen_prefix import FrozenPrefix
     from skltransfer.inputs._input import Array, Source
     from skltransfer.network.runtime import Network
-    from skltransfer.tasks._task import Floats, Singles, Task
+    from skltransfer.tasks._task import Floats, Task
 
-_ROWS_PREDICTED_TOGETHER = 256
 _SPLIT_STREAM = 1
 _ORIGIN = ("image_shape", "pixel_range", "input_size", "resize", "layer", "pooling")
 
@@ -519,107 +519,31 @@ class FineTunedBase(BackboneEstimator):
 
     # Prediction ----------------------------------------------------------------------------
 
+    def _predictor(self) -> Predictor:
+        return Predictor(self._prefix(), self._train_step(), self._state, self._task)
+
     def _predicted(self, X: Any) -> Floats:
         """What the task makes of the outputs, averaged over views with ``tta``; NaN for unread."""
         check_is_fitted(self)
-        source, prefix = self._encoding.source(self, X), self._prefix()
-        failures: dict[int, ImageReadError] = {}
-        blocks = []
+        source, predictor = self._encoding.source(self, X), self._predictor()
         with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
-            for start in range(0, len(source), _ROWS_PREDICTED_TOGETHER):
-                rows = np.arange(start, min(start + _ROWS_PREDICTED_TOGETHER, len(source)))
-                block, unread = self._predicted_block(prefix, source.take(rows))
-                advance(len(rows))
-                blocks.append(block)
-                failures.update({start + row: why for row, why in unread.items()})
+            found, failures = predictor.predictions(source, self._views_averaged(), advance)
         if failures:
             warn_unreadable(failures, len(source))
-        predictions = np.concatenate(blocks)
-        self._check_predictions(predictions, failures)
-        return predictions
-
-    def _predicted_block(
-        self, prefix: FrozenPrefix, source: Source
-    ) -> tuple[Floats, dict[int, ImageReadError]]:
-        sources = [source]
-        if self.tta:
-            check_views(self.backbone_.input, self.augment, self.n_views, self.tta)
-            check_has_views(self._encoding)
-            sources = self._views().averaged(source)
-        failures: dict[int, ImageReadError] = {}
-        outputs = []
-        for view in sources:
-            activations, unread = self._activations_to_predict(prefix, view)
-            failures.update(unread)
-            outputs.append(outputs_of(self._train_step(), self._state, activations)[0])
-        predictions = self._task.averaged(outputs)
-        predictions[list(failures)] = np.nan  # an activation such as ReLU may have swallowed it
-        return predictions, failures
-
-    def _activations_to_predict(
-        self, prefix: FrozenPrefix, source: Source
-    ) -> tuple[Array, dict[int, ImageReadError]]:
-        """Activations; a cache is told what rows hold, which a fit will ask for."""
-        contents = prefix.digests(source)
-        if not contents.cache.keeps_rows:
-            return prefix.activations(source, self._freeze_point)
-        found = prefix.activations(source, self._freeze_point, observer=contents)
-        contents.remember()
         return found
 
-    def _check_predictions(
-        self, predictions: Floats, failures: Mapping[int, ImageReadError]
-    ) -> None:
-        """Refuse rows that were read, but for which the network overflows."""
-        flat = predictions.reshape(len(predictions), -1)
-        faulty = sorted({*np.flatnonzero(np.isnan(flat).any(axis=1)).tolist()} - {*failures})
-        if faulty:
-            raise ValueError(
-                f"backbone={self.backbone_.name!r} gives NaN or infinity for row {faulty[0]} of X, "
-                f"and for {len(faulty)} of {len(predictions)} rows in all, with "
-                f"precision={self.precision!r}. In float16, numbers end at 65504; fit with "
-                "precision='float32', or leave these rows out."
-            )
+    def _views_averaged(self) -> Callable[[Source], list[Source]]:
+        """Function from rows to the views of them that a prediction averages."""
+        if not self.tta:
+            return lambda source: [source]
+        check_views(self.backbone_.input, self.augment, self.n_views, self.tta)
+        check_has_views(self._encoding)
+        return self._views().averaged
 
 
-@dataclass(frozen=True)
-class TrainedNetwork:
-    """What a fitted estimator has learned, for those who look into it.
-
-    Attributes
-    ----------
-    step : TrainStep
-        The network and the head, compiled.
-    state : TrainingState
-        Their weights.
-    """
-
-    step: TrainStep
-    state: TrainingState
-
-    def outputs(self, activations: Array) -> tuple[Singles, Singles]:
-        """Outputs of the head and pooled features of activations at the freeze point."""
-        return outputs_of(self.step, self.state, activations)
-
-
-def trained_network_of(estimator: FineTunedBase) -> TrainedNetwork:
-    """What a fitted estimator has learned."""
-    return TrainedNetwork(estimator._train_step(), estimator._state)
-
-
-def head_features_of(estimator: FineTunedBase, X: Any) -> Singles:
-    """Standardised features of X, as the head sees them; NaN in rows that could not be read."""
-    source, prefix = estimator._encoding.source(estimator, X), estimator._prefix()
-    trained = trained_network_of(estimator)
-    blocks = []
-    for first in range(0, len(source), _ROWS_PREDICTED_TOGETHER):
-        rows = np.arange(first, min(first + _ROWS_PREDICTED_TOGETHER, len(source)))
-        activations, failures = estimator._activations_to_predict(prefix, source.take(rows))
-        block = trained.outputs(activations)[1].copy()  # may be read-only
-        block[list(failures)] = np.nan
-        blocks.append(block)
-    mean, scale = trained.state.standardizer
-    return np.asarray((np.concatenate(blocks) - mean) / scale)
+def predictor_of(estimator: FineTunedBase) -> Predictor:
+    """What a fitted estimator has learned, for those who look into it."""
+    return estimator._predictor()
 
 
 def views_of(estimator: FineTunedBase) -> Views:

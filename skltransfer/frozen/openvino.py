@@ -122,13 +122,7 @@ class RowByRow:
         chosen: Sequence[int] = (0,),
         is_wanted: Callable[[], bool] = always,
     ) -> list[np.ndarray]:
-        """Compute any number of rows, and give those of the results that are `chosen`.
-
-        Raises
-        ------
-        CancelledError
-            When a row is not `is_wanted` any more as its turn comes.
-        """
+        """Compute any number of rows, each alone."""
         start()
         (given,) = rows
         array = np.ascontiguousarray(given, np.float32)

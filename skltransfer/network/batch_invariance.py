@@ -162,13 +162,7 @@ class RowsAlone:
         chosen: Sequence[int] = (0,),
         is_wanted: Callable[[], bool] = always,
     ) -> list[np.ndarray]:
-        """Compute any number of rows, and give those of the results that are `chosen`.
-
-        Raises
-        ------
-        CancelledError
-            When a row is not `is_wanted` any more as its turn comes.
-        """
+        """Compute any number of rows, each alone."""
         start()
         state = [as_tensor(array) for array in state]
         outputs = [self.results[index].empty(len(rows[0])) for index in chosen]

@@ -1,0 +1,123 @@
+"""What a fitted network and its head make of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skltransfer.training.loop import outputs_of
+
+if TYPE_CHECKING:
+    from skltransfer.frozen.frozen_prefix import FrozenPrefix
+    from skltransfer.inputs._input import Array, Source
+    from skltransfer.inputs.errors import ImageReadError
+    from skltransfer.tasks._task import Floats, Singles, Task
+    from skltransfer.training.state import TrainingState
+    from skltransfer.training.train_step import TrainStep
+
+_ROWS_TOGETHER = 256
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """What was learned, and the way of rows through it.
+
+    Attributes
+    ----------
+    prefix : FrozenPrefix
+        The frozen part.
+    step : TrainStep
+        The suffix and the head, compiled.
+    state : TrainingState
+        Their weights.
+    task : Task
+        Makes predictions of outputs.
+    """
+
+    prefix: FrozenPrefix
+    step: TrainStep
+    state: TrainingState
+    task: Task
+
+    def predictions(
+        self,
+        source: Source,
+        views_of: Callable[[Source], Sequence[Source]],
+        advance: Callable[[int], None],
+    ) -> tuple[Floats, dict[int, ImageReadError]]:
+        """Predictions averaged over views, NaN for what could not be read, and why.
+
+        Parameters
+        ----------
+        source : Source
+            The rows.
+        views_of : callable
+            From rows to the views that are averaged; the first are the rows themselves.
+        advance : callable
+            Told how many rows were done.
+
+        Raises
+        ------
+        ValueError
+            For rows that were read, but for which the network overflows.
+        """
+        blocks, failures = [], {}
+        for start, rows in _blocks(source):
+            block, unread = self._predicted(views_of(rows))
+            advance(len(rows))
+            blocks.append(block)
+            failures.update({start + row: why for row, why in unread.items()})
+        found = np.concatenate(blocks)
+        self._check_finite(found, failures)
+        return found, failures
+
+    def features(self, source: Source) -> Singles:
+        """Standardised features, as the head sees them; NaN for what could not be read."""
+        blocks = []
+        for _, rows in _blocks(source):
+            activations, unread = self._activations(rows)
+            block = outputs_of(self.step, self.state, activations)[1].copy()  # may be read-only
+            block[list(unread)] = np.nan
+            blocks.append(block)
+        mean, scale = self.state.standardizer
+        return np.asarray((np.concatenate(blocks) - mean) / scale)
+
+    def _predicted(self, views: Sequence[Source]) -> tuple[Floats, dict[int, ImageReadError]]:
+        outputs, failures = [], {}
+        for view in views:
+            activations, unread = self._activations(view)
+            failures.update(unread)
+            outputs.append(outputs_of(self.step, self.state, activations)[0])
+        found = self.task.averaged(outputs)
+        found[list(failures)] = np.nan  # an activation such as ReLU may have swallowed it
+        return found, failures
+
+    def _activations(self, source: Source) -> tuple[Array, dict[int, ImageReadError]]:
+        """Activations; a cache is told what rows hold, which a fit will ask for."""
+        contents, point = self.prefix.digests(source), self.step.freeze_point
+        if not contents.cache.keeps_rows:
+            return self.prefix.activations(source, point)
+        found = self.prefix.activations(source, point, observer=contents)
+        contents.remember()
+        return found
+
+    def _check_finite(self, found: Floats, failures: dict[int, ImageReadError]) -> None:
+        flat = found.reshape(len(found), -1)
+        faulty = sorted({*np.flatnonzero(np.isnan(flat).any(axis=1)).tolist()} - {*failures})
+        if faulty:
+            network = self.prefix.network
+            raise ValueError(
+                f"backbone={network.spec.name!r} gives NaN or infinity for row {faulty[0]} of X, "
+                f"and for {len(faulty)} of {len(found)} rows in all, with "
+                f"precision={network.precision!r}. In float16, numbers end at 65504; fit with "
+                "precision='float32', or leave these rows out."
+            )
+
+
+def _blocks(source: Source) -> Iterator[tuple[int, Source]]:
+    """Rows that are predicted together, with the position of the first."""
+    for start in range(0, len(source), _ROWS_TOGETHER):
+        yield start, source.take(np.arange(start, min(start + _ROWS_TOGETHER, len(source))))
