@@ -180,7 +180,7 @@ def test_rows_are_shown_small_and_to_networks_of_any_size(extractor, tiny):
 def test_a_network_for_one_size_only_sees_rows_at_that_size():
     import keras
 
-    layers = [keras.Input((20, 20, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    layers = [keras.Input((20, 20, 3)), keras.layers.Flatten(), keras.layers.Dense(2, name="dense")]
     fixed = register_backbone("fixed", keras.Sequential(layers))
     extractor = PretrainedFeatureExtractor(fixed, layer="dense").fit(ROWS)
     assert extractor._encoding.size == (20, 20)
