@@ -41,7 +41,7 @@ def main(image="quickstart.png"):
     print(f"5 folds, from the network:  {accuracy:.3f}")
 
     draw(digits.images, digits.target, from_network, accuracy, image)
-    print(f"image written:            {image}")
+    print(f"image written: {image}")
 
 
 def draw(images, labels, predicted, accuracy, panel_image):
