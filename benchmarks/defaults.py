@@ -1,95 +1,165 @@
-"""Evidence for the defaults of FineTunedClassifier: one setting changed at a time.
+"""Evidence for the defaults of FineTunedClassifier, on a suite of small sets of images.
 
-Each row of the table is the default but for what it names; each column a data set: photographs of
-clothes, solar cells and handwritten digits, with a few hundred images to train on, as newcomers
-have. Every cell is the mean accuracy over seeds, each of which draws another training part.
+For each setting: the accuracy on each set, its gain over the frozen head on the mean and on the
+worst set, the log loss, and the seconds. Settings go by name; names joined by "+", such as
+``frozen+2 stages+4 stages``, are the mean of their probabilities, which costs no further fit.
 
-Usage: ``python benchmarks/defaults.py DATA``, where ``DATA/train`` holds a folder of images for
-each class (clothing-dataset-small, CC0). The solar cells are those of ``elpv-dataset``.
+Usage: ``python benchmarks/defaults.py SUITE --results FOLDER``, where ``SUITE/<set>/train`` and
+``SUITE/<set>/test`` hold a folder of images for each class. ``--clothing DATA`` adds
+clothing-dataset-small (CC0), of which ``DATA/train`` and ``DATA/validation`` are such folders,
+``--elpv`` the solar cells of ``elpv-dataset``, ``--digits`` scikit-learn's digits.
+
+``--split given`` trains on ``train`` and judges on ``test``; ``repeated`` draws halves of both
+together; ``inner`` judges on a third of ``train`` alone, and is the one to choose settings by.
+Images that belong together stay on one side. Results are kept in ``--results`` and not repeated.
 """
+
+from __future__ import annotations
 
 import argparse
 import os
 import time
-from ast import literal_eval
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-from elpv_dataset.utils import load_dataset
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
+from defaults_peers import PEERS
+from defaults_sets import clothing_sets, digit_sets, solar_cell_sets, suite_sets
+from sklearn.metrics import log_loss
 
-from skltransfer import FineTunedClassifier, images_from_folder
+from skltransfer import FineTunedClassifier
 
-SETTINGS = [
-    {},
-    {"freeze_depth": "all"},
-    {"freeze_depth": -2},
-    {"learning_rate": 1e-4},
-    {"learning_rate": 1e-3},
-    {"epochs": 5},
-    {"epochs": 20},
-    {"head_init": "random"},
-    {"head_dropout": 0.0},
-    {"label_smoothing": 0.1},
-    {"weight_decay": 1e-2},
-    {"batch_norm": "adapt"},
-    {"batch_norm": "train"},
-    {"layer_decay": 0.5},
-    {"resize": "pad"},
-    {"augment": "flip", "n_views": 2},
-]
+GENTLE = {"learning_rate": 3e-4, "label_smoothing": 0.0, "layer_decay": 1.0}
+FIRM = {"learning_rate": 1e-3, "label_smoothing": 0.1}
+SETTINGS = {
+    "frozen": {"freeze_depth": "all", **GENTLE},
+    "1 stage": {"freeze_depth": -1, **GENTLE},
+    "2 stages": {"freeze_depth": -2, "layer_decay": 1.0, **FIRM},
+    "4 stages": {"freeze_depth": -4, "layer_decay": 0.7, **FIRM},
+    "frozen, smooth": {"freeze_depth": "all", **GENTLE, "label_smoothing": 0.1},
+    "frozen, firm": {"freeze_depth": "all", "layer_decay": 1.0, **FIRM},
+    "2 stages, 20 epochs": {"freeze_depth": -2, "layer_decay": 1.0, **FIRM, "epochs": 20},
+    "2 stages, flips": {
+        "freeze_depth": -2,
+        "layer_decay": 1.0,
+        **FIRM,
+        "augment": "flip",
+        "n_views": 2,
+    },
+    "4 stages, flips": {
+        "freeze_depth": -4,
+        "layer_decay": 0.7,
+        **FIRM,
+        "augment": "flip",
+        "n_views": 2,
+    },
+    "4 stages, twice the rate": {
+        "freeze_depth": -4,
+        "layer_decay": 0.7,
+        **FIRM,
+        "learning_rate": 2e-3,
+    },
+    "4 stages, no decay": {"freeze_depth": -4, "layer_decay": 1.0, **FIRM},
+    "all stages": {"freeze_depth": 0, "layer_decay": 0.7, **FIRM},
+    "default": {},
+}
+REFERENCE = "frozen"
 
 
 def main():
+    options = arguments()
+    names = options.settings
+    members = dict.fromkeys(member for name in names for member in name.split("+"))
+    sets = list(chosen_sets(options))
+    for number in range(options.seeds):
+        for case in sets:
+            for member in members:
+                run(case, member, number, options)
+    report(names, sets, options)
+
+
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, help="folder of the folder train")
-    parser.add_argument("--train", type=int, default=500)
-    parser.add_argument("--test", type=int, default=500)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("suite", type=Path, nargs="?", help="folder of the sets")
+    parser.add_argument("--sets", nargs="+", help="only the sets of these names")
+    parser.add_argument("--clothing", type=Path, help="folder of the folders train and validation")
+    parser.add_argument("--elpv", action="store_true", help="solar cells")
+    parser.add_argument("--digits", action="store_true", help="digits as images and as rows")
+    parser.add_argument("--settings", nargs="+", default=["frozen", "1 stage", "default"])
+    parser.add_argument("--split", choices=("given", "repeated", "inner"), default="given")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds and of splits")
     parser.add_argument("--cache", default="memory", help="memory, or a directory")
-    parser.add_argument("--settings", type=literal_eval, default=SETTINGS, help="a list of dicts")
-    options = parser.parse_args()
-    data = data_sets(options.data)
-    print(f"| changed | {' | '.join(data)} | seconds |\n|---|{'--:|' * (len(data) + 1)}")
-    for setting in options.settings:
-        start = time.perf_counter()
-        cells = [cell(X, y, shape, setting, options) for X, y, shape in data.values()]
-        seconds = time.perf_counter() - start
-        print(f"| {setting or 'nothing'} | {' | '.join(cells)} | {seconds:.0f} |", flush=True)
+    parser.add_argument("--results", type=Path, default=Path("defaults_results"))
+    return parser.parse_args()
 
 
-def data_sets(folder):
-    """Images, labels and `image_shape` by name."""
-    clothing = images_from_folder(folder / "train")
-    cells, probabilities, _ = load_dataset()
-    digits, number = load_digits(return_X_y=True)
-    return {
-        "clothing": (np.array(clothing.data, dtype=object), clothing.target, None),
-        "solar cells": (cells, probabilities > 0.5, None),
-        "digits": (digits.astype(np.uint8) * 15, number, (8, 8)),
-    }
+def chosen_sets(options):
+    found = suite_sets(options.suite) if options.suite else []
+    found += clothing_sets(options.clothing) if options.clothing else []
+    found += solar_cell_sets() if options.elpv else []
+    found += digit_sets() if options.digits else []
+    return [case for case in found if not options.sets or case.name in options.sets]
 
 
-def cell(X, y, image_shape, setting, options):
-    """Mean accuracy over the seeds, and the half of their range."""
-    scores = []
-    for seed in range(options.seeds):
-        train, test = train_test_split(
-            np.arange(len(y)),
-            train_size=options.train,
-            test_size=options.test,
-            stratify=y,
-            random_state=seed,
-        )
-        classifier = FineTunedClassifier(
-            image_shape=image_shape, cache=options.cache, random_state=seed
-        ).set_params(**setting)
-        classifier.fit(X[train], y[train])
-        scores.append(classifier.score(X[test], y[test]))
-    return f"{np.mean(scores):.3f} ± {np.ptp(scores) / 2:.3f}"
+def run(case, member, number, options):
+    """Fit and predict once, unless that was done before."""
+    path = result_path(case, member, number, options)
+    if path.exists():
+        return
+    train, test = case.split(options.split, number)
+    fit_and_predict = PEERS.get(member, ours)
+    start, processor_start = time.perf_counter(), time.process_time()
+    probabilities = fit_and_predict(case, member, train, test, number, options.cache)
+    seconds, processor = time.perf_counter() - start, time.process_time() - processor_start
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = {"truth": case.y[test], "seconds": seconds, "processor": processor}
+    np.savez(path, probabilities=probabilities.astype(np.float32), **kept)
+    accuracy = np.mean(probabilities.argmax(axis=1) == case.y[test])
+    print(f"{case.name}, {member}, {number}: {accuracy:.3f}, {seconds:.0f} s", flush=True)
+
+
+def ours(case, member, train, test, seed, cache):
+    settings = {**case.settings, **SETTINGS[member], "random_state": seed, "cache": cache}
+    classifier = FineTunedClassifier(**settings)
+    return classifier.fit(case.X[train], case.y[train]).predict_proba(case.X[test])
+
+
+def result_path(case, member, number, options):
+    return options.results / options.split / f"{case.name}, {member}, {number}.npz"
+
+
+def report(names, sets, options):
+    """A row for each setting, and a column for each set."""
+    measures = {name: [measured(case, name, options) for case in sets] for name in names}
+    reference = measures.get(REFERENCE) or [measured(case, REFERENCE, options) for case in sets]
+    heads = [case.name for case in sets]
+    heads += ["mean", "gain", "worst", "log loss", "worst ratio", "seconds", "processor seconds"]
+    print(f"\n| setting | {' | '.join(heads)} |\n|---|{'--:|' * len(heads)}")
+    of_reference = np.array(reference)
+    for name, rows in measures.items():
+        accuracy, loss, seconds, processor = np.array(rows).T
+        gain = 100 * (accuracy - of_reference[:, 0])
+        cells = [f"{value:.3f}" for value in (*accuracy, accuracy.mean())]
+        cells += [f"{gain.mean():+.1f}", f"{gain.min():+.1f}", f"{loss.mean():.3f}"]
+        cells += [f"{(loss / of_reference[:, 1]).max():.2f}"]
+        cells += [f"{seconds.mean():.0f}", f"{processor.mean():.0f}"]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def measured(case, name, options):
+    """Accuracy, log loss and seconds of one setting on one set: means over seeds."""
+    rows = []
+    for number in range(options.seeds):
+        paths = [result_path(case, member, number, options) for member in name.split("+")]
+        parts = [np.load(path) for path in paths]
+        truth = parts[0]["truth"]
+        mean = np.mean([part["probabilities"] for part in parts], axis=0, dtype=np.float64)
+        mean = np.clip(mean, 1e-7, None)
+        loss = log_loss(truth, mean / mean.sum(axis=1, keepdims=True), labels=range(mean.shape[1]))
+        seconds, processor = (sum(float(p[key]) for p in parts) for key in ("seconds", "processor"))
+        rows.append((np.mean(mean.argmax(axis=1) == truth), loss, seconds, processor))
+    return np.mean(rows, axis=0)
 
 
 if __name__ == "__main__":
