@@ -14,6 +14,7 @@ _HOMES = {
     "CacheWarning": "cache",
     "FeatureMapDisplay": "displays.feature_map",
     "FineTunedClassifier": "estimators.classifier",
+    "FineTunedRegressor": "estimators.regressor",
     "FreezeDepthDisplay": "displays.freeze_depth",
     "ImageReadError": "inputs.errors",
     "PretrainedFeatureExtractor": "estimators.extractor",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     )
     from skltransfer.estimators.loading import load as load
     from skltransfer.estimators.precomputation import precompute as precompute
+    from skltransfer.estimators.regressor import FineTunedRegressor as FineTunedRegressor
     from skltransfer.frozen.freeze_points import freeze_points as freeze_points
     from skltransfer.inputs.errors import ImageReadError as ImageReadError
     from skltransfer.inputs.images.folders import images_from_folder as images_from_folder

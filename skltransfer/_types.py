@@ -21,12 +21,15 @@ Images: TypeAlias = Any
 """Arrays, frames, Series and lists, of numbers, paths, bytes and PIL images."""
 Labels: TypeAlias = Any
 """Any array-like of strings, ints or bools; scikit-learn has no type for it."""
+Numbers: TypeAlias = Any
+"""Any array-like of numbers, of one or two dimensions."""
 SampleWeight: TypeAlias = Sequence[float] | NDArray[Any] | None
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
 
 Pooling: TypeAlias = Literal["avg", "max", "flatten"]
 Resize: TypeAlias = Literal["stretch", "crop", "pad"]
 OnError: TypeAlias = Literal["raise", "nan"]
+RegressionLoss: TypeAlias = Literal["squared_error", "absolute_error", "huber"]
 HeadInit: TypeAlias = Literal["convex", "random"]
 Schedule: TypeAlias = Literal["cosine", "constant"]
 BatchNorm: TypeAlias = Literal["frozen", "train", "adapt"]

@@ -7,12 +7,13 @@ import re
 import warnings
 
 import pytest
+from numpydoc.docscrape import FunctionDoc
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor
+from skltransfer import FineTunedClassifier, FineTunedRegressor, PretrainedFeatureExtractor
 
-ESTIMATORS = [PretrainedFeatureExtractor, FineTunedClassifier]
+ESTIMATORS = [PretrainedFeatureExtractor, FineTunedClassifier, FineTunedRegressor]
 
 
 @parametrize_with_checks([PretrainedFeatureExtractor()])
@@ -32,6 +33,10 @@ def test_every_check_of_the_classifier_passes_and_none_is_skipped():
         require_all_passed(FineTunedClassifier(), 55)
 
 
+def test_every_check_of_the_regressor_passes_and_none_is_skipped():
+    require_all_passed(FineTunedRegressor(), 52)
+
+
 def require_all_passed(estimator, at_least):
     results = check_estimator(estimator, on_fail=None, on_skip=None)
     assert len(results) >= at_least
@@ -49,6 +54,10 @@ def test_no_tag_dodges_a_check(estimator):
     if tags.classifier_tags is not None:
         assert not tags.classifier_tags.poor_score
         assert tags.classifier_tags.multi_class
+    if tags.regressor_tags is not None:
+        assert not tags.regressor_tags.poor_score
+        assert tags.target_tags.multi_output
+        assert tags.target_tags.single_output
 
 
 def parameters_of(estimator):
@@ -63,6 +72,17 @@ def test_documented_parameters_and_defaults_are_those_of_the_signature(estimator
     as_written = {name: str(value).strip('"') for name, value in documented}
     assert as_written == {name: str(default) for name, default in signature.items()}
     assert list(as_written) == list(signature)
+
+
+def test_what_two_estimators_share_is_documented_alike():
+    """But for the words that speak of classes or of numbers."""
+    own = {"early_stopping", "validation_fraction", "warm_start", "on_error"}
+    pages = [FunctionDoc(kind)["Parameters"] for kind in (FineTunedClassifier, FineTunedRegressor)]
+    classifier, regressor = ({p.name: (p.type, p.desc) for p in page} for page in pages)
+    shared = set(classifier) & set(regressor) - own
+    assert {n: classifier[n] for n in shared} == {n: regressor[n] for n in shared}
+    assert set(regressor) - set(classifier) == {"loss"}
+    assert set(classifier) - set(regressor) == {"label_smoothing", "class_weight"}
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -87,7 +107,8 @@ def test_repr_names_what_differs_from_the_default(estimator):
 def test_documented_attributes_are_those_of_a_fitted_estimator(estimator, images, tiny):
     section = re.search(r"Attributes\n-+\n(.*?)\n\n[A-Z]", inspect.getdoc(estimator), re.S)
     documented = set(re.findall(r"^(\w+_) : ", section.group(1), re.M))
-    fitted = estimator(tiny).fit(images, ["a", "b"] * 4)
+    y = [0, 1] * 4 if estimator is FineTunedRegressor else ["a", "b"] * 4
+    fitted = estimator(tiny).fit(images, y)
     properties = dict(inspect.getmembers(estimator, lambda member: isinstance(member, property)))
     there = {name for name in {*vars(fitted), *properties} if re.fullmatch(r"[a-z]\w*_", name)}
     assert all(hasattr(fitted, name) for name in there)

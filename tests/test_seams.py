@@ -202,7 +202,10 @@ NAMING = {  # exempt by name: what users see, and what files hold
     *("persistence/tenants.py", "persistence/protocol_1.py"),
     *("backbones/registry.py", "persistence/backbones.py"),
 }
-TASKS = {"classification", "Classification", "classes"}
+KINDS_OF_TARGETS = (
+    *("tasks/classification", "tasks/regression"),
+    *("estimators/classifier", "estimators/regressor"),
+)
 
 
 def modules():
@@ -238,10 +241,10 @@ def test_no_module_outside_names_a_kind_of_input(name, tree):
 
 @pytest.mark.parametrize("name, tree", [pytest.param(n, t, id=n) for n, t in modules()])
 def test_no_module_outside_names_a_task(name, tree):
-    if name.startswith(("tasks/classification", "estimators/classifier", "persistence/")):
+    if name.startswith((*KINDS_OF_TARGETS, "persistence/")):
         return
-    full_names = list(imports(tree))
-    assert not [full for full in full_names if full.startswith("skltransfer.tasks.classification")]
+    kinds = tuple(f"skltransfer.{kind.replace('/', '.')}" for kind in KINDS_OF_TARGETS[:2])
+    assert not [full for full in imports(tree) if full.startswith(kinds)]
     assert not {"classes_", "class_weight"}.intersection(literals(tree))
 
 

@@ -47,6 +47,7 @@ class Ordinal:
     weight_seen: float = 0.0
 
     loss = CumulativeCrossEntropy()
+    nothing_to_hold_out = "since there is one row"
 
     @property
     def n_outputs(self):
@@ -55,6 +56,10 @@ class Ordinal:
     @property
     def loss_of_a_guess(self):
         return self.n_outputs * np.log(2)
+
+    @property
+    def loss_of_a_failure(self):
+        return 10 * self.loss_of_a_guess
 
     def encode(self, y):
         return np.searchsorted(self.grades, y)
@@ -89,6 +94,11 @@ class Ordinal:
 
     def averaged(self, outputs):
         return np.mean([sigmoid(one.astype(np.float64)) for one in outputs], axis=0)
+
+    def keras_outputs(self, outputs):
+        from keras import ops
+
+        return ops.sigmoid(outputs)
 
 
 class FineTunedOrdinal(FineTunedBase):

@@ -10,6 +10,7 @@ from sklearn.utils import Bunch
 
 from skltransfer import (
     FineTunedClassifier,
+    FineTunedRegressor,
     FreezeDepthDisplay,
     PretrainedFeatureExtractor,
     SaliencyDisplay,
@@ -43,7 +44,11 @@ def fine_tuning(images: np.ndarray, labels: list[str]) -> None:
     assert_type(fitted, FineTunedClassifier)
     assert_type(fitted.partial_fit(images, labels), FineTunedClassifier)
     assert_type(fitted.predict_proba(images), np.ndarray)
-    assert_type(load("a.skltransfer"), PretrainedFeatureExtractor | FineTunedClassifier)
+    kinds = PretrainedFeatureExtractor | FineTunedClassifier | FineTunedRegressor
+    assert_type(load("a.skltransfer"), kinds)
+    regressor = FineTunedRegressor(loss="huber").fit(images, [1.5, 2.5])
+    assert_type(regressor, FineTunedRegressor)
+    assert_type(regressor.predict(images), np.ndarray)
 
 
 def displays(classifier: FineTunedClassifier, search: Any) -> None:
@@ -57,6 +62,7 @@ def mistakes() -> None:
     """What a checker finds before anything runs."""
     PretrainedFeatureExtractor(pooling="mean")  # type: ignore[arg-type]
     FineTunedClassifier(epochs="ten")  # type: ignore[arg-type]
+    FineTunedRegressor(loss="mse")  # type: ignore[arg-type]
     FineTunedClassifier("ResNet50", "imagenet")  # type: ignore[call-arg]
 
 

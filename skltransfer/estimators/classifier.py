@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skltransfer.estimators.base import Number, with_checked_parameters
 from skltransfer.estimators.fine_tuned import FineTunedBase
-from skltransfer.export.keras_model import keras_model
 from skltransfer.inputs.missing import is_missing
 from skltransfer.tasks.classification import Classification, check_class_weight
 
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
         Size,
         Weights,
     )
-    from skltransfer.backbones.types import Augment, Backbone, KerasModel
+    from skltransfer.backbones.types import Augment, Backbone
     from skltransfer.tasks._task import Floats
 
 
@@ -467,37 +466,6 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         """
         scores = self._predicted(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
-
-    def to_keras(self) -> KerasModel:
-        """The fitted classifier as one Keras model, to serve, convert or look into.
-
-        Returns
-        -------
-        keras.Model
-            From batches of RGB images (n, h, w, 3) of any h and w, in the range of values of
-            fit (0 to 255 for files), or from rows of numbers where fit saw rows without
-            ``image_shape``, to probabilities (n, n_classes) in the order of `classes_`. They agree
-            with `predict_proba` (with ``precision="float32"``, without ``tta``) to 1e-4. The model
-            computes in float32 whatever the `precision`, and "bfloat16" and "float16" move
-            `predict_proba` by up to some hundredths. The model is new: training it changes
-            nothing here.
-
-        Raises
-        ------
-        ValueError
-            With ``resize="crop"`` or ``"pad"``, which Keras has no exact equal of.
-        """
-        check_is_fitted(self)
-        step, state = self._train_step(), self._state
-        weights = step.tuned(self.backbone_.weights, state.params, state.fixed)
-        return keras_model(
-            step.network,
-            tuple(weights),
-            step.head,
-            step.of_head(state.params),
-            state.standardizer,
-            *self._encoding.keras_input(),
-        )
 
     @property
     def classes_(self) -> NDArray[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,9 +22,17 @@ from skltransfer._progress import progress_bar
 from skltransfer._warnings import warn_unreadable, warn_user
 from skltransfer.augmentation.policy import RowsByEpoch, Views, check_has_views, check_views
 from skltransfer.backbones.registry import input_of, resolve
-from skltransfer.backbones.spec import BackboneSpec, read_only
 from skltransfer.cache import open_cache
 from skltransfer.estimators.base import BackboneEstimator, Number
+from skltransfer.estimators.training_rows import LabelledRows, TaskFor, TrainingRows
+from skltransfer.estimators.warm_start import (
+    backbone_below,
+    carried_over,
+    check_same_head,
+    check_same_origin,
+    origin_of,
+)
+from skltransfer.export.keras_model import keras_model
 from skltransfer.frozen.prefetcher import thread_count
 from skltransfer.inputs.errors import ImageReadError
 from skltransfer.network.stages import resolve_freeze_depth
@@ -37,73 +45,17 @@ from skltransfer.training.plan import FitProgress, Workload, fit_progress, measu
 from skltransfer.training.predictor import Predictor
 from skltransfer.training.settings import TrainingSettings
 from skltransfer.training.state import TrainingState
-from skltransfer.training.train_step import TrainStep, count, join
+from skltransfer.training.train_step import TrainStep, count
 from skltransfer.training.trainer import Trainer, pretrained_state
 
 if TYPE_CHECKING:
+    from skltransfer.backbones.types import KerasModel
     from skltransfer.frozen.content_digests import ContentDigests
-    from skltransfer.frozen.frozen_prefix import FrozenPrefix
     from skltransfer.inputs._input import Array, Source
     from skltransfer.network.runtime import Network
-    from skltransfer.tasks._task import Floats, Task
+    from skltransfer.tasks._task import Floats
 
 _SPLIT_STREAM = 1
-_ORIGIN = ("image_shape", "pixel_range", "input_size", "resize", "layer", "pooling")
-
-
-@dataclass(frozen=True)
-class LabelledRows:
-    """What a call of `fit` was given.
-
-    Attributes
-    ----------
-    source : Source
-        The rows of X that have weight.
-    y : ndarray
-        Targets of all rows.
-    weights : ndarray of float64, shape (n_samples,)
-        Weights of all rows.
-    """
-
-    source: Source
-    y: NDArray[np.generic]
-    weights: Floats
-
-    @property
-    def counted(self) -> NDArray[np.intp]:
-        """Positions in X of the rows that have weight."""
-        return np.flatnonzero(self.weights)
-
-
-@dataclass(frozen=True)
-class TrainingRows:
-    """The training rows, read once.
-
-    Attributes
-    ----------
-    prefix : FrozenPrefix
-        What ran them up to the freeze point; of rows that could be read an error is one.
-    source : Source
-        The rows of X that have weight.
-    rows : WeightedRows
-        Merged, in canonical order; their positions are those in the source.
-    plain : ndarray or None
-        Activations of the source at the freeze point; None where every epoch draws other views.
-    progress : FitProgress
-        Told of further rows.
-    """
-
-    prefix: FrozenPrefix
-    source: Source
-    rows: WeightedRows
-    plain: Array | None
-    progress: FitProgress
-
-    def activations_of(self, some: WeightedRows) -> Callable[[NDArray[np.intp]], Array]:
-        """Function from positions among some of the rows to their activations, not copied."""
-        plain, rows = self.plain, some.rows
-        assert plain is not None
-        return lambda positions: plain[rows[positions]]
 
 
 class FineTunedBase(BackboneEstimator):
@@ -144,7 +96,7 @@ class FineTunedBase(BackboneEstimator):
         X: Any,
         y: NDArray[np.generic],
         weights: Floats,
-        task_for: Callable[[NDArray[np.generic]], Task],
+        task_for: TaskFor,
     ) -> None:
         """Fit from the pretrained network, or with warm start from what was learned.
 
@@ -157,7 +109,8 @@ class FineTunedBase(BackboneEstimator):
         weights : ndarray of float64, shape (n_samples,)
             Checked weights, some of which are positive.
         task_for : callable
-            From the targets of the rows that could be read to the task; none of its totals count.
+            From the targets of the rows that could be read to the task, which has seen no rows
+            yet.
         """
         goes_on = self.warm_start and hasattr(self, "_state")
         state = self._continued("warm_start=True").without_optimizer() if goes_on else None
@@ -181,7 +134,7 @@ class FineTunedBase(BackboneEstimator):
         X: Any,
         y: NDArray[np.generic],
         weights: Floats,
-        task_for: Callable[[NDArray[np.generic]], Task],
+        task_for: TaskFor,
         weight_seen: float,
     ) -> None:
         """Train one epoch, from the pretrained network or from what was learned.
@@ -215,7 +168,7 @@ class FineTunedBase(BackboneEstimator):
         source = self._begin(X, weights)
         self._check_views_possible()
         self._choose_engine()
-        self._origin = self._origin_of(self.backbone_)
+        self._origin = origin_of(self, self.backbone_)
         self._freeze_point = self._wanted_freeze_point()
         return source
 
@@ -226,7 +179,7 @@ class FineTunedBase(BackboneEstimator):
     def _read(
         self,
         data: LabelledRows,
-        task_for: Callable[[NDArray[np.generic]], Task],
+        task_for: TaskFor,
         progress: FitProgress,
     ) -> TrainingRows:
         """Read the rows once; decide on the task, the head and what is trained.
@@ -298,7 +251,7 @@ class FineTunedBase(BackboneEstimator):
         held_out = self._task.hold_out(rows, self.validation_fraction, rng)
         if not held_out.any():
             warn_user(
-                "early_stopping=True holds nothing out, since no class has two different rows, so "
+                f"early_stopping=True holds nothing out, {self._task.nothing_to_hold_out}, so "
                 "that all epochs are trained and there is no val_loss. Give more rows, or set "
                 "early_stopping=False."
             )
@@ -432,7 +385,7 @@ class FineTunedBase(BackboneEstimator):
     def _workload(
         self,
         data: LabelledRows,
-        task_for: Callable[[NDArray[np.generic]], Task],
+        task_for: TaskFor,
         n_epochs: int,
     ) -> Workload:
         """What a fit will take; short measurements are made."""
@@ -465,57 +418,19 @@ class FineTunedBase(BackboneEstimator):
         return train_step_for(self._network(), self._freeze_point, self._head, loss, *self._modes)
 
     def _continued(self, keeper: str) -> TrainingState:
-        """What was learned so far, for the freeze point wanted now; `keeper` is why it is kept.
-
-        Layers that are frozen from now on become the backbone's own. Where only more layers are
-        to learn, the backbone is still the one that was started from, and so are the activations
-        in the cache.
-        """
-        self._check_same_origin(keeper)
+        """What was learned so far, for the freeze point wanted now; `keeper` is why it is kept."""
+        now = origin_of(self, resolve(self.backbone, self.weights, 0))
+        check_same_origin(self._origin, now, keeper)
         self._choose_engine()
         before, freeze_point = self._train_step(), self._wanted_freeze_point()
-        self._check_same_head(before.head, keeper)
+        units, activation = checked_units(self.head_units), self.head_activation
+        check_same_head(before.head, units, activation, keeper)
         if freeze_point == before.freeze_point:
             return replace(self._state)
         spec, state = self.backbone_, self._state
-        tuned = before.tuned(spec.weights, state.params, state.fixed)
-        if freeze_point is not None and freeze_point > _as_position(before.freeze_point):
-            self.backbone_ = replace(spec, weights=read_only(tuned), bundled=False, fingerprint="")
+        self.backbone_ = backbone_below(spec, before, state, freeze_point)
         self._freeze_point = freeze_point
-        step = self._train_step()
-        values = dict(zip(map(id, step.network.variables), tuned, strict=True))
-        suffix = [values[id(variable)] for variable in step.trained]
-        return TrainingState(
-            params=join([*suffix, *before.of_head(state.params)]),
-            fixed=join(values[id(variable)] for variable in step.fixed),
-            standardizer=state.standardizer,
-        )
-
-    def _origin_of(self, spec: BackboneSpec) -> dict[str, Any]:
-        """What a fit starts from, as far as a later one cannot change it; no Keras object."""
-        origin = {name: as_plain(getattr(self, name)) for name in _ORIGIN}
-        network = spec.name if self.weights is None else spec.fingerprint
-        return {"backbone": network, **origin}
-
-    def _check_same_origin(self, keeper: str) -> None:
-        now = self._origin_of(resolve(self.backbone, self.weights, 0))
-        changed = [name for name, value in self._origin.items() if now[name] != value]
-        if changed:
-            name = "backbone or weights" if changed[0] == "backbone" else changed[0]
-            raise ValueError(
-                f"{keeper} goes on with the network and the reading of X that the first fit "
-                f"began with, but {name} has changed since. Set it back, or set warm_start=False "
-                "and call fit to start anew."
-            )
-
-    def _check_same_head(self, head: Head, keeper: str) -> None:
-        wanted = checked_units(self.head_units), self.head_activation
-        if wanted != (head.units, head.activation):
-            raise ValueError(
-                f"{keeper} keeps the head, which has head_units={head.units} and "
-                f"head_activation={head.activation!r}; it cannot become {wanted[0]} and "
-                f"{wanted[1]!r}. Set warm_start=False and call fit to start anew."
-            )
+        return carried_over(spec, before, state, self._train_step())
 
     # Prediction ----------------------------------------------------------------------------
 
@@ -531,6 +446,39 @@ class FineTunedBase(BackboneEstimator):
         if failures:
             warn_unreadable(failures, len(source))
         return found
+
+    def to_keras(self) -> KerasModel:
+        """The fitted estimator as one Keras model, to serve, convert or look into.
+
+        Returns
+        -------
+        keras.Model
+            From batches of RGB images (n, h, w, 3) of any h and w, in the range of values of
+            fit (0 to 255 for files), or from rows of numbers where fit saw rows without
+            ``image_shape``, to what is predicted: probabilities (n, n_classes) in the order of
+            `classes_`, or numbers (n, n_targets) in the units of y. They agree with those of the
+            estimator (with ``precision="float32"``, without ``tta``) to 1e-4. The model
+            computes in float32 whatever the `precision`, and "bfloat16" and "float16" move
+            predictions by up to some hundredths. The model is new: training it changes
+            nothing here.
+
+        Raises
+        ------
+        ValueError
+            With ``resize="crop"`` or ``"pad"``, which Keras has no exact equal of.
+        """
+        check_is_fitted(self)
+        step, state = self._train_step(), self._state
+        weights = step.tuned(self.backbone_.weights, state.params, state.fixed)
+        return keras_model(
+            step.network,
+            tuple(weights),
+            step.head,
+            step.of_head(state.params),
+            state.standardizer,
+            *self._encoding.keras_input(),
+            self._task.keras_outputs,
+        )
 
     def _views_averaged(self) -> Callable[[Source], list[Source]]:
         """Function from rows to the views of them that a prediction averages."""
@@ -553,18 +501,5 @@ def views_of(estimator: FineTunedBase) -> Views:
     return estimator._views()
 
 
-def _as_position(freeze_point: int | None) -> int:
-    return -1 if freeze_point is None else freeze_point
-
-
 def _nothing(n_rows: int) -> None:
     """Tell nobody how many rows were done."""
-
-
-def as_plain(value: Any) -> Any:
-    """Ints and floats of Python in place of NumPy's, and tuples in place of lists."""
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return tuple(as_plain(item) for item in value)
-    if not isinstance(value, Real) or isinstance(value, bool):
-        return value
-    return int(value) if isinstance(value, Integral) else float(value)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from skltransfer.persistence import read_state
 
 if TYPE_CHECKING:
     from skltransfer.estimators.classifier import FineTunedClassifier
     from skltransfer.estimators.extractor import PretrainedFeatureExtractor
+    from skltransfer.estimators.regressor import FineTunedRegressor
 
 
-def load(path: str | os.PathLike[str]) -> PretrainedFeatureExtractor | FineTunedClassifier:
+def load(
+    path: str | os.PathLike[str],
+) -> PretrainedFeatureExtractor | FineTunedClassifier | FineTunedRegressor:
     """Open an estimator that was written by its ``save(path)``.
 
     The file can run no code. All of it is checked before anything is built: its checksum, the
@@ -26,7 +29,7 @@ def load(path: str | os.PathLike[str]) -> PretrainedFeatureExtractor | FineTuned
 
     Returns
     -------
-    PretrainedFeatureExtractor or FineTunedClassifier
+    PretrainedFeatureExtractor, FineTunedClassifier or FineTunedRegressor
         Equal to the one that was saved: its predictions have the same bits on the same versions
         of TensorFlow and Keras and the same processor. A ``keras.Model`` as `backbone` has become
         a handle of the same content.
@@ -43,6 +46,7 @@ def load(path: str | os.PathLike[str]) -> PretrainedFeatureExtractor | FineTuned
     --------
     PretrainedFeatureExtractor.save : Writes the file.
     FineTunedClassifier.save : Writes the file.
+    FineTunedRegressor.save : Writes the file.
 
     Examples
     --------
@@ -57,8 +61,8 @@ def load(path: str | os.PathLike[str]) -> PretrainedFeatureExtractor | FineTuned
     """
     try:
         kind, state = read_state(path)
-        estimator: PretrainedFeatureExtractor | FineTunedClassifier = object.__new__(kind)
+        estimator: Any = object.__new__(kind)
         estimator.__setstate__(state)
     except ValueError as error:
         raise ValueError(f"{str(path)!r} is not opened: {error}") from error
-    return estimator
+    return cast("PretrainedFeatureExtractor | FineTunedClassifier | FineTunedRegressor", estimator)

@@ -1,7 +1,8 @@
-"""One Keras model for the whole way from what X holds to probabilities."""
+"""One Keras model for the whole way from what X holds to predictions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ def keras_model(
     standardizer: np.ndarray,
     source: KerasTensor,
     rows: KerasTensor,
+    predictions: Callable[[KerasTensor], KerasTensor],
 ) -> Model:
     """Build the model; it shares no variable with any other.
 
@@ -42,11 +44,13 @@ def keras_model(
         Mean and scale of the pooled features.
     source, rows : keras.KerasTensor
         The input, and the rows for the network that are made of it.
+    predictions : callable
+        From the outputs of the head to what comes out.
 
     Returns
     -------
     keras.Model
-        From the input to probabilities of shape (n, n_classes).
+        From the input to predictions of shape (n, n_outputs).
     """
     import keras
 
@@ -57,8 +61,7 @@ def keras_model(
     pooled_features = pooled(features, network.pooling)
     mean, scale = standardizer
     x = rescaled(pooled_features, 1 / scale, -mean / scale)
-    logits = _dense_layers(head, head_weights, x)
-    return keras.Model(source, keras.layers.Softmax(name="probabilities", dtype="float32")(logits))
+    return keras.Model(source, predictions(_dense_layers(head, head_weights, x)))
 
 
 def _dense_layers(head: Head, weights: list[np.ndarray], x: KerasTensor) -> KerasTensor:

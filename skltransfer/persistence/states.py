@@ -25,6 +25,7 @@ from skltransfer.persistence.checks import (
 from skltransfer.persistence.metadata_requests import REQUESTED
 from skltransfer.persistence.records import serves_as
 from skltransfer.tasks.classification import Classification
+from skltransfer.tasks.regression import Regression
 from skltransfer.training.head import Head
 from skltransfer.training.state import TrainingState
 
@@ -146,12 +147,20 @@ def _classifier_fits(state: dict[str, Any]) -> bool:
     return type(task) is Classification and task.totals is not None and fine_tuned_fits(state)
 
 
+def _regressor_fits(state: dict[str, Any]) -> bool:
+    task = state["_task"]
+    return type(task) is Regression and task.mean is not None and fine_tuned_fits(state)
+
+
 _estimators = {
     "PretrainedFeatureExtractor": EstimatorState(
         "skltransfer.estimators.extractor", _EXTRACTOR, _extractor_fits
     ),
     "FineTunedClassifier": EstimatorState(
         "skltransfer.estimators.classifier", FINE_TUNED, _classifier_fits
+    ),
+    "FineTunedRegressor": EstimatorState(
+        "skltransfer.estimators.regressor", FINE_TUNED, _regressor_fits
     ),
 }
 

@@ -12,6 +12,7 @@ from skltransfer.inputs.rows.layout import TabularToImage
 from skltransfer.persistence.checks import (
     array_of,
     instance_of,
+    is_bool,
     is_int,
     is_number,
     is_positive,
@@ -22,6 +23,7 @@ from skltransfer.persistence.checks import (
 )
 from skltransfer.persistence.records import Record, register_record
 from skltransfer.tasks.classification import Classification
+from skltransfer.tasks.regression import LOSSES, Regression
 from skltransfer.training.head import Head
 from skltransfer.training.head_parameters import ACTIVATIONS
 from skltransfer.training.state import TrainingState
@@ -51,6 +53,15 @@ def _state_fits(state: TrainingState) -> bool:
 
 def _task_fits(task: Classification) -> bool:
     return task.totals is None or len(task.totals) == len(task.classes)
+
+
+def _regression_fits(task: Regression) -> bool:
+    if task.mean is None or task.scale is None:
+        return task.mean is task.scale
+    one_a_target = task.mean.shape == task.scale.shape == (task.n_targets,)
+    return (
+        one_a_target and bool((task.scale > 0).all()) and (task.n_targets == 1 or not task.is_flat)
+    )
 
 
 _weights = array_of("f", 1)
@@ -103,6 +114,22 @@ register_record(
             "totals": optional(array_of("f", 1)),
         },
         _task_fits,
+        role="task",
+    ),
+)
+register_record(
+    "regression",
+    Record(
+        Regression,
+        {
+            "n_targets": is_positive,
+            "is_flat": is_bool,
+            "loss_name": one_of(*LOSSES),
+            "mean": optional(_is_moments),
+            "scale": optional(_is_moments),
+            "weight_seen": is_number,
+        },
+        _regression_fits,
         role="task",
     ),
 )

@@ -82,7 +82,17 @@ class Task(Protocol):
 
     @property
     def loss_of_a_guess(self) -> float:
-        """Loss of the best outputs that do not depend on the row."""
+        """Loss of the best outputs that do not depend on the row, or a bound on it."""
+        ...
+
+    @property
+    def loss_of_a_failure(self) -> float:
+        """A loss so much larger that training must have diverged."""
+        ...
+
+    @property
+    def nothing_to_hold_out(self) -> str:
+        """Why `hold_out` chose no row, for a message: "since ..."."""
         ...
 
     @property
@@ -135,4 +145,8 @@ class Task(Protocol):
 
     def averaged(self, outputs: Sequence[Singles]) -> Floats:
         """Predictions from the outputs for several views of the same rows."""
+        ...
+
+    def keras_outputs(self, outputs: KerasTensor) -> KerasTensor:
+        """Predictions of a Keras model, from the outputs of its head."""
         ...

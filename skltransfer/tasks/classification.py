@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from keras import KerasTensor
 
 ClassWeight: TypeAlias = Mapping[object, float] | Literal["balanced"] | None
+
+_MUCH_LESS_LIKELY = float(np.log(10_000))
+"""The right class is 10,000 times less likely than by a guess. Where a rate is too large, the loss
+ends far above that; that of a few rows of noise, which recovers too late, stays below."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Classification:
     label_smoothing: float = 0.0
     totals: Floats | None = None
 
+    nothing_to_hold_out: ClassVar[str] = "since no class has two different rows"
+
     @property
     def n_outputs(self) -> int:
         """A logit for each class."""
@@ -74,6 +80,11 @@ class Classification:
     def loss_of_a_guess(self) -> float:
         """Loss of equal probabilities."""
         return float(np.log(len(self.classes)))
+
+    @property
+    def loss_of_a_failure(self) -> float:
+        """Loss where the right class is made ever so unlikely."""
+        return self.loss_of_a_guess + _MUCH_LESS_LIKELY
 
     @property
     def weight_seen(self) -> float:
@@ -179,6 +190,12 @@ class Classification:
         for score in scores[1:]:
             total = np.logaddexp(total, score)
         return np.asarray(total - np.log(len(outputs)))
+
+    def keras_outputs(self, outputs: KerasTensor) -> KerasTensor:
+        """Probabilities of the classes."""
+        import keras
+
+        return keras.layers.Softmax(name="probabilities", dtype="float32")(outputs)
 
     def _factors(self, rows: WeightedRows) -> Floats:
         """Factor of each class on the loss; "balanced" makes the classes' total weights equal."""

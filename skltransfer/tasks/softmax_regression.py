@@ -2,67 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections import OrderedDict
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from skltransfer.backend.blas import one_thread
+from skltransfer.tasks.solved_problems import Solution, SolvedProblems
 
 # Inverse regularisation C = 30 / n_features: logits of the same prior width whatever the number
 # of features. Flat between 10 and 100 on clothing photographs, digits and solar cells.
 _PRIOR = 30.0
 _MAX_ITERATIONS = 300
-_SOLUTIONS_KEPT = 64
-
-Solution = tuple[NDArray[np.float32], NDArray[np.float32]]
-
-
-class SolvedProblems:
-    """The solutions last used, by the content of their problems.
-
-    Candidates of a search that differ in training alone start from the same solution.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.lock = threading.Lock()
-        self.solutions: OrderedDict[bytes, Solution] = OrderedDict()
-
-    def get(self, *arrays: NDArray[np.floating]) -> Solution:
-        """Solution of the problem that `arrays` pose; see `softmax_regression`."""
-        digest = hashlib.sha256()
-        for array in arrays:
-            digest.update(f"{array.shape} {array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-        key = digest.digest()
-        with self.lock:
-            found = self.solutions.pop(key, None)
-        found = _solved(*arrays) if found is None else found
-        with self.lock:
-            self.solutions[key] = found
-            while len(self.solutions) > self.capacity:
-                self.solutions.popitem(last=False)
-        return found
-
-
-_solved_problems = SolvedProblems(_SOLUTIONS_KEPT)
 
 
 def softmax_regression(
     features: NDArray[np.float32], targets: NDArray[np.float32], weights: NDArray[np.float64]
-) -> Solution:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Minimise the weighted cross-entropy plus a Gaussian prior on the kernel.
 
     Returns
     -------
     kernel : ndarray of float32, shape (n_features, n_classes)
     bias : ndarray of float32, shape (n_classes,)
-        Solved by L-BFGS in float64 on one thread, so that the number of threads changes no bit.
-        Both are read-only.
+        Solved by L-BFGS in float64 on one thread. Both are read-only.
     """
     return _solved_problems.get(features, targets, weights)
 
@@ -86,19 +47,17 @@ def _solved(
         value = loss + 0.5 * penalty * (kernel**2).sum()
         return value / total, np.concatenate([slope.ravel(), residual.sum(axis=0)]) / total
 
-    with one_thread():
-        solution = minimize(
-            objective,
-            np.zeros((n_features + 1) * n_classes),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": _MAX_ITERATIONS, "ftol": 1e-9, "gtol": 1e-6},
-        ).x
-    kernel, bias = solution[:-n_classes].reshape(n_features, n_classes), solution[-n_classes:]
-    found = kernel.astype(np.float32), bias.astype(np.float32)
-    for array in found:
-        array.flags.writeable = False
-    return found
+    solution = minimize(
+        objective,
+        np.zeros((n_features + 1) * n_classes),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": _MAX_ITERATIONS, "ftol": 1e-9, "gtol": 1e-6},
+    ).x
+    return solution[:-n_classes].reshape(n_features, n_classes), solution[-n_classes:]
+
+
+_solved_problems = SolvedProblems(_solved)
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:

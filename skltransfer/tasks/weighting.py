@@ -90,3 +90,16 @@ def split_by_weight(
     reached = np.cumsum(weights[order])
     wanted = int(np.searchsorted(reached, fraction * reached[-1])) + 1
     return order[: min(wanted, len(order) - 1)]
+
+
+def split_by_content(
+    rows: WeightedRows, fraction: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Choose content at random with about `fraction` of the weight, with all of its rows.
+
+    None is chosen where all rows have the same content.
+    """
+    is_new = [index == 0 or key != rows.keys[index - 1] for index, key in enumerate(rows.keys)]
+    numbers = np.cumsum(is_new) - 1  # equal keys stand side by side
+    weights = np.asarray(np.bincount(numbers, rows.weights), np.float64)
+    return np.isin(numbers, split_by_weight(weights, fraction, rng))

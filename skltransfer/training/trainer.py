@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from skltransfer.training.settings import TrainingSettings
 
 _BATCHES_REMEMBERED = 10
-_MUCH_LESS_LIKELY = np.log(10_000)
-"""The right class is 10,000 times less likely than by a guess. Where a rate is too large, the loss
-ends far above that; that of a few rows of noise, which recovers too late, stays below."""
 
 
 @dataclass
@@ -234,8 +231,8 @@ class Trainer:
 
     def _warn_of_a_large_loss(self, losses: list[float]) -> None:
         """Tell of a training that ended worse than it began, and much worse than a guess."""
-        guess = self.task.loss_of_a_guess
-        if losses[1:] and losses[-1] > max(losses[0], guess + _MUCH_LESS_LIKELY):
+        guess, failure = self.task.loss_of_a_guess, self.task.loss_of_a_failure
+        if losses[1:] and losses[-1] > max(losses[0], failure):
             warn_user(
                 f"The loss ended at {losses[-1]:.3g}, after {losses[0]:.3g} in the first epoch; "
                 f"that of a guess is {guess:.3g}. learning_rate={self.settings.learning_rate} is "

@@ -1,0 +1,452 @@
+"""Fine-tuning as a regressor: freeze the first layers, train a head, then both, gently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import RegressorMixin
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_array, check_consistent_length
+
+from skltransfer.estimators.base import with_checked_parameters
+from skltransfer.estimators.fine_tuned import FineTunedBase
+from skltransfer.inputs.missing import is_missing
+from skltransfer.tasks.regression import LOSSES, Regression
+
+if TYPE_CHECKING:
+    from skltransfer._types import (
+        BatchNorm,
+        FreezeDepth,
+        HeadInit,
+        Images,
+        ImageShape,
+        Numbers,
+        OnError,
+        Path,
+        PixelRange,
+        Pooling,
+        RegressionLoss,
+        Resize,
+        SampleWeight,
+        Schedule,
+        Seed,
+        Size,
+        Weights,
+    )
+    from skltransfer.backbones.types import Augment, Backbone
+    from skltransfer.tasks._task import Floats
+
+
+class FineTunedRegressor(RegressorMixin, FineTunedBase):
+    """Fine-tuned network for numbers: the first layers frozen, a head trained, then both, gently.
+
+    `fit` goes in two phases, as "linear probing then fine-tuning" [1]_. First the head: a ridge
+    regression on the standardised features of the pretrained network, whose penalty is the one
+    that best predicts images left out [4]_. Then the head and the layers that `freeze_depth`
+    leaves to learn, together, by AdamW [2]_ with a short warm-up and a cosine. The frozen layers
+    run once for each image, whatever the number of epochs, folds and candidates of a search: their
+    activations are kept by the content of the image.
+
+    y is standardised by its weighted mean and standard deviation in the first fit, so that the
+    learning rate suits any unit; predictions come in the units of y.
+
+    X may be anything that :class:`PretrainedFeatureExtractor` takes: arrays of images, lists or
+    columns of paths, bytes, PIL images and arrays, flattened images with `image_shape`, and
+    plain rows of numbers.
+
+    Parameters
+    ----------
+    backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"
+        The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras
+        model from images to one output, or what ``register_backbone`` returned.
+    loss : {"squared_error", "absolute_error", "huber"}, default="squared_error"
+        What is trained on, in standard deviations of y and averaged over several targets. "huber"
+        is half the squared error within one standard deviation and linear beyond [5]_, so that
+        single wrong values in y weigh less. The head starts from least squares in any case.
+    weights : "imagenet", None, str or Path, default="imagenet"
+        Pretrained weights (or those that a model of your own came with), random ones, or the path
+        of a weights-only file.
+    layer : str or None, default=None
+        Name of the layer at which the network ends: what lies behind it is neither computed nor
+        trained. None is the last one before any classification top.
+    pooling : {"avg", "max", "flatten"} or None, default=None
+        How the output of that layer becomes one row: the mean or the largest value of each channel,
+        or all values one after another. None is the backbone's own, for images the mean.
+    freeze_depth : int, float or str, default=-1
+        How much of the backbone stays frozen. "all": only the head learns. An int k >= 0 freezes
+        the first k stages, a negative one leaves the last ``|k|`` stages to learn; 0 trains
+        everything. A float strictly between 0 and 1 freezes that fraction of the layers that hold
+        weights, down to the nearest possible freeze point. Any other string is the name of the last
+        frozen layer. ``freeze_points(backbone)`` lists the stages.
+    head_units : int or tuple of int, default=()
+        Widths of hidden layers in the head; () is a linear head.
+    head_activation : str, default="relu"
+        Name of a Keras activation, such as "relu", "gelu" or "tanh", used behind every hidden
+        layer.
+    head_dropout : float, default=0.2
+        Probability that an input of a layer of the head is dropped in a training step, in [0, 1).
+    head_init : {"convex", "random"}, default="convex"
+        "convex" starts the head from the solution on frozen features. "random" starts hidden
+        layers at random and the last one at zero.
+    epochs : int, default=10
+        Passes over the training set, at most. 0 keeps the head's starting point.
+    batch_size : int, default=32
+        Rows of a training step; all of them where there are fewer.
+    learning_rate : float, default=0.0003
+        Peak of AdamW's learning rate.
+    head_learning_rate : float or None, default=None
+        The same for the head alone; None is `learning_rate`.
+    layer_decay : float, default=1.0
+        Factor on the learning rate for each stage further from the head, in (0, 1].
+    weight_decay : float, default=0.0001
+        AdamW's decay of kernels; biases and normalisations have none.
+    schedule : {"cosine", "constant"}, default="cosine"
+        Course of the learning rate: up over a tenth of the steps and down along a cosine, or flat.
+    batch_norm : {"frozen", "train", "adapt"}, default="frozen"
+        What BatchNorm above the freeze point does. "frozen" keeps its statistics; "adapt" first
+        sets them to the training images' own [3]_; "train" normalises by each batch and in the end
+        sets the statistics to the training images' own. Nothing is done below the freeze point.
+    augment : {"flip", "dihedral", "standard"}, keras.Layer or None, default=None
+        Views of images to train on: mirrored left to right; the eight symmetries of a square;
+        random crops, mirrored and recoloured; or what a layer makes of images of values 0 to
+        255. A view is drawn from `random_state`, content and epoch, never from the position.
+    n_views : int or None, default=None
+        Number of fixed views of each image, the image itself being one, and at most as many
+        as differ; their activations are kept like any others, so that the frozen part runs once a
+        view. None draws a new view every epoch and runs the frozen part every time.
+    early_stopping : bool, default=False
+        Whether to hold out a `validation_fraction` at random, stop when its loss has not improved
+        for `n_iter_no_change` epochs, and keep the weights of the best epoch.
+    validation_fraction : float, default=0.1
+        Share of the weight that is held out, in (0, 1). All rows of one image are, or none.
+    n_iter_no_change : int, default=3
+        Epochs without improvement after which training stops.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last one, with a new optimiser. `freeze_depth`
+        may change in between; the head and the number of targets may not.
+    tta : bool, default=False
+        Whether predictions are averaged over the views of `augment`: two for "flip", eight for
+        "dihedral" (four where height and width differ), else `n_views` or four. It may be set
+        after `fit`.
+    image_shape : (height, width), (height, width, channels) or None, default=None
+        How the rows of a 2-D X are read as images, in pixels.
+    pixel_range : (low, high) or None, default=None
+        The values in arrays that mean black and white; None decides by the rule told in
+        :class:`PretrainedFeatureExtractor`.
+    input_size : (height, width) or None, default=None
+        Size in pixels at which the network sees an image; None is the size it was trained at.
+    resize : {"stretch", "crop", "pad"}, default="stretch"
+        How an image of another shape comes to `input_size`.
+    precision : {"float32", "bfloat16", "float16"}, default="float32"
+        Number format in which frozen layers compute; what learns is always float32. The shorter
+        ones pay on processors and GPUs that have such arithmetic, and change activations by up to
+        some percent of the largest. It may be changed after `fit`.
+    engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
+        Who computes the frozen part. "auto" takes OpenVINO where it is installed (``pip install
+        'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU and OpenVINO can compute
+        the network, else the backend that Keras runs on. A backend's name demands that one: the
+        environment variable ``KERAS_BACKEND`` chooses it before Keras is imported. What learns is
+        always computed by the backend; see `engine_`.
+    cache : "memory", str, Path or None, default="memory"
+        Where activations of the frozen part are kept: in memory shared by this process and the
+        workers it starts, in a directory, or not at all. It changes no result.
+    on_error : {"raise", "nan"}, default="raise"
+        What happens to paths, bytes and PIL images that cannot be read: a ``ValueError``; or
+        `fit` leaves them out and lists them in `failed_rows_`, and `predict` gives NaN, each with
+        one warning.
+    n_jobs : int or None, default=None
+        Threads that decode images; None and -1 mean one for each core, in a worker of joblib one
+        for each of its share.
+    random_state : int, RandomState instance or None, default=None
+        Decides random weights, the order of rows, dropout, views and the split of early stopping.
+        Pass an int for the same weights in every fit.
+    verbose : int, default=0
+        1 or more tells on standard error how long a fit will take and shows how far it is.
+
+    Attributes
+    ----------
+    n_iter_ : int
+        Number of epochs trained.
+    history_ : dict of str to list of float
+        One value an epoch: "loss", and with early stopping "val_loss" and "val_r2" (R²). Losses are
+        in standard deviations of y: with "squared_error", a loss of 1 is that of the mean.
+    n_trainable_params_ : int
+        Number of weights that learned, the head's included.
+    backbone_ : BackboneSpec
+        The network that was started from, as plain data.
+    engine_ : {"openvino", "tensorflow", "jax", "torch"}
+        Who computes the frozen part. A fitted regressor that is loaded where that is missing, or
+        where Keras runs on another backend, warns once and takes the backend there.
+    failed_rows_ : ndarray of int
+        Positions of the rows that `fit` could not read and left out.
+    n_features_in_ : int
+        Number of columns of a 2-D X; height * width * channels of an array of images; 1 for
+        paths, bytes, PIL images and lists.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns of the frame seen in `fit`; only where it had such names.
+
+    See Also
+    --------
+    FineTunedClassifier : The same for classes.
+    PretrainedFeatureExtractor : The features alone, for a model of your own behind them.
+    freeze_points : The stages at which a backbone can be frozen.
+
+    Notes
+    -----
+    The result is a function of the weighted set of (image, y) pairs: neither the order of
+    rows matters, nor whether a row comes twice or with weight 2. An image may come with several
+    values, such as the ratings of several people. With the same `random_state` and number of
+    threads the weights are the same to the bit; with another number of threads the backend sums
+    gradients in another order, and predictions differ by about 1e-3 standard deviations at most.
+
+    References
+    ----------
+    .. [1] Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
+       Out-of-Distribution", ICLR 2022.
+    .. [2] Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+    .. [3] Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", 2017.
+    .. [4] Golub, Heath and Wahba, "Generalized Cross-Validation as a Method for Choosing a Good
+       Ridge Parameter", Technometrics, 1979: the closed form for rows left out.
+    .. [5] Huber, "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics,
+       1964.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skltransfer import FineTunedRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> brightness = np.arange(16) * 10
+    >>> images = rng.integers(0, 100, (16, 32, 32, 3)) + brightness[:, None, None, None]
+    >>> regressor = FineTunedRegressor(input_size=(64, 64), epochs=2, random_state=0)
+    >>> regressor.fit(images.astype(np.uint8), brightness).predict(images[[0]]).shape
+    (1,)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **FineTunedBase._parameter_constraints,
+        "loss": [StrOptions(set(LOSSES))],
+    }
+
+    _task: Regression
+
+    def __init__(
+        self,
+        backbone: Backbone = "efficientnet_lite0",
+        *,
+        loss: RegressionLoss = "squared_error",
+        weights: Weights = "imagenet",
+        layer: str | None = None,
+        pooling: Pooling | None = None,
+        freeze_depth: FreezeDepth = -1,
+        head_units: int | Sequence[int] = (),
+        head_activation: str = "relu",
+        head_dropout: float = 0.2,
+        head_init: HeadInit = "convex",
+        epochs: int = 10,
+        batch_size: int = 32,
+        learning_rate: float = 3e-4,
+        head_learning_rate: float | None = None,
+        layer_decay: float = 1.0,
+        weight_decay: float = 1e-4,
+        schedule: Schedule = "cosine",
+        batch_norm: BatchNorm = "frozen",
+        augment: Augment | None = None,
+        n_views: int | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 3,
+        warm_start: bool = False,
+        tta: bool = False,
+        image_shape: ImageShape | None = None,
+        pixel_range: PixelRange | None = None,
+        input_size: Size | None = None,
+        resize: Resize = "stretch",
+        precision: str = "float32",
+        engine: str = "auto",
+        cache: Path | None = "memory",
+        on_error: OnError = "raise",
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
+        self.backbone = backbone
+        self.loss = loss
+        self.weights = weights
+        self.layer = layer
+        self.pooling = pooling
+        self.freeze_depth = freeze_depth
+        self.head_units = head_units
+        self.head_activation = head_activation
+        self.head_dropout = head_dropout
+        self.head_init = head_init
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.head_learning_rate = head_learning_rate
+        self.layer_decay = layer_decay
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.batch_norm = batch_norm
+        self.augment = augment
+        self.n_views = n_views
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.tta = tta
+        self.image_shape = image_shape
+        self.pixel_range = pixel_range
+        self.input_size = input_size
+        self.resize = resize
+        self.precision = precision
+        self.engine = engine
+        self.cache = cache
+        self.on_error = on_error
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_checked_parameters
+    def fit(self, X: Images, y: Numbers, sample_weight: SampleWeight = None) -> Self:
+        """Train the head, then the head and the layers that are not frozen.
+
+        Parameters
+        ----------
+        X : array-like
+            Images or rows of numbers, see the class.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Finite numbers, in any unit.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. An integer weight equals so many copies of the row, 0 its
+            absence.
+
+        Returns
+        -------
+        FineTunedRegressor
+            The fitted regressor.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When a parameter, a row of X, y or the weights are refused. The regressor is then as
+            before.
+        """
+        with self._unchanged_on_failure():
+            numbers, weights = self._checked(X, y, sample_weight)
+            before = self._task if self.warm_start and hasattr(self, "_state") else None
+            task = self._task_for(numbers, before)
+            self._fit(X, numbers, weights, lambda seen: replace(task, weight_seen=0.0))
+        return self
+
+    def partial_fit(self, X: Images, y: Numbers, sample_weight: SampleWeight = None) -> Self:
+        """Train one epoch at a constant learning rate, going on from the last call.
+
+        The first call decides how X is read, by which mean and deviation y is standardised, and
+        where the head starts from; so let it see rows as different as those to come.
+
+        Parameters
+        ----------
+        X : array-like
+            Images or rows of numbers, see the class.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Finite numbers, of as many targets as in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        FineTunedRegressor
+            The regressor after one more epoch.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When a parameter, a row of X, y or the weights are refused. The regressor is then as
+            before.
+        """
+        self._validate_params()
+        with self._unchanged_on_failure():
+            numbers, weights = self._checked(X, y, sample_weight)
+            before = self._task if hasattr(self, "_state") else None
+            weight_seen = 0.0 if before is None else before.weight_seen
+            task = self._task_for(numbers, before)
+            self._fit_once(X, numbers, weights, lambda seen: task, weight_seen)
+        return self
+
+    def predict(self, X: Images) -> np.ndarray:
+        """Predict the numbers of every row.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of any size and kind, or rows of numbers of the width seen in fit.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_targets), dtype float64
+            In the units and the shape of y in fit; NaN for what could not be read with
+            ``on_error="nan"``.
+        """
+        return self._predicted(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[Floats, Floats]:
+        """Numbers and weights of the rows, some of which are positive."""
+        self._check_parameters(X, y)
+        numbers = _checked_numbers(y)
+        check_consistent_length(X, numbers)
+        return numbers, self._checked_weights(X, sample_weight)
+
+    def _task_for(self, y: Floats, before: Regression | None) -> Regression:
+        """The task of predicting such numbers, going on from the one `before`."""
+        n_targets = 1 if y.ndim == 1 else y.shape[1]
+        if before is None:
+            return Regression(n_targets, y.ndim == 1, self.loss)
+        if n_targets != before.n_targets:
+            raise ValueError(
+                f"y has {n_targets} targets, but the first fit had {before.n_targets}, which the "
+                "head has outputs for. Fit a new regressor, or hand over as many."
+            )
+        return replace(before, is_flat=y.ndim == 1, loss_name=self.loss)
+
+
+def _checked_numbers(y: Any) -> Floats:
+    """Finite numbers, of shape (n,) or (n, n_targets)."""
+    _check_are_numbers(y)
+    numbers: Floats = check_array(
+        y, dtype=np.float64, ensure_2d=False, ensure_all_finite=False, input_name="y"
+    )
+    faulty = np.flatnonzero(~np.isfinite(numbers.reshape(len(numbers), -1)).all(axis=1))
+    if len(faulty):
+        raise ValueError(
+            f"y has no finite number in row {faulty[0]}: it is {numbers[faulty[0]]}. Of "
+            f"{len(numbers)} rows {len(faulty)} have none. Leave them out of X and y."
+        )
+    return numbers
+
+
+def _check_are_numbers(y: Any) -> None:
+    """Refuse what NumPy would make numbers of, but nobody means, and what is missing."""
+    if issparse(y):
+        return
+    values = np.asarray(y)
+    if values.dtype.kind in "USmM":
+        raise ValueError(
+            f"y holds {'text' if values.dtype.kind in 'US' else 'dates or times'}, but "
+            "FineTunedRegressor learns numbers. Convert it, or use FineTunedClassifier for classes."
+        )
+    rows = values if values.dtype == object else ()
+    missing = [row for row, value in enumerate(rows) if any(map(is_missing, np.ravel(value)))]
+    if missing:
+        raise ValueError(
+            f"y has no number in row {missing[0]}: it is {values[missing[0]]!r}. Of {len(values)} "
+            f"rows {len(missing)} have none. Leave them out of X and y."
+        )

@@ -1,0 +1,236 @@
+"""One number or several for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skltransfer.backend.rescaling import rescaled
+from skltransfer.tasks._task import Floats, Loss, Singles, Targets, WeightedLoss
+from skltransfer.tasks.ridge import ridge
+from skltransfer.tasks.weighting import WeightedRows, split_by_content
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+
+_ROUNDING = 10 * np.finfo(np.float64).eps
+_FAILS_AT = 10.0  # times the loss of a guess
+
+
+class _ByResidual:
+    """A loss that is the mean over the outputs of a function of the residual."""
+
+    def of_tensors(self, outputs: KerasTensor, targets: KerasTensor) -> KerasTensor:
+        """Loss of each row, in Keras' operations."""
+        from keras import ops
+
+        return ops.mean(self._losses(outputs - targets, ops), axis=-1)
+
+    def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
+        """Loss of rows together and its gradient, in NumPy."""
+        residuals = outputs - targets
+        shares = shares / residuals.shape[1]
+        loss = float((shares * self._losses(residuals, np)).sum())
+        return WeightedLoss(loss, shares * self._slopes(residuals))
+
+    def _losses(self, residuals: Any, operations: Any) -> Any:
+        """The function, by the operations of NumPy or of Keras, which have the same names."""
+        raise NotImplementedError
+
+    def _slopes(self, residuals: Singles) -> Singles:
+        """Its derivative."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class SquaredError(_ByResidual):
+    """Mean squared error."""
+
+    of_a_guess: ClassVar[float] = 1.0
+
+    def _losses(self, residuals: Any, operations: Any) -> Any:
+        return operations.square(residuals)
+
+    def _slopes(self, residuals: Singles) -> Singles:
+        return 2 * residuals
+
+
+@dataclass(frozen=True)
+class AbsoluteError(_ByResidual):
+    """Mean absolute error."""
+
+    of_a_guess: ClassVar[float] = 1.0
+
+    def _losses(self, residuals: Any, operations: Any) -> Any:
+        return operations.abs(residuals)
+
+    def _slopes(self, residuals: Singles) -> Singles:
+        return np.sign(residuals)
+
+
+@dataclass(frozen=True)
+class HuberLoss(_ByResidual):
+    """Half the squared error within one standard deviation, linear beyond (Huber 1964)."""
+
+    of_a_guess: ClassVar[float] = 0.5
+
+    def _losses(self, residuals: Any, operations: Any) -> Any:
+        size = operations.abs(residuals)
+        within = operations.minimum(size, 1.0)
+        return within * (size - 0.5 * within)
+
+    def _slopes(self, residuals: Singles) -> Singles:
+        return np.clip(residuals, -1.0, 1.0)
+
+
+LOSSES: Mapping[str, SquaredError | AbsoluteError | HuberLoss] = {
+    "squared_error": SquaredError(),
+    "absolute_error": AbsoluteError(),
+    "huber": HuberLoss(),
+}
+
+
+@dataclass(frozen=True)
+class Regression:
+    """One number or several for each row.
+
+    Attributes
+    ----------
+    n_targets : int
+        How many.
+    is_flat : bool
+        Whether predictions have shape (n,) and not (n, 1).
+    loss_name : str
+        One of `LOSSES`.
+    mean, scale : ndarray of float64, shape (n_targets,), or None, default=None
+        Weighted moments of the targets in the rows of the first fit, by which they are
+        standardised; None before any were seen. Targets that never differ have scale 1.
+    weight_seen : float, default=0.0
+        Weight of all rows that were trained on.
+    """
+
+    n_targets: int
+    is_flat: bool
+    loss_name: str
+    mean: Floats | None = None
+    scale: Floats | None = None
+    weight_seen: float = 0.0
+
+    nothing_to_hold_out: ClassVar[str] = "since there is only one different row"
+
+    @property
+    def n_outputs(self) -> int:
+        """A standardised number for each target."""
+        return self.n_targets
+
+    @property
+    def loss(self) -> Loss:
+        """The mean over the targets, in standard deviations."""
+        return LOSSES[self.loss_name]
+
+    @property
+    def loss_of_a_guess(self) -> float:
+        """What predicting the mean costs at most."""
+        return LOSSES[self.loss_name].of_a_guess
+
+    @property
+    def loss_of_a_failure(self) -> float:
+        """Errors of several standard deviations."""
+        return _FAILS_AT * self.loss_of_a_guess
+
+    def encode(self, y: NDArray[np.generic]) -> Floats:
+        """The numbers, with one zero in place of two."""
+        return np.asarray(y, np.float64) + 0.0
+
+    def observed(self, rows: WeightedRows) -> Self:
+        """The same after more rows, the first of which decide on the moments."""
+        seen = replace(self, weight_seen=self.weight_seen + float(rows.weights.sum()))
+        if self.mean is not None:
+            return seen
+        mean, scale = _moments(_columns(rows), rows.weights)
+        return replace(seen, mean=mean, scale=scale)
+
+    def targets(self, rows: WeightedRows, all_rows: WeightedRows) -> Targets:
+        """Standardised numbers."""
+        values = (_columns(rows) - self.mean) / self.scale
+        return Targets(values.astype(np.float32), rows.weights)
+
+    def hold_out(
+        self, rows: WeightedRows, fraction: float, rng: np.random.Generator
+    ) -> NDArray[np.bool_]:
+        """Choose about `fraction` of the weight; what has two targets stays on one side."""
+        return split_by_content(rows, fraction, rng)
+
+    def completed(
+        self, features: Singles, targets: Singles, weights: Floats
+    ) -> tuple[Singles, Singles, Floats]:
+        """The problem as it is, which always has a solution."""
+        return features, targets, weights
+
+    def linear_probe(
+        self, features: Singles, targets: Singles, weights: Floats
+    ) -> tuple[Singles, Singles]:
+        """Kernel and bias of a ridge regression, whatever the loss."""
+        return ridge(features, targets, weights)
+
+    def measures(self, outputs: Singles, targets: Targets) -> dict[str, float]:
+        """The loss, and R² as scikit-learn defines it, averaged over the targets."""
+        shares = (targets.weights / targets.weights.sum()).astype(np.float32)[:, np.newaxis]
+        loss = self.loss.of_arrays(outputs, targets.values, shares).loss
+        return {"loss": loss, "r2": _r2(outputs, targets)}
+
+    def averaged(self, outputs: Sequence[Singles]) -> Floats:
+        """Mean over the views, in the units of y."""
+        mean = sum(found.astype(np.float64) for found in outputs) / len(outputs)
+        predictions = np.asarray(self.mean + self.scale * mean)
+        return predictions[:, 0] if self.is_flat else predictions
+
+    def keras_outputs(self, outputs: KerasTensor) -> KerasTensor:
+        """Numbers in the units of y."""
+        assert self.scale is not None and self.mean is not None
+        return rescaled(outputs, self.scale, self.mean)
+
+
+def _columns(rows: WeightedRows) -> Floats:
+    """Targets of shape (n, n_targets)."""
+    return rows.targets.reshape(len(rows), -1)  # type: ignore[return-value]
+
+
+def _moments(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Weighted mean and standard deviation of each column.
+
+    Raises
+    ------
+    ValueError
+        When numbers differ by more than float64 can hold.
+    """
+    shares = (weights / weights.sum())[:, np.newaxis]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = (shares * values).sum(axis=0)
+        deviations = values - mean
+        largest = np.abs(deviations).max(axis=0)
+        unit = np.where(largest > 0, largest, 1.0)
+        scale = unit * np.sqrt((shares * np.square(deviations / unit)).sum(axis=0))
+    if not np.isfinite(scale).all():
+        raise ValueError(
+            f"y reaches from {values.min():g} to {values.max():g}, which is more than float64 can "
+            "tell apart. Divide it by its largest value."
+        )
+    scale[scale <= _ROUNDING * np.abs(mean)] = 1.0
+    scale[scale == 0] = 1.0
+    return mean, scale
+
+
+def _r2(outputs: Singles, targets: Targets) -> float:
+    """R² averaged over the targets; NaN of a single row, for which it is not defined."""
+    from sklearn.metrics import r2_score
+
+    if len(outputs) < 2:
+        return float("nan")
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.nan_to_num(outputs.astype(np.float64))
+        return float(r2_score(targets.values, finite, sample_weight=targets.weights))

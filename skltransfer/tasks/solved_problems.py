@@ -1,0 +1,72 @@
+"""The solutions of convex problems that were last used, by the content of the problems."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skltransfer.backend.blas import one_thread
+
+Solution: TypeAlias = tuple[NDArray[np.floating], NDArray[np.floating]]
+"""Kernel of shape (n_features, n_outputs) and bias of shape (n_outputs,)."""
+
+_SOLUTIONS_KEPT = 64
+
+
+class SolvedProblems:
+    """Solves problems of one kind, and remembers the solutions last used.
+
+    Candidates of a search that differ in training alone start from the same solution.
+
+    Parameters
+    ----------
+    solve : callable
+        From the arrays that pose a problem to its solution, in float64. It runs on one thread,
+        so that the number of threads changes no bit.
+    capacity : int, default=64
+        How many solutions are kept.
+    """
+
+    def __init__(self, solve: Callable[..., Solution], capacity: int = _SOLUTIONS_KEPT) -> None:
+        self.solve = solve
+        self.capacity = capacity
+        self.lock = threading.Lock()
+        self.solutions: OrderedDict[bytes, tuple[NDArray[np.float32], NDArray[np.float32]]] = (
+            OrderedDict()
+        )
+
+    def get(self, *arrays: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Solution of the problem that `arrays` pose, in float32; its arrays are read-only."""
+        key = _digest(arrays)
+        with self.lock:
+            found = self.solutions.pop(key, None)
+        found = self._solved(arrays) if found is None else found
+        with self.lock:
+            self.solutions[key] = found
+            while len(self.solutions) > self.capacity:
+                self.solutions.popitem(last=False)
+        return found
+
+    def _solved(
+        self, arrays: tuple[NDArray[np.floating], ...]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        with one_thread():
+            kernel, bias = self.solve(*arrays)
+        found = kernel.astype(np.float32), bias.astype(np.float32)
+        for array in found:
+            array.flags.writeable = False
+        return found
+
+
+def _digest(arrays: tuple[NDArray[np.floating], ...]) -> bytes:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()
