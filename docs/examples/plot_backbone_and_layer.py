@@ -2,16 +2,16 @@
 Picking a backbone and a layer by cross-validation
 ==================================================
 
-The last features of a network were made to tell a thousand kinds of objects apart. Images that
-are no photographs of objects are often served better by an earlier layer. Which one is a question
-for a grid search, as is the backbone.
+The last features of a network were trained to tell a thousand kinds of objects apart. For images
+that are not photographs of objects, an earlier layer often works better. A grid search can find the
+layer, and the backbone too.
 
-The images are electroluminescence images of solar cells, from ``elpv-dataset``, and the question
-is whether a cell is defective.
+The images are electroluminescence images of solar cells, from ``elpv-dataset``. The task is to find
+the defective cells.
 """
 
 # %%
-# A balanced sample of cells, so that 0.5 is chance:
+# We draw a balanced sample of cells, so that chance level is 0.5:
 
 import numpy as np
 from elpv_dataset.utils import load_dataset
@@ -23,7 +23,7 @@ chosen = np.concatenate([rng.choice(sound, 100, False), rng.choice(defective, 10
 X, y = cells[chosen], probability[chosen] == 1
 
 # %%
-# Where a layer can be read: the ends of the stages. An earlier one has a larger map of fewer
+# You can read features at the ends of the stages. Earlier layers have larger maps with fewer
 # channels.
 
 from skltransfer import freeze_points
@@ -32,12 +32,12 @@ points = freeze_points("efficientnet_lite0", input_size=(128, 128), measure=Fals
 print(points)
 
 # %%
-# A grid over the backbone and its layer. ``weights=None`` stands for a network that has learned
-# nothing: what it reaches is due to the architecture alone. Names from ``list_backbones()`` go into
-# the same place; their weights are downloaded by Keras once, which is why none is used here.
+# The grid covers the backbone and its layer. ``weights=None`` is the same network without training:
+# its accuracy is due to the architecture alone. You can also use names from ``list_backbones()``.
+# Keras downloads their weights once, so this example uses none of them.
 #
-# The pipeline scales the features and holds the classifier back, as there are more features than
-# images. What the network computes for an image is kept, so that no fold computes it again.
+# The pipeline standardises the features and regularises the classifier, because there are more
+# features than images. The features of an image are cached, so no fold computes them again.
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -59,8 +59,8 @@ search = GridSearchCV(model, grid, cv=5).fit(X, y)
 print(search.best_params_, f"{search.best_score_:.3f}")
 
 # %%
-# Five folds of 200 images do not tell neighbours apart; the bars show one standard deviation over
-# the folds.
+# Five folds of 200 images cannot distinguish neighbouring layers; the bars show one standard
+# deviation over the folds.
 
 import matplotlib.pyplot as plt
 

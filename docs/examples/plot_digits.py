@@ -2,14 +2,13 @@
 Digits in twenty lines
 ======================
 
-Scikit-learn's scanned digits, 8 x 8 pixels each, and a linear classifier. It learns twice: from the
-pixels, and from what a network sees in them that was trained on photographs.
+We classify scikit-learn's scanned digits, 8 x 8 pixels each, with a linear classifier. It is fitted
+twice: on the pixels, and on the features of a network trained on photographs.
 """
 
 # %%
-# The images have values from 0 to 16, which ``pixel_range`` tells. They are tiny, so they are
-# enlarged only a little, and the features come from the middle of the network as well as from its
-# later layers.
+# The images have values from 0 to 16, so we set ``pixel_range``. They are tiny, so we enlarge them
+# only a little, and take features from the middle of the network as well as from its later layers.
 
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -32,7 +31,8 @@ print(f"from pixels:      {(from_pixels == digits.target).mean():.3f}")
 print(f"from the network: {(from_network == digits.target).mean():.3f}")
 
 # %%
-# Those that were classified wrongly from the pixels and rightly from the network, and the reverse:
+# These digits are classified correctly only with the network's features (gained), or only with the
+# pixels (lost):
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -2,14 +2,14 @@
 An ensemble of views of one network
 ===================================
 
-Models that err on different images are better together. Here they look at the same solar cells
-with the same network, but at other sizes and other layers. Names from ``list_backbones()`` go into
-the same place and differ more; their weights are downloaded by Keras, and this example needs no
-network.
+Models that make different mistakes are better together. Here they see the same solar cells through
+the same network, but at different sizes and layers. Different networks, by names from
+``list_backbones()``, would differ more, but Keras downloads their weights, and this example runs
+offline.
 """
 
 # %%
-# 300 cells, half of them to learn from:
+# We use 300 cells, half of them for training:
 
 import numpy as np
 from elpv_dataset.utils import load_dataset
@@ -24,9 +24,9 @@ X, y = cells[chosen], (probability[chosen] == 1).astype(int)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
 
 # %%
-# Three members. Scikit-learn's own meta-estimators put them together: the mean of their
-# probabilities, and a stack, whose last classifier learns how much to trust each by folds of the
-# training part.
+# There are three members. We combine them with scikit-learn's own meta-estimators. One averages
+# their probabilities. The other is a stack: its final classifier learns from folds of the training
+# set how much to trust each member.
 
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -57,8 +57,8 @@ models = {
 }
 
 # %%
-# The ensembles fit their members anew, and the stack does so four times. The network runs no
-# image twice for that, as the features are kept.
+# Each ensemble fits its members again, the stack four times. The network still sees each image only
+# once, because the features are cached.
 
 from sklearn.metrics import accuracy_score, log_loss
 
@@ -87,5 +87,5 @@ axes[0].set_xlim(0.5, 1)
 plt.show()
 
 # %%
-# With 150 test cells an accuracy has a standard error of about three points. The log loss, which
-# hears every probability, is the steadier judge.
+# With 150 test cells, an accuracy has a standard error of about three points. The log loss uses
+# every probability, so it varies less.

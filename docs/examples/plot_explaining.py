@@ -2,13 +2,13 @@
 Explaining a prediction
 =======================
 
-Which images does a classifier get most wrong, where in an image does it look, and which images
-are alike to it? These questions find faults that an accuracy hides: a wrong label, a class that is
-known by its background, or a class that is really two.
+Which images does a classifier get most wrong, where in an image does it look, and which images does
+it find similar? The answers reveal problems that an accuracy hides: a wrong label, a class
+recognised by its background, or a class that should be two.
 """
 
 # %%
-# A classifier of solar cells, on 150 of them, and 150 others to test it:
+# We train a classifier on 150 solar cells, and test it on 150 others:
 
 import numpy as np
 from elpv_dataset.utils import load_dataset
@@ -32,8 +32,8 @@ print(f"accuracy on the others: {classifier.score(X_test, y_test):.3f}")
 # The images with the greatest loss
 # -----------------------------------
 #
-# They are those whose true class got the least probability. Look at them first: some are hard, some
-# have the wrong label.
+# These are the images whose true class received the least probability. Look at them first: some are
+# hard, and some have the wrong label.
 
 import matplotlib.pyplot as plt
 
@@ -47,9 +47,9 @@ plt.show()
 # Where it looks
 # --------------
 #
-# Grad-CAM: warm places speak for the class. Here the class is ``"defective"`` in all images, the
-# first four of which are. The map is as coarse as the last feature map of the network. It tells
-# what the classifier goes by, and not whether that is right.
+# Grad-CAM shows which regions speak for a class, in warm colours. Here the class is ``"defective"``
+# in all images; the first four really are defective. The map is as coarse as the last feature map
+# of the network. It shows what the classifier relies on, not whether it is right.
 
 from skltransfer import SaliencyDisplay
 
@@ -62,9 +62,10 @@ plt.show()
 # What is alike to it
 # -------------------
 #
-# The features of the test cells, projected to the two directions in which they differ most. The
-# second parts the most broken cells from the others. The first has nothing to do with the classes:
-# it parts mono- from polycrystalline cells, which a larger study would judge one by one.
+# These are the features of the test cells, projected onto the two directions in which they differ
+# most. The second direction separates the most broken cells from the others. The first has nothing
+# to do with the classes: it separates mono- from polycrystalline cells. A larger study would
+# evaluate the two types separately.
 
 from skltransfer import FeatureMapDisplay
 

@@ -2,14 +2,14 @@
 Few labels: what a pretrained network is worth
 ==============================================
 
-Labels cost work. A network that was trained on other images brings knowledge along, so fewer
-labels do. How many fewer is measured here, on scikit-learn's digits.
+Labelling takes work. A network trained on other images already knows a lot, so fewer labels are
+enough. This example measures how many fewer, on scikit-learn's digits.
 """
 
 # %%
-# Three ways to describe a digit to the same linear classifier: its pixels, what a network with
-# random weights makes of them, and what the pretrained one makes of them. The second shows how much
-# is due to the architecture alone.
+# The same linear classifier sees each digit in three ways: as pixels, as features of a network with
+# random weights, and as features of the pretrained network. The second shows how much is due to the
+# architecture alone.
 
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -34,9 +34,9 @@ descriptions = {
 }
 
 # %%
-# For each number of labels, ten random draws of labelled digits; the test part is what is left of
-# the draw, 500 digits. The extractor learns nothing from labels, so its features may be computed
-# once for all draws.
+# For each number of labels, we draw the labelled digits at random ten times, and test on 500 of the
+# remaining digits. The extractor does not use labels, so we can compute its features once for all
+# draws.
 
 import numpy as np
 

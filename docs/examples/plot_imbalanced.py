@@ -2,12 +2,12 @@
 Imbalanced classes, and probabilities to rely on
 ================================================
 
-Defects are rare. A classifier that calls everything sound is right nearly always and of no use. The
-images are solar cells again, one in ten of them defective.
+Defects are rare. A classifier that calls every cell sound is nearly always right, and useless. The
+images are solar cells again, and one in ten is defective.
 """
 
 # %%
-# 600 cells, half of them to learn from:
+# We use 600 cells, half of them for training:
 
 import numpy as np
 from elpv_dataset.utils import load_dataset
@@ -22,12 +22,12 @@ X, y = cells[chosen], (probability[chosen] == 1).astype(int)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
 
 # %%
-# Without and with ``class_weight="balanced"``, which gives both classes the same total weight. Only
-# the head learns here (``freeze_depth="all"``), so both fits share the features of the network.
+# We fit without and with ``class_weight="balanced"``, which gives both classes the same total
+# weight. Only the head is trained here (``freeze_depth="all"``), so both fits share the features of
+# the network.
 #
-# Accuracy hides what matters. Balanced accuracy is the mean of the shares found in each class;
-# recall is the share of the defects that are found, and precision that of the alarms that are
-# right.
+# Accuracy hides what matters. Recall is the share of defects that are found, precision is the share
+# of alarms that are right, and balanced accuracy is the mean of the recalls of all classes.
 
 from sklearn.metrics import (
     accuracy_score,
@@ -54,13 +54,13 @@ for name, class_weight in {"as they are": None, "balanced": "balanced"}.items():
     print(f"{name:12}" + "".join(f"{score:10.3f}" for score in scores))
 
 # %%
-# All these scores hang on one threshold, 0.5. The curve of precision and recall shows every
-# threshold at once, and the average precision (AP) sums it up. A threshold to use is found by
-# scikit-learn's ``TunedThresholdClassifierCV``, within the training part.
+# All these scores depend on one threshold, 0.5. The precision-recall curve shows every threshold at
+# once, and the average precision (AP) summarises the curve. To find a threshold on the training
+# set, use scikit-learn's ``TunedThresholdClassifierCV``.
 #
-# Class weights change what a probability means: a balanced classifier announces more defects than
-# there are. ``CalibratedClassifierCV`` brings that back, by folds of the training part; of the
-# network nothing is computed again.
+# Class weights change the meaning of a probability: a balanced classifier predicts more defects
+# than there are. ``CalibratedClassifierCV`` corrects this with folds of the training set, and the
+# network computes nothing again.
 
 import matplotlib.pyplot as plt
 from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay
@@ -85,5 +85,5 @@ right.legend(fontsize=8, loc="upper left")
 plt.show()
 
 # %%
-# The smaller the Brier score, the better the probabilities. With 30 defects in the test part all
+# The smaller the Brier score, the better the probabilities. With 30 defects in the test set, all
 # these figures are rough.

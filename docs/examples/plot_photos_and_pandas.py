@@ -2,16 +2,16 @@
 A folder of photos, with pandas
 ===============================
 
-Photos in class folders, and a table that knows more about them. Paths are a column like any other;
-a ``ColumnTransformer`` sends them to the network and the numbers elsewhere.
+You have photos in class folders, and a table with more data about them. Paths are a column like any
+other: a ``ColumnTransformer`` sends them to the network, and the numbers elsewhere.
 """
 
 # %%
 # The folder
 # ----------
 #
-# So that this runs anywhere, the photos are patches of the two that come with scikit-learn, dark
-# and small and in JPEG. ``photos/china/0.jpg`` is one of them.
+# To let this example run anywhere, we cut the photos from the two that come with scikit-learn, and
+# save them as small, dark JPEGs such as ``photos/china/0.jpg``.
 
 import tempfile
 from pathlib import Path
@@ -30,7 +30,7 @@ for name, photograph in zip(["china", "flower"], load_sample_images().images, st
         Image.fromarray(patch.astype(np.uint8)).save(folder / name / f"{i}.jpg", quality=40)
 
 # %%
-# ``images_from_folder`` lists paths and labels. Nothing is opened yet.
+# ``images_from_folder`` lists paths and labels. It opens no files.
 
 import pandas as pd
 
@@ -70,15 +70,15 @@ print(f"five folds: {scores.mean():.3f}")
 # Features as a frame
 # -------------------
 #
-# With ``set_output`` the features keep the index of the table, and their names tell layer and
-# channel.
+# With ``set_output``, the features keep the index of the table, and their names contain the layer
+# and the channel.
 
 extractor = PretrainedFeatureExtractor(input_size=(96, 96)).set_output(transform="pandas")
 features = extractor.fit_transform(table[["photo"]])
 features.iloc[:3, :4].round(3)
 
 # %%
-# Where are the photos? The features in two dimensions:
+# Here are the features of the photos in two dimensions:
 
 import matplotlib.pyplot as plt
 from sklearn.decomposition import PCA
@@ -99,8 +99,9 @@ plt.show()
 # Files that cannot be read
 # -------------------------
 #
-# Among many files one is always broken. By default the first of them raises an error that names it.
-# With ``on_error="nan"`` the others go on, and one warning lists the rows.
+# Large collections usually contain a broken file. By default, the first one raises an error that
+# names it. With ``on_error="nan"`` the other files are processed, and one warning lists the rows
+# that failed.
 
 import warnings
 

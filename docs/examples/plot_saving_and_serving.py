@@ -2,12 +2,12 @@
 Saving, loading, serving
 ========================
 
-A fitted classifier becomes one file without pickle, a fresh process opens it, and a small server
-answers with it. In the end it becomes a plain Keras model.
+We save a fitted classifier to one file without pickle, load it in a fresh process, and serve it
+from a small server. Finally we convert it to a plain Keras model.
 """
 
 # %%
-# Something to save: patches of scikit-learn's two photographs, told apart.
+# First, a classifier to save: it tells patches of scikit-learn's two photographs apart.
 
 import os
 import tempfile
@@ -34,8 +34,9 @@ print(classifier.classes_, f"{classifier.score(X, y):.2f} of the training patche
 # One file
 # --------
 #
-# It holds JSON, arrays and a checksum. Of the bundled network it holds what was trained, and the
-# name of the rest. :doc:`/persistence` tells the format, and what is refused.
+# The file holds JSON, arrays and a checksum. For the bundled network, it holds only the weights
+# that were trained, and a reference to the rest. :doc:`/persistence` describes the format, and what
+# is refused.
 
 folder = Path(tempfile.mkdtemp())
 file = folder / "patches.skltransfer"
@@ -43,7 +44,7 @@ classifier.save(file)
 print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
 
 # %%
-# A fresh process gives the same probabilities, to the bit:
+# A fresh process gives the same probabilities to the bit:
 
 import subprocess
 import sys
@@ -85,9 +86,10 @@ except ValueError as error:
 # A server
 # --------
 #
-# An image comes as encoded bytes, and bytes are what an estimator takes. This is all that a
-# service needs; a framework of your choice goes around it. ``cache=None``, as strangers' images
-# seldom come twice. A file that is no image is an answer and no crash.
+# Images arrive as encoded bytes, which an estimator accepts as they are. A service needs no more
+# than this; add the web framework of your choice. We set ``cache=None``, because users rarely send
+# the same image twice. A file that is not an image gets an error response and does not crash the
+# server.
 
 import json
 import threading
@@ -96,14 +98,14 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 served = load(file).set_params(cache=None)
-served.predict(X[:1])  # the first call compiles; let it come before the first customer
+served.predict(X[:1])  # the first call compiles, so make it before the first request
 
 
 class Answer(BaseHTTPRequestHandler):
     """Probabilities for the image that was sent."""
 
     def do_POST(self):
-        """Answer in JSON, with 400 for what cannot be read."""
+        """Answer in JSON, with status 400 for data that cannot be read."""
         image = self.rfile.read(int(self.headers["Content-Length"]))
         try:
             probabilities = served.predict_proba([image])[0].round(4).tolist()
@@ -134,7 +136,8 @@ server.shutdown()
 server.server_close()
 
 # %%
-# How long one image takes, from bytes to probabilities, on the machine that built this page:
+# This is how long one image takes, from bytes to probabilities, on the machine that built this
+# page:
 
 import time
 
@@ -156,8 +159,9 @@ plt.show()
 # A Keras model
 # -------------
 #
-# Where neither scikit-learn nor this package is wanted, the whole becomes a Keras model with the
-# preprocessing inside. It takes pixels as `fit` saw them, and agrees to 1e-4.
+# If you want neither scikit-learn nor this package at run time, convert the classifier to a Keras
+# model, with the preprocessing inside. It takes pixels in the form that `fit` saw, and agrees to
+# 1e-4.
 
 model = classifier.to_keras()
 difference = np.abs(model.predict(X, verbose=0) - classifier.predict_proba(X)).max()

@@ -2,11 +2,11 @@
 Solar cells: from features to fine-tuning
 =========================================
 
-Is a solar cell defective? Cracks and dead areas show in electroluminescence images. This example
-goes the usual way: first frozen features and a linear classifier, then fine-tuning, and the two are
-compared on the same images.
+Is a solar cell defective? Electroluminescence images show cracks and dead areas. This example takes
+the usual route: first frozen features with a linear classifier, then fine-tuning, and a comparison
+of the two on the same images.
 
-``python docs/examples/solar_cells.py`` does the first half in earnest: all 2,624 cells and ten
+``python docs/examples/solar_cells.py`` runs the first half in full, with all 2,624 cells and ten
 splits.
 """
 
@@ -14,8 +14,8 @@ splits.
 # The data
 # --------
 #
-# Each cell has a probability of being defective, from the judgement of experts. The sure cases are
-# taken here, 200 to learn from and 200 to test on.
+# Experts gave each cell a probability of being defective. We use the clear cases, 200 for training
+# and 200 for testing.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -42,7 +42,8 @@ plt.show()
 # Frozen features
 # ---------------
 #
-# A row of 1,280 numbers for each cell, and a logistic regression.
+# The extractor turns each cell into a row of 1,280 numbers, and a logistic regression classifies
+# them.
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -62,10 +63,10 @@ print(f"frozen features: {frozen.score(X_test, y_test):.3f}")
 # Fine-tuning
 # -----------
 #
-# These images are unlike photographs, so that the later stages should learn too: all but the
-# first five here. BatchNorm goes by the new images. A cell may be turned and mirrored without
-# being another cell; the views of ``augment="dihedral"`` say so, and with ``tta=True`` a
-# prediction is the average over all eight.
+# These images are unlike photographs, so more of the network should be trained: here, all but the
+# first five stages. BatchNorm uses statistics of the new images. A cell stays the same if it is
+# rotated or mirrored, so we train on views with ``augment="dihedral"``. With ``tta=True``, a
+# prediction is the average over all eight views.
 
 from skltransfer import FineTunedClassifier
 
@@ -84,7 +85,7 @@ tuned.fit(X_train, y_train)
 print(f"fine-tuned:      {tuned.score(X_test, y_test):.3f}")
 
 # %%
-# The loss over the epochs, and what both say of the test cells:
+# The loss over the epochs, and the ROC curves of both models on the test cells:
 
 from sklearn.metrics import RocCurveDisplay
 
@@ -99,5 +100,6 @@ for name, model in {"frozen features": frozen, "fine-tuned": tuned}.items():
 plt.show()
 
 # %%
-# With 200 test cells the standard error of an accuracy is about two points: one such split shows
-# how it is done, and does not rank the two. :doc:`/benchmarks` has the comparison over five splits.
+# With 200 test cells, the standard error of an accuracy is about two points. One such split shows
+# the method, but does not rank the two models. :doc:`/benchmarks` has the comparison over five
+# splits.

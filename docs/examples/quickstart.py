@@ -1,17 +1,17 @@
-"""From images to a cross-validated score: 1,797 scanned handwritten digits, without a network.
+"""Cross-validate on 1,797 scanned handwritten digits, with a pretrained network, offline.
 
-The digits come with scikit-learn, the pretrained network with skltransfer. The same classifier
-learns twice: from the pixels, and from what the network sees in them. The network was trained on
-large photographs, so these tiny images are enlarged only a little, and the features come from
-the middle of the network as well as from its later layers.
+The digits come with scikit-learn, the pretrained network with skltransfer. The same classifier is
+fitted twice: on the pixels, and on the features of the network. The network was trained on large
+photographs, so these tiny images are enlarged only a little, and the features come from the middle
+of the network as well as from its later layers.
 
-Run with ``python quickstart.py [IMAGE]``; it writes quickstart.png where it is started.
+Run with ``python quickstart.py [IMAGE]``; it writes quickstart.png to the current folder.
 """
 
 import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow is talkative otherwise
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # silence TensorFlow's start-up messages
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
@@ -45,7 +45,7 @@ def main(image="quickstart.png"):
 
 
 def draw(images, labels, predicted, accuracy, panel_image):
-    """Show every 25th digit and what was predicted for it."""
+    """Show every 25th digit and its predicted class."""
     figure, axes = plt.subplots(6, 12, figsize=(9, 6), layout="constrained")
     for axis, image, label, guess in zip(
         axes.flat, images[::25], labels[::25], predicted[::25], strict=True

@@ -1,19 +1,19 @@
 """Find defective solar cells in 2,624 electroluminescence images.
 
-The images come with ``elpv-dataset`` (CC BY-NC-SA 4.0, Deitsch et al. 2019). Every cell has a
-probability of being defective and a type; a cell counts as defective above 0.5, and every split
-holds the same shares of probabilities and types. How strongly the classifier is held back is
-chosen within each training part: the test parts only judge. Of the network nothing is computed
-twice, whatever the splits, folds and candidates.
+The images come with ``elpv-dataset`` (CC BY-NC-SA 4.0, Deitsch et al. 2019). Every cell has a type
+and a probability of being defective. A cell counts as defective above 0.5, and every split is
+stratified by probability and type. The regularisation of the classifier is chosen within each
+training set; the test sets are used only for the final scores. The network computes each image only
+once, whatever the splits, folds and candidates.
 
-Run with ``python solar_cells.py [N_SPLITS]``; it writes solar_cells.joblib where it is started.
+Run with ``python solar_cells.py [N_SPLITS]``; it writes solar_cells.joblib to the current folder.
 """
 
 import os
 import subprocess
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow is talkative otherwise
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # silence TensorFlow's start-up messages
 
 import joblib
 import numpy as np
@@ -52,7 +52,7 @@ def main(n_splits=10):
 
 
 def make_model():
-    """Extractor, scaling and classifier, and the search for the classifier's C."""
+    """Build extractor, scaler and classifier, within a search for the classifier's C."""
     pipeline = make_pipeline(
         PretrainedFeatureExtractor(input_size=(300, 300)),  # as large as the images are
         StandardScaler(),
@@ -62,7 +62,7 @@ def make_model():
 
 
 def accuracies_on(chosen, models, cells, defective, splits):
-    """Accuracy of each model on those cells of its test part that are chosen."""
+    """Accuracy of each model on the chosen cells of its test set."""
     tests = [test[chosen[test]] for _, test in splits]
     return np.array(
         [
@@ -73,7 +73,7 @@ def accuracies_on(chosen, models, cells, defective, splits):
 
 
 def report(name, accuracies):
-    """Print the mean and its 95 % interval, which allows for overlapping training parts.
+    """Print the mean and its 95 % interval, which accounts for overlapping training sets.
 
     The variance is corrected as in Nadeau and Bengio, Inference for the Generalization Error
     (Machine Learning 52, 2003).
@@ -85,7 +85,7 @@ def report(name, accuracies):
 
 
 def dump_and_load(model, cells, path="solar_cells.joblib"):
-    """Write the fitted model to a file, and compare its answers in another process."""
+    """Write the fitted model to a file, and compare its predictions in another process."""
     joblib.dump((model, cells, model.predict_proba(cells)), path)
     print(f"{path}: {os.path.getsize(path) / 1e6:.1f} MB")
     subprocess.run([sys.executable, "-c", IN_A_FRESH_PROCESS, path], check=True)
