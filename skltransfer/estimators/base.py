@@ -60,7 +60,7 @@ class BackboneEstimator(Documented, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "backbone": "no_validation",
         "weights": [str, os.PathLike, None],
-        "pooling": [StrOptions({"avg", "max", "flatten"}), None],
+        "pooling": [StrOptions({"avg", "max", "flatten", "cls"}), None],
         "image_shape": "no_validation",
         "pixel_range": "no_validation",
         "input_size": "no_validation",

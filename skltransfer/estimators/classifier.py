@@ -68,9 +68,10 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     layer : str or None, default=None
         Name of the layer at which the network ends: what lies behind it is neither computed nor
         trained. None is the last one before any classification top.
-    pooling : {"avg", "max", "flatten"} or None, default=None
+    pooling : {"avg", "max", "flatten", "cls"} or None, default=None
         How the output of that layer becomes one row: the mean or the largest value of each channel,
-        or all values one after another. None is the backbone's own, for images the mean.
+        all values one after another, or the class token of a transformer, which is the first. None
+        is the backbone's own, for images the mean.
     freeze_depth : int, float or str, default=-1
         How much of the backbone stays frozen. "all": only the head learns. An int k >= 0 freezes
         the first k stages, a negative one leaves the last ``|k|`` stages to learn; 0 trains

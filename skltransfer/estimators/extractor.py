@@ -12,7 +12,6 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from skltransfer._progress import progress_bar
 from skltransfer._warnings import warn_unreadable
 from skltransfer.estimators.base import BackboneEstimator, with_checked_parameters
-from skltransfer.network.pooling import n_features
 
 if TYPE_CHECKING:
     from skltransfer._types import (
@@ -67,10 +66,11 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         Name of the layer whose output is wanted, or of several, whose features are put side by
         side. None takes the end of the features, before any classification top.
         ``freeze_points(backbone)`` shows the layers at which stages end.
-    pooling : {"avg", "max", "flatten"} or None, default=None
-        How a feature map (height, width, channels) becomes a row: the mean or the largest value
-        of each channel, or all values one after another. None is the backbone's own, for images
-        the mean.
+    pooling : {"avg", "max", "flatten", "cls"} or None, default=None
+        How a feature map (height, width, channels), or a sequence of tokens (tokens, channels) as
+        transformers make it, becomes a row: the mean or the largest value of each channel, all
+        values one after another, or the class token, which is the first. None is the backbone's
+        own, for images the mean.
     image_shape : (height, width), (height, width, channels) or None, default=None
         How the rows of a 2-D X are read as images, in pixels. Other kinds of X are not affected.
     pixel_range : (low, high) or None, default=None
@@ -240,10 +240,9 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     def _choose_layers(self, requested: tuple[str, ...]) -> None:
         network = self._network()
         usual = (network.features.steps[-1].name,)
-        steps = [network.graph.steps[network.position_of(name)] for name in requested or usual]
-        self.layers_ = tuple(step.name for step in steps)
+        self.layers_ = requested or usual
         self._feature_prefixes = requested or (self.backbone_.name,)
-        self._widths = tuple(n_features(step.shape, self._pooling) for step in steps)
+        self._widths = tuple(network.n_features_of(name, self._pooling) for name in self.layers_)
         self._n_features_out = sum(self._widths)
 
     def transform(self, X: Images) -> Any:

@@ -48,7 +48,7 @@ def chosen_engine(
         The backbone.
     layers : tuple of str, default=()
         Layers whose outputs are wanted.
-    pooling : {"avg", "max", "flatten"}, default="avg"
+    pooling : {"avg", "max", "flatten", "cls"}, default="avg"
         How they become rows.
     tell : callable, optional
         Told why OpenVINO, though it is there, was not chosen by "auto".

@@ -2,7 +2,7 @@
 
 A convolution is done with once its normalisation, activation or addition is. So a freeze point lies
 behind one of these, or behind a pooling or joining of such outputs, and behind weights that can
-learn.
+learn. An embedding of tokens is done with where the branches of the first block read it.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ def _inline_activation(step: Step) -> str | None:
 
 def _is_settled(graph: Graph, index: int) -> bool:
     """Whether the output is final: nothing that only finishes it is still to come."""
+    if _begins_blocks(graph, index):
+        return True
     kind = kind_of(graph.steps[index])
     if kind not in _FREEZABLE or not _is_finished(graph, index):
         return False
@@ -69,6 +71,15 @@ def _is_settled(graph: Graph, index: int) -> bool:
     if next_kinds == {"activation", "gate"} or (next_kinds == {"activation"} and len(readers) == 1):
         return False
     return next_kinds != {"normalisation"} or kind == "addition"
+
+
+def _begins_blocks(graph: Graph, index: int) -> bool:
+    """Whether several branches read tokens that weights alone have embedded."""
+    if len(graph.steps[index].shape) != 2 or len({*graph.consumers[index]}) < 2:
+        return False
+    while not graph.steps[index].weights and len(graph.producers[index]) == 1:
+        (index,) = graph.producers[index]
+    return bool(graph.steps[index].weights) and kind_of(graph.steps[index]) == "other"
 
 
 def _is_finished(graph: Graph, index: int) -> bool:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from skltransfer.network.graph import Graph
 
 
 def pooled(outputs, pooling: str):
-    """Pool each feature map over its positions and put the results side by side.
+    """Pool each feature map over its positions, or take its first token; join the results.
 
     Parameters
     ----------
     outputs : tensor or list of tensor
         (n, h, w, c) maps, (n, tokens, c) sequences or (n, c) rows.
-    pooling : {"avg", "max", "flatten"}
+    pooling : {"avg", "max", "flatten", "cls"}
         How the positions of a map are summed up; rows stay as they are.
     """
     from keras import ops
@@ -41,6 +44,40 @@ def n_features(shape: tuple[int | None, ...], pooling: str) -> int:
     return math.prod(cast(tuple[int, ...], shape))
 
 
+def check_class_token(graph: Graph, index: int, backbone: str) -> None:
+    """Refuse a step whose first token is no class token.
+
+    Raises
+    ------
+    ValueError
+        When the step makes no sequence of tokens, or one that is the positions of a map in a row.
+    """
+    step = graph.steps[index]
+    if len(step.shape) != 2:
+        raise ValueError(
+            f"pooling='cls' takes the first of a sequence of tokens, and the layer {step.name!r} "
+            f"of backbone={backbone!r} makes {_described(step.shape)}. Use 'avg' or 'max'."
+        )
+    maps = [before for before in graph.ancestors_of(index).steps if len(before.shape) == 3]
+    same = [found for found in maps if _positions(found.shape) == step.shape[0]]
+    if step.shape[0] is not None and same:
+        raise ValueError(
+            f"pooling='cls' takes a class token, and backbone={backbone!r} has none: its "
+            f"{step.shape[0]} tokens are the {_described(same[0].shape)} of {same[0].name!r}. "
+            "Use 'avg' or 'max'."
+        )
+
+
+def _described(shape: tuple[int | None, ...]) -> str:
+    if len(shape) == 1:
+        return "one row"
+    return f"{' x '.join(str(side) for side in shape[:-1])} positions"
+
+
+def _positions(shape: tuple[int | None, ...]) -> int | None:
+    return None if None in shape else math.prod(cast(tuple[int, ...], shape[:-1]))
+
+
 def _pooled_one(output, pooling: str):
     from keras import ops
 
@@ -49,6 +86,8 @@ def _pooled_one(output, pooling: str):
     positions = tuple(range(1, len(output.shape) - 1))
     if not positions:
         return output
+    if pooling == "cls":
+        return output[:, 0]
     if pooling == "max":
         return ops.max(output, axis=positions)
     if None in output.shape[1:]:  # of one row at a time

@@ -20,7 +20,7 @@ from skltransfer.backbones.building import (
 from skltransfer.backend import constant
 from skltransfer.network.graph import Graph, graph_of
 from skltransfer.network.layers import position_of_layer
-from skltransfer.network.pooling import n_features
+from skltransfer.network.pooling import check_class_token, n_features
 from skltransfer.network.stages import Stage, find_stages
 
 if TYPE_CHECKING:
@@ -101,6 +101,19 @@ class Network:
         """Width of the features of a row."""
         return n_features(self.features.steps[-1].shape, self.pooling)
 
+    def n_features_of(self, layer: str, pooling: str) -> int:
+        """Width of the features of a row that end at a layer.
+
+        Raises
+        ------
+        ValueError
+            When there is no such layer, or its output cannot be pooled so.
+        """
+        position = self.position_of(layer)
+        if pooling == "cls":
+            check_class_token(self.graph, position, self.spec.name)
+        return n_features(self.graph.steps[position].shape, pooling)
+
     def trial_rows(self) -> Rows:
         """A few rows of noise, the same in every process."""
         return self.spec.input.trial_rows(self.size)
@@ -113,7 +126,7 @@ class Network:
         Raises
         ------
         ValueError
-            When there is no such layer, or it makes several tensors.
+            When there is no such layer, it makes several tensors, or it has no class token to pool.
         """
         own_end = self.graph.until(end_of_features(self.graph)).steps[-1].name
         end = layer or own_end
@@ -135,6 +148,8 @@ class Network:
         other.__dict__.pop("stages", None)
         other.layer, other.pooling = layer, pooling
         other.features = self.graph.ancestors_of(self.position_of(layer))
+        if pooling == "cls":
+            check_class_token(other.features, other.end, self.spec.name)
         other._parts = OrderedDict()
         return other
 

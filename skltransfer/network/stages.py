@@ -1,7 +1,8 @@
 """Stages of a network, and what `freeze_depth` means.
 
 Stages are the pieces between chosen freeze points: the groups of the architecture's paper where its
-layer names tell them (`stage_pattern`), else the stretches between two halvings of the image.
+layer names tell them (`stage_pattern`); else the stretches between two halvings of the image, or
+the blocks that are repeated where no image is halved.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from skltransfer.network.freeze_points import (
     kind_of,
     possible_freeze_points,
 )
+from skltransfer.network.repeated_blocks import block_ends
 
 if TYPE_CHECKING:
     from skltransfer.network.graph import Graph, Step
@@ -58,7 +60,8 @@ def find_stages(graph: Graph, stage_pattern: str | None = None) -> tuple[Stage, 
         Regular expression with one group that reads a stage's label from a layer's name.
     """
     labels = _labels_by_name(graph, stage_pattern) if stage_pattern else _labels_by_side(graph)
-    ends = _owning_weights(graph, [*_ends(graph, _starts(labels)), len(graph.steps) - 1])
+    ends = _ends(graph, _starts(labels), splits_blocks=stage_pattern is None)
+    ends = _owning_weights(graph, [*ends, len(graph.steps) - 1])
     return tuple(Stage(i, graph.steps[stop].name, stop) for i, stop in enumerate(ends))
 
 
@@ -187,14 +190,29 @@ def _halves(step: Step) -> bool:
     return len(step.inputs[0].shape) == 4 and bool(before and after) and 2 * after <= before + 1
 
 
-def _ends(graph: Graph, starts: list[int]) -> list[int]:
-    """Last freeze point of every stage but the final one."""
-    candidates = possible_freeze_points(graph)
-    stretches = (
-        [point for point in candidates if start <= point < stop]
-        for start, stop in pairwise([0, *starts])
-    )
-    return [_past_pooling(graph, _end_of_block(graph, points)) for points in stretches if points]
+def _ends(graph: Graph, starts: list[int], splits_blocks: bool) -> list[int]:
+    """Last freeze points of all stages but the final one."""
+    candidates, found = possible_freeze_points(graph), []
+    for start, stop in pairwise([0, *starts, len(graph.steps)]):
+        points = [point for point in candidates if start <= point < stop]
+        blocks = _block_ends(graph, start, points, starts) if splits_blocks else []
+        found += blocks
+        if points and stop < len(graph.steps):
+            last = points[-1] if blocks else _past_pooling(graph, _end_of_block(graph, points))
+            found.append(last)
+    return found
+
+
+def _block_ends(graph: Graph, start: int, points: list[int], starts: list[int]) -> list[int]:
+    """Where a stretch is cut into the blocks that it repeats, if no image is halved.
+
+    That is so among tokens, and in networks that halve none behind their first weights, which may
+    embed patches.
+    """
+    first = next((i for i, step in enumerate(graph.steps) if is_trainable(step)), 0)
+    halves = any(halving > first for halving in starts)
+    chosen = [p for p in points if not halves or len(graph.steps[p].shape) == 2]
+    return block_ends(graph, start, chosen)
 
 
 def _end_of_block(graph: Graph, points: list[int]) -> int:

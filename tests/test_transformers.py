@@ -1,0 +1,152 @@
+"""Networks of repeated blocks: where they are cut, and that all of the package takes them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.model_selection import GridSearchCV, cross_val_score
+
+from conftest import rows_of_stretches
+from skltransfer import (
+    FineTunedClassifier,
+    PretrainedFeatureExtractor,
+    cache_info,
+    clear_cache,
+    freeze_points,
+    load,
+    register_backbone,
+)
+from skltransfer.backend import as_array
+from skltransfer.network.execution import run_steps
+from skltransfer.network.freeze_points import possible_freeze_points
+from skltransfer.network.graph import graph_of
+from skltransfer.network.runtime import feature_model
+from skltransfer.network.stages import find_stages
+from toy_transformers import (
+    SIDE,
+    WIDTH,
+    bert,
+    convnext,
+    gpt,
+    hybrid,
+    isotropic_convnext,
+    merging,
+    mixer,
+    parallel_block,
+    post_norm_block,
+    vit,
+    without_positions,
+)
+
+RNG = np.random.default_rng(0)
+
+BLOCKS = ["block0", "block1"]
+STAGES = {
+    "pre-norm": (vit, ["position", *BLOCKS, "final"]),
+    "post-norm": (partial(vit, block=post_norm_block), ["position", *BLOCKS, "block2"]),
+    "parallel": (partial(vit, block=parallel_block), ["position", *BLOCKS, "final"]),
+    "mean of tokens": (partial(vit, has_class_token=False), ["position", *BLOCKS, "final"]),
+    "without positions": (without_positions, ["tokens", *BLOCKS, "block2"]),
+    "mixer": (mixer, ["tokens", *BLOCKS, "final"]),
+    "isotropic ConvNeXt": (isotropic_convnext, ["stem", *BLOCKS, "final"]),
+    "ConvNeXt": (convnext, ["wide1", "final"]),
+    "hybrid": (hybrid, ["convolved4", "position", *BLOCKS, "final"]),
+    "merging": (merging, ["position", "block0", "merged", "late0", "final"]),
+    "BERT": (bert, ["embedded", *BLOCKS, "block2"]),
+    "GPT": (gpt, ["words", *BLOCKS, "final"]),
+}
+
+
+def ends(model):
+    return [stage.layer for stage in find_stages(graph_of(model))]
+
+
+def rows_for(model):
+    shape = [5 if side is None else side for side in model.inputs[0].shape[1:]]
+    if model.inputs[0].dtype == "int32":
+        return RNG.integers(0, 20, (2, *shape), dtype=np.int32)
+    return RNG.uniform(-1, 1, (2, *shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_are_the_embedding_and_one_for_each_block(name):
+    build, expected = STAGES[name]
+    assert ends(build()) == expected
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_law_2_at_every_freeze_point_of_repeated_blocks(name):
+    model = STAGES[name][0]()
+    graph, x = graph_of(model), rows_for(model)
+    expected = as_array(model(x, training=False))
+    for point in possible_freeze_points(graph):
+        (prefix,) = run_steps(graph, None, [point], x)
+        (found,) = run_steps(graph, point, [len(graph.steps) - 1], prefix)
+        assert np.abs(as_array(found) - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def n_weights(model, first, last):
+    """Weights of the layers from one to another, in the order of the model."""
+    names = [layer.name for layer in model.layers]
+    chosen = model.layers[names.index(first) + 1 : names.index(last) + 1]
+    return sum(layer.count_params() for layer in chosen)
+
+
+def test_a_transformer_of_twelve_blocks_has_thirteen_stages():
+    model = vit(12, n_classes=5)
+    points = freeze_points(model, measure=False)
+    assert [point.layer for point in points[:3]] == ["position", "block0", "block1"]
+    assert len(points) == 13
+    assert points[-1].parameters == n_weights(model, "block10", "final")
+
+
+def test_one_block_has_no_other_to_be_told_by():
+    assert ends(vit(1)) == ["final"]
+
+
+# Estimators -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    """A transformer with random weights."""
+    model = vit(3, n_classes=5)
+    model.set_weights([RNG.normal(0, 0.3, weight.shape) for weight in model.weights])
+    return register_backbone("small_vit", model, preprocessing="tf")
+
+
+def test_features_are_those_of_keras(backbone, X):
+    tokens = feature_model(backbone, (SIDE, SIDE))(X / np.float32(127.5) - 1)
+    expected = {"avg": as_array(tokens).mean(axis=1), "max": as_array(tokens).max(axis=1)}
+    for pooling, features in expected.items():
+        found = PretrainedFeatureExtractor(backbone, pooling=pooling).fit_transform(X)
+        assert_allclose(found, features, rtol=1e-4, atol=1e-4)
+
+
+def test_a_transformer_is_fitted_searched_cached_and_saved(backbone, X, y, tmp_path):
+    clear_cache()
+    settings = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "random_state": 0}
+    depths = ["all", -1, 0]
+    search = GridSearchCV(
+        FineTunedClassifier(backbone, **settings), {"freeze_depth": depths}, cv=2, refit=False
+    ).fit(X, y)
+    computed = cache_info().rows_computed
+    assert set(computed) >= {"small_vit:input:position", "small_vit:block1:final"}
+    assert set(computed.values()) <= rows_of_stretches(len(X))
+    uncached = FineTunedClassifier(backbone, **settings, cache=None)
+    for depth, score in zip(depths, search.cv_results_["mean_test_score"], strict=True):
+        uncached.set_params(freeze_depth=depth)
+        assert cross_val_score(uncached, X, y, cv=2).mean() == score
+    classifier = uncached.set_params(freeze_depth=-1).fit(X, y)
+    expected = classifier.predict_proba(X)
+    points = freeze_points(backbone, measure=False)
+    assert classifier.n_trainable_params_ == points[-1].parameters + 2 * (WIDTH + 1)
+    again = FineTunedClassifier(backbone, **settings, freeze_depth=-1).fit(X, y)
+    assert_array_equal(again.predict_proba(X), expected)
+    classifier.save(tmp_path / "vit.skltransfer")
+    assert_array_equal(load(tmp_path / "vit.skltransfer").predict_proba(X), expected)
+    kept = as_array(classifier.to_keras()(X.astype(np.float32)))
+    assert_allclose(kept, expected, atol=1e-4)
