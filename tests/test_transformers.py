@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import keras
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -19,15 +20,18 @@ from skltransfer import (
     load,
     register_backbone,
 )
+from skltransfer.backbones.block_layers import with_blocks_apart
 from skltransfer.backend import as_array
 from skltransfer.network.execution import run_steps
 from skltransfer.network.freeze_points import possible_freeze_points
 from skltransfer.network.graph import graph_of
-from skltransfer.network.runtime import feature_model
+from skltransfer.network.runtime import feature_model, network_of
 from skltransfer.network.stages import find_stages
 from toy_transformers import (
     SIDE,
     WIDTH,
+    ConcreteEncoder,
+    ScaledEncoder,
     bert,
     convnext,
     gpt,
@@ -35,6 +39,7 @@ from toy_transformers import (
     isotropic_convnext,
     merging,
     mixer,
+    of_encoder,
     parallel_block,
     post_norm_block,
     vit,
@@ -88,6 +93,46 @@ def test_law_2_at_every_freeze_point_of_repeated_blocks(name):
         assert np.abs(as_array(found) - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
+def test_blocks_within_one_layer_are_taken_apart(X, y, tmp_path):
+    model = of_encoder()
+    spec = register_backbone("of_encoder", model)
+    found = network_of(spec, (SIDE, SIDE))
+    assert [stage.layer for stage in found.stages] == ["position", *BLOCKS, "final"]
+    x = rows_for(model)
+    (features,) = run_steps(found.features, None, [found.end], x, found.arrays)
+    assert_allclose(as_array(features), as_array(model(x)), rtol=1e-5, atol=1e-5)
+    classifier = FineTunedClassifier(spec, freeze_depth=-1, epochs=1, random_state=0).fit(X, y)
+    classifier.save(tmp_path / "model")
+    assert_array_equal(load(tmp_path / "model").predict_proba(X), classifier.predict_proba(X))
+    kept = as_array(classifier.to_keras()(X.astype(np.float32)))
+    assert_allclose(kept, classifier.predict_proba(X), atol=1e-4)
+
+
+@pytest.mark.parametrize("encoder", [ScaledEncoder, ConcreteEncoder])
+def test_a_layer_that_does_more_than_call_its_blocks_stays_whole(encoder):
+    model = of_encoder(encoder)
+    assert with_blocks_apart(model) is model
+
+
+@pytest.mark.parametrize("name", ["ViTBackbone", "DINOV2Backbone"])
+def test_backbones_of_keras_hub_have_a_stage_for_each_block(name):
+    hub = pytest.importorskip("keras_hub")
+    options = {"num_layers": 3, "num_heads": 2, "hidden_dim": 16, "patch_size": 8}
+    if name == "ViTBackbone":
+        options["mlp_dim"] = 32
+    else:
+        options |= {"intermediate_dim": 32, "position_embedding_shape": (32, 32, 3)}
+    model = getattr(hub.models, name)(image_shape=(32, 32, 3), **options)
+    spec = register_backbone(name, model)
+    points = freeze_points(spec, measure=False)
+    assert len(points) == 4
+    assert len({point.parameters for point in points[1:3]}) == 1
+    images = RNG.uniform(0, 255, (8, 32, 32, 3)).astype(np.float32)
+    found = PretrainedFeatureExtractor(spec, pooling="cls", pixel_range=(0, 255))
+    expected = as_array(keras.Model(model.inputs[0], model.outputs[0])(images))[:, 0]
+    assert_allclose(found.fit_transform(images), expected, rtol=1e-4, atol=1e-4)
+
+
 def n_weights(model, first, last):
     """Weights of the layers from one to another, in the order of the model."""
     names = [layer.name for layer in model.layers]
@@ -119,8 +164,8 @@ def backbone():
 
 
 def test_features_are_those_of_keras(backbone, X):
-    tokens = feature_model(backbone, (SIDE, SIDE))(X / np.float32(127.5) - 1)
-    expected = {"avg": as_array(tokens).mean(axis=1), "max": as_array(tokens).max(axis=1)}
+    tokens = as_array(feature_model(backbone, (SIDE, SIDE))(X / np.float32(127.5) - 1))
+    expected = {"avg": tokens.mean(axis=1), "max": tokens.max(axis=1), "cls": tokens[:, 0]}
     for pooling, features in expected.items():
         found = PretrainedFeatureExtractor(backbone, pooling=pooling).fit_transform(X)
         assert_allclose(found, features, rtol=1e-4, atol=1e-4)
@@ -150,3 +195,14 @@ def test_a_transformer_is_fitted_searched_cached_and_saved(backbone, X, y, tmp_p
     assert_array_equal(load(tmp_path / "vit.skltransfer").predict_proba(X), expected)
     kept = as_array(classifier.to_keras()(X.astype(np.float32)))
     assert_allclose(kept, expected, atol=1e-4)
+
+
+def test_there_must_be_a_class_token_to_take(X, y, tiny):
+    of_patches = vit(1, has_class_token=False)
+    with pytest.raises(ValueError, match=r"has none: its 16 tokens are the 4 x 4 positions of 'pa"):
+        PretrainedFeatureExtractor(of_patches, pooling="cls").fit(X)
+    message = "the layer 'top' of backbone='tiny' makes 4 x 4 positions. Use 'avg' or 'max'."
+    with pytest.raises(ValueError, match=message):
+        PretrainedFeatureExtractor(tiny, pooling="cls").fit(X)
+    with pytest.raises(ValueError, match=message):
+        FineTunedClassifier(tiny, pooling="cls").fit(X, y)

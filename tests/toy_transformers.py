@@ -85,6 +85,77 @@ def vit(n_blocks=3, block=pre_norm_block, has_class_token=True, n_classes=None):
     return keras.Model(inputs, x)
 
 
+@keras.saving.register_keras_serializable("toy_transformers")
+class Block(layers.Layer):
+    """A block whose call is Python code."""
+
+    def build(self, shape):
+        self.norm = layers.LayerNormalization()
+        self.wide = layers.Dense(2 * WIDTH, activation="gelu")
+        self.narrow = layers.Dense(WIDTH)
+        self.norm.build(shape)
+        self.wide.build(shape)
+        self.narrow.build((*shape[:-1], 2 * WIDTH))
+
+    def call(self, tokens, training=None):
+        return tokens + self.narrow(self.wide(self.norm(tokens)))
+
+
+@keras.saving.register_keras_serializable("toy_transformers")
+class Encoder(layers.Layer):
+    """A layer that holds all blocks, as those of keras-hub do; it also gives what they pass."""
+
+    def __init__(self, n_blocks=3, **settings):
+        super().__init__(**settings)
+        self.n_blocks = n_blocks
+        self.blocks = [Block(name=f"block{index}") for index in range(n_blocks)]
+
+    def build(self, shape):
+        for block in self.blocks:
+            block.build(shape)
+
+    def call(self, tokens, training=None):
+        passed = [tokens]
+        for block in self.blocks:
+            passed.append(block(passed[-1], training=training))
+        return passed[-1], {"passed": passed[1:-1]}
+
+    def compute_output_shape(self, shape):
+        return shape, {"passed": [shape] * (self.n_blocks - 1)}
+
+    def get_config(self):
+        return {**super().get_config(), "n_blocks": self.n_blocks}
+
+
+@keras.saving.register_keras_serializable("toy_transformers")
+class ScaledEncoder(Encoder):
+    """One with a weight of its own between its blocks."""
+
+    def build(self, shape):
+        super().build(shape)
+        self.scale = self.add_weight(shape=(), name="scale", initializer="ones")
+
+    def call(self, tokens, training=None):
+        passed, others = super().call(tokens, training)
+        return self.scale * passed, others
+
+
+@keras.saving.register_keras_serializable("toy_transformers")
+class ConcreteEncoder(Encoder):
+    """One whose code needs the numbers."""
+
+    def call(self, tokens, training=None):
+        if isinstance(tokens, keras.KerasTensor):
+            raise TypeError("it takes no symbolic tensors")
+        return super().call(tokens, training)
+
+
+def of_encoder(encoder=Encoder):
+    """All blocks in one layer."""
+    x = Position(name="position")(patches(inputs := keras.Input((SIDE, SIDE, 3))))
+    return keras.Model(inputs, norm(encoder(name="encoder")(x)[0], "final"))
+
+
 def without_positions(n_blocks=3):
     """The first block reads what weights alone have embedded."""
     x = patches(inputs := keras.Input((SIDE, SIDE, 3)))

@@ -27,7 +27,8 @@ class BackboneSpec:
     name : str
         The name it was asked for by.
     architecture : dict
-        What to build, in JSON's types: {"kind": "bundled" | "keras.applications" | "model", ...}.
+        What to build, in JSON's types: {"kind": "bundled" | "keras.applications" | "model" |
+        "model of blocks", ...}; the last is a model of which `block_layers` takes layers apart.
     preprocessing : dict
         How the tensors of a row become the network's input, in JSON's types.
     input : InputKind

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skltransfer.backbones.architectures import Architecture, register_architecture
+from skltransfer.backbones.block_layers import with_blocks_apart
 from skltransfer.backbones.functional_models import require_one_input_and_output
 from skltransfer.backbones.layer_names import with_fresh_names
 from skltransfer.backbones.random_state import seeded_python_random
@@ -40,12 +41,16 @@ def spec_of_model(
     """
     require_one_input_and_output(model)
     config = _safe_config(model, name)
+    apart = with_blocks_apart(model)
     return BackboneSpec(
         name=name,
-        architecture={"kind": "model", "config": with_fresh_names(config) if renumber else config},
+        architecture={
+            "kind": "model" if apart is model else "model of blocks",
+            "config": with_fresh_names(config) if renumber else config,
+        },
         preprocessing=preprocessing or {"kind": "none"},
         input=input,
-        weights=read_only(arrays_of(model)),
+        weights=read_only(arrays_of(apart)),
     )
 
 
@@ -134,4 +139,9 @@ def _build(description: dict[str, Any], size: Size) -> Any:
     return build_from_config(description["config"])
 
 
+def _build_apart(description: dict[str, Any], size: Size) -> Any:
+    return with_blocks_apart(_build(description, size))
+
+
 register_architecture("model", Architecture(_build, is_built_by_code=False))
+register_architecture("model of blocks", Architecture(_build_apart, is_built_by_code=False))

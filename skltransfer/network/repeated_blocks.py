@@ -78,14 +78,18 @@ def _normalises(step: Step) -> bool:
 def _piece(graph: Graph, start: int, stop: int) -> Piece:
     """What is compared of the steps from `start` to `stop`.
 
-    Dropout may differ, and so may whether a normalisation follows the last sum: a pre-norm network
-    has one behind its last block only.
+    Dropout may differ, and so may whether a normalisation follows the block: a pre-norm network has
+    one behind its last block only.
     """
-    sums = [is_sum(graph, producer) for producer in graph.producers[stop]]
-    is_normalised_sum = sums == [True] and _normalises(graph.steps[stop])
-    steps = graph.steps[start : stop if is_normalised_sum else stop + 1]
+    closes = all(_closes_block(graph, producer) for producer in graph.producers[stop])
+    is_left_out = closes and _normalises(graph.steps[stop])
+    steps = graph.steps[start : stop if is_left_out else stop + 1]
     kinds = [(step, type(step.operation).__name__) for step in steps]
     return tuple((name, *_shapes(step)) for step, name in kinds if "Drop" not in name)
+
+
+def _closes_block(graph: Graph, index: int) -> bool:
+    return is_sum(graph, index) or kind_of(graph.steps[index]) == "module"
 
 
 def _shapes(step: Step) -> list[tuple[int, ...]]:

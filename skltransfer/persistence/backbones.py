@@ -102,7 +102,7 @@ def _is_architecture(architecture) -> bool:
         return architecture == {"kind": kind, "name": BUNDLED}
     if kind == "keras.applications":
         return set(architecture) == {"kind", "name"} and _is_application(architecture["name"])
-    return kind == "model" and set(architecture) == {"kind", "config"}
+    return kind in ("model", "model of blocks") and set(architecture) == {"kind", "config"}
 
 
 def _is_application(name) -> bool:
