@@ -7,9 +7,9 @@ so that an import loads neither Keras nor a backend.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -18,9 +18,17 @@ from skltransfer.backend.modules import backend_name, backend_names, module, mod
 from skltransfer.backend.normalization import refresh_normalization
 from skltransfer.backend.processes import computing_threads, start
 from skltransfer.backend.processor import processor
+from skltransfer.backend.protocol import Compiled, Compute, Shape
+
+if TYPE_CHECKING:
+    import keras
+    from keras import KerasTensor
+
+    from skltransfer.backend.protocol import TracingBackend
 
 __all__ = [
     "CompiledFunction",
+    "Shape",
     "add_bias",
     "as_array",
     "as_tensor",
@@ -53,17 +61,17 @@ __all__ = [
 class CompiledFunction:
     """A compiled function and the shapes of its results."""
 
-    function: Callable
-    shapes: list[tuple]
+    function: Compiled
+    shapes: list[Shape]
 
-    def __call__(self, *arguments) -> tuple:
+    def __call__(self, *arguments: KerasTensor) -> tuple[Any, ...]:
         """Results as tensors."""
         start()
         return self.function(*arguments)
 
 
 def compile_function(
-    compute: Callable, shapes: list[tuple], dtypes: list[str] | None = None
+    compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str] | None = None
 ) -> CompiledFunction:
     """Compile a pure function of tensors of fixed `shapes`.
 
@@ -89,8 +97,7 @@ def compile_function(
 
 def backend_title(backend: str | None = None) -> str:
     """Name of a backend as its makers write it; None: of the one that runs."""
-    title: str = module_of(backend or backend_name()).TITLE
-    return title
+    return module_of(backend or backend_name()).TITLE
 
 
 def versions() -> list[str]:
@@ -106,8 +113,9 @@ def kernels() -> str:
     Returns
     -------
     str
-        "onednn" or "eigen" with TensorFlow, "xla" and "torch" with the others, on processors; else
-        the kind of the device, such as "gpu".
+        On processors "onednn" or "eigen" with TensorFlow ("tensorflow": its own choice, where the
+        variable SKLTRANSFER_REWRITE_GRAPHS is 0), "xla" and "torch" with the others; else the kind
+        of the device, such as "gpu".
     """
     return module().kernels()
 
@@ -117,44 +125,48 @@ def holds_weights() -> bool:
     return module().holds_weights()
 
 
-def built(build: Callable) -> Any:
+def built(build: Callable[[], keras.Model]) -> keras.Model:
     """The Keras model that `build` makes, where all its weights are going to be set."""
     import_keras()
     return module().built(build)
 
 
-def outlined(build: Callable) -> Any:
+def outlined(build: Callable[[], keras.Model]) -> keras.Model:
     """The Keras model that `build` makes, where values for all its weights are handed in."""
     import_keras()
     return module().outlined(build)
 
 
-def as_tensor(array) -> Any:
+def as_tensor(array: KerasTensor) -> KerasTensor:
     """Copy an array for the backend, once for many calls; tensors stay as they are."""
     return module().as_tensor(array)
 
 
-def as_array(tensor) -> np.ndarray:
+def as_array(tensor: KerasTensor) -> np.ndarray:
     """A copy of a tensor or a Keras variable, of which NumPy warns where Keras makes it."""
     return module().as_array(tensor)
 
 
-def constant(array) -> Any:
+def constant(array: np.ndarray) -> KerasTensor:
     """What a frozen weight is to be handed in as, for many compiled functions."""
     return module().constant(array)
 
 
-def value_and_gradients(loss_of: Callable, parameters: list) -> tuple[Any, list]:
+def value_and_gradients(
+    loss_of: Compute, parameters: list[KerasTensor]
+) -> tuple[KerasTensor, list[KerasTensor]]:
     """The loss at `parameters` and its gradient by each of them."""
     return module().value_and_gradients(loss_of, parameters)
 
 
-def add_bias(x, bias) -> Any:
+def add_bias(x: KerasTensor, bias: KerasTensor) -> KerasTensor:
     """Add one number to each channel, the last axis."""
     return module().add_bias(x, bias)
 
 
-def batch_normalised(x, gamma, beta, epsilon: float) -> tuple:
+def batch_normalised(
+    x: KerasTensor, gamma: KerasTensor, beta: KerasTensor, epsilon: float
+) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
     """Normalise (n, h, w, c) by the moments of the batch.
 
     Returns
@@ -165,7 +177,7 @@ def batch_normalised(x, gamma, beta, epsilon: float) -> tuple:
     return module().batch_normalised(x, gamma, beta, epsilon)
 
 
-def depthwise_conv(x, kernel, **options) -> Any:
+def depthwise_conv(x: KerasTensor, kernel: KerasTensor, **options: Any) -> KerasTensor:
     """Filter each channel by itself, as `keras.ops.depthwise_conv` does."""
     return module().depthwise_conv(x, kernel, **options)
 
@@ -180,12 +192,12 @@ def refuses_openvino() -> str | None:
     return module().refuses_openvino()
 
 
-def traced(compute: Callable, shapes: list[tuple]) -> Any:
-    """Graph of `compute` for OpenVINO, its variables folded into constants."""
-    return module().traced(compute, shapes)
+def traced(compute: Compute, shapes: Sequence[Shape]) -> Any:
+    """TensorFlow's graph of `compute` for OpenVINO, its variables folded into constants."""
+    return cast("TracingBackend", module()).traced(compute, shapes)
 
 
-def evaluated(compute: Callable, rows) -> Any:
-    """Rows of `compute`, a function of one tensor, to which OpenVINO's are compared."""
+def evaluated(compute: Compute, rows: np.ndarray) -> np.ndarray:
+    """Rows of `compute`, a function of one tensor, by TensorFlow's own kernels, step by step."""
     start()
-    return module().evaluated(compute, rows)
+    return as_array(compute(as_tensor(rows)))  # a graph would take longer to make

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from skltransfer.backend import plain as _plain
 from skltransfer.backend.normalization import refresh_normalization
+
+if TYPE_CHECKING:
+    import keras
+    from keras import KerasTensor
+
+    from skltransfer.backend.protocol import Compiled, Compute, Shape
 
 TITLE = "JAX"
 _THREADS = "PJRT_NPROC"
@@ -21,16 +30,16 @@ outlined = _plain.outlined
 
 
 def compiled(
-    compute: Callable, shapes: list[tuple], dtypes: list[str]
-) -> tuple[Callable, list[tuple]]:
+    compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str]
+) -> tuple[Compiled, list[Shape]]:
     """The compiled function and the shapes of its results; see `compile_function`."""
     import jax
 
-    def results(*tensors) -> tuple:
+    def results(*tensors: KerasTensor) -> tuple[Any, ...]:
         found = compute(*tensors)
         return tuple(found) if isinstance(found, (list, tuple)) else (found,)
 
-    def shapes_of(*arguments) -> list[tuple]:
+    def shapes_of(*arguments: Shape) -> list[Shape]:
         structs = list(map(jax.ShapeDtypeStruct, arguments, dtypes))
         return [result.shape for result in jax.eval_shape(function, *structs)]
 
@@ -38,16 +47,15 @@ def compiled(
     return function, _plain.result_shapes(shapes_of, shapes)
 
 
-def built(build: Callable):
+def built(build: Callable[[], keras.Model]) -> keras.Model:
     """The model that `build` makes, with zeros for weights.
 
     The initializers are traced and not run: XLA would compile them anew for each shape, which takes
     many seconds for a usual network. Where a layer keeps a tensor of the trace they have to run.
     """
     import jax
-    import numpy as np
 
-    made: list = []
+    made: list[keras.Model] = []
     jax.eval_shape(lambda: made.append(build()))
     (model,) = made
     for variable in model.variables:
@@ -56,21 +64,21 @@ def built(build: Callable):
     return build() if _holds_traced(model) else model
 
 
-def _holds_traced(model) -> bool:
+def _holds_traced(model: keras.Model) -> bool:
     import jax
 
     held = (value for layer in model._flatten_layers() for value in vars(layer).values())
     return any(isinstance(value, jax.core.Tracer) for value in held)
 
 
-def as_tensor(array):
+def as_tensor(array: KerasTensor) -> KerasTensor:
     """Copy an array for JAX; tensors stay as they are."""
     import jax
 
     return array if isinstance(array, jax.Array) else jax.numpy.array(array)
 
 
-def constant(array):
+def constant(array: np.ndarray) -> np.ndarray:
     """An array as it is: XLA keeps a copy of its own."""
     return array
 
@@ -79,7 +87,7 @@ def kernels() -> str:
     """Whose kernels compute: "xla" on a CPU, else the kind of the device, such as "gpu"."""
     import jax
 
-    device = jax.default_backend()
+    device: str = jax.default_backend()
     return "xla" if device == "cpu" else device
 
 
@@ -101,14 +109,25 @@ def refuses_openvino() -> str | None:
     return "OpenVINO takes its graph from TensorFlow, and here Keras runs on JAX."
 
 
-def value_and_gradients(loss_of: Callable, parameters: list):
+def value_and_gradients(
+    loss_of: Compute, parameters: list[KerasTensor]
+) -> tuple[KerasTensor, list[KerasTensor]]:
     """The loss at `parameters` and its gradient by each of them."""
     import jax
 
-    return jax.value_and_grad(loss_of)(parameters)
+    loss, gradients = jax.value_and_grad(loss_of)(parameters)
+    return loss, gradients
 
 
-def depthwise_conv(x, kernel, *, strides, padding: str, dilation_rate, data_format: str):
+def depthwise_conv(
+    x: KerasTensor,
+    kernel: KerasTensor,
+    *,
+    strides: int | tuple[int, int],
+    padding: str,
+    dilation_rate: int | tuple[int, int],
+    data_format: str,
+) -> KerasTensor:
     """Filter each channel by itself; on a CPU as a sum of shifted images.
 
     XLA's own takes there many times as long: it computes such convolutions number by number.
@@ -119,7 +138,13 @@ def depthwise_conv(x, kernel, *, strides, padding: str, dilation_rate, data_form
     return _shifted_sum(x, kernel, _pair(strides), padding, _pair(dilation_rate))
 
 
-def _shifted_sum(x, kernel, strides: tuple, padding: str, dilations: tuple):
+def _shifted_sum(
+    x: KerasTensor,
+    kernel: KerasTensor,
+    strides: tuple[int, int],
+    padding: str,
+    dilations: tuple[int, int],
+) -> KerasTensor:
     """Sum over the places of `kernel` (h, w, channels, multiplier) of `x` shifted by them."""
     from jax import lax
     from jax import numpy as jnp
@@ -129,7 +154,7 @@ def _shifted_sum(x, kernel, strides: tuple, padding: str, dilations: tuple):
         x = jnp.pad(x, [(0, 0), *lax.padtype_to_pads(x.shape[1:3], reach, strides, "SAME"), (0, 0)])
     rows, height, width, channels = x.shape
     last = [(side - r) // s * s for side, r, s in zip((height, width), reach, strides, strict=True)]
-    total = 0.0
+    total: KerasTensor = 0.0
     for i, j in product(range(kernel.shape[0]), range(kernel.shape[1])):
         top, left = i * dilations[0], j * dilations[1]
         stop = (rows, top + last[0] + 1, left + last[1] + 1, channels)
@@ -172,5 +197,5 @@ def has_run() -> bool:
     return bool(getattr(bridge, "_backends", None))
 
 
-def _pair(value) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value

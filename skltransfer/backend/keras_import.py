@@ -31,7 +31,8 @@ def import_keras() -> ModuleType:
         with _log_level():
             import keras
     start()
-    return keras
+    module: ModuleType = keras
+    return module
 
 
 @contextmanager

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:  # each of them offers all of it
+    from skltransfer.backend import jax, torch
+    from skltransfer.backend.protocol import Backend, TracingBackend
+    from skltransfer.backend.tensorflow import functions
+
+    _BACKENDS: tuple[TracingBackend, Backend, Backend] = (functions, jax, torch)
 
 _MODULES = {
     "tensorflow": "skltransfer.backend.tensorflow.functions",
@@ -38,11 +45,11 @@ def backend_name() -> str:
 
 
 @cache
-def module_of(backend: str) -> ModuleType:
+def module_of(backend: str) -> Backend:
     """The module of a backend, which is imported when it is first asked for."""
-    return import_module(_MODULES[backend])
+    return cast("Backend", import_module(_MODULES[backend]))
 
 
-def module() -> ModuleType:
+def module() -> Backend:
     """The module of Keras' backend."""
     return module_of(backend_name())

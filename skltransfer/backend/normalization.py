@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import keras
 
-def refresh_normalization(model, arrays: Sequence[np.ndarray] | None = None) -> None:
+
+def refresh_normalization(model: keras.Model, arrays: Sequence[np.ndarray] | None = None) -> None:
     """Have Normalization layers compute with what their weights and settings are now.
 
     Setting their weights does not do so, and tensors that were made while a model was traced

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import keras
+    from keras import KerasTensor
 
-def built(build: Callable):
+    from skltransfer.backend.protocol import Shape
+
+
+def built(build: Callable[[], keras.Model]) -> keras.Model:
     """The model that `build` makes."""
     return build()
 
 
-def outlined(build: Callable):
+def outlined(build: Callable[[], keras.Model]) -> keras.Model:
     """The model that `build` makes, with variables that have a shape and no value.
 
     In a thread of its own, for Keras keeps a list of such variables for each thread, and gives
@@ -21,7 +28,7 @@ def outlined(build: Callable):
     """
     import keras
 
-    def build_outline():
+    def build_outline() -> keras.Model:
         with keras.StatelessScope(initialize_variables=False):
             return build()
 
@@ -33,7 +40,7 @@ _A_LENGTH, _ANOTHER_LENGTH = 64, 96
 """Of rows of unknown length, to see which sizes of results follow from it."""
 
 
-def result_shapes(shapes_of: Callable, shapes: list[tuple]) -> list[tuple]:
+def result_shapes(shapes_of: Callable[..., list[Shape]], shapes: Sequence[Shape]) -> list[Shape]:
     """Shapes of the results for arguments of `shapes`, with None for the rows where one has it.
 
     `shapes_of` tells them for arguments whose rows are counted.
@@ -47,7 +54,7 @@ def result_shapes(shapes_of: Callable, shapes: list[tuple]) -> list[tuple]:
     return [(None, *shape[1:]) for shape in found] if open_ended else found
 
 
-def _counted(shapes: list[tuple], length: int) -> list[tuple]:
+def _counted(shapes: Sequence[Shape], length: int) -> list[tuple[int, ...]]:
     """Shapes of one row, and of a length where that is open."""
     return [
         tuple((length if axis else 1) if size is None else size for axis, size in enumerate(shape))
@@ -55,17 +62,23 @@ def _counted(shapes: list[tuple], length: int) -> list[tuple]:
     ]
 
 
-def as_array(tensor) -> np.ndarray:
+def as_array(tensor: KerasTensor) -> np.ndarray:
     """A copy of a tensor or a Keras variable."""
     return np.array(np.asarray(tensor))
 
 
-def add_bias(x, bias):
+def add_bias(x: KerasTensor, bias: KerasTensor) -> KerasTensor:
     """Add one number to each channel, the last axis."""
     return x + bias
 
 
-def batch_normalised(x, gamma, beta, epsilon: float, add: Callable = add_bias):
+def batch_normalised(
+    x: KerasTensor,
+    gamma: KerasTensor,
+    beta: KerasTensor,
+    epsilon: float,
+    add: Callable[[KerasTensor, KerasTensor], KerasTensor] = add_bias,
+) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
     """Normalise by the moments of the batch; `add` adds the bias."""
     from keras import ops
 
@@ -74,7 +87,7 @@ def batch_normalised(x, gamma, beta, epsilon: float, add: Callable = add_bias):
     return add(x * scale, beta - mean * scale), mean, variance
 
 
-def depthwise_conv(x, kernel, **options):
+def depthwise_conv(x: KerasTensor, kernel: KerasTensor, **options: Any) -> KerasTensor:
     """Filter each channel by itself."""
     from keras import ops
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skltransfer.backend import plain as _plain
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+
+    from skltransfer.backend.protocol import Compiled, Compute, Shape
 
 TITLE = "PyTorch"
 
@@ -19,26 +25,25 @@ depthwise_conv = _plain.depthwise_conv
 
 
 def compiled(
-    compute: Callable, shapes: list[tuple], dtypes: list[str]
-) -> tuple[Callable, list[tuple]]:
+    compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str]
+) -> tuple[Compiled, list[Shape]]:
     """The function without a record for gradients, and the shapes of its results."""
-    import numpy as np
     import torch
 
-    def call(*arguments) -> tuple:
+    def call(*arguments: KerasTensor) -> tuple[Any, ...]:
         with torch.no_grad():
             found = compute(*map(as_tensor, arguments))
         results = found if isinstance(found, (list, tuple)) else (found,)
         return tuple(result.cpu() for result in results)
 
-    def shapes_of(*arguments) -> list[tuple]:
-        zeros = map(np.zeros, arguments, dtypes)
+    def shapes_of(*arguments: tuple[int, ...]) -> list[Shape]:
+        zeros = [np.zeros(shape, dtype) for shape, dtype in zip(arguments, dtypes, strict=True)]
         return [tuple(result.shape) for result in call(*zeros)]
 
     return call, _plain.result_shapes(shapes_of, shapes)
 
 
-def as_tensor(array):
+def as_tensor(array: KerasTensor) -> KerasTensor:
     """Copy an array for PyTorch, to the device that Keras uses; tensors stay as they are."""
     import torch
     from keras.src.backend.torch.core import get_device
@@ -48,15 +53,16 @@ def as_tensor(array):
     return torch.tensor(array, device=get_device())
 
 
-def as_array(tensor) -> np.ndarray:
+def as_array(tensor: KerasTensor) -> np.ndarray:
     """A copy of a tensor or a Keras variable, without its record for gradients."""
     import torch
 
     tensor = tensor if isinstance(tensor, torch.Tensor) else tensor.value
-    return tensor.detach().cpu().numpy().copy()
+    array: np.ndarray = tensor.detach().cpu().numpy()
+    return array.copy()
 
 
-def constant(array):
+def constant(array: np.ndarray) -> KerasTensor:
     """A tensor, made once: there is no graph that would keep it."""
     return as_tensor(array)
 
@@ -85,7 +91,9 @@ def refuses_openvino() -> str | None:
     return "OpenVINO takes its graph from TensorFlow, and here Keras runs on PyTorch."
 
 
-def value_and_gradients(loss_of: Callable, parameters: list):
+def value_and_gradients(
+    loss_of: Compute, parameters: list[KerasTensor]
+) -> tuple[KerasTensor, list[KerasTensor]]:
     """The loss at `parameters` and its gradient by each of them."""
     import torch
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from skltransfer.backend.tensorflow.graph_nodes import (
     add_ints,
@@ -17,6 +18,10 @@ from skltransfer.backend.tensorflow.graph_nodes import (
     become_reshape,
     known_shapes,
 )
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 _OP = "DepthwiseConv2dNativeBackpropFilter"
 _WELL_SERVED = 3
@@ -47,7 +52,7 @@ class _Layer:
         return fits and max(self.window) <= _WELL_SERVED
 
 
-def as_convolutions(graph) -> None:
+def as_convolutions(graph: GraphDef) -> None:
     """Replace them in a TensorFlow GraphDef where shapes are known."""
     nodes = [node for node in graph.node if node.op == _OP and _is_usual(node)]
     if not nodes:
@@ -59,7 +64,7 @@ def as_convolutions(graph) -> None:
             _become_sum(graph, node, layer)
 
 
-def _is_usual(node) -> bool:
+def _is_usual(node: NodeDef) -> bool:
     from tensorflow.core.framework.types_pb2 import DT_FLOAT
 
     return (
@@ -70,13 +75,12 @@ def _is_usual(node) -> bool:
     )
 
 
-def _layer(node, shape_of: Callable) -> _Layer | None:
+def _layer(node: NodeDef, shape_of: Callable[[str], list[int] | None]) -> _Layer | None:
     """The layer of a gradient, unless its shape is not known or the windows leave part of it."""
     x, _, slope = node.input
-    shapes = [shape_of(tensor) for tensor in (x, node.name, slope)]
-    if None in shapes:
+    image, kernel, behind = map(shape_of, (x, node.name, slope))
+    if image is None or kernel is None or behind is None:
         return None
-    image, kernel, behind = shapes
     layer = _Layer(
         n_images=image[0],
         n_channels=image[3],
@@ -90,7 +94,7 @@ def _layer(node, shape_of: Callable) -> _Layer | None:
     return layer if is_filled and kernel[3] == 1 else None
 
 
-def _become_sum(graph, node, layer: _Layer) -> None:
+def _become_sum(graph: GraphDef, node: NodeDef, layer: _Layer) -> None:
     """Part the batch into images, convolve each, add up, and give the sum the kernel's shape."""
     x, kernel_shape, slope = node.input
     height, width = layer.sides_behind
@@ -108,7 +112,7 @@ def _become_sum(graph, node, layer: _Layer) -> None:
     become_reshape(node, total.name, kernel_shape, node.attr["T"])
 
 
-def _parted(graph, node, name: str, tensor: str, count: int) -> list[str]:
+def _parted(graph: GraphDef, node: NodeDef, name: str, tensor: str, count: int) -> list[str]:
     """Names of equal parts of a tensor."""
     axis = add_ints(graph, f"{node.name}/{name}_axis", 0, node.device)
     parts = graph.node.add(name=f"{node.name}/{name}", op="Split", device=node.device)
@@ -118,7 +122,9 @@ def _parted(graph, node, name: str, tensor: str, count: int) -> list[str]:
     return [f"{parts.name}:{number}" for number in range(count)]
 
 
-def _convolved(graph, node, number: int, inputs: tuple[str, str], layer: _Layer) -> str:
+def _convolved(
+    graph: GraphDef, node: NodeDef, number: int, inputs: tuple[str, str], layer: _Layer
+) -> str:
     """Name of the gradient of one image: as its kernel lies, windows lie `stride` apart."""
     found = graph.node.add(name=f"{node.name}/of_{number}", device=node.device)
     found.op = "DepthwiseConv2dNative"
@@ -131,4 +137,4 @@ def _convolved(graph, node, number: int, inputs: tuple[str, str], layer: _Layer)
     if any(layer.missing):
         padding = [side for n in layer.missing for side in (n // 2, n - n // 2)]
         found.attr["explicit_paddings"].list.i.extend([0, 0, *padding, 0, 0])
-    return found.name
+    return str(found.name)

@@ -5,15 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
+from typing import TYPE_CHECKING, Any
 
 from skltransfer.backend import plain as _plain
 from skltransfer.backend.tensorflow.onednn import with_onednn
 
+if TYPE_CHECKING:
+    import numpy as np
+    from keras import KerasTensor
+    from tensorflow.types.experimental import ConcreteFunction
+
+    from skltransfer.backend.protocol import Compiled, Compute, Shape
+
 TITLE = "TensorFlow"
 _GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
+_REWRITES = "SKLTRANSFER_REWRITE_GRAPHS"
 _CHOSEN = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}
 
 as_array = _plain.as_array
@@ -23,13 +32,13 @@ outlined = _plain.outlined
 
 
 def compiled(
-    compute: Callable, shapes: list[tuple], dtypes: list[str]
-) -> tuple[Callable, list[tuple]]:
+    compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str]
+) -> tuple[Compiled, list[Shape]]:
     """The compiled function and the shapes of its results; see `compile_function`."""
     folded = traced(compute, shapes, dtypes)
     function = with_onednn(folded) if kernels() == "onednn" else folded
 
-    def call(*arguments) -> tuple:
+    def call(*arguments: KerasTensor) -> tuple[Any, ...]:
         # Called in the usual way, a function made of a graph first prepares an error message in
         # which all arguments are printed: milliseconds a call.
         tensors = [as_tensor(argument) for argument in arguments]
@@ -39,7 +48,7 @@ def compiled(
     return call, [tuple(output.shape) for output in folded.outputs]
 
 
-def as_tensor(array):
+def as_tensor(array: KerasTensor) -> KerasTensor:
     """Copy an array for TensorFlow; tensors stay as they are."""
     import tensorflow as tf
 
@@ -47,19 +56,38 @@ def as_tensor(array):
     return array if tf.is_tensor(array) else tf.constant(array)
 
 
-def constant(array):
+def constant(array: np.ndarray) -> np.ndarray:
     """An array as it is: a graph keeps a copy of its own."""
     return array
 
 
 @lru_cache(maxsize=1)
 def kernels() -> str:
-    """Whose kernels compute convolutions here: "onednn", "eigen" or "gpu"."""
+    """Whose kernels compute convolutions here: "onednn", "eigen", "gpu", or TensorFlow's choice."""
     import tensorflow as tf
 
     if tf.config.list_logical_devices("GPU"):
         return "gpu"
+    if not rewrites_graphs():
+        return "tensorflow"
     return "onednn" if _onednn_works() else "eigen"
+
+
+def rewrites_graphs() -> bool:
+    """Whether graphs may be rewritten for oneDNN; the user decides by a variable.
+
+    Raises
+    ------
+    ValueError
+        When the variable is set to anything but 0 or 1.
+    """
+    found = os.environ.get(_REWRITES, "1")
+    if found not in ("0", "1"):
+        raise ValueError(
+            f"The environment variable {_REWRITES}={found!r} must be 1, to rewrite TensorFlow's "
+            "graphs for oneDNN's kernels, or 0, to run them as TensorFlow makes them."
+        )
+    return found == "1"
 
 
 def holds_weights() -> bool:
@@ -71,10 +99,12 @@ def version() -> str:
     """What the last bits depend on."""
     import tensorflow as tf
 
-    return tf.__version__
+    return str(tf.__version__)
 
 
-def traced(compute: Callable, shapes: list[tuple], dtypes: list[str] | None = None):
+def traced(
+    compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str] | None = None
+) -> ConcreteFunction:
     """Trace `compute` for tensors of `shapes`, its variables folded into constants."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (
@@ -87,17 +117,14 @@ def traced(compute: Callable, shapes: list[tuple], dtypes: list[str] | None = No
     return convert_variables_to_constants_v2(concrete) if concrete.graph.captures else concrete
 
 
-def evaluated(compute: Callable, rows):
-    """Rows of `compute`, a function of one tensor, by kernels of TensorFlow's choice."""
-    return compute(as_tensor(rows)).numpy()  # step by step: a graph would take longer to make
-
-
 def refuses_openvino() -> str | None:
     """OpenVINO reads TensorFlow's graphs."""
     return None
 
 
-def value_and_gradients(loss_of: Callable, parameters: list):
+def value_and_gradients(
+    loss_of: Compute, parameters: list[KerasTensor]
+) -> tuple[KerasTensor, list[KerasTensor]]:
     """The loss at `parameters` and its gradient by each of them."""
     import tensorflow as tf
 
@@ -108,14 +135,16 @@ def value_and_gradients(loss_of: Callable, parameters: list):
     return loss, tape.gradient(loss, parameters, unconnected_gradients=zero)
 
 
-def add_bias(x, bias):
+def add_bias(x: KerasTensor, bias: KerasTensor) -> KerasTensor:
     """Add one number to each channel: fuses with the convolution, and its gradient is faster."""
     import tensorflow as tf
 
     return tf.nn.bias_add(x, bias)
 
 
-def batch_normalised(x, gamma, beta, epsilon: float):
+def batch_normalised(
+    x: KerasTensor, gamma: KerasTensor, beta: KerasTensor, epsilon: float
+) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
     """Normalise by the moments of the batch, in one operation where there are images."""
     import tensorflow as tf
 
@@ -161,7 +190,7 @@ def take_threads(share: int) -> None:
 def has_run() -> bool:
     """Whether somebody has run TensorFlow in this process; it is not imported to find out."""
     context = sys.modules.get("tensorflow.python.eager.context")
-    return getattr(getattr(context, "_context", None), "_initialized", False)
+    return bool(getattr(getattr(context, "_context", None), "_initialized", False))
 
 
 def _onednn_works() -> bool:
@@ -170,7 +199,7 @@ def _onednn_works() -> bool:
 
     filters = tf.ones((3, 3, 2, 2))
 
-    def compute(pixels):
+    def compute(pixels: KerasTensor) -> KerasTensor:
         return tf.nn.conv2d(pixels, filters, strides=1, padding="SAME")
 
     try:

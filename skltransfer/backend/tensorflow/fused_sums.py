@@ -8,8 +8,13 @@ numbers, or crash. Such sums are taken out.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 from skltransfer.backend.tensorflow.graph_nodes import node_of, readers_of
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 _GIVE_THEIR_OWN = frozenset(
     ("AddV2", "BiasAdd", "Conv2D", "MatMul", "Relu", "Relu6", "_FusedConv2D", "_FusedMatMul")
@@ -17,7 +22,7 @@ _GIVE_THEIR_OWN = frozenset(
 """Kinds of nodes whose result is no part of another tensor."""
 
 
-def part_sums(graph, results: Collection[str]) -> None:
+def part_sums(graph: GraphDef, results: Collection[str]) -> None:
     """Take sums out of the fused nodes of a GraphDef where a tensor may be held by others.
 
     Parameters
@@ -35,7 +40,9 @@ def part_sums(graph, results: Collection[str]) -> None:
         _part(graph, node)
 
 
-def _has_it_alone(node, nodes: dict, readers: dict[str, list], held: set[str]) -> bool:
+def _has_it_alone(
+    node: NodeDef, nodes: dict[str, NodeDef], readers: dict[str, list[NodeDef]], held: set[str]
+) -> bool:
     """Whether a node is the last that needs what it adds: all others have run before it."""
     *inputs, summand = node.input
     giver = node_of(summand)
@@ -46,7 +53,7 @@ def _has_it_alone(node, nodes: dict, readers: dict[str, list], held: set[str]) -
     return names.count(node.name) == 1 and others <= _all_before(inputs, nodes)
 
 
-def _all_before(tensors: Iterable[str], nodes: dict) -> set[str]:
+def _all_before(tensors: Iterable[str], nodes: dict[str, NodeDef]) -> set[str]:
     """Names of all nodes that some tensors are computed from."""
     found: set[str] = set()
     waiting = [node_of(tensor) for tensor in tensors]
@@ -58,12 +65,12 @@ def _all_before(tensors: Iterable[str], nodes: dict) -> set[str]:
     return found
 
 
-def _steps(node) -> list[str]:
+def _steps(node: NodeDef) -> list[str]:
     """What a fused node computes behind its product, in order."""
     return [step.decode() for step in node.attr["fused_ops"].list.s]
 
 
-def _part(graph, node) -> None:
+def _part(graph: GraphDef, node: NodeDef) -> None:
     """Let other nodes compute what is fused before the sum, and the sum."""
     steps = _steps(node)
     place = steps.index("Add")
@@ -83,7 +90,7 @@ def _part(graph, node) -> None:
         _become(node, activations[0], [total.name], before)
 
 
-def _become(node, op: str, inputs: list[str], fused) -> None:
+def _become(node: NodeDef, op: str, inputs: list[str], fused: NodeDef) -> None:
     """Make `node` a plain one, of the number format of a fused one."""
     node.op, node.device = op, fused.device
     node.input[:] = inputs

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from tensorflow.core.framework.attr_value_pb2 import AttrValue
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-def known_shapes(graph) -> Callable[[str], list[int] | None]:
+
+def known_shapes(graph: GraphDef) -> Callable[[str], list[int] | None]:
     """Function from a tensor's name to its shape; None where that is not known."""
     import tensorflow as tf
 
@@ -27,16 +33,16 @@ def node_of(tensor: str) -> str:
     return tensor.removeprefix("^").split(":")[0]
 
 
-def readers_of(graph) -> dict[str, list]:
+def readers_of(graph: GraphDef) -> dict[str, list[NodeDef]]:
     """The nodes that read each node, by its name; one that reads it twice is there twice."""
-    readers: dict[str, list] = {node.name: [] for node in graph.node}
+    readers: dict[str, list[NodeDef]] = {node.name: [] for node in graph.node}
     for node in graph.node:
         for tensor in node.input:
             readers[node_of(tensor)].append(node)
     return readers
 
 
-def add_ints(graph, name: str, values: int | Sequence[int], device: str) -> str:
+def add_ints(graph: GraphDef, name: str, values: int | Sequence[int], device: str) -> str:
     """Add a constant of ints, such as the shape of a reshape; return its name."""
     from tensorflow.core.framework.types_pb2 import DT_INT32
     from tensorflow.python.framework.tensor_util import make_tensor_proto
@@ -44,18 +50,20 @@ def add_ints(graph, name: str, values: int | Sequence[int], device: str) -> str:
     node = graph.node.add(name=name, op="Const", device=device)
     node.attr["dtype"].type = DT_INT32
     node.attr["value"].tensor.CopyFrom(make_tensor_proto(np.array(values, np.int32)))
-    return node.name
+    return str(node.name)
 
 
-def add_reshape(graph, name: str, tensor: str, shape: Sequence[int], like) -> str:
+def add_reshape(
+    graph: GraphDef, name: str, tensor: str, shape: Sequence[int], like: NodeDef
+) -> str:
     """Add a reshape, with the device and the number format of node `like`; return its name."""
     sides = add_ints(graph, f"{name}_shape", shape, like.device)
     node = graph.node.add(name=name, device=like.device)
     become_reshape(node, tensor, sides, like.attr["T"])
-    return node.name
+    return str(node.name)
 
 
-def become_reshape(node, tensor: str, shape: str, dtype) -> None:
+def become_reshape(node: NodeDef, tensor: str, shape: str, dtype: AttrValue) -> None:
     """Make a node a reshape of `tensor`, of the number format `dtype`."""
     from tensorflow.core.framework.attr_value_pb2 import AttrValue
     from tensorflow.core.framework.types_pb2 import DT_INT32

@@ -8,10 +8,17 @@ and the number of threads; TensorFlow's other kernels do not.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from skltransfer.backend.tensorflow.depthwise_gradients import as_convolutions
 from skltransfer.backend.tensorflow.fused_sums import part_sums
 from skltransfer.backend.tensorflow.graph_nodes import node_of, readers_of
 from skltransfer.backend.tensorflow.pointwise_gradients import as_matrix_products
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+    from tensorflow.types.experimental import ConcreteFunction
 
 _OPTIMIZERS = ("function", "constfold", "arithmetic", "remap", "constfold", "dependency")
 _ONEDNN_KERNELS = {
@@ -31,7 +38,7 @@ _ONEDNN_KERNELS = {
 }
 
 
-def with_onednn(folded):
+def with_onednn(folded: ConcreteFunction) -> ConcreteFunction:
     """Simplify a folded function's graph, then name oneDNN's kernels in it."""
     from tensorflow.python.eager.wrap_function import function_from_graph_def
 
@@ -49,7 +56,7 @@ def with_onednn(folded):
     return function_from_graph_def(graph, *names)
 
 
-def _simplified(folded):
+def _simplified(folded: ConcreteFunction) -> GraphDef:
     """Run TensorFlow's graph optimizer: it can no more once the kernels are named."""
     from tensorflow.core.protobuf.config_pb2 import ConfigProto
     from tensorflow.python.grappler import tf_optimizer
@@ -66,7 +73,7 @@ def _simplified(folded):
     return tf_optimizer.OptimizeGraph(config, meta_graph)
 
 
-def _part_normalisations(graph) -> None:
+def _part_normalisations(graph: GraphDef) -> None:
     """Take the activation out of each normalisation that the optimizer has fused with one.
 
     While training, TensorFlow refuses the fused node unless its channels are a multiple of four.
@@ -86,14 +93,14 @@ def _part_normalisations(graph) -> None:
         del node.attr["activation_mode"], node.attr["num_side_inputs"]
 
 
-def _fuse_depthwise(graph) -> None:
+def _fuse_depthwise(graph: GraphDef) -> None:
     """Join each depthwise convolution with the bias and activation behind it.
 
     TensorFlow's optimizer does so for other convolutions only.
     """
     nodes = {node.name: node for node in graph.node}
     readers = readers_of(graph)
-    absorbed = set()
+    absorbed: set[str] = set()
     for node in list(graph.node):
         if node.op != "BiasAdd" or not _has_kernel(node):
             continue
@@ -107,7 +114,7 @@ def _fuse_depthwise(graph) -> None:
     graph.node.extend(kept)
 
 
-def _has_kernel(node) -> bool:
+def _has_kernel(node: NodeDef) -> bool:
     """Whether oneDNN computes in the number format of a node on this processor.
 
     In float32 it does on all. Where it does not, the optimizer has fused nothing, and the kernels
@@ -115,16 +122,16 @@ def _has_kernel(node) -> bool:
     """
     from tensorflow.python.util._pywrap_utils import IsDataTypeSupportedByOneDNNOnThisCPU
 
-    return IsDataTypeSupportedByOneDNNOnThisCPU(node.attr["T"].type)
+    return bool(IsDataTypeSupportedByOneDNNOnThisCPU(node.attr["T"].type))
 
 
-def _activation_behind(bias, readers: dict[str, list]):
+def _activation_behind(bias: NodeDef, readers: dict[str, list[NodeDef]]) -> NodeDef:
     """The only reader of `bias` if it is an activation that can be fused, else `bias`."""
     found = readers[bias.name]
     return found[0] if len(found) == 1 and found[0].op in ("Relu", "Relu6") else bias
 
 
-def _become_fused_depthwise(last, bias, convolution) -> None:
+def _become_fused_depthwise(last: NodeDef, bias: NodeDef, convolution: NodeDef) -> None:
     """Make `last` compute convolution, bias and its own activation."""
     steps = ["BiasAdd"] if last is bias else ["BiasAdd", last.op]
     inputs = [*convolution.input, bias.input[1]]
@@ -138,7 +145,7 @@ def _become_fused_depthwise(last, bias, convolution) -> None:
     last.op = "_FusedDepthwiseConv2dNative"
 
 
-def _rename_kernel(node, op: str, constant_filter: bool) -> None:
+def _rename_kernel(node: NodeDef, op: str, constant_filter: bool) -> None:
     """Name the kernel; it keeps its own copy of a filter only if that never changes."""
     from tensorflow.python.framework import op_def_registry
 

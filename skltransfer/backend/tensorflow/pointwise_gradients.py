@@ -6,6 +6,8 @@ rest of the image it writes beyond its memory.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from skltransfer.backend.tensorflow.graph_nodes import (
     add_ints,
     add_reshape,
@@ -13,10 +15,14 @@ from skltransfer.backend.tensorflow.graph_nodes import (
     known_shapes,
 )
 
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+
 _OP = "Conv2DBackpropFilter"
 
 
-def as_matrix_products(graph) -> None:
+def as_matrix_products(graph: GraphDef) -> None:
     """Replace them in a TensorFlow GraphDef where shapes are known."""
     nodes = [node for node in graph.node if node.op == _OP and _is_usual(node)]
     if not nodes:
@@ -28,12 +34,12 @@ def as_matrix_products(graph) -> None:
             _become_product(graph, node, *channels)
 
 
-def _is_usual(node) -> bool:
+def _is_usual(node: NodeDef) -> bool:
     padding, layout = node.attr["padding"].s, node.attr["data_format"].s
-    return padding != b"EXPLICIT" and layout == b"NHWC"
+    return bool(padding != b"EXPLICIT" and layout == b"NHWC")
 
 
-def _become_product(graph, node, n_inputs: int, n_outputs: int) -> None:
+def _become_product(graph: GraphDef, node: NodeDef, n_inputs: int, n_outputs: int) -> None:
     """Turn positions into rows, multiply, and give the product the kernel's shape."""
     x, kernel_shape, slope = node.input
     strides = list(node.attr["strides"].list.i)
@@ -51,7 +57,9 @@ def _become_product(graph, node, n_inputs: int, n_outputs: int) -> None:
     become_reshape(node, product.name, kernel_shape, node.attr["T"])
 
 
-def _add_every_nth(graph, name: str, tensor: str, strides: list[int], like) -> str:
+def _add_every_nth(
+    graph: GraphDef, name: str, tensor: str, strides: list[int], like: NodeDef
+) -> str:
     """Add a slice of the positions that a kernel with `strides` sees; return its name."""
     from tensorflow.core.framework.types_pb2 import DT_INT32
 

@@ -1,0 +1,67 @@
+"""What a backend offers: one module for each has all of it, and none is a class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+    from keras import KerasTensor
+    from tensorflow.types.experimental import ConcreteFunction
+
+Shape: TypeAlias = tuple[int | None, ...]
+Compute: TypeAlias = Callable[..., Any]
+"""From tensors to a tensor or a tuple of them."""
+Compiled: TypeAlias = Callable[..., tuple[Any, ...]]
+"""From arrays or tensors to tensors."""
+
+
+class Backend(Protocol):
+    """The functions of `skltransfer.backend` that each backend has its own way of computing."""
+
+    TITLE: str
+
+    # That functions of a module may serve, all take what they take by position.
+    def compiled(
+        self, compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str], /
+    ) -> tuple[Compiled, list[Shape]]: ...
+    def built(self, build: Callable[[], keras.Model], /) -> keras.Model: ...
+    def outlined(self, build: Callable[[], keras.Model], /) -> keras.Model: ...
+    def as_tensor(self, array: KerasTensor, /) -> KerasTensor: ...
+    def as_array(self, tensor: KerasTensor, /) -> np.ndarray: ...
+    def constant(self, array: np.ndarray, /) -> KerasTensor: ...
+    def kernels(self) -> str: ...
+    def holds_weights(self) -> bool: ...
+    def version(self) -> str: ...
+    def refuses_openvino(self) -> str | None: ...
+    def value_and_gradients(
+        self, loss_of: Compute, parameters: list[KerasTensor], /
+    ) -> tuple[KerasTensor, list[KerasTensor]]: ...
+    def add_bias(self, x: KerasTensor, bias: KerasTensor, /) -> KerasTensor: ...
+    def batch_normalised(
+        self, x: KerasTensor, gamma: KerasTensor, beta: KerasTensor, epsilon: float, /
+    ) -> tuple[KerasTensor, KerasTensor, KerasTensor]: ...
+    def depthwise_conv(
+        self,
+        x: KerasTensor,
+        kernel: KerasTensor,
+        /,
+        *,
+        strides: int | tuple[int, int],
+        padding: str,
+        dilation_rate: int | tuple[int, int],
+        data_format: str,
+    ) -> KerasTensor: ...
+    def is_out_of_memory(self, error: Exception, /) -> bool: ...
+    def share_gpus(self) -> None: ...
+    def take_threads(self, share: int, /) -> None: ...
+    def has_run(self) -> bool: ...
+
+
+class TracingBackend(Backend, Protocol):
+    """A backend whose graphs OpenVINO takes."""
+
+    def traced(self, compute: Compute, shapes: Sequence[Shape], /) -> ConcreteFunction: ...
