@@ -11,10 +11,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from skltransfer._fields import PositiveInt
 from skltransfer.backbones.user_models import spec_of_model
 from skltransfer.inputs._input import TensorSpec
 from skltransfer.inputs.kinds import register_kind
-from skltransfer.persistence.checks import is_positive
 from skltransfer.persistence.records import Record, register_record
 
 
@@ -48,7 +48,7 @@ class SequenceSource:
 class SequenceEncoding:
     """Sequences as they are, in float32."""
 
-    n_channels: int
+    n_channels: PositiveInt
 
     is_learned = False
     refuses_views = "augment is not for sequences. Leave augment=None."
@@ -79,7 +79,7 @@ class SequenceEncoding:
 class SequenceInput:
     """Sequences of some numbers a step."""
 
-    n_channels: int
+    n_channels: PositiveInt
 
     name: ClassVar[str] = "sequence"
     pooling: ClassVar[str] = "avg"
@@ -114,10 +114,8 @@ class SequenceInput:
 
 
 register_kind(SequenceInput, SequenceInput.name)
-register_record("sequence_input", Record(SequenceInput, {"n_channels": is_positive}, role="input"))
-register_record(
-    "sequence_encoding", Record(SequenceEncoding, {"n_channels": is_positive}, role="encoding")
-)
+register_record("sequence_input", Record(SequenceInput, role="input"))
+register_record("sequence_encoding", Record(SequenceEncoding, role="encoding"))
 
 
 def make_network():

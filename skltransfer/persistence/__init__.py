@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from skltransfer._types import Path as PathLike
 from skltransfer.augmentation.keras_layers import is_keras_layer
 from skltransfer.persistence import tenants as tenants
 from skltransfer.persistence.backbones import decode_backbone, encode_backbone
@@ -36,7 +37,9 @@ _FORGED = (
 _WAY_OUT = "joblib.dump(estimator, path) keeps any Python object, in a pickle."
 
 
-def write_state(path, estimator: type, state: dict[str, Any], parameters: Collection[str]) -> None:
+def write_state(
+    path: PathLike, estimator: type, state: dict[str, Any], parameters: Collection[str]
+) -> None:
     """Write what an estimator holds; see ``BackboneEstimator.save``.
 
     Parameters
@@ -82,7 +85,7 @@ def write_state(path, estimator: type, state: dict[str, Any], parameters: Collec
     write_file(_expanded(path), content, writer.arrays)
 
 
-def read_state(path) -> tuple[type, dict[str, Any]]:
+def read_state(path: PathLike) -> tuple[type, dict[str, Any]]:
     """The estimator's class, and what it held.
 
     Parameters
@@ -112,7 +115,7 @@ def _checked(manifest: dict[str, Any], reader: Reader) -> tuple[type, dict[str, 
         raise ValueError("its manifest has no list of backbones and no state.")
     state = _decoded(manifest["state"], manifest["backbones"], reader)
     check_state(kind.__name__, state, kind._get_param_names())
-    reader.require_all_used()
+    reader.check_all_used()
     if isinstance(state.get(_AUGMENT), LayerConfig):
         state[_AUGMENT] = layer_from(state[_AUGMENT])
     return kind, state
@@ -138,23 +141,23 @@ def _naming(what: str) -> Iterator[None]:
         raise kind(f"{what} cannot be saved: {reason}. {_WAY_OUT}") from error
 
 
-def _encoded(name: str, value, writer: Writer) -> Any:
+def _encoded(name: str, value: object, writer: Writer) -> Any:
     if name == _AUGMENT and is_keras_layer(value):
         return {_LAYER: writer.encode(config_of(value).config)}
     return writer.encode(value)
 
 
-def _decoded(nodes: dict[str, Any], backbones: list, reader: Reader) -> dict[str, Any]:
+def _decoded(nodes: dict[str, Any], backbones: list[object], reader: Reader) -> dict[str, Any]:
     # What refers to networks comes after them.
     reader.backbones.extend(decode_backbone(node, reader) for node in backbones)
     return {name: _attribute(name, node, reader) for name, node in nodes.items()}
 
 
-def _attribute(name: str, node, reader: Reader) -> Any:
+def _attribute(name: str, node: Any, reader: Reader) -> Any:
     if name == _AUGMENT and isinstance(node, dict) and list(node) == [_LAYER]:
         return LayerConfig(reader.decode(node[_LAYER]))
     return reader.decode(node)
 
 
-def _expanded(path) -> Path:
+def _expanded(path: PathLike) -> Path:
     return Path(os.path.expanduser(path))

@@ -30,7 +30,7 @@ def little_endian(array: np.ndarray) -> np.ndarray:
     return array.astype(_stored(array.dtype), copy=False)
 
 
-def views_of(descriptions, payload: memoryview) -> list[np.ndarray]:
+def views_of(descriptions: object, payload: memoryview) -> list[np.ndarray]:
     """The arrays that lie one after another in `payload`, as read-only views of it.
 
     Raises
@@ -57,7 +57,7 @@ def _stored(dtype: np.dtype) -> np.dtype:
     return dtype.newbyteorder("<")
 
 
-def _layout(description) -> tuple[np.dtype, tuple[int, ...]]:
+def _layout(description: object) -> tuple[np.dtype, tuple[int, ...]]:
     if not isinstance(description, dict) or list(description) != ["dtype", "shape"]:
         raise ValueError("an array is not described by its dtype and shape.")
     dtype, shape = description["dtype"], description["shape"]
@@ -68,12 +68,13 @@ def _layout(description) -> tuple[np.dtype, tuple[int, ...]]:
     return np.dtype(dtype), tuple(shape)
 
 
-def _is_shape(shape) -> bool:
+def _is_shape(shape: object) -> bool:
     if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
         return False
     if not all(type(side) is int and side >= 0 for side in shape):
         return False
-    return math.prod(max(side, 1) for side in shape) <= _MOST_ITEMS  # also of an array of nothing
+    n_items: int = math.prod(max(side, 1) for side in shape)  # also of an array of nothing
+    return n_items <= _MOST_ITEMS
 
 
 def _n_bytes(dtype: np.dtype, shape: tuple[int, ...]) -> int:

@@ -39,7 +39,7 @@ def encode_backbone(spec: BackboneSpec, writer: Writer) -> dict[str, Any]:
     return {**named, **content, "weights": [writer.add_array(array) for array in spec.weights]}
 
 
-def decode_backbone(node, reader: Reader) -> BackboneSpec:
+def decode_backbone(node: object, reader: Reader) -> BackboneSpec:
     """The network, whose content is that of its fingerprint; no layer is built.
 
     Raises
@@ -94,7 +94,7 @@ def _check_content(architecture: Any, preprocessing: Any, input: Any) -> None:
     check_config(architecture)
 
 
-def _is_architecture(architecture) -> bool:
+def _is_architecture(architecture: Any) -> bool:
     if type(architecture) is not dict:
         return False
     kind = architecture.get("kind")
@@ -105,11 +105,11 @@ def _is_architecture(architecture) -> bool:
     return kind in ("model", "model of blocks") and set(architecture) == {"kind", "config"}
 
 
-def _is_application(name) -> bool:
+def _is_application(name: Any) -> bool:
     return is_str(name) and name in applications.names()
 
 
-def _is_preprocessing(how) -> bool:
+def _is_preprocessing(how: Any) -> bool:
     if type(how) is not dict or how.get("channels", 3) not in (1, 3):
         return False
     how = {key: value for key, value in how.items() if key != "channels"}

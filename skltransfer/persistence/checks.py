@@ -1,53 +1,130 @@
-"""Predicates of which the tables of records and states are made."""
+"""What a value in a file may be: predicates, and how they follow from annotations."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from numbers import Integral, Real
+from collections.abc import Callable, Mapping
+from numbers import Real
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeAlias,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 
-Check = Callable[[object], bool]
+Check: TypeAlias = Callable[[Any], bool]
 
 _LARGEST_INT = 1 << 53
+_DTYPES = {
+    "b": np.bool_,
+    "i": np.signedinteger,
+    "u": np.unsignedinteger,
+    "f": np.floating,
+    "U": np.str_,
+    "O": np.object_,
+}
 
 
-def is_int(value) -> bool:
+def checks_of(annotated: type) -> dict[str, Check]:
+    """What each field of a class may hold, by its annotation."""
+    hints = get_type_hints(annotated, include_extras=True)
+    return {name: check_of(hint) for name, hint in hints.items()}
+
+
+def check_of(hint: Any) -> Check:
+    """Whether a value is what an annotation says; an int is at least 0."""
+    kind, parts = get_origin(hint) or hint, get_args(hint)
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    if kind is Annotated:
+        checks = [check_of(parts[0]), *parts[1:]]
+        return lambda value: all(check(value) for check in checks)
+    if kind in (Union, UnionType):
+        choices = [check_of(part) for part in parts]
+        return lambda value: any(check(value) for check in choices)
+    if kind is Literal:
+        return one_of(*parts)
+    if kind is np.ndarray:
+        return _is_array(get_args(parts[1])[0])
+    if kind is tuple:
+        return _is_tuple(parts)
+    if kind is list:
+        item = check_of(*parts)
+        return lambda value: type(value) is list and all(map(item, value))
+    if kind is dict:
+        is_key, is_value = map(check_of, parts)
+        return lambda value: (
+            type(value) is dict
+            and all(is_key(key) and is_value(item) for key, item in value.items())
+        )
+    return instance_of(dict if kind is Mapping else kind)
+
+
+def _is_tuple(parts: tuple[Any, ...]) -> Check:
+    """Check for tuples of one item for each of some annotations; "..." repeats the one before."""
+    checks = [check_of(part) for part in parts if part is not ...]
+
+    def is_tuple(value: Any) -> bool:
+        if type(value) is not tuple:
+            return False
+        if ... in parts:
+            return all(map(checks[0], value))
+        return len(value) == len(checks) and all(
+            check(item) for check, item in zip(checks, value, strict=True)
+        )
+
+    return is_tuple
+
+
+def _is_array(scalar: type[np.generic]) -> Check:
+    """Check for arrays of a type of scalars, or of one that differs in its bits alone."""
+    kinds = {
+        letter
+        for letter, kind in _DTYPES.items()
+        if issubclass(kind, scalar) or issubclass(scalar, kind)
+    }
+    return lambda value: type(value) is np.ndarray and value.dtype.kind in kinds
+
+
+def is_int(value: Any) -> bool:
     """A number that is at least 0; no bool."""
-    return (
-        isinstance(value, Integral)
-        and not isinstance(value, (bool, np.bool_))
-        and 0 <= value <= _LARGEST_INT
-    )
+    is_integer = isinstance(value, (int, np.integer)) and not is_bool(value)
+    return is_integer and bool(0 <= value <= _LARGEST_INT)
 
 
-def is_positive(value) -> bool:
+def is_positive(value: Any) -> bool:
     """A number that is at least 1; no bool."""
     return is_int(value) and value > 0
 
 
-def is_number(value) -> bool:
+def is_number(value: Any) -> bool:
     """A number, NaN and the infinite among them; no bool."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def is_finite(value) -> bool:
+def is_finite(value: Any) -> bool:
     """A number that is a finite float, or an int of that size; no bool."""
     return is_number(value) and abs(value) <= sys.float_info.max  # NaN is not
 
 
-def is_bool(value) -> bool:
+def is_bool(value: Any) -> bool:
     """True or False."""
     return isinstance(value, (bool, np.bool_))
 
 
-def is_str(value) -> bool:
+def is_str(value: Any) -> bool:
     """Some text."""
     return type(value) is str
 
 
-def is_json(value) -> bool:
+def is_json(value: Any) -> bool:
     """Data in JSON's types, tuples among them."""
     if type(value) in (list, tuple):
         return all(map(is_json, value))
@@ -56,7 +133,7 @@ def is_json(value) -> bool:
     return value is None or type(value) in (bool, int, float, str)
 
 
-def one_of(*allowed) -> Check:
+def one_of(*allowed: str) -> Check:
     """One of a few strings."""
     return lambda value: is_str(value) and value in allowed
 
@@ -87,6 +164,12 @@ def array_of(kinds: str, n_dimensions: int) -> Check:
     )
 
 
-def is_range(value) -> bool:
-    """Two finite numbers, the second of which is larger."""
-    return sequence_of(is_finite, 2)(value) and value[0] < value[1]
+_PLAIN: dict[Any, Check] = {
+    bool: is_bool,
+    float: is_number,
+    int: is_int,
+    str: is_str,
+    Any: lambda value: True,
+    object: lambda value: True,
+    NoneType: lambda value: value is None,
+}

@@ -118,7 +118,7 @@ def _parts(text: bytes, arrays: list[np.ndarray]) -> Iterator[bytes]:
         yield little_endian(array).tobytes()
 
 
-def _canonical(manifest) -> bytes:
+def _canonical(manifest: dict[str, Any]) -> bytes:
     """The one way to write a manifest, so that a key cannot come twice nor bytes hide."""
     return json.dumps(manifest, allow_nan=False, separators=(",", ":")).encode()
 
@@ -136,7 +136,7 @@ def _parsed(text: bytes) -> dict[str, Any]:
         raise ValueError(f"its manifest is no JSON that save() writes ({error}).") from error
     if not isinstance(manifest, dict):
         raise ValueError("its manifest is no JSON object.")
-    _require_protocol(manifest.get("protocol"), manifest.get("skltransfer"))
+    _check_protocol(manifest.get("protocol"), manifest.get("skltransfer"))
     if tuple(manifest) != _KEYS:
         raise ValueError(f"its manifest does not consist of {', '.join(_KEYS)}.")
     if not _is_canonical(manifest, text):
@@ -151,7 +151,7 @@ def _is_canonical(manifest: dict[str, Any], text: bytes) -> bool:
         return False
 
 
-def _require_protocol(protocol, version) -> None:
+def _check_protocol(protocol: object, version: object) -> None:
     is_version = isinstance(version, str) and _VERSION.fullmatch(version)
     if type(protocol) is not int or protocol < 1 or not is_version:
         raise ValueError("it does not tell by which protocol and version it was written.")
@@ -170,7 +170,7 @@ def _kind_of(start: bytes) -> str:
     return next(known, "no file that an estimator's save(path) wrote, which this function opens")
 
 
-def _require_place(path: Path) -> None:
+def _check_place(path: Path) -> None:
     """Refuse what is no place for a file, before a file beside it would be."""
     if path.is_dir():
         raise IsADirectoryError(f"path={str(path)!r} is a folder. Add the name of a file to it.")
@@ -190,7 +190,7 @@ def _require_place(path: Path) -> None:
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """A file beside `path` that takes its place once it is complete and on the disk."""
     path = Path(os.path.realpath(path))
-    _require_place(path)
+    _check_place(path)
     beside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
     try:
         with open(beside, "xb") as file:

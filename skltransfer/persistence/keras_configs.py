@@ -7,6 +7,7 @@ be named, and it is read before anything is built.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from skltransfer.persistence.errors import Explained
@@ -32,7 +33,7 @@ _VALUES = {
 }
 
 
-def check_config(config) -> None:
+def check_config(config: object) -> None:
     """Refuse a configuration that asks for anything but layers and functions of Keras.
 
     Layers and functions that this process has registered by
@@ -48,7 +49,7 @@ def check_config(config) -> None:
             _check_named(config)
         elif "registered_name" in config:
             raise ValueError("its configuration of Keras names a part without a class.")
-        parts = config.values()
+        parts: Iterable[object] = config.values()
     elif isinstance(config, (list, tuple)):
         parts = config
     else:
@@ -76,7 +77,7 @@ def _check_named(config: dict[str, Any]) -> None:
         )
 
 
-def _is_of_keras(module, name) -> bool:
+def _is_of_keras(module: object, name: Any) -> bool:
     if not isinstance(module, str) or not _is_name(name) or name in _REFUSED:
         return False
     if module == "keras":
@@ -84,7 +85,7 @@ def _is_of_keras(module, name) -> bool:
     return name[0].isupper() and (module in _MODULES or module.startswith(_INTERNAL_MODULES))
 
 
-def _is_name(text) -> bool:
+def _is_name(text: object) -> bool:
     return isinstance(text, str) and text.isidentifier()
 
 

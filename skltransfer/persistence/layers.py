@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skltransfer.backbones.user_models import build_from_config
 from skltransfer.backend import import_keras
 from skltransfer.persistence.checks import is_json
 from skltransfer.persistence.errors import Explained
 from skltransfer.persistence.keras_configs import check_config
+
+if TYPE_CHECKING:
+    from keras import Layer
 
 
 @dataclass(frozen=True)
@@ -18,14 +21,14 @@ class LayerConfig:
 
     config: dict[str, Any]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         is_named = type(self.config) is dict and "class_name" in self.config
         if not is_named or not is_json(self.config):
             raise ValueError("its augment is no configuration of a layer.")
         check_config(self.config)
 
 
-def config_of(layer) -> LayerConfig:
+def config_of(layer: Layer) -> LayerConfig:
     """The configuration of `layer`; its seeds are drawn from the images, and are not kept.
 
     Raises
@@ -44,7 +47,7 @@ def config_of(layer) -> LayerConfig:
     return LayerConfig(config)
 
 
-def layer_from(found: LayerConfig):
+def layer_from(found: LayerConfig) -> Layer:
     """Build the layer.
 
     Raises

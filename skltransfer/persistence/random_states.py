@@ -19,7 +19,7 @@ def from_random_state(random_state: np.random.RandomState) -> dict[str, Any]:
     return dict(zip(_FIELDS, (*state["state"].values(), *_normal(state)), strict=True))
 
 
-def to_random_state(fields) -> np.random.RandomState:
+def to_random_state(fields: object) -> np.random.RandomState:
     """A generator that goes on from there."""
     if not isinstance(fields, dict) or tuple(fields) != _FIELDS or not _possible(**fields):
         raise ValueError("it holds a random_state that is none.")
@@ -34,7 +34,7 @@ def _normal(state: dict[str, Any]) -> tuple[int, float]:
     return int(state["has_gauss"]), float(state["gauss"])
 
 
-def _possible(key, pos, has_gauss, gauss) -> bool:
+def _possible(key: object, pos: object, has_gauss: object, gauss: object) -> bool:
     return (
         isinstance(key, np.ndarray)
         and (key.dtype, key.shape) == (np.dtype(np.uint32), _KEY_SHAPE)

@@ -1,17 +1,17 @@
 """Records: the plain data of the fitted state, under names of their own in a file.
 
 A name in a file means a record that is registered here, and never the path of a class, so that
-classes may be renamed and moved.
+classes may be renamed and moved. What a field may hold follows from its annotation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
 
-if TYPE_CHECKING:
-    from skltransfer.persistence.checks import Check
+from skltransfer.persistence.checks import Check, checks_of
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Record:
     ----------
     kind : type
         A dataclass.
-    checks : mapping of str to callable
-        For each field, in order, what it may hold.
+    others : mapping of str to callable
+        What fields may hold whose annotations do not say it.
     fits : callable
         Whether the fields fit together.
     role : str or None
@@ -31,9 +31,15 @@ class Record:
     """
 
     kind: type
-    checks: Mapping[str, Check]
+    others: Mapping[str, Check] = field(default_factory=dict)
     fits: Callable[[Any], bool] = lambda record: True
     role: str | None = None
+
+    @cached_property
+    def checks(self) -> dict[str, Check]:
+        """For each field, in order, what it may hold."""
+        found = {**checks_of(self.kind), **self.others}
+        return {each.name: found[each.name] for each in fields(self.kind)}
 
 
 _records: dict[str, Record] = {}
@@ -77,9 +83,10 @@ def checked_record(name: str, values: dict[str, Any]) -> Any:
     record = _records[name]
     if tuple(values) != tuple(record.checks):
         raise ValueError(f"its {name} does not consist of {', '.join(record.checks)}.")
-    for field, check in record.checks.items():
-        if not check(values[field]):
-            raise ValueError(f"its {name} has {field}={values[field]!r:.60}, which cannot be.")
+    for field_name, check in record.checks.items():
+        value = values[field_name]
+        if not check(value):
+            raise ValueError(f"its {name} has {field_name}={value!r:.60}, which cannot be.")
     found = record.kind(**values)
     if not record.fits(found):
         raise ValueError(f"its {name} holds arrays of shapes that do not fit together.")

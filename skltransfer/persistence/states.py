@@ -5,24 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Annotated, Any, TypeAlias, TypedDict
 
+import numpy as np
+from numpy.typing import NDArray
+
+from skltransfer._fields import PositiveInt
 from skltransfer.backbones.spec import BackboneSpec
 from skltransfer.backend import backend_names
-from skltransfer.persistence.checks import (
-    Check,
-    array_of,
-    instance_of,
-    is_bool,
-    is_int,
-    is_number,
-    is_positive,
-    is_str,
-    one_of,
-    optional,
-    sequence_of,
-)
-from skltransfer.persistence.metadata_requests import REQUESTED
+from skltransfer.persistence.checks import Check, checks_of, is_str, one_of
 from skltransfer.persistence.records import serves_as
 from skltransfer.tasks.classification import Classification
 from skltransfer.tasks.regression import Regression
@@ -55,72 +47,80 @@ class EstimatorState:
     fits: Callable[[dict[str, Any]], bool]
 
 
-def _is_history(value) -> bool:
-    return (
-        type(value) is dict
-        and all(key == "loss" or (is_str(key) and key.startswith("val_")) for key in value)
-        and all(type(v) is list and all(map(is_number, v)) for v in value.values())
-    )
+def _is_history(value: dict[str, list[float]]) -> bool:
+    return all(name == "loss" or name.startswith("val_") for name in value)
 
 
-def _is_origin(value) -> bool:
-    return type(value) is dict and set(value) == _ORIGIN and is_str(value["backbone"])
+def _is_origin(value: dict[str, Any]) -> bool:
+    return set(value) == _ORIGIN and is_str(value["backbone"])
 
 
-def _is_output_config(value) -> bool:
-    names = one_of("default", "pandas", "polars")
-    return type(value) is dict and set(value) == {"transform"} and names(value["transform"])
+def _is_output_config(value: dict[str, Any]) -> bool:
+    return set(value) == {"transform"} and _is_container(value["transform"])
 
 
-def _is_requested(value) -> bool:
+def _is_requested(value: dict[str, dict[Any, Any]]) -> bool:
     """Whether this is what ``set_fit_request`` and the like can have asked for."""
-    return type(value) is dict and all(
-        method in _METHODS and type(aliases) is dict and all(map(_is_alias, aliases.values()))
-        for method, aliases in value.items()
+    return set(value) <= _METHODS and all(
+        map(_is_alias, chain.from_iterable(aliases.values() for aliases in value.values()))
     )
 
 
-def _is_alias(value) -> bool:
-    return value is None or type(value) is bool or (is_str(value) and value.isidentifier())
+def _is_alias(value: object) -> bool:
+    return value is None or type(value) is bool or (is_str(value) and str(value).isidentifier())
 
 
-_BACKBONE: dict[str, Check] = {
-    "backbone_": instance_of(BackboneSpec),
-    "engine_": one_of("openvino", *backend_names()),
-    "_encoding": serves_as("encoding"),
-    "_pooling": is_str,
-    "n_features_in_": is_positive,
-}
-_EXTRACTOR: dict[str, Check] = {
-    **_BACKBONE,
-    "layers_": sequence_of(is_str),
-    "_feature_prefixes": sequence_of(is_str),
-    "_widths": sequence_of(is_positive),
-    "_n_features_out": is_positive,
-}
-FINE_TUNED: dict[str, Check] = {
-    **_BACKBONE,
-    "_layer": optional(is_str),
-    "_origin": _is_origin,
-    "_freeze_point": optional(is_int),
-    "_seed": is_int,
-    "_head": instance_of(Head),
-    "_modes": sequence_of(is_bool, 2),
-    "_state": instance_of(TrainingState),
-    "_task": serves_as("task"),
-    "failed_rows_": array_of("iu", 1),
-    "history_": _is_history,
-    "n_iter_": is_int,
-    "n_trainable_params_": is_positive,
-}
-"""The attributes of all fine-tuned estimators."""
+_is_container = one_of("default", "pandas", "polars")
+_Dict: TypeAlias = dict[Any, Any]
 
-_OPTIONAL: dict[str, Check] = {
-    "feature_names_in_": array_of("O", 1),
-    "_sklearn_output_config": _is_output_config,
-    CARRIED: instance_of(BackboneSpec),
-    REQUESTED: _is_requested,
-}
+
+class BackboneState(TypedDict):
+    """Attributes that `fit` sets in every estimator."""
+
+    backbone_: BackboneSpec
+    engine_: Annotated[str, one_of("openvino", *backend_names())]
+    _encoding: Annotated[object, serves_as("encoding")]
+    _pooling: str
+    n_features_in_: PositiveInt
+
+
+class ExtractorState(BackboneState):
+    """Attributes of a fitted extractor."""
+
+    layers_: tuple[str, ...]
+    _feature_prefixes: tuple[str, ...]
+    _widths: tuple[PositiveInt, ...]
+    _n_features_out: PositiveInt
+
+
+class FineTunedState(BackboneState):
+    """Attributes of every fine-tuned estimator."""
+
+    _layer: str | None
+    _origin: Annotated[_Dict, _is_origin]
+    _freeze_point: int | None
+    _seed: int
+    _head: Head
+    _modes: tuple[bool, bool]
+    _state: TrainingState
+    _task: Annotated[object, serves_as("task")]
+    failed_rows_: Annotated[NDArray[np.integer], lambda rows: rows.ndim == 1]
+    history_: Annotated[dict[str, list[float]], _is_history]
+    n_iter_: int
+    n_trainable_params_: PositiveInt
+
+
+class OptionalState(TypedDict):
+    """Attributes that an estimator may have, fitted or not."""
+
+    feature_names_in_: Annotated[NDArray[np.object_], lambda names: names.ndim == 1]
+    _sklearn_output_config: Annotated[_Dict, _is_output_config]
+    _carried_backbone: BackboneSpec
+    _requested_metadata: Annotated[dict[str, _Dict], _is_requested]
+
+
+FINE_TUNED = checks_of(FineTunedState)
+_OPTIONAL = checks_of(OptionalState)
 _ONLY_FITTED = {"feature_names_in_"}
 
 
@@ -134,7 +134,7 @@ def fine_tuned_fits(state: dict[str, Any]) -> bool:
     """Whether the attributes of a fine-tuned estimator fit together."""
     head, learned, task = state["_head"], state["_state"], state["_task"]
     of_head = sum(math.prod(shape) for shape in head.shapes)
-    return (
+    return bool(
         task.n_outputs == head.n_outputs
         and learned.standardizer.shape == (2, head.n_features)
         and len(learned.params) == state["n_trainable_params_"] >= of_head
@@ -154,7 +154,7 @@ def _regressor_fits(state: dict[str, Any]) -> bool:
 
 _estimators = {
     "PretrainedFeatureExtractor": EstimatorState(
-        "skltransfer.estimators.extractor", _EXTRACTOR, _extractor_fits
+        "skltransfer.estimators.extractor", checks_of(ExtractorState), _extractor_fits
     ),
     "FineTunedClassifier": EstimatorState(
         "skltransfer.estimators.classifier", FINE_TUNED, _classifier_fits

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -34,11 +34,11 @@ class Writer:
         Each network once.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.arrays: list[np.ndarray] = []
         self.backbones: list[BackboneSpec] = []
 
-    def encode(self, value, depth: int = 0) -> Any:
+    def encode(self, value: Any, depth: int = 0) -> Any:
         """`value` in JSON's types.
 
         Raises
@@ -65,7 +65,7 @@ class Writer:
         self.arrays.append(array)
         return len(self.arrays) - 1
 
-    def _tagged(self, value, kind: type, depth: int) -> tuple[str, Any]:
+    def _tagged(self, value: Any, kind: type, depth: int) -> tuple[str, Any]:
         if kind is tuple:
             return "tuple", [self.encode(item, depth) for item in value]
         if kind is dict:
@@ -117,7 +117,7 @@ class Reader:
         self.used: set[int] = set()
         self.backbones: list[BackboneSpec] = []
 
-    def decode(self, node, depth: int = 0) -> Any:
+    def decode(self, node: Any, depth: int = 0) -> Any:
         """The value that `node` stands for.
 
         Raises
@@ -140,7 +140,7 @@ class Reader:
             raise ValueError(f"it asks for {name!r:.60}, which is not among the allowed kinds.")
         return _DECODERS[name](self, content, depth + 1)
 
-    def view(self, position) -> np.ndarray:
+    def view(self, position: object) -> np.ndarray:
         """The array at `position`, which nothing else refers to."""
         if type(position) is not int or not 0 <= position < len(self.arrays):
             raise ValueError(f"it refers to an array {position!r:.40}, which is not there.")
@@ -149,20 +149,20 @@ class Reader:
         self.used.add(position)
         return self.arrays[position]
 
-    def require_all_used(self) -> None:
+    def check_all_used(self) -> None:
         """Refuse arrays that belong to nothing."""
         if len(self.used) != len(self.arrays):
             raise ValueError("it holds arrays that nothing refers to.")
 
-    def _mapping(self, content, depth: int) -> dict[str, Any]:
+    def _mapping(self, content: Any, depth: int) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError("it holds a record without fields.")
         return {name: self.decode(item, depth) for name, item in content.items()}
 
-    def _tuple(self, content, depth: int) -> tuple:
+    def _tuple(self, content: Any, depth: int) -> tuple[Any, ...]:
         return tuple(self.decode(_list(content), depth))
 
-    def _dict(self, content, depth: int) -> dict:
+    def _dict(self, content: Any, depth: int) -> dict[Any, Any]:
         pairs = [self.decode(_list(pair, 2), depth) for pair in _list(content)]
         try:
             found = dict(pairs)
@@ -172,22 +172,22 @@ class Reader:
             raise ValueError("it holds a dict in which a key comes twice.")
         return found
 
-    def _float(self, content, depth: int) -> float:
+    def _float(self, content: Any, depth: int) -> float:
         if not isinstance(content, str) or content not in _NOT_FINITE:
             raise ValueError(f"{content!r:.40} is not one of {', '.join(_NOT_FINITE)}.")
         return _NOT_FINITE[content]
 
-    def _array(self, content, depth: int) -> np.ndarray:
+    def _array(self, content: Any, depth: int) -> np.ndarray:
         view = self.view(content)
         return view.astype(view.dtype.newbyteorder("="))
 
-    def _scalar(self, content, depth: int) -> np.generic:
+    def _scalar(self, content: Any, depth: int) -> np.generic:
         array = self._array(content, depth)
         if array.ndim:
             raise ValueError("it holds a number that is an array.")
-        return array[()]
+        return cast(np.generic, array[()])  # of an array without axes NumPy gives a scalar
 
-    def _objects(self, content, depth: int) -> np.ndarray:
+    def _objects(self, content: Any, depth: int) -> np.ndarray:
         items = self.decode(_list(content), depth)
         if not all(map(_is_single, items)):
             raise ValueError("it holds an array of objects that are more than single values.")
@@ -195,15 +195,15 @@ class Reader:
         array[:] = items
         return array
 
-    def _path(self, content, depth: int) -> Path:
+    def _path(self, content: Any, depth: int) -> Path:
         if not isinstance(content, str):
             raise ValueError("it holds a path that is no str.")
         return Path(content)
 
-    def _random_state(self, content, depth: int) -> np.random.RandomState:
+    def _random_state(self, content: Any, depth: int) -> np.random.RandomState:
         return to_random_state(self.decode(content, depth))
 
-    def _backbone(self, content, depth: int) -> BackboneSpec:
+    def _backbone(self, content: Any, depth: int) -> BackboneSpec:
         if type(content) is not int or not 0 <= content < len(self.backbones):
             raise ValueError(f"it refers to a backbone {content!r:.40}, which is not there.")
         return self.backbones[content]
@@ -222,11 +222,11 @@ _DECODERS = {
 }
 
 
-def _is_single(item) -> bool:
+def _is_single(item: object) -> bool:
     return type(item) in {*_PLAIN, float} or isinstance(item, np.generic)
 
 
-def _list(content, length: int | None = None) -> list:
+def _list(content: Any, length: int | None = None) -> list[Any]:
     if not isinstance(content, list) or (length is not None and len(content) != length):
         raise ValueError("it holds a value that is not written as its kind asks for.")
     return content

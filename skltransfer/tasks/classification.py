@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from skltransfer._fields import LabelVector, Vector
 from skltransfer.tasks._task import Floats, Loss, Singles, Targets, WeightedLoss
 from skltransfer.tasks.softmax_regression import log_softmax, softmax_regression
 from skltransfer.tasks.weighting import WeightedRows, split_by_weight
@@ -59,10 +60,10 @@ class Classification:
         Weight of each class in the training rows; None before any were seen.
     """
 
-    classes: NDArray[np.generic]
+    classes: LabelVector
     class_weight: ClassWeight = None
     label_smoothing: float = 0.0
-    totals: Floats | None = None
+    totals: Vector | None = None
 
     nothing_to_hold_out: ClassVar[str] = "since no class has two different rows"
 

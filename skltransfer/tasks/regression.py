@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from skltransfer._fields import FiniteVector, PositiveInt
 from skltransfer.backend.rescaling import rescaled
 from skltransfer.tasks._task import Floats, Loss, Singles, Targets, WeightedLoss
 from skltransfer.tasks.ridge import ridge
@@ -113,11 +114,11 @@ class Regression:
         Weight of all rows that were trained on.
     """
 
-    n_targets: int
+    n_targets: PositiveInt
     is_flat: bool
     loss_name: str
-    mean: Floats | None = None
-    scale: Floats | None = None
+    mean: FiniteVector | None = None
+    scale: FiniteVector | None = None
     weight_seen: float = 0.0
 
     nothing_to_hold_out: ClassVar[str] = "since there is only one different row"

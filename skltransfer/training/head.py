@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from skltransfer._fields import PositiveInt
 from skltransfer.backend import as_array, as_tensor
 from skltransfer.backend.blas import one_thread
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from skltransfer.tasks._task import Floats, Singles, Task
 
 _VARIANCE_FLOOR = 0.1
+
+Drop: TypeAlias = Callable[[Any, int], Any]
+"""From the input of a layer and the position of the layer's kernel to what is left of it."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,10 @@ class Head:
         Numbers that come out, such as a logit for each class.
     """
 
-    n_features: int
-    units: tuple[int, ...]
+    n_features: PositiveInt
+    units: tuple[PositiveInt, ...]
     activation: str
-    n_outputs: int
+    n_outputs: PositiveInt
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -80,7 +84,7 @@ class Head:
         layers = pairwise(widths)
         return [shape for fan_in, width in layers for shape in ((fan_in, width), (width,))]
 
-    def outputs(self, weights: list[Any], features: Any, drop: Callable | None = None) -> Any:
+    def outputs(self, weights: list[Any], features: Any, drop: Drop | None = None) -> Any:
         """Outputs for standardised `features`; `drop` is applied before every layer."""
         import keras
 
@@ -88,7 +92,7 @@ class Head:
         x = drop(x, len(weights) - 2) if drop else x
         return keras.ops.matmul(x, weights[-2]) + weights[-1]
 
-    def hidden(self, weights: list[Any], features: Any, drop: Callable | None = None) -> Any:
+    def hidden(self, weights: list[Any], features: Any, drop: Drop | None = None) -> Any:
         """Output of the last hidden layer; the features themselves where there is none."""
         import keras
 

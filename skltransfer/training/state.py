@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from skltransfer._fields import Matrix, Vector
 
 
 @dataclass
@@ -26,26 +28,32 @@ class TrainingState:
         Steps done.
     """
 
-    params: np.ndarray
-    fixed: np.ndarray
-    standardizer: np.ndarray
-    exp_avg: np.ndarray | None = None
-    exp_avg_sq: np.ndarray | None = None
+    params: Vector
+    fixed: Vector
+    standardizer: Matrix
+    exp_avg: Vector | None = None
+    exp_avg_sq: Vector | None = None
     n_steps: int = 0
 
     def to_train(self) -> TrainingState:
         """A copy, as steps change arrays in place; with moments of zero if there are none."""
-        moments = (
+        first, second = (
             np.zeros(np.shape(self.params), np.float32) if array is None else np.array(array)
             for array in (self.exp_avg, self.exp_avg_sq)
         )
         params = np.array(self.params)
-        return TrainingState(params, self.fixed, self.standardizer, *moments, self.n_steps)
+        return replace(self, params=params, exp_avg=first, exp_avg_sq=second)
 
     def as_arrays(self) -> TrainingState:
         """The same without tensors."""
-        arrays = (self.params, self.fixed, self.standardizer, self.exp_avg, self.exp_avg_sq)
-        return TrainingState(*map(np.asarray, arrays), self.n_steps)
+        return TrainingState(
+            np.asarray(self.params),
+            np.asarray(self.fixed),
+            np.asarray(self.standardizer),
+            np.asarray(self.exp_avg),
+            np.asarray(self.exp_avg_sq),
+            self.n_steps,
+        )
 
     def without_optimizer(self) -> TrainingState:
         """A copy of the weights alone: all that prediction and a warm start need."""

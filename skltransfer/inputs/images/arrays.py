@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from skltransfer._warnings import warn_user
-from skltransfer.inputs.images.preprocessing import BLACK_TO_WHITE
+from skltransfer.inputs.images.grey_levels import BLACK_TO_WHITE
 
 _CHANNELS = (1, 2, 3, 4)
 _SUSPICIOUSLY_DARK = 32

@@ -30,9 +30,10 @@ from PIL import Image, ImageFile
 
 from skltransfer.inputs.images.arrays import as_image, to_rgb
 from skltransfer.inputs.images.files import check_pixels, load_file, naming_the_limit
+from skltransfer.inputs.images.grey_levels import BLACK_TO_WHITE
 from skltransfer.inputs.images.limits import MAX_PIXELS
 from skltransfer.inputs.images.pil_images import UprightImage
-from skltransfer.inputs.images.preprocessing import BLACK_TO_WHITE, ImagePreprocessing
+from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 from skltransfer.inputs.images.resizing import resize_rows
 from skltransfer.inputs.reading import missing_value, naming_the_row, open_path
 
@@ -131,4 +132,5 @@ def _resized(
     resized = resize_rows(rgb_rows, shape, rule.size, rule.resize)
     if resized.shape[:2] == tuple(shape):
         return resized  # perhaps the user's own
-    return np.minimum(resized, _WHITE, out=resized)  # weights that were rounded may sum to more
+    np.minimum(resized, _WHITE, out=resized)  # weights that were rounded may sum to more
+    return resized

@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_feature_names
 
-from skltransfer._sizes import as_ints
+from skltransfer._fields import ImageShape
 from skltransfer.inputs._input import Array, Rows, RowSpec, Size, TensorSpec
 from skltransfer.inputs.images.arrays import check_scale, decide_pixel_range
 from skltransfer.inputs.images.containers import check_container
+from skltransfer.inputs.images.grey_levels import BLACK_TO_WHITE
 from skltransfer.inputs.images.preprocessing import (
-    BLACK_TO_WHITE,
     ImagePreprocessing,
     decoder_fingerprint,
 )
 from skltransfer.inputs.images.recognition import looks_like_images
 from skltransfer.inputs.images.taking import read_images
 from skltransfer.inputs.rows.encoding import numeric_rows
+from skltransfer.inputs.sizes import as_ints
 
 if TYPE_CHECKING:
     from keras import KerasTensor
@@ -79,7 +80,7 @@ class ImageEncoding:
     """
 
     preprocessing: ImagePreprocessing
-    image_shape: tuple[int, ...] | None
+    image_shape: ImageShape | None
 
     is_learned = False
     refuses_views = None
@@ -156,7 +157,7 @@ def fit_images(
 
 
 def _images(
-    estimator: BaseEstimator, X: object, image_shape: tuple[int, ...] | None, *, reset: bool
+    estimator: BaseEstimator, X: object, image_shape: Sequence[int] | None, *, reset: bool
 ) -> ImageSource:
     if image_shape is not None and not looks_like_images(X):
         rows = numeric_rows(estimator, X, reset=reset, convert=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from skltransfer._sizes import check_size
+from skltransfer._fields import ImageSize
 from skltransfer.inputs._input import (
     Encoding,
     Rows,
@@ -26,6 +26,7 @@ from skltransfer.inputs.images.encoding import fit_images
 from skltransfer.inputs.images.recognition import looks_like_images
 from skltransfer.inputs.images.views import VIEWS
 from skltransfer.inputs.rows.encoding import fit_tabular
+from skltransfer.inputs.sizes import check_size
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -44,7 +45,7 @@ class ImageInput:
         Height and width that the backbone was trained at.
     """
 
-    size: Size
+    size: ImageSize
 
     name: ClassVar[str] = "image"
     pooling: ClassVar[str] = "avg"

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from skltransfer.inputs.errors import Unreadable
+from skltransfer.inputs.images.grey_levels import BLACK_TO_WHITE
 from skltransfer.inputs.images.orientation import orientation_of, oriented
-from skltransfer.inputs.images.preprocessing import BLACK_TO_WHITE
 
 _SIXTEEN_BITS = (0.0, 65535.0)
 

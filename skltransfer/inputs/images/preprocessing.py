@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 from PIL import __version__ as pillow_version
 from PIL import features
 from scipy import __version__ as scipy_version
 
+from skltransfer._fields import ImageSize, ValueRange
+from skltransfer._types import Resize
+
 DECODING_VERSION: int = 3
 """Raised whenever the same input would give other pixels; part of every cache key."""
-
-BLACK_TO_WHITE = (0.0, 255.0)
-"""The range of grey levels that everything is brought to."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class ImagePreprocessing:
         Files, encoded bytes and PIL images carry their own range.
     """
 
-    size: tuple[int, int]
-    resize: str = "stretch"
-    pixel_range: tuple[float, float] | None = None
+    size: ImageSize
+    resize: Resize | Literal["within"] = "stretch"
+    pixel_range: ValueRange | None = None
 
 
 @lru_cache(maxsize=1)

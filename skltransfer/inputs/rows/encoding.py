@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
+from skltransfer._fields import ImageSize
 from skltransfer._warnings import warn_user
 from skltransfer.inputs._input import Array, Rows, RowSpec, Size, TensorSpec
 from skltransfer.inputs.images.preprocessing import decoder_fingerprint
@@ -88,7 +89,7 @@ class TabularEncoding:
         Moments of the columns.
     """
 
-    size: Size
+    size: ImageSize
     layout: TabularToImage
 
     is_learned = True
@@ -139,8 +140,8 @@ def fit_tabular(
         rows, weights = rows[weights > 0], weights[weights > 0]
     _warn_of_wide_rows(rows)
     layout = TabularToImage.of(rows, weights)
-    size = estimator.input_size or _smallest_size(layout, native_size, accepts)
-    encoding = TabularEncoding(tuple(map(int, size)), layout)
+    height, width = estimator.input_size or _smallest_size(layout, native_size, accepts)
+    encoding = TabularEncoding((int(height), int(width)), layout)
     return encoding, TabularSource(rows, layout, encoding.size)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skltransfer._fields import FiniteVector
+
 if TYPE_CHECKING:
     from skltransfer.inputs._input import Size
 
@@ -30,8 +32,8 @@ class TabularToImage:
         Moments of the columns; a constant column has scale 1.
     """
 
-    mean: np.ndarray
-    scale: np.ndarray
+    mean: FiniteVector
+    scale: FiniteVector
 
     @classmethod
     def of(cls, rows: np.ndarray, weights: np.ndarray | None = None) -> TabularToImage:
