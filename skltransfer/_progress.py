@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 
 class Bar:
@@ -23,7 +27,7 @@ class Bar:
 class RichBar(Bar):
     """A bar of the package rich."""
 
-    def __init__(self, progress, task):
+    def __init__(self, progress: Progress, task: TaskID) -> None:
         self.progress = progress
         self.task = task
 
@@ -38,9 +42,7 @@ class RichBar(Bar):
 
 
 @contextmanager
-def progress_bar(
-    title: str, total: float, verbose: int, *, counted: bool = True
-) -> Iterator[Callable[[float], None]]:
+def progress_bar(title: str, total: float, verbose: int, *, counted: bool = True) -> Iterator[Bar]:
     """Show how much of `total` is done, and the time left.
 
     Parameters

@@ -52,7 +52,7 @@ class Views:
         self,
         source: Source,
         keys: list[bytes],
-        plain: Callable[[NDArray[np.intp]], Array],
+        plain: Callable[[NDArray[np.intp]], Array] | None,
         activations: Callable[..., Array],
     ) -> RowsByEpoch:
         """Function from (positions, epoch) to activations of the views used in that epoch.
@@ -66,13 +66,13 @@ class Views:
             The rows.
         keys : list of bytes
             Digests of their tensors.
-        plain : callable
-            From positions to activations of the rows themselves; not called for views that
-            are drawn anew.
+        plain : callable or None
+            From positions to activations of the rows themselves; None for views that are drawn
+            anew.
         activations : callable
             From a source, and whether to keep them in the cache, to its activations.
         """
-        if self.n_views is None:
+        if self.n_views is None or plain is None:
             return lambda positions, epoch: activations(
                 self._drawn(source.take(positions), epoch), use_cache=False
             )

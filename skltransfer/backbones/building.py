@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skltransfer.backbones.architectures import architecture_of, preprocessing_of
+from skltransfer.backbones.architectures import architecture_of
 from skltransfer.backbones.random_state import seeded_python_random
 from skltransfer.backbones.spec import BackboneSpec, arrays_of
 from skltransfer.backend import built, import_keras, outlined, refresh_normalization
 
 if TYPE_CHECKING:
+    import keras
+
     from skltransfer.inputs._input import Size
 
 _OTHER = (
@@ -22,7 +24,7 @@ _OTHER = (
 )
 
 
-def build_model(spec: BackboneSpec, size: Size):
+def build_model(spec: BackboneSpec, size: Size) -> keras.Model:
     """Build the network of `spec` with its weights.
 
     Returns
@@ -43,7 +45,7 @@ def build_model(spec: BackboneSpec, size: Size):
     return model
 
 
-def build_outline(spec: BackboneSpec, size: Size):
+def build_outline(spec: BackboneSpec, size: Size) -> keras.Model:
     """Build the network of `spec` where its weights are going to be handed in at each call.
 
     To make values for variables takes most of the time, so that those of known networks have none
@@ -70,7 +72,7 @@ def build_outline(spec: BackboneSpec, size: Size):
     return model
 
 
-def compute_in(model, precision: str) -> None:
+def compute_in(model: keras.Model, precision: str) -> None:
     """Let the layers of a model compute in "bfloat16" or "float16"; weights stay float32.
 
     Quantised layers stay as they are: their policy holds what their integers mean.
@@ -88,11 +90,6 @@ def random_arrays(spec: BackboneSpec, seed: int) -> list[np.ndarray]:
         return arrays_of(_build(spec, spec.input.size))
 
 
-def preprocessing_function(spec: BackboneSpec) -> Callable[..., Any]:
-    """Function from the tensors of rows to the network's input."""
-    return preprocessing_of(spec.preprocessing)
-
-
 @contextmanager
 def _naming_the_backbone(spec: BackboneSpec, size: Size) -> Iterator[None]:
     try:
@@ -104,7 +101,7 @@ def _naming_the_backbone(spec: BackboneSpec, size: Size) -> Iterator[None]:
         ) from error
 
 
-def _check_shapes(model, spec: BackboneSpec) -> None:
+def _check_shapes(model: keras.Model, spec: BackboneSpec) -> None:
     """Refuse weights that are not those of the model, as Keras does where it sets them."""
     if len(model.weights) != len(spec.weights):
         raise ValueError(
@@ -118,12 +115,12 @@ def _check_shapes(model, spec: BackboneSpec) -> None:
             )
 
 
-def _build(spec: BackboneSpec, size: Size) -> Any:
+def _build(spec: BackboneSpec, size: Size) -> keras.Model:
     import_keras()
     return architecture_of(spec.architecture).build(spec.architecture, size)
 
 
-def _let_all_learn(model) -> None:
+def _let_all_learn(model: keras.Model) -> None:
     """Forget which layers the user froze in Keras: what learns is said by ``freeze_depth``."""
     for layer in model._flatten_layers():  # of a model that was frozen, its own flag is not enough
         layer.trainable = True

@@ -9,7 +9,7 @@ function of its input. Preprocessing is left to the caller: see `INPUT_OFFSET` a
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import keras
+    from keras import KerasTensor
+    from keras.initializers import Initializer
 
 INPUT_OFFSET = 127.0
 """The net sees ``(pixel - INPUT_OFFSET) / INPUT_SCALE`` of RGB pixels from 0 to 255."""
@@ -58,7 +60,7 @@ def iter_blocks() -> Iterator[Block]:
 
 
 def build_efficientnet_lite0(
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
 ) -> keras.Model:
     """Build EfficientNet-Lite0 up to its last feature map, with random weights.
 
@@ -114,7 +116,7 @@ def bundled_weights() -> tuple[np.ndarray, ...]:
     return tuple(load_efficientnet_lite0_weights().values())
 
 
-def _inverted_residual(x, block: Block):
+def _inverted_residual(x: KerasTensor, block: Block) -> KerasTensor:
     """Expand, filter each channel, project; add the input where the shapes allow it."""
     import keras
 
@@ -133,42 +135,40 @@ def _inverted_residual(x, block: Block):
     return x
 
 
-def _conv(x, name: str, filters: int, kernel_size: int = 1, stride: int = 1):
+def _conv(
+    x: KerasTensor, name: str, filters: int, kernel_size: int = 1, stride: int = 1
+) -> KerasTensor:
     """Apply a convolution without bias: a BatchNorm always follows."""
     import keras
 
     layer = keras.layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=stride,
-        padding="same",
-        data_format="channels_last",
-        use_bias=False,
-        kernel_initializer=_initializer(),
-        dtype="float32",
-        name=name,
+        filters, kernel_size, kernel_initializer=_initializer(), **_options(name, stride)
     )
     return layer(x)
 
 
-def _depthwise_conv(x, name: str, kernel_size: int, stride: int):
+def _depthwise_conv(x: KerasTensor, name: str, kernel_size: int, stride: int) -> KerasTensor:
     """Apply one filter to each channel, without bias."""
     import keras
 
     layer = keras.layers.DepthwiseConv2D(
-        kernel_size,
-        strides=stride,
-        padding="same",
-        data_format="channels_last",
-        use_bias=False,
-        depthwise_initializer=_initializer(),
-        dtype="float32",
-        name=name,
+        kernel_size, depthwise_initializer=_initializer(), **_options(name, stride)
     )
     return layer(x)
 
 
-def _batch_norm(x, name: str):
+def _options(name: str, stride: int) -> dict[str, Any]:
+    return {
+        "strides": stride,
+        "padding": "same",
+        "data_format": "channels_last",
+        "use_bias": False,
+        "dtype": "float32",
+        "name": name,
+    }
+
+
+def _batch_norm(x: KerasTensor, name: str) -> KerasTensor:
     import keras
 
     layer = keras.layers.BatchNormalization(
@@ -177,13 +177,13 @@ def _batch_norm(x, name: str):
     return layer(x)
 
 
-def _activation(x, name: str):
+def _activation(x: KerasTensor, name: str) -> KerasTensor:
     import keras
 
     return keras.layers.ReLU(max_value=6.0, dtype="float32", name=name)(x)
 
 
-def _initializer():
+def _initializer() -> Initializer:
     """Return the paper's initializer; Keras draws its seed from Python's generator."""
     import keras
 

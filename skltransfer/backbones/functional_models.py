@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
 
-def has_graph(operation) -> bool:
+if TYPE_CHECKING:
+    import keras
+    from keras import Operation
+
+
+def has_graph(operation: Operation) -> bool:
     """Whether `operation` is a model made of operations, and not of Python code of its own."""
     import keras
 
@@ -12,11 +18,12 @@ def has_graph(operation) -> bool:
     return isinstance(operation, keras.Sequential) or hasattr(operation, "operations")
 
 
-def _is_called_as_keras_defines(model) -> bool:
-    return type(model).call.__module__.partition(".")[0] == "keras"
+def _is_called_as_keras_defines(model: keras.Model) -> bool:
+    module: str = type(model).call.__module__
+    return module.partition(".")[0] == "keras"
 
 
-def require_one_input_and_output(model) -> None:
+def check_one_input_and_output(model: Any) -> None:
     """Refuse a model that is no graph from one tensor to one."""
     if not has_graph(model) or not getattr(model, "inputs", None):
         raise ValueError(

@@ -19,7 +19,7 @@ from skltransfer.backbones.efficientnet_lite import (
     build_efficientnet_lite0,
     bundled_weights,
 )
-from skltransfer.backbones.functional_models import require_one_input_and_output
+from skltransfer.backbones.functional_models import check_one_input_and_output
 from skltransfer.backbones.spec import BackboneSpec, read_only
 from skltransfer.backbones.user_models import spec_of_model
 from skltransfer.inputs.images.kind import ImageInput
@@ -99,7 +99,7 @@ def image_network(
 
 def _check_takes_images(model: Any, name: str, preprocessing: Any) -> None:
     """Refuse a model that takes no images, or ints of which preprocessing makes fractions."""
-    require_one_input_and_output(model)
+    check_one_input_and_output(model)
     shape = tuple(model.inputs[0].shape[1:])
     if len(shape) != 3 or shape[-1] not in (1, 3):
         raise ValueError(

@@ -12,17 +12,21 @@ import json
 import socket
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skltransfer.backbones.random_state import seeded_python_random
 from skltransfer.backbones.spec import arrays_of
 from skltransfer.backend import import_keras
+
+if TYPE_CHECKING:
+    import keras
+    from keras import KerasTensor
 
 FACTS_FILE = Path(__file__).with_name("keras_applications.json")
 _USUAL_SIDE = 224
@@ -48,7 +52,7 @@ _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 @lru_cache(maxsize=1)
-def constructors() -> dict[str, object]:
+def constructors() -> dict[str, Callable[..., keras.Model]]:
     """Every constructor of an image network in `keras.applications`, by name."""
     keras = import_keras()
     return {
@@ -59,9 +63,10 @@ def constructors() -> dict[str, object]:
 
 
 @lru_cache(maxsize=1)
-def facts() -> dict[str, dict]:
+def facts() -> dict[str, dict[str, Any]]:
     """Native size and number of parameters of each network, as measured from Keras."""
-    return json.loads(FACTS_FILE.read_text(encoding="utf-8"))
+    found: dict[str, dict[str, Any]] = json.loads(FACTS_FILE.read_text(encoding="utf-8"))
+    return found
 
 
 def names() -> tuple[str, ...]:
@@ -72,7 +77,10 @@ def names() -> tuple[str, ...]:
 def native_size(name: str) -> tuple[int, int]:
     """Height and width that the network was trained at."""
     known = facts().get(name)
-    return tuple(known["input_size"]) if known else measured_size(name)
+    if known is None:
+        return measured_size(name)
+    height, width = known["input_size"]
+    return height, width
 
 
 def measured_size(name: str) -> tuple[int, int]:
@@ -84,8 +92,12 @@ def measured_size(name: str) -> tuple[int, int]:
 
 
 def build(
-    name: str, input_shape: tuple[int, int, int] | None, *, weights=None, include_top: bool = False
-):
+    name: str,
+    input_shape: tuple[int, ...] | None,
+    *,
+    weights: str | None = None,
+    include_top: bool = False,
+) -> keras.Model:
     """Build a network at `input_shape` (None: its own); see `seeded_python_random`."""
     with _usual_settings():
         return constructors()[name](
@@ -110,9 +122,11 @@ def _usual_settings() -> Iterator[None]:
         config.set_image_data_format(data_format)
 
 
-def preprocess(name: str):
+def preprocess(name: str) -> Callable[..., KerasTensor]:
     """Keras' own preprocessing of pixels from 0 to 255 for the network."""
-    return inspect.getmodule(constructors()[name]).preprocess_input
+    module = sys.modules[constructors()[name].__module__]
+    function: Callable[..., KerasTensor] = module.preprocess_input
+    return function
 
 
 def weights_of(name: str, weights: Any, seed: int) -> list[np.ndarray]:
@@ -140,7 +154,7 @@ def _divided_once_more(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     if np.allclose(mean, _IMAGENET_MEAN, atol=1e-3) and np.allclose(
         variance, _IMAGENET_DEVIATION, atol=1e-3
     ):
-        variance = variance * np.float32(_IMAGENET_DEVIATION)
+        variance = variance * np.array(_IMAGENET_DEVIATION, np.float32)
     return [mean, variance, *others]
 
 
@@ -149,7 +163,7 @@ def stage_pattern(name: str) -> str | None:
     return next((p for family, p in _STAGE_PATTERNS.items() if name.startswith(family)), None)
 
 
-def _layouts(name: str, size: tuple[int, int]):
+def _layouts(name: str, size: tuple[int, int]) -> tuple[Callable[[], keras.Model], ...]:
     """Builders of the network without and with its top: weights files hold either."""
     return (
         lambda: build(name, (*size, 3)),

@@ -61,7 +61,7 @@ def _named(config: Any) -> Iterator[tuple[str, str]]:
             yield from _named(part)
 
 
-def _places_of_the_name(config: dict) -> list[dict]:
+def _places_of_the_name(config: dict[str, Any]) -> list[dict[str, Any]]:
     """Where the description of a layer holds its name; nowhere in other parts."""
     settings = config.get("config")
     if "class_name" not in config or not isinstance(settings, dict):

@@ -10,13 +10,14 @@ import gc
 import json
 
 from skltransfer.backbones import keras_applications as applications
+from skltransfer.backbones.random_state import seeded_python_random
 
 
-def measure(name: str) -> dict:
+def measure(name: str) -> dict[str, list[int] | int]:
     """Native size, and parameters without the top."""
     size = applications.measured_size(name)
     gc.collect()
-    with applications.seeded_python_random(0):
+    with seeded_python_random(0):
         features = applications.build(name, (*size, 3))
     return {"input_size": list(size), "n_parameters": features.count_params()}
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skltransfer._types import Path as PathLike
 from skltransfer.backbones.architectures import Architecture, register_architecture
 from skltransfer.backbones.block_layers import with_blocks_apart
-from skltransfer.backbones.functional_models import require_one_input_and_output
+from skltransfer.backbones.functional_models import check_one_input_and_output
 from skltransfer.backbones.layer_names import with_fresh_names
 from skltransfer.backbones.random_state import seeded_python_random
 from skltransfer.backbones.spec import BackboneSpec, arrays_of, read_only
 from skltransfer.backend import built, import_keras
 
 if TYPE_CHECKING:
+    import keras
+
     from skltransfer.inputs._input import InputKind, Size
 
 
@@ -39,7 +41,7 @@ def spec_of_model(
         When the model has several inputs or outputs, is no graph, or its configuration does not
         load in Keras' safe mode.
     """
-    require_one_input_and_output(model)
+    check_one_input_and_output(model)
     config = _safe_config(model, name)
     apart = with_blocks_apart(model)
     return BackboneSpec(
@@ -54,7 +56,7 @@ def spec_of_model(
     )
 
 
-def model_from_file(path) -> tuple[Any, str]:
+def model_from_file(path: PathLike) -> tuple[keras.Model, str]:
     """Read a ``.keras`` file in safe mode, as it can hold no code, and name it."""
     keras = import_keras()
     path = Path(os.path.expanduser(path))
@@ -86,7 +88,7 @@ def model_from_file(path) -> tuple[Any, str]:
     return model, path.stem
 
 
-def build_from_config(config: dict[str, Any]):
+def build_from_config(config: dict[str, Any]) -> Any:
     """Build a model from its configuration, in safe mode."""
     import keras
 
@@ -94,12 +96,12 @@ def build_from_config(config: dict[str, Any]):
     return keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
 
 
-def model_of(name: str, model_or_builder):
+def model_of(name: str, model_or_builder: object) -> keras.Model:
     """The model itself, or what its builder returns."""
     keras = import_keras()
     if isinstance(model_or_builder, keras.Model):
         return model_or_builder
-    if isinstance(model_or_builder, Callable):
+    if callable(model_or_builder):
         built = model_or_builder()
         if isinstance(built, keras.Model):
             return built
@@ -112,10 +114,10 @@ def model_of(name: str, model_or_builder):
     )
 
 
-def _safe_config(model, name: str) -> dict[str, Any]:
+def _safe_config(model: keras.Model, name: str) -> dict[str, Any]:
     import keras
 
-    config = keras.saving.serialize_keras_object(model)
+    config: dict[str, Any] = keras.saving.serialize_keras_object(model)
     for key in ("build_config", "compile_config"):
         config.pop(key, None)
     try:

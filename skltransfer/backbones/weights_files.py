@@ -6,14 +6,21 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skltransfer._types import Path as PathLike
 from skltransfer.backbones.spec import arrays_of
 from skltransfer.backend import built
 
+if TYPE_CHECKING:
+    import keras
 
-def read_weights_file(path, *builders: Callable, name: str) -> list[np.ndarray]:
+
+def read_weights_file(
+    path: PathLike, *builders: Callable[[], keras.Model], name: str
+) -> list[np.ndarray]:
     """Read the arrays of a network from a weights-only file.
 
     Parameters
@@ -33,7 +40,7 @@ def read_weights_file(path, *builders: Callable, name: str) -> list[np.ndarray]:
         When the file is missing, holds a whole model, or has other weights than the network.
     """
     path = Path(os.path.expanduser(path))
-    _refuse_other_files(path, name)
+    _check_file(path, name)
     wanted = None
     failures: list[Exception] = []
     for build in builders:
@@ -51,7 +58,7 @@ def read_weights_file(path, *builders: Callable, name: str) -> list[np.ndarray]:
     ) from failures[0]
 
 
-def _load_weights(model, path: Path) -> None:
+def _load_weights(model: keras.Model, path: Path) -> None:
     """Load weights; what Keras warns of before it fails, layer by layer, is not heard."""
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
@@ -60,7 +67,7 @@ def _load_weights(model, path: Path) -> None:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
-def _refuse_other_files(path: Path, name: str) -> None:
+def _check_file(path: Path, name: str) -> None:
     import h5py
 
     if not path.is_file():

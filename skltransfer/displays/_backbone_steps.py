@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skltransfer._types import Images
 from skltransfer.displays._checks import unwrapped
 from skltransfer.estimators.base import BackboneEstimator
 
@@ -34,7 +36,7 @@ class BackboneStep:
     tail: Pipeline | None
 
 
-def backbone_step(estimator, X, caller: str) -> BackboneStep:
+def backbone_step(estimator: Any, X: Images, caller: str) -> BackboneStep:
     """Find the network in a fitted estimator, a pipeline, or the best estimator of a search.
 
     Raises
@@ -57,7 +59,7 @@ def backbone_step(estimator, X, caller: str) -> BackboneStep:
 
 
 @contextmanager
-def without_names():
+def without_names() -> Iterator[None]:
     """Let steps that were fitted on named columns take arrays of the same columns."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
@@ -93,7 +95,7 @@ def linear_weights(tail: Pipeline, features: np.ndarray) -> np.ndarray:
         scores = np.asarray(tail.decision_function(probes), np.float64)
     scores = np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
     changes = scores[1:] - scores[0]
-    slopes = changes[: len(centre)] / width
+    slopes: np.ndarray = changes[: len(centre)] / width
     foretold = (probes[len(centre) + 1 :] - centre) @ slopes
     if not np.allclose(changes[len(centre) :], foretold, rtol=1e-4, atol=1e-4 * np.ptp(changes)):
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -28,14 +28,14 @@ def last_of(estimator: Any) -> Any:
     return found[-1] if isinstance(found, Pipeline) else found
 
 
-def checked_count(name: str, value, smallest: int) -> int:
+def check_count(name: str, value: Any, smallest: int) -> int:
     """`value` if it is an int of at least `smallest`."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < smallest:
         raise ValueError(f"{name}={value!r} must be an int of {smallest} or more.")
     return int(value)
 
 
-def class_names(classes: np.ndarray, display_labels: Sequence | None) -> list[str]:
+def class_names(classes: np.ndarray, display_labels: Sequence[object] | None) -> list[str]:
     """What the `classes` are called in an image: by themselves, or by `display_labels`."""
     if display_labels is None:
         return [str(label) for label in classes]
@@ -47,7 +47,9 @@ def class_names(classes: np.ndarray, display_labels: Sequence | None) -> list[st
     return [str(name) for name in display_labels]
 
 
-def positions_among(labels, classes: np.ndarray, name: str, advice: str) -> np.ndarray:
+def positions_among(
+    labels: Iterable[object], classes: np.ndarray, name: str, advice: str
+) -> np.ndarray:
     """Position of each label among the `classes`; `name` is the parameter that they came in."""
     place = {label: index for index, label in enumerate(classes.tolist())}
     unknown = sorted({str(label) for label in labels if label not in place})

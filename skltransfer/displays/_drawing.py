@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
-from skltransfer.displays._checks import checked_count
+from skltransfer.displays._checks import check_count
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.gridspec import GridSpecBase
 
 _PANEL_INCHES = 2.4
 _LONGEST_NAME = 18
 
 
-def require_matplotlib(caller: str) -> None:
+def check_matplotlib(caller: str) -> None:
     """Say how to install matplotlib where it is missing, before anything is computed."""
     try:
         import matplotlib.pyplot  # noqa: F401
@@ -21,9 +27,9 @@ def require_matplotlib(caller: str) -> None:
         ) from error
 
 
-def axes_or_new(ax, caller: str, size: tuple[float, float] | None = None):
+def axes_or_new(ax: Axes | None, caller: str, size: tuple[float, float] | None = None) -> Axes:
     """`ax`, or the only axes of a new figure of `size` (width, height) in inches."""
-    require_matplotlib(caller)
+    check_matplotlib(caller)
     import matplotlib.pyplot as plt
 
     if ax is None:
@@ -36,31 +42,37 @@ def axes_or_new(ax, caller: str, size: tuple[float, float] | None = None):
     return ax
 
 
-def panels_in(ax, n_rows: int, n_columns: int, **options) -> list:
+def panels_in(ax: Axes, n_rows: int, n_columns: int, **options: Any) -> list[Axes]:
     """Axes in a grid in the place of `ax`, which stays as their empty frame; row by row."""
     ax.set_axis_off()
     spec = ax.get_subplotspec()
+    grid: GridSpecBase
     if spec is None:  # axes that were put at a place by hand
         left, bottom, right, top = ax.get_position().extents
         place = {"left": left, "bottom": bottom, "right": right, "top": top}
         grid = ax.figure.add_gridspec(n_rows, n_columns, **place, **options)
     else:
         grid = spec.subgridspec(n_rows, n_columns, **options)
-    return [ax.figure.add_subplot(cell) for cell in grid]
+    cells = [grid[row, column] for row in range(n_rows) for column in range(n_columns)]
+    return [ax.figure.add_subplot(cell) for cell in cells]
 
 
-def styled(defaults: dict, wanted: dict | None, artist: type) -> dict:
+def styled(
+    defaults: dict[str, Any], wanted: dict[str, Any] | None, artist: type[Artist]
+) -> dict[str, Any]:
     """The `defaults` for an artist, overruled by what is `wanted`, also by short names ("lw")."""
     from matplotlib.cbook import normalize_kwargs
 
     return {**normalize_kwargs(defaults, artist), **normalize_kwargs(wanted or {}, artist)}
 
 
-def image_grid(ax, caller: str, n_images: int, n_columns: int | None, title_lines: int):
+def image_grid(
+    ax: Axes | None, caller: str, n_images: int, n_columns: int | None, title_lines: int
+) -> tuple[Axes, list[Axes]]:
     """`ax` or a new one, and a panel without ticks for each image; about square by default."""
     if n_columns is None:
         n_columns = math.ceil(math.sqrt(n_images))
-    across = min(n_images, checked_count("n_columns", n_columns, 1))
+    across = min(n_images, check_count("n_columns", n_columns, 1))
     down = math.ceil(n_images / across)
     size = (_PANEL_INCHES * across, (_PANEL_INCHES + 0.2 * title_lines) * down)
     ax = axes_or_new(ax, caller, size)

@@ -8,9 +8,9 @@ import numpy as np
 
 from skltransfer.displays._backbone_steps import BackboneStep, linear_weights
 from skltransfer.displays._thumbnails import as_bytes
-from skltransfer.estimators.base import encoding_of, network_in
+from skltransfer.estimators.base import BackboneEstimator, encoding_of, network_in
 from skltransfer.estimators.fine_tuned import FineTunedBase, predictor_of
-from skltransfer.inputs._input import empty_rows
+from skltransfer.inputs._input import chunks, empty_rows
 from skltransfer.inputs.images.encoding import ImageEncoding
 from skltransfer.inputs.images.resizing import resize
 from skltransfer.training.grad_cam import (
@@ -39,7 +39,7 @@ class LookedAt:
     maps: np.ndarray
 
 
-def require_maps(found: BackboneStep) -> None:
+def check_maps(found: BackboneStep) -> None:
     """Refuse what has no feature maps, or hides them from the classifier behind."""
     step, tail = found.step, found.tail
     if isinstance(step, FineTunedBase):
@@ -71,8 +71,8 @@ def look_at(found: BackboneStep) -> LookedAt:
     source = encoding.source(step, found.X)
     layers, values = _layers_and_values(step)
     images, maps = [], []
-    for first in range(0, len(source), _ROWS_TOGETHER):
-        rows = np.arange(first, min(first + _ROWS_TOGETHER, len(source)))
+    for part in chunks(len(source), _ROWS_TOGETHER):
+        rows = range(part.start, part.stop)
         (pixels,) = out = empty_rows(network.row_spec, len(rows))
         source.load(rows, out)
         images.append(as_bytes(pixels))
@@ -100,7 +100,9 @@ def heat_maps(found: BackboneStep, seen: LookedAt, targets: np.ndarray) -> np.nd
     return np.stack([resize(heat[..., None], size)[..., 0] for heat in coarse])
 
 
-def _layers_and_values(step) -> tuple[tuple[str, ...], dict | None]:
+def _layers_and_values(
+    step: BackboneEstimator,
+) -> tuple[tuple[str, ...], dict[int, np.ndarray] | None]:
     if not isinstance(step, FineTunedBase):
         return step.layers_, None
     trained = predictor_of(step)

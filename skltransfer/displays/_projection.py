@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, cast
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
+from skltransfer._types import Images, Seed
 from skltransfer.displays._backbone_steps import backbone_step
 from skltransfer.displays._checks import unwrapped
 from skltransfer.estimators.base import encoding_of
 from skltransfer.estimators.fine_tuned import FineTunedBase, predictor_of
 
+if TYPE_CHECKING:
+    from skltransfer.inputs._input import Encoding
 
-def features_of(estimator, X, caller: str) -> np.ndarray:
+
+def features_of(estimator: Any, X: Images, caller: str) -> np.ndarray:
     """What the last classifier is given, or what the last transformer gives.
 
     Of a FineTunedClassifier these are the pooled features that its head sees, standardised.
     """
     found = backbone_step(estimator, X, caller)
     if isinstance(found.step, FineTunedBase):
-        source = encoding_of(found.step).source(found.step, found.X)
+        encoding = cast("Encoding", encoding_of(found.step))  # backbone_step takes fitted ones
+        source = encoding.source(found.step, found.X)
         return np.asarray(predictor_of(found.step).features(source), np.float64)
     whole = unwrapped(estimator)
     if isinstance(whole, Pipeline) and not hasattr(whole[-1], "transform"):
@@ -28,7 +35,9 @@ def features_of(estimator, X, caller: str) -> np.ndarray:
     return np.asarray(whole.transform(X), np.float64)
 
 
-def projected(features: np.ndarray, projection, random_state) -> tuple[np.ndarray, list[str]]:
+def projected(
+    features: np.ndarray, projection: Any, random_state: Seed
+) -> tuple[np.ndarray, list[str]]:
     """Positions (n, 2) of rows of features, and names of the two axes."""
     if isinstance(projection, str) and projection == "pca":
         pca = PCA(2, svd_solver="full")  # exact, with signs that the data decide
@@ -50,7 +59,9 @@ def projected(features: np.ndarray, projection, random_state) -> tuple[np.ndarra
     return _fitted(transformer, features), [f"{name} 1", f"{name} 2"]
 
 
-def spread_out(positions: np.ndarray, n_wanted: int, spacing: float, rng) -> np.ndarray:
+def spread_out(
+    positions: np.ndarray, n_wanted: int, spacing: float, rng: np.random.RandomState
+) -> np.ndarray:
     """Rows at random, `spacing` apart, as a share of the width or the height of all.
 
     Returns
@@ -70,7 +81,7 @@ def spread_out(positions: np.ndarray, n_wanted: int, spacing: float, rng) -> np.
     return np.array(chosen, dtype=np.intp)
 
 
-def _fitted(transformer, features: np.ndarray) -> np.ndarray:
+def _fitted(transformer: Any, features: np.ndarray) -> np.ndarray:
     """Positions of the rows; those of unreadable images, whose features are NaN, stay NaN."""
     read = ~np.isnan(features).any(axis=1)
     if read.sum() < 2:

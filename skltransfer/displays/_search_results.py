@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from skltransfer.training.head_parameters import checked_units
+from skltransfer._types import FreezeDepth
+from skltransfer.training.head_parameters import check_units
+
+Place: TypeAlias = tuple[FreezeDepth, tuple[int, ...]]
+"""Freeze depth and head of a candidate."""
+Candidates: TypeAlias = Sequence[dict[str, Any]]
 
 _DEPTH, _UNITS = "freeze_depth", "head_units"
 
@@ -30,7 +35,7 @@ class DepthTable:
         Names of the other parameters in which candidates of one depth and head differ.
     """
 
-    depths: list
+    depths: list[FreezeDepth]
     heads: list[tuple[int, ...]]
     scores: np.ndarray
     score_sds: np.ndarray
@@ -39,7 +44,7 @@ class DepthTable:
     best_over: list[str]
 
 
-def depth_table(search, metric: str) -> DepthTable:
+def depth_table(search: Any, metric: str) -> DepthTable:
     """The best candidate of each freeze depth and head, by the mean of `metric`.
 
     Of a halving search only the last round that a depth and head came to counts, for rounds have
@@ -51,14 +56,17 @@ def depth_table(search, metric: str) -> DepthTable:
     heads = sorted({head for _, head in places}, key=lambda head: (len(head), head))
     best = _best_rows(places, results, metric)
     columns = (f"mean_test_{metric}", f"std_test_{metric}", "mean_fit_time", "std_fit_time")
-    tables = [np.full((len(depths), len(heads)), np.nan) for _ in columns]
+    scores, score_sds, times, time_sds = tables = [
+        np.full((len(depths), len(heads)), np.nan) for _ in columns
+    ]
     for (depth, head), row in best.items():
         for table, column in zip(tables, columns, strict=True):
             table[depths.index(depth), heads.index(head)] = results[column][row]
-    return DepthTable(depths, heads, *tables, _best_over(places, results["params"]))
+    best_over = _best_over(places, results["params"])
+    return DepthTable(depths, heads, scores, score_sds, times, time_sds, best_over)
 
 
-def depth_order(depth) -> tuple:
+def depth_order(depth: FreezeDepth) -> tuple[int, float]:
     """Where a depth stands: "all", then -1, -2, ..., then names, fractions and counts, down to 0.
 
     Names stay in the order they came in.
@@ -67,17 +75,20 @@ def depth_order(depth) -> tuple:
         return (0, 0.0) if depth == "all" else (2, 0.0)
     if depth < 0:
         return (1, -float(depth))
-    return (3, -float(depth)) if isinstance(depth, Real) and 0 < depth < 1 else (4, -float(depth))
+    return (3 if 0 < depth < 1 else 4, -float(depth))
 
 
-def searched_metric(search, metric: str | None) -> str:
+def searched_metric(search: Any, metric: str | None) -> str:
     """The name under which ``cv_results_`` holds the scores that are wanted."""
-    names = [key.removeprefix("mean_test_") for key in search.cv_results_ if _is_score(key)]
+    names: list[str] = [
+        key.removeprefix("mean_test_") for key in search.cv_results_ if _is_score(key)
+    ]
     if metric is None and len(names) > 1 and isinstance(search.refit, str):
-        return search.refit
+        refit: str = search.refit
+        return refit
     if metric is None and len(names) == 1:
         return names[0]
-    if metric not in names:
+    if metric is None or metric not in names:
         raise ValueError(
             f"metric={metric!r} does not say which score of the search to draw; it holds "
             f"{', '.join(map(repr, names))}. Pass one of these as metric."
@@ -89,7 +100,7 @@ def _is_score(key: str) -> bool:
     return key.startswith("mean_test_")
 
 
-def _places(search, candidates: Sequence[dict]) -> list[tuple[Any, tuple[int, ...]]]:
+def _places(search: Any, candidates: Candidates) -> list[Place]:
     """Freeze depth and head of every candidate, those of the estimator where it names none."""
     name = _depth_parameter(candidates)
     units_name = name.removesuffix(_DEPTH) + _UNITS
@@ -97,16 +108,16 @@ def _places(search, candidates: Sequence[dict]) -> list[tuple[Any, tuple[int, ..
     return [
         (
             _plain(candidate.get(name, given.get(name))),
-            checked_units(candidate.get(units_name, given.get(units_name, ()))),
+            check_units(candidate.get(units_name, given.get(units_name, ()))),
         )
         for candidate in candidates
     ]
 
 
-def _best_over(places: list, candidates: Sequence[dict]) -> list[str]:
+def _best_over(places: list[Place], candidates: Candidates) -> list[str]:
     """Names of what differs among candidates of one place, as the classifier calls its own."""
     names = {name for candidate in candidates for name in candidate}
-    values: dict[tuple, set[str]] = {}
+    values: dict[tuple[str, Place], set[str]] = {}
     for place, candidate in zip(places, candidates, strict=True):
         for name in names:
             values.setdefault((name, place), set()).add(repr(candidate.get(name)))
@@ -115,7 +126,7 @@ def _best_over(places: list, candidates: Sequence[dict]) -> list[str]:
     return sorted(varied - {_DEPTH, _UNITS})
 
 
-def _depth_parameter(candidates: Sequence[dict]) -> str:
+def _depth_parameter(candidates: Candidates) -> str:
     names = sorted({name for candidate in candidates for name in candidate})
     found = [name for name in names if name == _DEPTH or name.endswith(f"__{_DEPTH}")]
     if not found:
@@ -132,23 +143,23 @@ def _depth_parameter(candidates: Sequence[dict]) -> str:
     return found[0]
 
 
-def _plain(depth):
+def _plain(depth: Any) -> FreezeDepth:
     """A depth as a Python number, so that equal ones are one, wherever they were drawn."""
     if isinstance(depth, Integral):
         return int(depth)
-    return float(depth) if isinstance(depth, Real) else depth
+    return float(depth) if isinstance(depth, Real) else str(depth)
 
 
-def _depth_key(places: list):
+def _depth_key(places: list[Place]) -> Callable[[FreezeDepth], Any]:
     came = {depth: index for index, (depth, _) in reversed(list(enumerate(places)))}
     return lambda depth: (depth_order(depth), came[depth])
 
 
-def _best_rows(places: list, results: dict, metric: str) -> dict[tuple, int]:
+def _best_rows(places: list[Place], results: dict[str, Any], metric: str) -> dict[Place, int]:
     """For each depth and head the row of its best candidate; failed ones do not count."""
     scores = np.asarray(results[f"mean_test_{metric}"], np.float64)
     rounds = np.asarray(results.get("iter", np.zeros(len(scores))))
-    best: dict[tuple, int] = {}
+    best: dict[Place, int] = {}
     for row, place in enumerate(places):
         if np.isnan(scores[row]):
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from skltransfer.inputs.images.recognition import looks_like_images
 from skltransfer.inputs.images.taking import read_images
 
 if TYPE_CHECKING:
+    from skltransfer._types import Images, PixelRange
     from skltransfer.inputs._input import Encoding
     from skltransfer.inputs.images.sources import ImageSource
 
@@ -38,7 +39,12 @@ class Thumbnails:
     pixel_range: tuple[float, float] | None
 
     @classmethod
-    def of(cls, X, image_shape=None, pixel_range=None) -> Thumbnails:
+    def of(
+        cls,
+        X: Images,
+        image_shape: Sequence[int] | None = None,
+        pixel_range: PixelRange | None = None,
+    ) -> Thumbnails:
         """The images of X, read by the rule of fit.
 
         Parameters
@@ -54,7 +60,7 @@ class Thumbnails:
         return cls(source, decide_pixel_range(source.range_summary(), pixel_range))
 
     @classmethod
-    def as_read_by(cls, estimator, X) -> Thumbnails:
+    def as_read_by(cls, estimator: Any, X: Images) -> Thumbnails:
         """The images of X as a fitted estimator reads them, if it does."""
         encoding = _encoding_in(estimator)
         if not isinstance(encoding, ImageEncoding):
@@ -62,7 +68,7 @@ class Thumbnails:
         rule = encoding.preprocessing
         return cls(_source(X, encoding.image_shape), rule.pixel_range)
 
-    def shown(self, rows, side: int) -> list[np.ndarray]:
+    def shown(self, rows: Iterable[int], side: int) -> list[np.ndarray]:
         """The images of some rows, at most `side` pixels wide and high; others are not read.
 
         Returns
@@ -75,7 +81,8 @@ class Thumbnails:
 
 def as_bytes(pixels: np.ndarray) -> np.ndarray:
     """Grey levels of 0 to 255 as matplotlib shows them."""
-    return np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+    levels: np.ndarray = np.rint(np.clip(pixels, 0, 255))
+    return levels.astype(np.uint8)
 
 
 def _encoding_in(estimator: Any) -> Encoding | None:
@@ -86,7 +93,7 @@ def _encoding_in(estimator: Any) -> Encoding | None:
     return encoding_of(found)
 
 
-def _source(X, image_shape: Sequence[int] | None) -> ImageSource:
+def _source(X: Images, image_shape: Sequence[int] | None) -> ImageSource:
     if image_shape is None and not looks_like_images(X) and getattr(X, "ndim", 0) == 2:
         raise ValueError(
             f"X of shape {X.shape} holds rows of numbers, and there are no images of them to "

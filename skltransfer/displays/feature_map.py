@@ -11,8 +11,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from skltransfer.displays._checks import checked_count, class_names
-from skltransfer.displays._drawing import axes_or_new, require_matplotlib, shortened, styled
+from skltransfer.displays._checks import check_count, class_names
+from skltransfer.displays._drawing import axes_or_new, check_matplotlib, shortened, styled
 from skltransfer.displays._projection import features_of, projected, spread_out
 from skltransfer.displays._thumbnails import Thumbnails
 
@@ -149,8 +149,8 @@ class FeatureMapDisplay:
             than two images can be read, or a parameter is refused.
         """
         caller = f"{cls.__name__}.from_estimator"
-        require_matplotlib(caller)
-        n_thumbnails = checked_count("n_thumbnails", n_thumbnails, 0)
+        check_matplotlib(caller)
+        n_thumbnails = check_count("n_thumbnails", n_thumbnails, 0)
         rng = check_random_state(random_state)
         album = Thumbnails.as_read_by(estimator, X) if n_thumbnails else None
         codes, names = _coded(X, y, display_labels)

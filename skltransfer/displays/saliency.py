@@ -10,13 +10,13 @@ import numpy as np
 from skltransfer.displays._backbone_steps import backbone_step
 from skltransfer.displays._checks import class_names, positions_among, unwrapped
 from skltransfer.displays._drawing import (
+    check_matplotlib,
     image_grid,
     probability_text,
-    require_matplotlib,
     shortened,
     styled,
 )
-from skltransfer.displays._heat_maps import heat_maps, look_at, require_maps
+from skltransfer.displays._heat_maps import check_maps, heat_maps, look_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,9 +143,9 @@ class SaliencyDisplay:
             of an extractor, `target` is no class, or an image cannot be read.
         """
         caller = f"{cls.__name__}.from_estimator"
-        require_matplotlib(caller)
+        check_matplotlib(caller)
         found = backbone_step(estimator, X, caller)
-        require_maps(found)
+        check_maps(found)
         classes = unwrapped(estimator).classes_
         names = class_names(classes, display_labels)
         seen = look_at(found)

@@ -13,11 +13,11 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from skltransfer.displays._checks import checked_count, class_names, last_of, positions_among
+from skltransfer.displays._checks import check_count, class_names, last_of, positions_among
 from skltransfer.displays._drawing import (
+    check_matplotlib,
     image_grid,
     probability_text,
-    require_matplotlib,
     shortened,
 )
 from skltransfer.displays._thumbnails import Thumbnails
@@ -147,7 +147,7 @@ class TopLossesDisplay:
         ValueError
             When a parameter is refused, a label is unknown, or X holds no images.
         """
-        require_matplotlib(f"{cls.__name__}.from_estimator")
+        check_matplotlib(f"{cls.__name__}.from_estimator")
         last = last_of(estimator)
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(
@@ -224,7 +224,7 @@ class TopLossesDisplay:
             When shapes do not fit, a probability is outside 0 to 1, a label is unknown, a
             parameter is refused, or X holds no images.
         """
-        require_matplotlib(f"{cls.__name__}.from_predictions")
+        check_matplotlib(f"{cls.__name__}.from_predictions")
         album = Thumbnails.of(X, image_shape, pixel_range)
         check_consistent_length(album.source, y_true, y_proba)
         classes = np.unique(y_true) if classes is None else np.asarray(classes)
@@ -243,7 +243,7 @@ class TopLossesDisplay:
         sample_weight: SampleWeight,
         display_labels: Sequence[str] | None,
     ) -> TopLossesDisplay:
-        n_images = checked_count("n_images", n_images, 1)
+        n_images = check_count("n_images", n_images, 1)
         names = class_names(classes, display_labels)
         probabilities = _checked_probabilities(y_proba, len(classes))
         advice = "There is no probability for it; leave such rows out."

@@ -39,7 +39,7 @@ from skltransfer.network.stages import resolve_freeze_depth
 from skltransfer.tasks.weighting import WeightedRows, merge_rows
 from skltransfer.training.choice import train_step_for
 from skltransfer.training.head import Head
-from skltransfer.training.head_parameters import checked_activation, checked_units
+from skltransfer.training.head_parameters import check_activation, check_units
 from skltransfer.training.loop import TrainingData, features_of, outputs_of
 from skltransfer.training.plan import FitProgress, Workload, fit_progress, measure
 from skltransfer.training.predictor import Predictor
@@ -187,7 +187,8 @@ class FineTunedBase(BackboneEstimator):
         With ``on_error="nan"``, rows that cannot be read are left out.
         """
         prefix, source, advance = self._prefix(), data.source, progress.frozen
-        contents, plain, failures = prefix.digests(source), None, {}
+        contents, plain = prefix.digests(source), None
+        failures: dict[int, ImageReadError] = {}
         if not self._draws_views:  # else every epoch has views of its own
             point = self._freeze_point
             plain, failures = prefix.activations(source, point, advance, observer=contents)
@@ -341,8 +342,8 @@ class FineTunedBase(BackboneEstimator):
                 "is None."
             )
         check_views(kind, self.augment, self.n_views, self.tta)
-        checked_units(self.head_units)
-        checked_activation(self.head_activation)
+        check_units(self.head_units)
+        check_activation(self.head_activation)
 
     def _checked_weights(self, X: Any, sample_weight: Any) -> Floats:
         """Weights of the rows, some of which are positive, and which have a sum."""
@@ -377,8 +378,8 @@ class FineTunedBase(BackboneEstimator):
     def _wanted_head(self, n_outputs: int) -> Head:
         return Head(
             n_features=self._network().n_features,
-            units=checked_units(self.head_units),
-            activation=checked_activation(self.head_activation),
+            units=check_units(self.head_units),
+            activation=check_activation(self.head_activation),
             n_outputs=n_outputs,
         )
 
@@ -423,7 +424,7 @@ class FineTunedBase(BackboneEstimator):
         check_same_origin(self._origin, now, keeper)
         self._choose_engine()
         before, freeze_point = self._train_step(), self._wanted_freeze_point()
-        units, activation = checked_units(self.head_units), self.head_activation
+        units, activation = check_units(self.head_units), self.head_activation
         check_same_head(before.head, units, activation, keeper)
         if freeze_point == before.freeze_point:
             return replace(self._state)

@@ -126,7 +126,8 @@ class ActivationPass:
             For the first row that cannot be read, unless `keep_going`.
         """
         with self._threads() as readers:
-            chunks, stretches = Chunks(self._pipeline.sizes()), self._stretches(readers)
+            chunks = Chunks(self._pipeline.sizes())
+            stretches: Iterable[list[int]] = self._stretches(readers)
             while stretches:
                 for stretch in stretches:
                     filled = chunks.filled(self._look_up(stretch), self._numbers_of_plans)

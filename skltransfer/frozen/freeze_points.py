@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skltransfer._sizes import as_ints, check_size
 from skltransfer._tables import Table, column, joined, with_commas
 from skltransfer.backbones.registry import is_downloaded, resolve
 from skltransfer.frozen.engines import FrozenPart, compile_part
 from skltransfer.frozen.prefix import row_spec
 from skltransfer.inputs._input import Rows, part_of
+from skltransfer.inputs.sizes import as_ints, check_size
 from skltransfer.network.execution import run_steps
 from skltransfer.network.runtime import Network, network_of
 

@@ -21,6 +21,8 @@ from skltransfer.backend import computing_threads, start, traced
 from skltransfer.network.batch_invariance import MANY_ROWS, always, check_wanted
 
 if TYPE_CHECKING:
+    from openvino import CompiledModel, Core
+
     from skltransfer.inputs._input import Rows, RowSpec
 
 INSTALL = "pip install 'skltransfer[openvino]'"
@@ -68,7 +70,7 @@ class CompiledSegment:
         When OpenVINO lacks one of the operations, or here the number format.
     """
 
-    def __init__(self, compute: Callable[..., Any], spec: RowSpec, precision: str):
+    def __init__(self, compute: Callable[..., Any], spec: RowSpec, precision: str) -> None:
         if len(spec) > 1 or spec[0].is_ragged or spec[0].dtype != "float32":
             raise NotConvertible(
                 "OpenVINO is used for rows of one float32 tensor of fixed shape only."
@@ -82,7 +84,9 @@ class CompiledSegment:
         """Compute rows (1, ...); the result is overwritten by the next call in the same thread."""
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
-        return self._own.request.infer({0: row}, share_inputs=True, share_outputs=True)[0]
+        found = self._own.request.infer({0: row}, share_inputs=True, share_outputs=True)
+        result: np.ndarray = found[0]
+        return result
 
 
 class RowByRow:
@@ -183,13 +187,13 @@ def _threads() -> ThreadPoolExecutor:
 
 
 @lru_cache(maxsize=1)
-def _core():
+def _core() -> Core:
     from openvino import Core
 
     return Core()
 
 
-def _compiled(graph, output: str, precision: str):
+def _compiled(graph: object, output: str, precision: str) -> CompiledModel:
     """Compile TensorFlow's graph of one function, whose result has the name `output`."""
     from openvino import Model
     from openvino.frontend import FrontEndManager

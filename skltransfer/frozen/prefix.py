@@ -180,10 +180,10 @@ def _compile(network: Network, start: int | None, freeze_point: int) -> FrozenPa
 
 
 def _chain(network: Network, start: int | None, freeze_point: int) -> FrozenPart:
-    ends = [start, *_passed(network, start, freeze_point, "openvino"), freeze_point]
+    stops = [*_passed(network, start, freeze_point, "openvino"), freeze_point]
     parts = [
-        network.part(("segment", *bounds), partial(_segment, network, *bounds))
-        for bounds in pairwise(ends)
+        network.part(("segment", begin, end), partial(_segment, network, begin, end))
+        for begin, end in zip([start, *stops], stops, strict=False)
     ]
     whole = partial(_segment, network, start, freeze_point) if len(parts) > 1 else None
     return chained(parts, row_spec(network, start), whole)

@@ -269,6 +269,11 @@ def empty_rows(spec: RowSpec, n_rows: int) -> Rows:
     return tuple(tensor.empty(n_rows) for tensor in spec)
 
 
+def chunks(n_rows: int, size: int) -> Iterator[slice]:
+    """Slices of `size` rows, one after the other; the last may be shorter."""
+    return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
+
+
 def part_of(rows: Rows, positions: slice | Array) -> Rows:
     """Some of the rows; of a slice, views."""
     return tuple(array[positions] for array in rows)

@@ -14,7 +14,7 @@ import numpy as np
 def digest_array(array: np.ndarray) -> bytes:
     """Return the digest of an array's dtype, shape and values."""
     state = hashlib.sha256(f"array {array.dtype.str} {array.shape}\0".encode())
-    state.update(np.ascontiguousarray(array))
+    state.update(np.ascontiguousarray(array).data)
     return state.digest()
 
 

@@ -10,11 +10,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any, TypeAlias
 
+from skltransfer._types import Path
 from skltransfer.inputs.digests import encoded_hash
 from skltransfer.inputs.errors import ImageReadError, Unreadable, read_error
 from skltransfer.inputs.silence import without_warnings
+
+FileIdentity: TypeAlias = tuple[str, int, int, int, int, int]
+"""Path, device, inode, size and times: what an unchanged file is known by."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -57,7 +62,7 @@ def reason(error: Exception) -> str:
 
 
 @contextmanager
-def open_path(path: str | os.PathLike, index: int) -> Iterator[BinaryIO]:
+def open_path(path: Path, index: int) -> Iterator[BufferedReader]:
     """Open a file for reading, and name the row in every error of its reading.
 
     Parameters
@@ -86,7 +91,7 @@ def missing_value(index: int) -> ImageReadError:
     return read_error(index, None, _NO_VALUE)
 
 
-def local_path(path: str | os.PathLike) -> str:
+def local_path(path: Path) -> str:
     """Return the name of a local file, with ``~`` replaced; refuse URLs and nothing."""
     name = path if type(path) is str else os.fsdecode(path)
     if name.startswith("~"):
@@ -99,7 +104,7 @@ def local_path(path: str | os.PathLike) -> str:
     return name
 
 
-def existing_file(path: str | os.PathLike | None) -> tuple[str, os.stat_result]:
+def existing_file(path: Path | None) -> tuple[str, os.stat_result]:
     """Return the name and the status of a regular file that is there."""
     if path is None:
         raise Unreadable(_NO_VALUE)
@@ -127,15 +132,16 @@ class FileDigests:
 
     def __init__(self, capacity: int = _MOST_FILES) -> None:
         self._capacity = capacity
-        self._known: dict[tuple, bytes] = {}
+        self._known: dict[FileIdentity, bytes] = {}
         self._lock = threading.Lock()
 
-    def digest(self, path: str | os.PathLike, row: int, identity: tuple | None = None) -> bytes:
+    def digest(self, path: Path, row: int, identity: FileIdentity | None = None) -> bytes:
         """Return the digest of a file's bytes, reading them only where needed.
 
         The file is looked at, unless it was just now, and is told by its `identity`.
         """
-        known = self._known.get(identity or _identity(path))
+        identity = identity or _identity(path)
+        known = None if identity is None else self._known.get(identity)
         if known is not None:
             return known
         with open_path(path, row) as file:
@@ -146,19 +152,19 @@ class FileDigests:
             self._remember(_key(local_path(path), status), digest)
         return digest
 
-    def _remember(self, key: tuple, digest: bytes) -> None:
+    def _remember(self, key: FileIdentity, digest: bytes) -> None:
         with self._lock:
             while len(self._known) >= self._capacity:
                 del self._known[next(iter(self._known))]
             self._known[key] = digest
 
 
-def file_identity(path: str | os.PathLike | None) -> tuple:
+def file_identity(path: Path | None) -> FileIdentity:
     """Return what tells a file as it is now; errors say why there is none to read."""
     return _key(*existing_file(path))
 
 
-def _identity(path: str | os.PathLike) -> tuple | None:
+def _identity(path: Path) -> FileIdentity | None:
     """Return the same, and None where it cannot be looked at: reading it will say what is wrong."""
     try:
         return file_identity(path)
@@ -166,7 +172,7 @@ def _identity(path: str | os.PathLike) -> tuple | None:
         return None
 
 
-def _key(name: str, status: os.stat_result) -> tuple:
+def _key(name: str, status: os.stat_result) -> FileIdentity:
     """Join all by which an unchanged file is known."""
     # Inodes are all 0 on some file systems, so the path counts too.
     name = name if name.startswith(os.sep) else os.path.abspath(name)

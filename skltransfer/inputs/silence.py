@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 _depth = threading.local()
 
@@ -32,7 +33,7 @@ _FILTER = ("ignore", None, Warning, _InReadingThreads(), 0)
 @contextmanager
 def without_warnings() -> Iterator[None]:
     """Ignore the warnings of this thread, whatever the user's filters say."""
-    _put_in_front(warnings.filters)
+    _put_in_front(cast("list[Any]", warnings.filters))  # a list, whatever type stubs say
     _depth.now = getattr(_depth, "now", 0) + 1
     try:
         yield
@@ -40,7 +41,7 @@ def without_warnings() -> Iterator[None]:
         _depth.now -= 1
 
 
-def _put_in_front(filters: list) -> None:
+def _put_in_front(filters: list[Any]) -> None:
     """Have the entry come first, once; filters that the user added later are in front of it."""
     if filters and filters[0] is _FILTER:
         return

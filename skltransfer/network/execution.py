@@ -7,7 +7,8 @@ same function and the same gradients, without two passes over the feature map.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -15,16 +16,24 @@ from skltransfer.backend import add_bias, batch_normalised, depthwise_conv
 from skltransfer.network.graph import Graph, Step, keras_class
 from skltransfer.network.kernels import layer_normalised
 
+if TYPE_CHECKING:
+    from keras import KerasTensor, Layer, Variable
+
+Weights: TypeAlias = tuple[Any, Any]
+"""Kernel and bias, arrays or tensors."""
+Moments: TypeAlias = dict[int, tuple[Any, Any]]
+"""Mean and variance of a batch, tensors, by the steps of BatchNorm."""
+
 
 def run_steps(
     graph: Graph,
     start: int | None,
     stops: list[int],
-    x,
+    x: KerasTensor,
     values: Mapping[int, Any] | None = None,
     *,
-    moments: dict[int, tuple] | None = None,
-) -> list:
+    moments: Moments | None = None,
+) -> list[KerasTensor]:
     """Compute the outputs of the steps `stops`, float32, from the output of step `start`.
 
     Parameters
@@ -90,7 +99,9 @@ def _folds_within(graph: Graph, needed: list[int], stops: list[int]) -> dict[int
     return {norm: conv for norm, conv in folds.items() if norm in needed and conv in available}
 
 
-def _folded_constants(graph: Graph, folds: dict[int, int], values: Mapping[int, Any]) -> dict:
+def _folded_constants(
+    graph: Graph, folds: dict[int, int], values: Mapping[int, Any]
+) -> dict[int, Weights]:
     """What is frozen is folded here, where it takes less time than as part of what is compiled.
 
     Kernel and bias, by the steps of both the convolution and its BatchNorm.
@@ -108,10 +119,10 @@ def _folded_constants(graph: Graph, folds: dict[int, int], values: Mapping[int, 
 def _run_step(
     graph: Graph,
     index: int,
-    tensors: dict,
+    tensors: dict[int, KerasTensor],
     folds: dict[int, int],
-    constants: dict[int, tuple],
-    moments: dict | None,
+    constants: dict[int, Weights],
+    moments: Moments | None,
 ) -> None:
     step = graph.steps[index]
     if index in folds.values():
@@ -139,7 +150,9 @@ def is_batch_norm(step: Step) -> bool:
     return name == "BatchNormalization" and step.operation.axis in (-1, len(step.shape))
 
 
-def _by_batch(step: Step, tensors: dict, moments: dict, index: int) -> list:
+def _by_batch(
+    step: Step, tensors: dict[int, KerasTensor], moments: Moments, index: int
+) -> list[KerasTensor]:
     """In float32 whatever the layer computes in, as Keras has it where there are few digits."""
     from keras import ops
 
@@ -157,22 +170,25 @@ def _by_batch(step: Step, tensors: dict, moments: dict, index: int) -> list:
     return [ops.cast(result, norm.compute_dtype)]
 
 
-def _called(step: Step, tensors: dict) -> list:
+def _called(step: Step, tensors: dict[int, KerasTensor]) -> list[KerasTensor]:
     import keras
 
     arguments, options = step.node.arguments.fill_in(tensors)
     if getattr(step.operation, "_call_has_training_arg", False):
         options["training"] = False
-    return keras.tree.flatten(step.operation(*arguments, **options))
+    made: list[KerasTensor] = keras.tree.flatten(step.operation(*arguments, **options))
+    return made
 
 
-def _folded_tensors(convolution: Step, normalisation: Step) -> tuple:
+def _folded_tensors(convolution: Step, normalisation: Step) -> Weights:
     from keras import ops
 
     return _folded(convolution, normalisation, ops.convert_to_tensor, ops)
 
 
-def _folded(convolution: Step, normalisation: Step, value_of: Callable, xp) -> tuple:
+def _folded(
+    convolution: Step, normalisation: Step, value_of: Callable[[Variable], Any], xp: ModuleType
+) -> Weights:
     """Kernel and bias of a convolution that does what it and its frozen BatchNorm did."""
     layer, norm = convolution.operation, normalisation.operation
     scale = 1 / xp.sqrt(value_of(norm.moving_variance) + norm.epsilon)
@@ -188,7 +204,7 @@ def _folded(convolution: Step, normalisation: Step, value_of: Callable, xp) -> t
     return kernel * of_kernel, bias
 
 
-def _convolved(layer, x, kernel, bias):
+def _convolved(layer: Layer, x: KerasTensor, kernel: KerasTensor, bias: KerasTensor) -> KerasTensor:
     from keras import ops
 
     x, kernel, bias = (ops.cast(tensor, layer.compute_dtype) for tensor in (x, kernel, bias))
@@ -196,11 +212,11 @@ def _convolved(layer, x, kernel, bias):
     return add_bias(convolve(x, kernel, **_options(layer)), bias)
 
 
-def _is_depthwise(layer) -> bool:
+def _is_depthwise(layer: Layer) -> bool:
     return keras_class(layer) == "DepthwiseConv2D"
 
 
-def _convolved_in_groups(layer, x):
+def _convolved_in_groups(layer: Layer, x: KerasTensor) -> KerasTensor:
     """Convolve in groups; Keras has XLA compile these, which takes other kernels and longer."""
     from keras import ops
 
@@ -217,7 +233,7 @@ def _convolved_in_groups(layer, x):
     return layer.activation(output)
 
 
-def _options(layer) -> dict[str, Any]:
+def _options(layer: Layer) -> dict[str, Any]:
     return {
         "strides": layer.strides,
         "padding": layer.padding,

@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skltransfer.backbones.functional_models import has_graph, require_one_input_and_output
+from skltransfer.backbones.functional_models import check_one_input_and_output, has_graph
 from skltransfer.backbones.layer_names import fresh_names
+
+if TYPE_CHECKING:
+    import keras
+    from keras import KerasTensor, Operation, Variable
+    from keras.src.ops.node import Node
 
 
 @dataclass(frozen=True)
@@ -20,30 +25,30 @@ class Step:
     """One operation of a flattened model, under a name of its own."""
 
     name: str
-    node: Any
+    node: Node
 
     @property
-    def operation(self) -> Any:
+    def operation(self) -> Operation:
         """The Keras layer or operation that is called."""
         return self.node.operation
 
     @property
-    def inputs(self) -> tuple[Any, ...]:
+    def inputs(self) -> tuple[KerasTensor, ...]:
         """Tensors that the call reads."""
         return tuple(self.node.input_tensors)
 
     @property
-    def outputs(self) -> tuple[Any, ...]:
+    def outputs(self) -> tuple[KerasTensor, ...]:
         """Tensors that the call makes."""
         return tuple(self.node.outputs)
 
     @property
-    def output(self) -> Any:
+    def output(self) -> KerasTensor:
         """The first (nearly always the only) tensor that the operation makes."""
         return self.outputs[0]
 
     @property
-    def weights(self) -> list:
+    def weights(self) -> list[Variable]:
         """Variables that the operation owns; plain operations own none."""
         return list(getattr(self.operation, "weights", ()))
 
@@ -70,11 +75,11 @@ class Graph:
         All operations; the last one makes the output.
     """
 
-    input: Any
+    input: KerasTensor
     steps: tuple[Step, ...]
 
     @property
-    def output(self) -> Any:
+    def output(self) -> KerasTensor:
         """What the last step makes."""
         return self.steps[-1].output
 
@@ -126,7 +131,7 @@ class Graph:
         readers = [i for i, s in enumerate(self.steps) if any(t is self.input for t in s.inputs)]
         return max(readers, default=-1)
 
-    def position_of(self, tensor) -> int:
+    def position_of(self, tensor: KerasTensor) -> int:
         """Index of the step that makes `tensor`."""
         return next(i for i, step in enumerate(self.steps) if step.output is tensor)
 
@@ -150,7 +155,7 @@ class Graph:
         return Graph(self.input, tuple(self.steps[index] for index in sorted(needed)))
 
 
-def keras_class(operation) -> str | None:
+def keras_class(operation: Operation) -> str | None:
     """Name of the class of a layer or operation of Keras; None for one of somebody else's make.
 
     A class that is made of one of Keras' may compute something else under the same name.
@@ -159,7 +164,9 @@ def keras_class(operation) -> str | None:
     return kind.__name__ if kind.__module__.partition(".")[0] == "keras" else None
 
 
-def graph_of(model, input_shape: tuple[int, ...] | None = None, *, renumber: bool = False) -> Graph:
+def graph_of(
+    model: keras.Model, input_shape: tuple[int, ...] | None = None, *, renumber: bool = False
+) -> Graph:
     """See `model` as a graph, nested models flattened.
 
     Layers are shared with `model`, and steps have their names. Where nested models use one name
@@ -179,7 +186,7 @@ def graph_of(model, input_shape: tuple[int, ...] | None = None, *, renumber: boo
     ValueError
         When the model has no graph, several inputs or outputs, or does not take `input_shape`.
     """
-    require_one_input_and_output(model)
+    check_one_input_and_output(model)
     source, output = model.inputs[0], model.outputs[0]
     if _has_nested_graphs(model) or input_shape not in (None, tuple(source.shape[1:])):
         source, output = _rewritten(model, input_shape or source.shape[1:])
@@ -192,7 +199,9 @@ def graph_of(model, input_shape: tuple[int, ...] | None = None, *, renumber: boo
     return Graph(source, steps)
 
 
-def _rewritten(model, input_shape: tuple[int | None, ...]) -> tuple[Any, Any]:
+def _rewritten(
+    model: keras.Model, input_shape: tuple[int | None, ...]
+) -> tuple[KerasTensor, KerasTensor]:
     """Input and output of `model` called anew on rows of `input_shape`, without nested models."""
     import keras
 
@@ -200,13 +209,13 @@ def _rewritten(model, input_shape: tuple[int | None, ...]) -> tuple[Any, Any]:
     return source, _call_inlined(model, source)
 
 
-def _has_nested_graphs(model) -> bool:
+def _has_nested_graphs(model: keras.Model) -> bool:
     import keras
 
     return isinstance(model, keras.Sequential) or any(map(has_graph, model.operations))
 
 
-def _call_inlined(model, given) -> Any:
+def _call_inlined(model: keras.Model, given: Any) -> Any:
     """Call every operation of `model`, and those of nested models in their place.
 
     What is `given` may be any structure of tensors, and so may be what comes out.
@@ -229,14 +238,14 @@ def _call_inlined(model, given) -> Any:
     return keras.tree.map_structure(lambda tensor: values[id(tensor)], model.output)
 
 
-def _call_one(operation, *arguments, **options) -> Any:
+def _call_one(operation: Operation, *arguments: Any, **options: Any) -> Any:
     """Call a nested graph on the tensors that it reads, any other operation as it was called."""
     if has_graph(operation):
         return _call_inlined(operation, arguments[0] if arguments else options["inputs"])
     return operation(*arguments, **options)
 
 
-def _in_whole_numbers_of(own, tensor):
+def _in_whole_numbers_of(own: KerasTensor, tensor: KerasTensor) -> KerasTensor:
     """Cast `tensor` as Keras does for the input `own` of a model; layers cast floats themselves."""
     from keras import ops
 
@@ -244,7 +253,7 @@ def _in_whole_numbers_of(own, tensor):
     return tensor if is_taken else ops.cast(tensor, own.dtype)
 
 
-def _by_input(model, given) -> list:
+def _by_input(model: keras.Model, given: Any) -> list[KerasTensor]:
     """The tensors for a model's inputs, in their order, as Keras takes them from a structure.
 
     A dict goes by the names of the inputs, unless the model was made with a dict of its own. Keras
@@ -258,7 +267,7 @@ def _by_input(model, given) -> list:
     return list(map(_in_whole_numbers_of, model.inputs, keras.tree.flatten(given)))
 
 
-def ordered_nodes(inputs: list, outputs: list) -> Iterator[Any]:
+def ordered_nodes(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> Iterator[Node]:
     """Calls of operations between tensors, in topological order.
 
     Depth first and without recursion: large networks are deeper than Python's stack.
@@ -277,18 +286,20 @@ def ordered_nodes(inputs: list, outputs: list) -> Iterator[Any]:
         stack.extend((_node_of(tensor), False) for tensor in reversed(node.input_tensors))
 
 
-def _node_of(tensor):
+def _node_of(tensor: KerasTensor) -> Node:
     operation, node_index, _ = tensor._keras_history
     return operation._inbound_nodes[node_index]
 
 
-def _named_steps(inputs: list, outputs: list, renumber: bool) -> list[Step]:
+def _named_steps(
+    inputs: list[KerasTensor], outputs: list[KerasTensor], renumber: bool
+) -> list[Step]:
     nodes = list(ordered_nodes(inputs, outputs))
     names = _step_names([node.operation for node in nodes], renumber)
     return [Step(name, node) for name, node in zip(names, nodes, strict=True)]
 
 
-def _step_names(operations: list, renumber: bool) -> list[str]:
+def _step_names(operations: list[Operation], renumber: bool) -> list[str]:
     """Names of the calls of operations, each once."""
     distinct = {id(operation): operation for operation in operations}
     if renumber:
@@ -306,7 +317,7 @@ def _step_names(operations: list, renumber: bool) -> list[str]:
     return list(names)
 
 
-def _told_apart(operations: dict[int, Any]) -> dict[int, str]:
+def _told_apart(operations: dict[int, Operation]) -> dict[int, str]:
     """Own names of operations; of several with one name, all but the first get a number."""
     own = {operation.name for operation in operations.values()}
     names: dict[str, int] = {}

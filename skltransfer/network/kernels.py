@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from skltransfer.backend import add_bias
 
+if TYPE_CHECKING:
+    from keras import KerasTensor
 
-def layer_normalised(x, gamma, beta, epsilon: float):
+
+def layer_normalised(
+    x: KerasTensor, gamma: KerasTensor | None, beta: KerasTensor | None, epsilon: float
+) -> KerasTensor:
     """Normalise each position over its channels, the last axis; `gamma` and `beta` may be None.
 
     Keras takes TensorFlow's reciprocal square root, which rounds by where a number lies in memory.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from skltransfer._similar import did_you_mean
 
 if TYPE_CHECKING:
     from skltransfer.network.graph import Graph
@@ -32,8 +33,7 @@ def position_of_layer(name: str, graph: Graph, backbone: str, stages: Sequence[S
 
 
 def _unknown_layer(name: str, graph: Graph, backbone: str, stages: Sequence[Stage]) -> str:
-    close = difflib.get_close_matches(name, graph.position, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    hint = did_you_mean(name, graph.position, cutoff=0.5)
     listed = ", ".join(repr(stage.layer) for stage in stages)
     return (
         f"layer={name!r} is no layer of backbone={backbone!r}.{hint} Its stages end at {listed}; "

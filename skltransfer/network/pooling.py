@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from keras import KerasTensor
+
     from skltransfer.network.graph import Graph
 
 
-def pooled(outputs, pooling: str):
+def pooled(outputs: KerasTensor | Sequence[KerasTensor], pooling: str) -> KerasTensor:
     """Pool each feature map over its positions, or take its first token; join the results.
 
     Parameters
@@ -78,7 +81,7 @@ def _positions(shape: tuple[int | None, ...]) -> int | None:
     return None if None in shape else math.prod(cast(tuple[int, ...], shape[:-1]))
 
 
-def _pooled_one(output, pooling: str):
+def _pooled_one(output: KerasTensor, pooling: str) -> KerasTensor:
     from keras import ops
 
     if pooling == "flatten":
@@ -95,7 +98,7 @@ def _pooled_one(output, pooling: str):
     return _mean(output)
 
 
-def _mean(output):
+def _mean(output: KerasTensor) -> KerasTensor:
     """Mean over the positions, as a pooling of one window.
 
     TensorFlow's mean rounds by where a row lies in the block, unless the channels are a multiple

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from skltransfer._last_used import LastUsed
+from skltransfer.backbones.architectures import preprocessing_of
 from skltransfer.backbones.building import (
     build_model,
     build_outline,
     compute_in,
-    preprocessing_function,
 )
 from skltransfer.backend import constant
 from skltransfer.network.graph import Graph, graph_of
@@ -58,7 +58,7 @@ class Network:
         mean nothing.
     """
 
-    def __init__(self, spec: BackboneSpec, size: Size, precision: str):
+    def __init__(self, spec: BackboneSpec, size: Size, precision: str) -> None:
         self.spec = spec
         self.size = tuple(size)
         self.precision = precision
@@ -66,9 +66,9 @@ class Network:
         self.pooling = spec.input.pooling
         self.graph = self._build()
         self.features = self.graph.until(end_of_features(self.graph))
-        self._preprocess = preprocessing_function(spec)
+        self._preprocess = preprocessing_of(spec.preprocessing)
         self._endings: dict[tuple[str, str], Network] = {}
-        self._parts: OrderedDict[Any, Any] = OrderedDict()
+        self._parts: LastUsed[Any] = LastUsed(_PARTS_CAPACITY)
         self.lock = threading.RLock()
 
     @cached_property
@@ -150,7 +150,7 @@ class Network:
         other.features = self.graph.ancestors_of(self.position_of(layer))
         if pooling == "cls":
             check_class_token(other.features, other.end, self.spec.name)
-        other._parts = OrderedDict()
+        other._parts = LastUsed(_PARTS_CAPACITY)
         return other
 
     def preprocess(self, *tensors: Any) -> Any:
@@ -168,12 +168,7 @@ class Network:
     def part(self, key: Hashable, compile_part: Callable[[], _Part]) -> _Part:
         """The compiled piece under `key`, made by `compile_part` when it is not there."""
         with self.lock:
-            if key not in self._parts:
-                self._parts[key] = compile_part()
-            self._parts.move_to_end(key)
-            while len(self._parts) > _PARTS_CAPACITY:
-                self._parts.popitem(last=False)
-            found: _Part = self._parts[key]
+            found: _Part = self._parts.get(key, compile_part)
             return found
 
     def _build(self) -> Graph:
@@ -187,21 +182,15 @@ class Network:
 class NetworkPool:
     """The networks last used; a lock makes threads share one build."""
 
-    def __init__(self, capacity: int = _CAPACITY):
-        self.capacity = capacity
+    def __init__(self, capacity: int = _CAPACITY) -> None:
         self.lock = threading.RLock()
-        self.networks: OrderedDict[tuple, Network] = OrderedDict()
+        self._networks: LastUsed[Network] = LastUsed(capacity)
 
     def get(self, spec: BackboneSpec, size: Size, precision: str = "float32") -> Network:
         """The network of `spec` at a size, built on first use."""
         key = (spec.fingerprint, spec.wording, tuple(size), precision)
         with self.lock:
-            if key not in self.networks:
-                self.networks[key] = Network(spec, size, precision)
-            self.networks.move_to_end(key)
-            while len(self.networks) > self.capacity:
-                self.networks.popitem(last=False)
-            return self.networks[key]
+            return self._networks.get(key, lambda: Network(spec, size, precision))
 
 
 network_of = NetworkPool().get

@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from skltransfer.backend import as_tensor, compile_function, holds_weights
+from skltransfer.inputs._input import chunks
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+
+Update: TypeAlias = Callable[..., tuple[Any, ...]]
+"""From the arguments that `adamw` names to vectors that NumPy or the backend holds."""
 
 _BETA_1, _BETA_2, _EPSILON = np.float32(0.9), np.float32(0.999), np.float32(1e-7)
 _LARGEST_NORM = 1.0
 _WEIGHTS_TOGETHER = 1 << 15
 
 
-def adamw(n_weights: int) -> Callable:
+def adamw(n_weights: int) -> Update:
     """Function that takes one step with `n_weights` weights.
 
     Its arguments are float32 vectors, one value a weight: the weights, their first and second
@@ -30,19 +38,27 @@ def adamw(n_weights: int) -> Callable:
     return _step_on_device(n_weights) if holds_weights() else _step_on_host
 
 
-def held(array: np.ndarray):
+def held(array: np.ndarray) -> KerasTensor:
     """A vector for many steps: copied to a GPU once, on a CPU left as it is."""
     return as_tensor(array) if holds_weights() else array
 
 
-def _step_on_host(params, exp_avg, exp_avg_sq, gradient, rates, decays, rate: float, number: int):
+def _step_on_host(
+    params: np.ndarray,
+    exp_avg: np.ndarray,
+    exp_avg_sq: np.ndarray,
+    gradient: KerasTensor,
+    rates: np.ndarray,
+    decays: np.ndarray,
+    rate: float,
+    number: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     gradient = np.asarray(gradient)
     scale, rate, of_first, of_second = _factors(_norm(gradient), rate, number)
     into_first, into_second = (1 - _BETA_1) * scale, (1 - _BETA_2) * scale * scale
     # The moments' corrections leave the root and the quotient, for fewer passes over the weights.
     of_change, epsilon = rate * of_first / np.sqrt(of_second), _EPSILON / np.sqrt(of_second)
-    for start in range(0, len(params), _WEIGHTS_TOGETHER):
-        part = slice(start, start + _WEIGHTS_TOGETHER)
+    for part in chunks(len(params), _WEIGHTS_TOGETHER):
         change = gradient[part] * into_first
         exp_avg[part] *= _BETA_1
         exp_avg[part] += change
@@ -64,9 +80,8 @@ def _step_on_host(params, exp_avg, exp_avg_sq, gradient, rates, decays, rate: fl
 
 def _norm(gradient: np.ndarray) -> float:
     """Length of the gradient."""
-    parts = range(0, len(gradient), _WEIGHTS_TOGETHER)
-    squares = (np.square(gradient[start : start + _WEIGHTS_TOGETHER]) for start in parts)
-    return math.sqrt(math.fsum(float(part.sum()) for part in squares))
+    squares = (np.square(gradient[part]) for part in chunks(len(gradient), _WEIGHTS_TOGETHER))
+    return math.sqrt(math.fsum(float(some.sum()) for some in squares))
 
 
 def _factors(norm: float, rate: float, number: int) -> np.ndarray:
@@ -78,8 +93,16 @@ def _factors(norm: float, rate: float, number: int) -> np.ndarray:
     )
 
 
-def _step_on_device(n_weights: int) -> Callable:
-    def compute(params, exp_avg, exp_avg_sq, gradient, rates, decays, factors):
+def _step_on_device(n_weights: int) -> Update:
+    def compute(
+        params: KerasTensor,
+        exp_avg: KerasTensor,
+        exp_avg_sq: KerasTensor,
+        gradient: KerasTensor,
+        rates: KerasTensor,
+        decays: KerasTensor,
+        factors: KerasTensor,
+    ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
         from keras import ops
 
         norm = ops.sqrt(ops.sum(gradient * gradient))

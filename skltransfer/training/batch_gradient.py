@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from skltransfer._warnings import warn_user
 from skltransfer.backend import backend_title, is_out_of_memory
+from skltransfer.inputs._input import chunks
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+
+    from skltransfer.inputs._input import Rows
+
+GradientAndLoss: TypeAlias = tuple[Any, Any]
+"""Tensors or arrays: one value a weight, and a number."""
 
 
 class BatchGradient:
@@ -25,14 +34,19 @@ class BatchGradient:
     """
 
     def __init__(
-        self, compiled: Callable[[int], Callable[..., Any]], n_rows: int, alone: bool = False
+        self,
+        compiled: Callable[[int], Callable[..., GradientAndLoss]],
+        n_rows: int,
+        alone: bool = False,
     ) -> None:
         self._compiled = compiled
         self._n_rows = n_rows
         self._alone = alone
         self._together = 1 if alone else n_rows
 
-    def __call__(self, params: Any, fixed: Any, standardizer: Any, *batch: np.ndarray) -> tuple:
+    def __call__(
+        self, params: KerasTensor, fixed: KerasTensor, standardizer: KerasTensor, *batch: np.ndarray
+    ) -> GradientAndLoss:
         """Compute; after an error for want of memory in halves, now and from now on."""
         together, state = self._together, (params, fixed, standardizer)
         try:
@@ -46,9 +60,12 @@ class BatchGradient:
         _warn(together, self._together)
         return self(*state, *batch)
 
-    def _added_up(self, together: int, state: tuple, batch: tuple) -> tuple:
+    def _added_up(
+        self, together: int, state: tuple[KerasTensor, ...], batch: Rows
+    ) -> GradientAndLoss:
         gradient, share = self._compiled(together), together / self._n_rows
-        total, loss = None, 0.0
+        total: KerasTensor = None
+        loss = 0.0
         for some in _split(batch, together):
             found, of_these = gradient(*state, *some)
             total = found * share if total is None else total + found * share
@@ -56,13 +73,13 @@ class BatchGradient:
         return total, loss
 
 
-def _split(batch: tuple, together: int) -> Iterator[tuple]:
+def _split(batch: Rows, together: int) -> Iterator[Rows]:
     """Parts of a batch; the last is filled up with its first rows, which do not count."""
     x, targets, weights, *masks = batch
     n_rows = len(x)
-    for start in range(0, n_rows, together):
-        rows = np.arange(start, start + together) % n_rows
-        counted = (np.arange(start, start + together) < n_rows).astype(np.float32)
+    for part in chunks(n_rows, together):
+        places = np.arange(part.start, part.start + together)
+        rows, counted = places % n_rows, (places < n_rows).astype(np.float32)
         yield (
             np.stack(list(x[rows])) if x.dtype == object else x[rows],
             targets[rows],

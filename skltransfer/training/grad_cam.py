@@ -17,13 +17,19 @@ from skltransfer.network.execution import run_steps
 from skltransfer.network.pooling import pooled
 
 if TYPE_CHECKING:
+    from keras import KerasTensor
+
+    from skltransfer.network.graph import Step
     from skltransfer.network.runtime import Network
     from skltransfer.training.state import TrainingState
     from skltransfer.training.train_step import TrainStep
 
 
 def feature_maps(
-    network: Network, layers: tuple[str, ...], pixels: np.ndarray, values: dict | None = None
+    network: Network,
+    layers: tuple[str, ...],
+    pixels: np.ndarray,
+    values: dict[int, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Output of one layer before it is pooled.
 
@@ -92,7 +98,7 @@ def grad_cam(
     weights = [as_tensor(array) for array in trained.of_head(state.params)]
     chosen = as_tensor(np.eye(trained.head.n_outputs, dtype=np.float32)[targets])
 
-    def explained(parameters):
+    def explained(parameters: list[KerasTensor]) -> KerasTensor:
         features = (pooled(parameters[0], trained.network.pooling) - mean) / scale
         outputs = trained.head.outputs(weights, features)
         return ops.sum(outputs * chosen)  # no row's outputs depend on another's map
@@ -112,12 +118,13 @@ def class_activation_maps(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
         Weights for each row.
     """
     sums = np.einsum("nhwc,nc->nhw", maps, weights)
-    return np.maximum(sums, 0).astype(np.float32)
+    positive: np.ndarray = np.maximum(sums, 0)
+    return positive.astype(np.float32)
 
 
-def _check_map(network: Network, step) -> None:
+def _check_map(network: Network, step: Step) -> None:
     shape = step.shape
-    if len(shape) == 3 and np.prod(shape[:2]) > 1:
+    if len(shape) == 3 and shape[:2] != (1, 1):
         return
     height, width = network.size
     raise ValueError(

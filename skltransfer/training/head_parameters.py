@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from numbers import Integral
+from typing import Any
+
+from skltransfer._similar import did_you_mean
 
 # Those of keras.activations that keep the shape. Named here, so that Keras need not be imported.
 ACTIVATIONS = (
@@ -15,7 +17,7 @@ ACTIVATIONS = (
 )
 
 
-def checked_units(head_units) -> tuple[int, ...]:
+def check_units(head_units: Any) -> tuple[int, ...]:
     """Widths of the hidden layers as a tuple; an int is one layer.
 
     Raises
@@ -32,7 +34,7 @@ def checked_units(head_units) -> tuple[int, ...]:
     return tuple(int(width) for width in units)
 
 
-def checked_activation(head_activation) -> str:
+def check_activation(head_activation: Any) -> str:
     """The name of an activation.
 
     Raises
@@ -43,13 +45,12 @@ def checked_activation(head_activation) -> str:
     if isinstance(head_activation, str) and head_activation in ACTIVATIONS:
         return head_activation
     wanted = str(getattr(head_activation, "__name__", head_activation)).lower()
-    close = difflib.get_close_matches(wanted, ACTIVATIONS, n=3, cutoff=0.6)
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    hint = did_you_mean(wanted, ACTIVATIONS)
     raise ValueError(
         f"head_activation={head_activation!r} is no name of a Keras activation.{hint} Allowed are "
         f"{', '.join(map(repr, sorted(ACTIVATIONS)))}."
     )
 
 
-def _is_width(value) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+def _is_width(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0

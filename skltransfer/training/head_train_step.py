@@ -7,15 +7,16 @@ compiled for a new shape.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skltransfer.backend.blas import one_thread
-from skltransfer.training.train_step import TrainStep, split
+from skltransfer.training.train_step import Forward, TrainStep, split
 
 if TYPE_CHECKING:
     from skltransfer.inputs._input import Rows
+    from skltransfer.training.batch_gradient import GradientAndLoss
     from skltransfer.training.head import Head
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
@@ -25,17 +26,19 @@ Masks = Sequence[np.ndarray]
 class HeadTrainStep(TrainStep):
     """What is trained where the whole backbone is frozen, and its rows are pooled features."""
 
-    held = staticmethod(np.asarray)
+    def held(self, array: np.ndarray) -> np.ndarray:
+        """An array as it is."""
+        return np.asarray(array)
 
     @staticmethod
     def serves(head: Head) -> bool:
         """Whether the gradient of the head's activation is known here."""
         return not head.units or head.activation == "relu"
 
-    def _compile_forward(self) -> Callable[..., Any]:
+    def _compile_forward(self) -> Forward:
         return self._forward
 
-    def _compile_gradient(self, rows: int) -> Callable[..., Any]:
+    def _compile_gradient(self, rows: int) -> Callable[..., GradientAndLoss]:
         return self._gradient
 
     def _forward(
@@ -66,7 +69,8 @@ class HeadTrainStep(TrainStep):
         layers, gradient = self._layers(params), np.empty_like(params)
         with one_thread():
             inputs, outputs = _run(layers, (x - standardizer[0]) / standardizer[1], masks)
-            loss, slope = self.loss.of_arrays(outputs, targets, (weights / len(x))[:, np.newaxis])
+            shares = (weights / len(x)).astype(np.float32, copy=False)[:, np.newaxis]
+            loss, slope = self.loss.of_arrays(outputs, targets, shares)
             _run_back(layers, inputs, masks, slope, self._layers(gradient))
         return gradient, loss
 
@@ -78,7 +82,8 @@ class HeadTrainStep(TrainStep):
 
 def _row_by_row(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Product of each row with the kernel, as if it were alone."""
-    return np.matmul(x[:, np.newaxis], kernel)[:, 0]
+    product: np.ndarray = np.matmul(x[:, np.newaxis], kernel)
+    return product[:, 0]
 
 
 def _run(layers: Layers, x: np.ndarray, masks: Masks) -> tuple[list[np.ndarray], np.ndarray]:

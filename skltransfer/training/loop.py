@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skltransfer.inputs._input import chunks
 from skltransfer.training.adamw import held
 
 if TYPE_CHECKING:
@@ -150,8 +151,8 @@ def _batches(
     """
     order = rng.permutation(n)
     size = min(size, n)
-    for start in range(0, n, size):
-        chosen = order[start : start + size]
+    for part in chunks(n, size):
+        chosen = order[part]
         filled = np.concatenate([chosen, order[: size - len(chosen)]])
         yield filled, (np.arange(size) < len(chosen)).astype(np.float32)
 
@@ -185,12 +186,9 @@ def outputs_of(
 
 def features_of(data: TrainingData, above: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """What `above` makes of all rows as they are at first, a few at a time."""
-    n_rows = len(data)
-    blocks = [
-        above(data.rows(np.arange(start, min(start + _ROWS_TOGETHER, n_rows)), 0))
-        for start in range(0, n_rows, _ROWS_TOGETHER)
-    ]
-    return np.concatenate(blocks)
+    positions = np.arange(len(data))
+    parts = chunks(len(data), _ROWS_TOGETHER)
+    return np.concatenate([above(data.rows(positions[part], 0)) for part in parts])
 
 
 def estimate_statistics(

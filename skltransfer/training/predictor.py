@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skltransfer.inputs._input import chunks
 from skltransfer.training.loop import outputs_of
 
 if TYPE_CHECKING:
@@ -119,5 +120,6 @@ class Predictor:
 
 def _blocks(source: Source) -> Iterator[tuple[int, Source]]:
     """Rows that are predicted together, with the position of the first."""
-    for start in range(0, len(source), _ROWS_TOGETHER):
-        yield start, source.take(np.arange(start, min(start + _ROWS_TOGETHER, len(source))))
+    positions = np.arange(len(source))
+    for part in chunks(len(source), _ROWS_TOGETHER):
+        yield part.start, source.take(positions[part])

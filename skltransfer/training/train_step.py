@@ -7,9 +7,9 @@ each (network, freeze point, shape of head, loss) and a hundred fits share it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -21,18 +21,34 @@ from skltransfer.backend import (
 )
 from skltransfer.frozen.prefix import row_spec
 from skltransfer.inputs._input import TensorSpec, trial_rows
-from skltransfer.network.batch_invariance import RunRows, most_block_rows, run_rows
+from skltransfer.network.batch_invariance import most_block_rows, run_rows
 from skltransfer.network.execution import is_batch_norm, needed_steps, run_steps
 from skltransfer.network.pooling import pooled
-from skltransfer.training.adamw import adamw
-from skltransfer.training.batch_gradient import BatchGradient
+from skltransfer.training.adamw import Update, adamw
+from skltransfer.training.batch_gradient import BatchGradient, GradientAndLoss
 
 if TYPE_CHECKING:
+    from keras import KerasTensor, Variable
+    from numpy.typing import ArrayLike
+
+    from skltransfer.backend import Shape
+    from skltransfer.inputs._input import Rows, Size
+    from skltransfer.network.execution import Moments
     from skltransfer.network.runtime import Network
     from skltransfer.tasks._task import Loss
     from skltransfer.training.head import Head
 
 _Compiled = TypeVar("_Compiled")
+
+
+class Forward(Protocol):
+    """From rows to outputs and pooled features."""
+
+    def __call__(
+        self, rows: Rows, state: Sequence[Any], chosen: Sequence[int] = (0,)
+    ) -> list[np.ndarray]:
+        """Those of the two that are `chosen`, for weights that learn, others and standardizer."""
+        ...
 
 
 class TrainStep:
@@ -62,7 +78,7 @@ class TrainStep:
         loss: Loss,
         by_batch: bool,
         dropout: bool,
-    ):
+    ) -> None:
         self.network = network
         self.graph = network.features
         self.freeze_point = freeze_point
@@ -73,8 +89,9 @@ class TrainStep:
         self.end = network.end
         self._compiled: dict[Any, Any] = {}
 
-    held = staticmethod(as_tensor)
-    """Make an argument ready for many calls."""
+    def held(self, array: np.ndarray) -> KerasTensor:
+        """Make an argument ready for many calls."""
+        return as_tensor(array)
 
     @property
     def head_only(self) -> bool:
@@ -94,7 +111,7 @@ class TrainStep:
         return needed_steps(self.graph, self.freeze_point, (self.end,))
 
     @cached_property
-    def trained(self) -> list[Any]:
+    def trained(self) -> list[Variable]:
         """Variables of the backbone that learn, from the input on."""
         found = {id(v): v for i in self.steps for v in self._of(i, "trainable_weights")}
         return list(found.values())
@@ -105,7 +122,7 @@ class TrainStep:
         return [i for i in self.steps if is_batch_norm(self.graph.steps[i])]
 
     @cached_property
-    def fixed(self) -> list[Any]:
+    def fixed(self) -> list[Variable]:
         """Variables above the freeze point that do not learn: BatchNorm's statistics, mostly."""
         found = {id(v): v for i in self.steps for v in self._of(i, "non_trainable_weights")}
         return [v for v in found.values() if "float" in v.dtype]
@@ -119,7 +136,7 @@ class TrainStep:
         """Values of `trained` before any training."""
         return [self.network.arrays[id(variable)] for variable in self.trained]
 
-    def forward(self) -> RunRows:
+    def forward(self) -> Forward:
         """From rows and (weights, fixed, standardizer) to (outputs, pooled features)."""
         return self._once("forward", self._compile_forward)
 
@@ -127,7 +144,7 @@ class TrainStep:
         """From (weights, fixed, x) to the features and BatchNorm's moments of a batch."""
         return self._once(("moments", rows), lambda: self._compile_moments(rows))
 
-    def batch_shapes(self, rows: int) -> list[tuple[int, ...]]:
+    def batch_shapes(self, rows: int) -> list[Shape]:
         """Shapes of what a step is handed: state, x, targets, row weights and masks.
 
         Masks are there with dropout only, one for each layer of the head.
@@ -136,7 +153,7 @@ class TrainStep:
         batch = [(rows, *self.input.shape), (rows, self.head.n_outputs), (rows,), *widths]
         return [*self._state_shapes(), *batch]
 
-    def gradient(self, rows: int) -> Callable[..., Any]:
+    def gradient(self, rows: int) -> Callable[..., GradientAndLoss]:
         """From (weights, fixed, standardizer, *batch) to (gradient, loss), see `batch_shapes`."""
         return self._once(("gradient", rows), lambda: self._compile_gradient(rows))
 
@@ -145,7 +162,7 @@ class TrainStep:
         alone = self.input.is_ragged  # rows of one length each cannot be put side by side
         return self._once(("batch", rows), lambda: BatchGradient(self.gradient, rows, alone))
 
-    def update(self) -> Callable[..., Any]:
+    def update(self) -> Update:
         """One step of AdamW with all weights, see `adamw`."""
         return self._once("update", lambda: adamw(count(self.shapes)))
 
@@ -165,7 +182,9 @@ class TrainStep:
         values.update({key: np.mean(of_calls, axis=0) for key, of_calls in seen.items()})
         return join(values[id(v)] for v in self.fixed)
 
-    def tuned(self, arrays: tuple, params: np.ndarray, fixed: np.ndarray) -> list[np.ndarray]:
+    def tuned(
+        self, arrays: Sequence[np.ndarray], params: np.ndarray, fixed: np.ndarray
+    ) -> list[np.ndarray]:
         """The backbone's `arrays` with what was learned in place of what it was learned from."""
         learned = dict(zip(map(id, self.trained), split(params, self.shapes), strict=False))
         shapes = [tuple(v.shape) for v in self.fixed]
@@ -180,7 +199,7 @@ class TrainStep:
     def stage_of_weights(self) -> np.ndarray:
         """For each trained weight of the backbone the number of stages above its own."""
         stages = self.network.stages
-        found = {}
+        found: dict[int, tuple[int, int]] = {}
         for index in self.steps:
             above = sum(index <= stage.stop for stage in stages[:-1])
             for variable in self._of(index, "trainable_weights"):
@@ -188,7 +207,7 @@ class TrainStep:
         pairs = list(found.values())
         return np.repeat([a for a, _ in pairs], [n for _, n in pairs]).astype(np.float32)
 
-    def _of(self, index: int, kind: str) -> list:
+    def _of(self, index: int, kind: str) -> list[Variable]:
         return list(getattr(self.graph.steps[index].operation, kind, ()))
 
     def _once(self, key: Any, compile_it: Callable[[], _Compiled]) -> _Compiled:
@@ -198,8 +217,10 @@ class TrainStep:
             found: _Compiled = self._compiled[key]
             return found
 
-    def _compile_forward(self) -> RunRows:
-        def compute(params, fixed, standardizer, x):
+    def _compile_forward(self) -> Forward:
+        def compute(
+            params: KerasTensor, fixed: KerasTensor, standardizer: KerasTensor, x: KerasTensor
+        ) -> tuple[KerasTensor, KerasTensor]:
             weights = split(params, self.shapes)
             features = self._features(weights, fixed, x)
             mean, scale = standardizer[0], standardizer[1]
@@ -214,7 +235,7 @@ class TrainStep:
     def _trial_rows(self) -> tuple[np.ndarray, ...]:
         if self.freeze_point is None or self.input.is_ragged:
             return self.network.trial_rows()
-        return (trial_rows(self.input.shape, 0.0, 1.0),)
+        return (trial_rows(cast("Size", self.input.shape), 0.0, 1.0),)
 
     def _dtypes(self, n_arguments: int, of_rows: int) -> list[str]:
         """Dtypes of the arguments of a compiled function, of which one is the rows."""
@@ -229,20 +250,30 @@ class TrainStep:
         return join([*self.pretrained(), *head]), fixed, standardizer.astype(np.float32)
 
     def _compile_moments(self, rows: int) -> CompiledFunction:
-        def compute(params, fixed, x):
-            moments: dict[int, tuple] = {}
+        def compute(
+            params: KerasTensor, fixed: KerasTensor, x: KerasTensor
+        ) -> tuple[KerasTensor, ...]:
+            moments: Moments = {}
             features = self._features(split(params, self.shapes), fixed, x, moments)
             return (features, *(tensor for index in self.norms for tensor in moments[index]))
 
-        shapes = [*self._state_shapes()[:2], (rows, *self.input.shape)]
+        shapes: list[Shape] = [*self._state_shapes()[:2], (rows, *self.input.shape)]
         return compile_function(compute, shapes, self._dtypes(len(shapes), 2))
 
-    def _compile_gradient(self, rows: int) -> Callable[..., Any]:
-        def compute(params, fixed, standardizer, x, targets, weights, *masks):
+    def _compile_gradient(self, rows: int) -> Callable[..., GradientAndLoss]:
+        def compute(
+            params: KerasTensor,
+            fixed: KerasTensor,
+            standardizer: KerasTensor,
+            x: KerasTensor,
+            targets: KerasTensor,
+            weights: KerasTensor,
+            *masks: KerasTensor,
+        ) -> tuple[KerasTensor, KerasTensor]:
             from keras import ops
 
-            def loss_of(parameters):
-                moments = {} if self.by_batch else None
+            def loss_of(parameters: list[KerasTensor]) -> KerasTensor:
+                moments: Moments | None = {} if self.by_batch else None
                 features = self._features(parameters, fixed, x, moments)
                 outputs = self.head.outputs(
                     parameters[len(self.trained) :],
@@ -255,9 +286,16 @@ class TrainStep:
             return ops.concatenate([ops.reshape(g, (-1,)) for g in gradients]), loss
 
         shapes = self.batch_shapes(rows)
-        return compile_function(compute, shapes, self._dtypes(len(shapes), 3))
+        function = compile_function(compute, shapes, self._dtypes(len(shapes), 3))
+        return cast("Callable[..., GradientAndLoss]", function)  # two tensors are computed
 
-    def _features(self, parameters: list, fixed, x, moments: dict | None = None):
+    def _features(
+        self,
+        parameters: list[KerasTensor],
+        fixed: KerasTensor,
+        x: KerasTensor,
+        moments: Moments | None = None,
+    ) -> KerasTensor:
         """Pooled features of activations `x`."""
         if self.head_only:
             return x
@@ -279,7 +317,7 @@ def count(shapes: list[tuple[int, ...]]) -> int:
     return sum(math.prod(shape) for shape in shapes)
 
 
-def split(flat, shapes: list[tuple[int, ...]]) -> list:
+def split(flat: KerasTensor, shapes: list[tuple[int, ...]]) -> list[Any]:
     """Views of a flat array or tensor in `shapes`, one after the other."""
     parts, start = [], 0
     for shape in shapes:
@@ -292,13 +330,13 @@ def split(flat, shapes: list[tuple[int, ...]]) -> list:
     return parts
 
 
-def join(arrays) -> np.ndarray:
+def join(arrays: Iterable[ArrayLike]) -> np.ndarray:
     """One flat float32 vector of all arrays."""
     flat = [np.asarray(array, np.float32).ravel() for array in arrays]
     return np.concatenate(flat) if flat else np.zeros(0, np.float32)
 
 
-def _reshaped(tensor, shape: tuple[int, ...]):
+def _reshaped(tensor: KerasTensor, shape: tuple[int, ...]) -> KerasTensor:
     from keras import ops
 
     return ops.reshape(tensor, shape)

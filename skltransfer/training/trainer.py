@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ from skltransfer.training.state import TrainingState
 from skltransfer.training.train_step import TrainStep, join
 
 if TYPE_CHECKING:
-    from skltransfer.tasks._task import Task
+    from skltransfer.inputs._input import Array
+    from skltransfer.tasks._task import Singles, Task
     from skltransfer.training.plan import FitProgress
     from skltransfer.training.settings import TrainingSettings
 
@@ -71,7 +72,7 @@ class Trainer:
     seed: int
     progress: FitProgress
 
-    def start(self, features: NDArray[np.float32] | None) -> TrainingState:
+    def start(self, features: Array | None) -> TrainingState:
         """Pretrained suffix, and a head from the convex problem or at random.
 
         Parameters
@@ -82,13 +83,15 @@ class Trainer:
         """
         self._check_constraints()
         state = pretrained_state(self.step, self.seed)
-        features = self._adapted_features(state) if features is None else features
-        self._check_features(features)
+        if features is None:
+            features = self._adapted_features(state)
+        singles = cast("Singles", features)  # whatever runs, a network ends in float32
+        self._check_features(singles)
         targets = self.data.targets
-        standardizer = Standardizer.of(features, targets.weights)
+        standardizer = Standardizer.of(singles, targets.weights)
         state.standardizer = np.stack([standardizer.mean, standardizer.scale])
         if self.settings.head_init == "convex":
-            problem = standardizer(features), targets.values, targets.weights
+            problem = standardizer(singles), targets.values, targets.weights
             head = linear_probe_init(self.step.head, self.task, *problem, self.seed)
             state.params = join([*self.step.pretrained(), *head])
         self.progress.started(len(self.data))

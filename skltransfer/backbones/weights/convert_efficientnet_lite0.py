@@ -16,7 +16,7 @@ import importlib.util
 import io
 import pickle
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -54,7 +54,14 @@ class _Tensor(NamedTuple):
     strides: tuple[int, ...]
 
 
-def _rebuild_tensor(storage, offset, shape, strides, _requires_grad, _hooks) -> _Tensor:
+def _rebuild_tensor(
+    storage: _Storage,
+    offset: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    _requires_grad: bool,
+    _hooks: object,
+) -> _Tensor:
     """Stand in for torch._utils._rebuild_tensor_v2."""
     return _Tensor(storage, offset, shape, strides)
 
@@ -70,7 +77,7 @@ _ALLOWED_NAMES = {
 class _LegacyUnpickler(pickle.Unpickler):
     """Build nothing but ordered dicts and descriptions of tensors."""
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a name, or refuse it."""
         try:
             return _ALLOWED_NAMES[module, name]
@@ -80,7 +87,7 @@ class _LegacyUnpickler(pickle.Unpickler):
                 f"Use the file of {SOURCE_PACKAGE}."
             ) from None
 
-    def persistent_load(self, pid):
+    def persistent_load(self, pid: Any) -> _Storage:
         """Describe a storage; the other fields of `pid` are device, length and view."""
         _, dtype, key, *_ = pid
         return _Storage(key, dtype)
@@ -115,7 +122,7 @@ def read_legacy_state_dict(data: bytes) -> dict[str, np.ndarray]:
     return {name: _view(tensor, storages) for name, tensor in tensors.items()}
 
 
-def _load(stream: io.BytesIO):
+def _load(stream: io.BytesIO) -> Any:
     return _LegacyUnpickler(stream).load()
 
 
@@ -203,14 +210,14 @@ def convert(source: Path, output: Path) -> str:
             f"Use the file of {SOURCE_PACKAGE}."
         )
     arrays = to_keras_arrays(read_legacy_state_dict(data))
-    np.savez(output, **arrays)
+    np.savez(output, **cast("dict[str, Any]", arrays))  # no key is allow_pickle
     return hashlib.sha256(output.read_bytes()).hexdigest()
 
 
 def _installed_source() -> Path:
     """Find the source file in the installed package, without importing it."""
     spec = importlib.util.find_spec(_SOURCE_MODULE)
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise ValueError(
             f"No SOURCE given and {_SOURCE_MODULE} is not installed. "
             f"Run: pip install {SOURCE_PACKAGE}"

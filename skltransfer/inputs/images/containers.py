@@ -28,8 +28,9 @@ def check_container(X: Any) -> None:
     check_not_empty(X)
     _check_lists_of_polars(X)
     if np.ma.is_masked(X):
+        n_masked = np.ma.getmaskarray(X).sum()
         raise ValueError(
-            f"X is a masked array with {np.ma.count_masked(X)} masked values, whose mask would be "
+            f"X is a masked array with {n_masked} masked values, whose mask would be "
             "ignored. Fill them, as in X.filled(0), or leave their rows out."
         )
     if not looks_like_images(X):

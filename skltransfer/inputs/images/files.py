@@ -84,7 +84,7 @@ def _identified(file: BinaryIO) -> Image.Image:
     start = file.read(64)
     for name in _FORMATS:
         factory, accepts = Image.OPEN.get(name, (None, None))
-        if factory is not None and accepts(start[:16]) is True:
+        if factory is not None and accepts is not None and accepts(start[:16]) is True:
             file.seek(0)
             # Without a name, so that no plugin maps the file into memory.
             return factory(file, "")

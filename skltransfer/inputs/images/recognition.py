@@ -68,12 +68,12 @@ def n_dimensions(X: Any) -> int:
     return 1 if isinstance(X, (list, tuple)) else 0
 
 
-def as_column(X: Any) -> list | None:
+def as_column(X: Any) -> list[Any] | None:
     """Return the items of a list, 1-D array, Series or one column that may be images."""
     if isinstance(X, (list, tuple)):
         is_one_column = X and all(isinstance(row, (list, tuple)) and len(row) == 1 for row in X)
         return [row[0] for row in X] if is_one_column else list(X)
-    shape = getattr(X, "shape", ())
+    shape: tuple[int, ...] = getattr(X, "shape", ())
     if len(shape) == 2 and shape[1] == 1 and hasattr(X, "columns"):
         return as_column(X[X.columns[0]])
     if len(shape) == 2 and shape[1] == 1 and _may_hold_objects(X):

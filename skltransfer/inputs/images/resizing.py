@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -21,6 +21,10 @@ _PIXELS_TOGETHER = 2**18
 
 ReadRows = Callable[[int, int], np.ndarray]
 """From (top, bottom) to these rows of an image, of shape (bottom - top, w, 3) or (..., 1)."""
+
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels."""
 
 
 class Placement(NamedTuple):
@@ -36,7 +40,7 @@ class Placement(NamedTuple):
         Height and width of the filled part of the target.
     """
 
-    box: tuple[float, float, float, float]
+    box: Box
     offset: tuple[int, int]
     inner: tuple[int, int]
 
@@ -97,7 +101,7 @@ def resize_rows(
     (left, upper, right, lower), (top, before), (height, width) = place(source, size, how)
     down = _triangles(source[0], height, upper, lower, 1)
     narrowed = _narrowed(rows, source[1], down.needed, (width, left, right))
-    filled = (down.weights @ narrowed).reshape(height, width, -1)
+    filled: np.ndarray = (down.weights @ narrowed).reshape(height, width, -1)
     if filled.shape == (*size, 3):
         return filled
     resized = np.zeros((*size, 3), np.float32)
@@ -125,18 +129,20 @@ def place(source: tuple[int, int], size: tuple[int, int], how: str) -> Placement
     ValueError
         When `how` is none of the three.
     """
+    height, width = size
     whole = (0.0, 0.0, float(source[1]), float(source[0]))
     if how == "crop":
-        return Placement(_central_box(source, size), (0, 0), tuple(size))
+        return Placement(_central_box(source, size), (0, 0), (height, width))
     if how == "pad":
-        height, width = inner = _fitted_size(source, size)
-        return Placement(whole, ((size[0] - height) // 2, (size[1] - width) // 2), inner)
+        inner = _fitted_size(source, size)
+        return Placement(whole, ((height - inner[0]) // 2, (width - inner[1]) // 2), inner)
     if how == "within":
-        fits = source[0] <= size[0] and source[1] <= size[1]
-        return Placement(whole, (0, 0), tuple(source) if fits else _fitted_size(source, size))
+        fits = source[0] <= height and source[1] <= width
+        inner = (source[0], source[1]) if fits else _fitted_size(source, size)
+        return Placement(whole, (0, 0), inner)
     if how != "stretch":
         raise ValueError(f"resize={how!r} is not one of 'stretch', 'crop' and 'pad'.")
-    return Placement(whole, (0, 0), tuple(size))
+    return Placement(whole, (0, 0), (height, width))
 
 
 def draft_size(source: tuple[int, int], size: tuple[int, int], how: str) -> tuple[int, int]:
@@ -161,7 +167,7 @@ def draft_size(source: tuple[int, int], size: tuple[int, int], how: str) -> tupl
     return place(source, size, how).inner
 
 
-def _central_box(source: tuple[int, int], size: tuple[int, int]) -> tuple[float, ...]:
+def _central_box(source: tuple[int, int], size: tuple[int, int]) -> Box:
     """Return the largest central box of the source with the aspect ratio of the target."""
     (source_height, source_width), (height, width) = source, size
     if source_height * width <= source_width * height:

@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from skltransfer.inputs._input import chunks
 from skltransfer.inputs.digests import digest_array, digest_encoded, digest_pil_pixels
 from skltransfer.inputs.errors import ImageReadError, read_error
 from skltransfer.inputs.images import arrays
 from skltransfer.inputs.images.decoding import decode, raw_pixels
 from skltransfer.inputs.images.recognition import ENCODED, PATHS
-from skltransfer.inputs.reading import FileDigests, file_identity, missing_value, reason
+from skltransfer.inputs.reading import (
+    FileDigests,
+    FileIdentity,
+    file_identity,
+    missing_value,
+    reason,
+)
 
 if TYPE_CHECKING:
     from skltransfer.inputs.images.preprocessing import ImagePreprocessing
@@ -214,15 +221,16 @@ class ArrayImages(ImageSource):
         return shape[1:3] == tuple(rule.size) and shape[3:] in ((), (1,), (3,))
 
     def _item(self, i: int) -> np.ndarray:
-        return self._images[self._rows[i]]
+        item: np.ndarray = self._images[self._rows[i]]
+        return item
 
     def _ranges(self) -> Iterator[arrays.ValueRange]:
-        for start in range(0, len(self), _BLOCK):
-            rows = self._rows[start : start + _BLOCK]
+        for part in chunks(len(self), _BLOCK):
+            rows = self._rows[part]
             block = self._images[rows]
             seen = arrays.value_range(block)
             if not _is_finite(seen):
-                _refuse_non_finite(block, rows)
+                _raise_non_finite(block, rows)
             yield seen
 
 
@@ -231,10 +239,10 @@ class ItemImages(ImageSource):
 
     n_features = 1
 
-    def __init__(self, items: list) -> None:
+    def __init__(self, items: list[Any]) -> None:
         super().__init__(np.arange(len(items)))
         self._items = items
-        self._identities: dict[int, tuple] = {}
+        self._identities: dict[int, FileIdentity] = {}
         self._fresh_until = 0.0
 
     def digest(self, i: int) -> bytes:
@@ -276,7 +284,7 @@ class ItemImages(ImageSource):
             raise read_error(row, self._items[row], fault + count)
         self._fresh_until = time.monotonic() + _FRESH_SECONDS
 
-    def _identity_just_seen(self, row: int) -> tuple | None:
+    def _identity_just_seen(self, row: int) -> FileIdentity | None:
         """Identity of a row's file, if `check_paths` has just looked at it, and nobody since."""
         is_fresh = time.monotonic() < self._fresh_until
         return self._identities.pop(row, None) if is_fresh else None
@@ -290,7 +298,7 @@ class ItemImages(ImageSource):
             if isinstance(item, np.ndarray):
                 seen = arrays.value_range(item)
                 if not _is_finite(seen):
-                    _refuse_non_finite(item[np.newaxis], [row])
+                    _raise_non_finite(item[np.newaxis], [row])
                 yield seen
 
 
@@ -298,7 +306,7 @@ def _is_finite(seen: arrays.ValueRange) -> bool:
     return math.isfinite(seen.low) and math.isfinite(seen.high)
 
 
-def _refuse_non_finite(block: np.ndarray, rows: Sequence[int]) -> None:
+def _raise_non_finite(block: np.ndarray, rows: Sequence[int] | np.ndarray) -> None:
     """Raise for the first row of a block that holds NaN or infinity."""
     finite = np.isfinite(block).reshape(len(block), -1)
     first = int(np.argmin(finite.all(axis=1)))

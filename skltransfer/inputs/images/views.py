@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skltransfer.inputs._input import Array, Size, ViewFamily
 from skltransfer.inputs.images.resizing import resize
@@ -43,13 +44,14 @@ def crop_flip_colour(pixels: Array, number: int, rng: np.random.Generator) -> Ar
     return _recoloured(cropped, rng)
 
 
-def _recoloured(pixels: Array, rng: np.random.Generator) -> Array:
+def _recoloured(pixels: NDArray[np.floating], rng: np.random.Generator) -> Array:
     brightness, contrast, saturation = 1 + rng.uniform(-_COLOUR, _COLOUR, size=3)
     pixels = pixels * np.float32(brightness)
     grey = pixels.mean(axis=-1, keepdims=True)
     middle = pixels.mean(dtype=np.float32)
     pixels = grey + np.float32(saturation) * (pixels - grey)
-    return np.clip(middle + np.float32(contrast) * (pixels - middle), 0, 255).astype(np.float32)
+    recoloured: np.ndarray = np.clip(middle + np.float32(contrast) * (pixels - middle), 0, 255)
+    return recoloured.astype(np.float32)
 
 
 def _n_symmetries(size: Size) -> int:
