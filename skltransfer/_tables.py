@@ -9,6 +9,8 @@ from typing import Any, Generic, SupportsIndex, TypeVar, cast, overload
 
 Row = TypeVar("Row")
 
+_WIDEST = 10_000
+
 
 def column(header: str, show: Callable[[Any], str] = str, *, right: bool = True) -> Any:
     """Field of a dataclass that a `Table` shows.
@@ -22,7 +24,7 @@ def column(header: str, show: Callable[[Any], str] = str, *, right: bool = True)
     right : bool, default=True
         Whether texts are flush right, as numbers are.
     """
-    return field(metadata={"header": header, "show": show, "right": right})
+    return field(metadata={"header": header, "show": show, "side": "right" if right else "left"})
 
 
 class Table(tuple[Row, ...], Generic[Row]):
@@ -46,33 +48,32 @@ class Table(tuple[Row, ...], Generic[Row]):
         """Aligned text, the header first."""
         if not self:
             return "(no rows)"
-        lines = [self._headers(), *map(_texts, self)]
-        widths = [max(map(len, texts)) for texts in zip(*lines, strict=True)]
-        return "\n".join(self._aligned(line, widths) for line in lines)
+        from rich.console import Console
+        from rich.table import Table as Grid
+        from rich.text import Text
+
+        grid = Grid(box=None, padding=(0, 1), pad_edge=False, header_style="")
+        for column in self._columns():
+            grid.add_column(Text(column["header"]), justify=column["side"], no_wrap=True)
+        for row in self:
+            grid.add_row(*map(Text, _texts(row)))
+        console = Console(width=_WIDEST, color_system=None, force_jupyter=False)
+        with console.capture() as shown:
+            console.print(grid)
+        return "\n".join(line.rstrip() for line in shown.get().splitlines())
 
     def _repr_html_(self) -> str:
         """Return the same as an HTML table, which notebooks show."""
-        head = "".join(f"<th>{html.escape(text)}</th>" for text in self._headers())
+        head = "".join(f"<th>{html.escape(column['header'])}</th>" for column in self._columns())
         body = "".join(self._html_row(row) for row in self)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def _columns(self) -> list[dict[str, Any]]:
         return [dict(column.metadata) for column in fields(cast(Any, self[0]))] if self else []
 
-    def _headers(self) -> list[str]:
-        return [column["header"] for column in self._columns()]
-
-    def _aligned(self, texts: list[str], widths: list[int]) -> str:
-        cells = [
-            text.rjust(width) if column["right"] else text.ljust(width)
-            for text, width, column in zip(texts, widths, self._columns(), strict=True)
-        ]
-        return "  ".join(cells).rstrip()
-
     def _html_row(self, row: Any) -> str:
         cells = [
-            f'<td style="text-align: {"right" if column["right"] else "left"}">'
-            f"{html.escape(text)}</td>"
+            f'<td style="text-align: {column["side"]}">{html.escape(text)}</td>'
             for text, column in zip(_texts(row), self._columns(), strict=True)
         ]
         return f"<tr>{''.join(cells)}</tr>"
