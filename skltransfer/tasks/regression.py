@@ -157,7 +157,8 @@ class Regression:
 
     def targets(self, rows: WeightedRows, all_rows: WeightedRows) -> Targets:
         """Standardised numbers."""
-        values = (_columns(rows) - self.mean) / self.scale
+        mean, scale = self._moments
+        values = (_columns(rows) - mean) / scale
         return Targets(values.astype(np.float32), rows.weights)
 
     def hold_out(
@@ -186,14 +187,21 @@ class Regression:
 
     def averaged(self, outputs: Sequence[Singles]) -> Floats:
         """Mean over the views, in the units of y."""
-        mean = sum(found.astype(np.float64) for found in outputs) / len(outputs)
-        predictions = np.asarray(self.mean + self.scale * mean)
+        mean, scale = self._moments
+        averaged = sum(found.astype(np.float64) for found in outputs) / len(outputs)
+        predictions = np.asarray(mean + scale * averaged)
         return predictions[:, 0] if self.is_flat else predictions
 
     def keras_outputs(self, outputs: KerasTensor) -> KerasTensor:
         """Numbers in the units of y."""
-        assert self.scale is not None and self.mean is not None
-        return rescaled(outputs, self.scale, self.mean)
+        mean, scale = self._moments
+        return rescaled(outputs, scale, mean)
+
+    @property
+    def _moments(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Mean and scale, once `observed` has set them."""
+        assert self.mean is not None and self.scale is not None
+        return self.mean, self.scale
 
 
 def _columns(rows: WeightedRows) -> Floats:

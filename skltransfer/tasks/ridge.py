@@ -125,7 +125,7 @@ def _merged(features: Singles, targets: Singles, weights: Floats) -> tuple[Float
     found: dict[bytes, int] = {}
     numbers = np.array([found.setdefault(row.tobytes(), len(found)) for row in features])
     firsts = np.unique(numbers, return_index=True)[1]
-    totals = np.bincount(numbers, weights)
+    totals = np.asarray(np.bincount(numbers, weights), np.float64)
     columns = [np.bincount(numbers, weights * column) / totals for column in targets.T]
     return features[firsts].astype(np.float64), np.stack(columns, axis=1), totals
 

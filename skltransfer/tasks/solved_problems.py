@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skltransfer._last_used import LastUsed
 from skltransfer.backend.blas import one_thread
 
 Solution: TypeAlias = tuple[NDArray[np.floating], NDArray[np.floating]]
 """Kernel of shape (n_features, n_outputs) and bias of shape (n_outputs,)."""
+Solved: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 _SOLUTIONS_KEPT = 64
 
@@ -35,27 +35,13 @@ class SolvedProblems:
 
     def __init__(self, solve: Callable[..., Solution], capacity: int = _SOLUTIONS_KEPT) -> None:
         self.solve = solve
-        self.capacity = capacity
-        self.lock = threading.Lock()
-        self.solutions: OrderedDict[bytes, tuple[NDArray[np.float32], NDArray[np.float32]]] = (
-            OrderedDict()
-        )
+        self._solutions: LastUsed[Solved] = LastUsed(capacity)
 
-    def get(self, *arrays: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def get(self, *arrays: NDArray[np.floating]) -> Solved:
         """Solution of the problem that `arrays` pose, in float32; its arrays are read-only."""
-        key = _digest(arrays)
-        with self.lock:
-            found = self.solutions.pop(key, None)
-        found = self._solved(arrays) if found is None else found
-        with self.lock:
-            self.solutions[key] = found
-            while len(self.solutions) > self.capacity:
-                self.solutions.popitem(last=False)
-        return found
+        return self._solutions.get(_digest(arrays), lambda: self._solved(arrays))
 
-    def _solved(
-        self, arrays: tuple[NDArray[np.floating], ...]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _solved(self, arrays: tuple[NDArray[np.floating], ...]) -> Solved:
         with one_thread():
             kernel, bias = self.solve(*arrays)
         found = kernel.astype(np.float32), bias.astype(np.float32)
