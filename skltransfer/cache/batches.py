@@ -105,7 +105,7 @@ def batch_of(rows: NDArray[np.generic]) -> Batch:
     """
     if is_ragged(rows):
         return _ragged_batch(list(rows))
-    refuse_other_than_numbers(rows)
+    check_numbers(rows)
     return DenseBatch(np.ascontiguousarray(rows))
 
 
@@ -114,7 +114,7 @@ def is_ragged(rows: NDArray[np.generic]) -> bool:
     return rows.dtype == object and rows.ndim == 1
 
 
-def refuse_other_than_numbers(rows: NDArray[np.generic]) -> None:
+def check_numbers(rows: NDArray[np.generic]) -> None:
     """Raise a TypeError unless the dtype of dense rows is numeric."""
     if rows.dtype.kind not in NUMERIC_KINDS:
         raise TypeError(f"rows of dtype {rows.dtype} cannot be kept; numbers can")

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from skltransfer.cache.batches import as_bytes, is_ragged, refuse_other_than_numbers
+from skltransfer.cache.batches import as_bytes, check_numbers, is_ragged
 from skltransfer.cache.checksums import checksums, ragged_checksums
 from skltransfer.cache.layouts import Layout
 from skltransfer.cache.segments import Segment
@@ -138,7 +138,7 @@ def output_of(out: NDArray[np.generic]) -> Output:
     """
     if is_ragged(out):
         return RaggedOutput(out)
-    refuse_other_than_numbers(out)
+    check_numbers(out)
     if not out.flags.c_contiguous:
         raise ValueError("out must be C-contiguous; gather into a new array and copy.")
     return DenseOutput(out)

@@ -245,7 +245,7 @@ class TopLossesDisplay:
     ) -> TopLossesDisplay:
         n_images = check_count("n_images", n_images, 1)
         names = class_names(classes, display_labels)
-        probabilities = _checked_probabilities(y_proba, len(classes))
+        probabilities = _check_probabilities(y_proba, len(classes))
         advice = "There is no probability for it; leave such rows out."
         true = positions_among(column_or_1d(y), classes, "y", advice)
         weights = _check_sample_weight(
@@ -296,7 +296,7 @@ class TopLossesDisplay:
         return f"predicted {shortened(predicted)} ({first})\ntrue {shortened(true)} ({second})"
 
 
-def _checked_probabilities(y_proba: ArrayLike, n_classes: int) -> np.ndarray:
+def _check_probabilities(y_proba: ArrayLike, n_classes: int) -> np.ndarray:
     """Probabilities with a column for each class."""
     found = np.asarray(y_proba, np.float64)
     if found.ndim == 1:

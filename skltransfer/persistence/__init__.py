@@ -102,14 +102,14 @@ def read_state(path: PathLike) -> tuple[type, dict[str, Any]]:
         manifest, arrays = read_file(_expanded(path))
         if manifest["protocol"] == 1:
             manifest = upgraded(manifest)
-        return _checked(manifest, Reader(arrays))
+        return _check_manifest(manifest, Reader(arrays))
     except Explained:
         raise
     except ValueError as error:
         raise ValueError(f"{error} {_FORGED}") from error
 
 
-def _checked(manifest: dict[str, Any], reader: Reader) -> tuple[type, dict[str, Any]]:
+def _check_manifest(manifest: dict[str, Any], reader: Reader) -> tuple[type, dict[str, Any]]:
     kind = _class_of(manifest["estimator"])
     if not isinstance(manifest["backbones"], list) or not isinstance(manifest["state"], dict):
         raise ValueError("its manifest has no list of backbones and no state.")

@@ -53,7 +53,7 @@ def upgraded(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_extractor(state: dict[str, Any]) -> dict[str, Any]:
-    _refuse_later(state, _LATER)
+    _check_none_later(state, _LATER)
     filled = _renamed(state)
     if {"_encoding", "pooling"} <= set(filled):
         filled["_pooling"] = filled["pooling"]
@@ -61,7 +61,7 @@ def _of_extractor(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_classifier(state: dict[str, Any]) -> dict[str, Any]:
-    _refuse_later(state, _LATER | set(_LATER_PARAMETERS))
+    _check_none_later(state, _LATER | set(_LATER_PARAMETERS))
     filled = {**_renamed(state), **_LATER_PARAMETERS}
     if isinstance(filled.get("augment"), str):
         filled["augment"] = _VIEWS.get(filled["augment"], filled["augment"])
@@ -78,7 +78,7 @@ def _of_classifier(state: dict[str, Any]) -> dict[str, Any]:
     return filled
 
 
-def _refuse_later(found: dict[str, Any], later: set[str]) -> None:
+def _check_none_later(found: dict[str, Any], later: set[str]) -> None:
     names = later & set(found)
     if names:
         raise ValueError(f"it holds {', '.join(sorted(names))}, which protocol 1 does not know.")
@@ -145,7 +145,7 @@ _ATTRIBUTES: dict[str, Callable[[Any], Any]] = {
 def _backbone(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
-    _refuse_later(node, {"input"})
+    _check_none_later(node, {"input"})
     if tuple(node) != _BACKBONE:
         return node
     upgraded = {**node, "input_size": {"image_input": {"size": node["input_size"]}}}

@@ -72,7 +72,7 @@ def serves_as(role: str) -> Check:
     return lambda value: type(value) in _names and _records[_names[type(value)]].role == role
 
 
-def checked_record(name: str, values: dict[str, Any]) -> Any:
+def check_record(name: str, values: dict[str, Any]) -> Any:
     """The record of a name.
 
     Raises

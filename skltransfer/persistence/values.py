@@ -15,7 +15,7 @@ import numpy as np
 from skltransfer.backbones.spec import BackboneSpec
 from skltransfer.persistence.arrays import can_be_saved
 from skltransfer.persistence.random_states import from_random_state, to_random_state
-from skltransfer.persistence.records import checked_record, fields_of, is_record, name_of
+from skltransfer.persistence.records import check_record, fields_of, is_record, name_of
 
 _PLAIN = {type(None), bool, int, str}
 _DEEPEST = 64
@@ -135,7 +135,7 @@ class Reader:
             raise ValueError("it holds a value that is not of one kind.")
         ((name, content),) = node.items()
         if is_record(name):
-            return checked_record(name, self._mapping(content, depth + 1))
+            return check_record(name, self._mapping(content, depth + 1))
         if name not in _DECODERS:
             raise ValueError(f"it asks for {name!r:.60}, which is not among the allowed kinds.")
         return _DECODERS[name](self, content, depth + 1)
