@@ -6,9 +6,21 @@ import difflib
 from collections.abc import Iterable
 
 
+def similar_names(
+    wanted: str, known: Iterable[str], *, at_most: int = 3, cutoff: float = 0.6
+) -> str:
+    """The `known` names most similar to `wanted`, as in "'a' or 'b'"; "" where none is.
+
+    A dict is of names as they are compared and as they are shown.
+    """
+    shown = known if isinstance(known, dict) else {name: name for name in known}
+    close = difflib.get_close_matches(wanted, shown, n=at_most, cutoff=cutoff)
+    return " or ".join(repr(shown[name]) for name in close)
+
+
 def did_you_mean(
     wanted: str, known: Iterable[str], *, at_most: int = 3, cutoff: float = 0.6
 ) -> str:
-    """Question that names the `known` words most similar to `wanted`; "" where none is."""
-    close = difflib.get_close_matches(wanted, [*known], n=at_most, cutoff=cutoff)
-    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    """A sentence that asks for these names, for the end of another; "" where none is similar."""
+    close = similar_names(wanted, known, at_most=at_most, cutoff=cutoff)
+    return f" Did you mean {close}?" if close else ""

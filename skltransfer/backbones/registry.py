@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from dataclasses import replace
@@ -10,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skltransfer._similar import did_you_mean
 from skltransfer.backbones import keras_applications as applications
 from skltransfer.backbones import user_models
 from skltransfer.backbones.images import (
@@ -252,8 +252,7 @@ def _canonical_name(name: Any) -> str:
     if _folded(name) in known:
         return known[_folded(name)]
     folded = {**known, **{_folded(own): own for own in _registered}}
-    close = difflib.get_close_matches(_folded(name), folded, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(repr(folded[match]) for match in close)}?" if close else ""
+    hint = did_you_mean(_folded(name), folded, cutoff=0.5)
     raise ValueError(
         f"backbone={name!r} is not known.{hint} list_backbones() shows the names; a model of your "
         "own goes in as a keras.Model, a .keras file, or through register_backbone()."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, cast
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from skltransfer._progress import progress_bar
+from skltransfer._similar import did_you_mean
 from skltransfer._warnings import warn_unreadable, warn_user
 from skltransfer.augmentation.policy import check_views
 from skltransfer.backbones.registry import input_of
@@ -122,8 +122,7 @@ def _classifier(settings: dict[str, Any]) -> FineTunedClassifier:
         raise TypeError("precompute() takes freeze_depths, a list, and no freeze_depth beside it.")
     unknown = [name for name in settings if name not in known]
     if unknown:
-        close = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(unknown[0], [*known], at_most=1)
         raise TypeError(
             f"precompute() got {unknown[0]!r}, which is no parameter of FineTunedClassifier.{hint}"
         )

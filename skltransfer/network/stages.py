@@ -7,15 +7,15 @@ the blocks that are repeated where no image is halved.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
+from skltransfer._similar import similar_names
 from skltransfer.network.freeze_points import (
     is_sum,
     is_trainable,
@@ -65,7 +65,7 @@ def find_stages(graph: Graph, stage_pattern: str | None = None) -> tuple[Stage, 
     return tuple(Stage(i, graph.steps[stop].name, stop) for i, stop in enumerate(ends))
 
 
-def resolve_freeze_depth(depth, graph: Graph, stages: tuple[Stage, ...]) -> int | None:
+def resolve_freeze_depth(depth: object, graph: Graph, stages: tuple[Stage, ...]) -> int | None:
     """Position of the last frozen step; None when nothing is frozen.
 
     Parameters
@@ -88,7 +88,7 @@ def resolve_freeze_depth(depth, graph: Graph, stages: tuple[Stage, ...]) -> int 
         return stages[-1].stop if depth == "all" else _named(depth, graph, stages)
     if isinstance(depth, Integral) and not isinstance(depth, bool):
         return _counted(int(depth), stages)
-    if isinstance(depth, Real) and 0.0 < depth < 1.0:
+    if isinstance(depth, Real) and 0.0 < float(depth) < 1.0:
         return _fraction(float(depth), graph)
     raise _refusal(depth, stages, "it is neither an int, a float between 0 and 1, nor a name")
 
@@ -115,8 +115,8 @@ def _named(name: str, graph: Graph, stages: tuple[Stage, ...]) -> int:
     index = graph.position.get(name)
     if index is None:
         points = [graph.steps[point].name for point in possible_freeze_points(graph)]
-        close = difflib.get_close_matches(name, ["all", *points], n=3, cutoff=0.6)
-        hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
+        close = similar_names(name, ["all", *points])
+        hint = f" (did you mean {close}?)" if close else ""
         raise _refusal(name, stages, f"the backbone has no layer of that name{hint}")
     if index not in graph.separations:
         why = _why_not_apart(index, graph)
@@ -145,7 +145,7 @@ def _points_around(index: int, graph: Graph) -> str:
     return " and ".join(repr(graph.steps[point].name) for point in (*before, *behind))
 
 
-def _refusal(depth, stages: tuple[Stage, ...], reason: str) -> ValueError:
+def _refusal(depth: object, stages: tuple[Stage, ...], reason: str) -> ValueError:
     listed = ", ".join(f"{stage.index + 1}: {stage.layer!r}" for stage in stages)
     return ValueError(
         f"freeze_depth={depth!r} fits no freeze point: {reason}. Use 'all', an int from "
@@ -154,7 +154,7 @@ def _refusal(depth, stages: tuple[Stage, ...], reason: str) -> ValueError:
     )
 
 
-def _starts(labels: list[Hashable | None]) -> list[int]:
+def _starts(labels: Sequence[Hashable | None]) -> list[int]:
     """Steps at which a label is met for the first time."""
     return sorted(labels.index(label) for label in {*labels} - {None})
 
@@ -162,7 +162,7 @@ def _starts(labels: list[Hashable | None]) -> list[int]:
 def _labels_by_name(graph: Graph, stage_pattern: str) -> list[str | None]:
     """What the first group that took part in a match reads from each layer's name."""
     matches = [re.search(stage_pattern, step.name) for step in graph.steps]
-    return [found and found[found.lastindex] for found in matches]
+    return [found and found[found.lastindex or 0] for found in matches]
 
 
 def _labels_by_side(graph: Graph) -> list[int]:
@@ -182,12 +182,14 @@ def _makes_smaller(step: Step) -> bool:
     strides = getattr(operation, "strides", None)
     if strides is None:
         return kind_of(step) == "module" and _halves(step)
-    return max(strides if isinstance(strides, tuple | list) else (strides,)) > 1
+    return any(
+        stride > 1 for stride in (strides if isinstance(strides, tuple | list) else (strides,))
+    )
 
 
 def _halves(step: Step) -> bool:
-    before, after = step.inputs[0].shape[1], step.shape[0]
-    return len(step.inputs[0].shape) == 4 and bool(before and after) and 2 * after <= before + 1
+    shape, after = step.inputs[0].shape, step.shape[0]
+    return len(shape) == 4 and bool(shape[1] and after and 2 * after <= shape[1] + 1)
 
 
 def _ends(graph: Graph, starts: list[int], splits_blocks: bool) -> list[int]:
