@@ -16,7 +16,7 @@ import importlib.util
 import io
 import pickle
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -209,8 +209,8 @@ def convert(source: Path, output: Path) -> str:
             f"{source} has SHA-256 {digest}, expected {SOURCE_SHA256}. "
             f"Use the file of {SOURCE_PACKAGE}."
         )
-    arrays = to_keras_arrays(read_legacy_state_dict(data))
-    np.savez(output, **cast("dict[str, Any]", arrays))  # no key is allow_pickle
+    arrays: dict[str, Any] = dict(to_keras_arrays(read_legacy_state_dict(data)))
+    np.savez(output, **arrays)
     return hashlib.sha256(output.read_bytes()).hexdigest()
 
 

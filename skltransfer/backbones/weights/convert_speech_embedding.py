@@ -15,6 +15,7 @@ import hashlib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,8 +65,8 @@ def read_initializers(model: bytes) -> dict[str, np.ndarray]:
     return dict(named for tensor in tensors for named in _float_array(tensor))
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """Yield the numbers and values of a message's fields."""
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
+    """Yield the numbers and values of a message's fields: an int or bytes, as the field has it."""
     place = 0
     while place < len(message):
         key, place = _varint(message, place)
@@ -172,7 +173,8 @@ def convert(source: Path, output: Path) -> str:
             f"{source} has SHA-256 {digest}, expected {SOURCE_SHA256}. "
             f"Use the file of {SOURCE_PACKAGE}."
         )
-    np.savez(output, **to_keras_arrays(read_initializers(data)))
+    arrays: dict[str, Any] = dict(to_keras_arrays(read_initializers(data)))
+    np.savez(output, **arrays)
     return hashlib.sha256(output.read_bytes()).hexdigest()
 
 
