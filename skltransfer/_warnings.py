@@ -1,4 +1,4 @@
-"""Warnings of the package, and where in the user's code they point."""
+"""Warnings of the package, and the line of the user's code that they point to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NOT_THE_USER = {"skltransfer", "sklearn", "joblib"}
 
 
 class UnreadableImagesWarning(UserWarning):
-    """Some images could not be read, and ``on_error="nan"`` said to go on.
+    """Some images could not be read, and were skipped because of ``on_error="nan"``.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class UnreadableImagesWarning(UserWarning):
 
     See Also
     --------
-    ImageReadError : What ``on_error="raise"`` raises.
+    ImageReadError : The error of ``on_error="raise"``.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class UnreadableImagesWarning(UserWarning):
         self.rows = rows
 
     def __reduce__(self) -> tuple[type, tuple[str, list[int]]]:
-        """Rebuild with both arguments, so that the warning travels between processes."""
+        """Rebuild with both arguments, so that the warning can be pickled between processes."""
         return type(self), (str(self), self.rows)
 
 
@@ -61,9 +61,9 @@ def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> 
 def warn_unreadable(
     failures: Mapping[int, Exception], n_rows: int, lost_classes: Sequence[Any] = ()
 ) -> None:
-    """Warn once for a call, naming the first of the rows that could not be read.
+    """Warn once in a call, naming the first row that could not be read.
 
-    The `lost_classes` have no other rows.
+    No readable row is left of the `lost_classes`.
     """
     rows = sorted(failures)
     lost = f"No image is left of the classes {lost_classes}. " if lost_classes else ""

@@ -1,1 +1,1 @@
-"""Views of images, to train on and to predict from."""
+"""Views of images, for training and for prediction."""

@@ -1,4 +1,4 @@
-"""A Keras layer as a way to see an image differently, drawn by content."""
+"""Keras layers as augmentation, with random draws that depend on content."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Size, View
 
 _OF_ONE_OBJECT = {"build_config", "build_input_shape", "shared_object_id"}
-"""What tells one layer from another that does the same, or from itself before it was built."""
-_SURELY_PIXELS = 64  # of values from 0 to 255: few images are darker
+"""Configuration that differs between equivalent layers, or before and after build."""
+_SURELY_PIXELS = 64  # few images with values of 0 to 255 are darker
 
 _building = threading.Lock()
 
 
 def is_keras_layer(augment: object) -> bool:
-    """Whether `augment` is a Keras layer; Keras is not imported to find out."""
+    """Return whether `augment` is a Keras layer, without importing Keras."""
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(augment, keras.Layer)
 
 
 def name_of_layer(layer: Any, size: Size) -> str:
-    """Name what a layer does to images of `size`: by its class, settings and weights."""
+    """Name what a layer does to images of `size`: by its class, configuration and weights."""
     _build(layer, size)
     kind = f"{type(layer).__module__}.{type(layer).__qualname__}"
     config = json.dumps(_settings(layer.get_config()), default=str, sort_keys=True)
@@ -40,7 +40,7 @@ def name_of_layer(layer: Any, size: Size) -> str:
 
 def _settings(config: Any) -> Any:
     if isinstance(config, dict):
-        # The name of a layer is its own; that of a dtype says what is computed.
+        # A layer's name identifies one object, but the name of a dtype says what is computed.
         left_out = _OF_ONE_OBJECT | ({"name"} if "trainable" in config else set())
         return {key: _settings(v) for key, v in config.items() if key not in left_out}
     if isinstance(config, (list, tuple)):
@@ -49,7 +49,7 @@ def _settings(config: Any) -> Any:
 
 
 def _is_input(config: Any) -> bool:
-    """Whether this describes the input that a Sequential gets when it is built."""
+    """Return whether this describes the input that a Sequential gets when it is built."""
     return isinstance(config, dict) and config.get("class_name") == "InputLayer"
 
 
@@ -60,15 +60,15 @@ def _build(layer: Any, size: Size) -> None:
 
 
 def _drawn(layer: Any) -> list[Any]:
-    """States of random generators, which are drawn anew for each image."""
+    """States of random generators, which are set anew for each image."""
     return [v for v in layer.variables if "seed" in v.path or "int" in str(v.dtype)]
 
 
 def view_by_layer(layer: Any) -> View:
-    """Function from (pixels, number, random generator) to the pixels that `layer` makes of them.
+    """Return a function from (pixels, number, random generator) to the output of `layer`.
 
-    The layer's own generators are given a state drawn from the image's content for the call;
-    the layer is built, and not changed. View 0 is the image itself.
+    For each call, the layer's own generators get a state drawn from the image's content; the layer
+    is built, and not changed. View 0 is the image itself.
     """
 
     def view(pixels: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
@@ -99,7 +99,7 @@ def _called(layer: Any, pixels: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def _check_scale(layer: Any, before: np.ndarray, after: np.ndarray) -> None:
-    """Refuse a layer that rescales, as preprocessing does: what is left would be black."""
+    """Refuse a layer that rescales, as preprocessing does: images would become nearly black."""
     if before.max() > _SURELY_PIXELS and 0 < np.abs(after).max() <= 1 and np.ptp(after) > 0:
         raise ValueError(
             f"augment={layer.name!r} made an image of values from {after.min():.3g} to "

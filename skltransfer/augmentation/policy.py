@@ -1,4 +1,4 @@
-"""Which views of a row are trained on and predicted from."""
+"""Which views of a row are used for training and for prediction."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 _USUAL_VIEWS = 4
 
 RowsByEpoch: TypeAlias = Callable[[NDArray[np.intp], int], Array]
-"""From positions and the number of an epoch to the rows that are trained on."""
+"""From positions and an epoch to the training rows."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """The parameters `augment` and `n_views`, with the seed of what is drawn.
+    """The parameters `augment` and `n_views`, with the random seed.
 
     Attributes
     ----------
     augment : str or keras.Layer
         A name of `families`, or a layer from rows to rows.
     n_views : int or None
-        Number of fixed views of a row; None: a new one each epoch.
+        Number of fixed views of a row; None draws a new one each epoch.
     seed : int
-        Decides, with a row's content, what is drawn.
+        Together with a row's content, determines the random draws.
     size : tuple of int
         Size of the rows as the network sees them.
     families : mapping of str to ViewFamily
-        The views of this kind of input.
+        The named augmentations of this kind of input.
     """
 
     augment: str | Layer
@@ -55,10 +55,10 @@ class Views:
         plain: Callable[[NDArray[np.intp]], Array] | None,
         activations: Callable[..., Array],
     ) -> RowsByEpoch:
-        """Function from (positions, epoch) to activations of the views used in that epoch.
+        """Return a function from (positions, epoch) to activations of the views used in that epoch.
 
-        Fixed views run through the frozen part once, whatever the number of epochs; each row
-        starts with another of them. Views drawn anew never come again, so they are not kept.
+        Fixed views run through the frozen part once, whatever the number of epochs; each row starts
+        with a different view. Views drawn anew never recur, so they are not cached.
 
         Parameters
         ----------
@@ -67,10 +67,10 @@ class Views:
         keys : list of bytes
             Digests of their tensors.
         plain : callable or None
-            From positions to activations of the rows themselves; None for views that are drawn
+            From positions to activations of the rows themselves; not called if views are drawn
             anew.
         activations : callable
-            From a source, and whether to keep them in the cache, to its activations.
+            From a source, and whether to cache its activations, to the activations.
         """
         if self.n_views is None or plain is None:
             return lambda positions, epoch: activations(
@@ -87,16 +87,16 @@ class Views:
         return rows
 
     def trained_on(self, source: Source) -> list[Source]:
-        """Sources of the `n_views` fixed views, none of which comes twice."""
+        """Return the sources of the `n_views` fixed views, all of them different."""
         most = self._n_distinct or math.inf
         return self._first(source, int(min(self.n_views or 1, most)))
 
     def averaged(self, source: Source) -> list[Source]:
-        """Sources of the views of a prediction: all that there are, else `n_views` or four."""
+        """Return the sources of the views to average: all that exist, else `n_views` or four."""
         return self._first(source, self._n_distinct or self.n_views or _USUAL_VIEWS)
 
     def _first(self, source: Source, n_views: int) -> list[Source]:
-        """Sources of fixed views, the first of which are the rows themselves."""
+        """Return the sources of fixed views; the first are the rows themselves."""
         return [source, *(self._seen(source, number, ()) for number in range(1, n_views))]
 
     def _drawn(self, source: Source, epoch: int) -> ViewedSource:
@@ -108,7 +108,7 @@ class Views:
 
     @cached_property
     def _view(self) -> tuple[str, View]:
-        """Name and function of the views."""
+        """Return the name and the function of the views."""
         if is_keras_layer(self.augment):
             return name_of_layer(self.augment, self.size), view_by_layer(self.augment)
         family = self.families[self.augment]
@@ -116,7 +116,7 @@ class Views:
 
     @cached_property
     def _n_distinct(self) -> int | None:
-        """How many different views there are; None: any number."""
+        """Return how many different views exist; None means any number."""
         if is_keras_layer(self.augment):
             return None
         return self.families[self.augment].n_distinct(self.size)
@@ -125,7 +125,7 @@ class Views:
 def check_views(
     kind: InputKind, augment: str | Layer | None, n_views: int | None, tta: bool
 ) -> None:
-    """Refuse values of the parameters that do not fit together."""
+    """Refuse parameter values that contradict each other."""
     names = ", ".join(map(repr, kind.views))
     if augment is None:
         for name, value, off in (("n_views", n_views, None), ("tta", tta, False)):
@@ -142,6 +142,6 @@ def check_views(
 
 
 def check_has_views(encoding: Encoding) -> None:
-    """Refuse rows that cannot be seen differently."""
+    """Refuse rows that have no views."""
     if encoding.refuses_views is not None:
         raise ValueError(encoding.refuses_views)

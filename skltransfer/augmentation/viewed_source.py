@@ -1,4 +1,4 @@
-"""Rows of another source, seen differently: by content, never by position."""
+"""Views of the rows of another source, drawn by content and never by position."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 class ViewedSource:
-    """The rows of another source, seen differently.
+    """Views of the rows of another source.
 
     Parameters
     ----------
     source : Source
         Rows of one tensor.
     view : callable
-        From (row, number, random generator) to the row seen differently; number 0 changes nothing.
+        From (row, number, random generator) to the view; number 0 changes nothing.
     name : str
-        Description of `view`, for the content's digest.
+        Description of `view`, used in the content digest.
     number : int or None
-        Which view; None: a random one.
+        Number of the view; None is a random one.
     seed : tuple of int
-        With the content and `number` it decides what is drawn.
+        Together with the content and `number`, determines the random draws.
     """
 
     is_at_hand = False  # views are computed
@@ -47,11 +47,11 @@ class ViewedSource:
         return len(self.source)
 
     def load(self, rows: Sequence[int], out: Rows) -> None:
-        """Read some rows and see them differently."""
+        """Read some rows and compute their views."""
         self.source.load(rows, out)
         (seen,) = out
         for position in range(len(rows)):
-            # By the tensor, which is the same however the row is stored.
+            # Seeded by the tensor, which is the same however the row is stored.
             drawn = np.random.default_rng(list(self._described(digest_array(seen[position]))))
             number = int(drawn.integers(2**16)) if self.number is None else self.number
             seen[position] = self.view(seen[position].copy(), number, drawn)
@@ -61,7 +61,7 @@ class ViewedSource:
         return type(self)(self.source.take(rows), self.view, self.name, self.number, self.seed)
 
     def digest(self, row: int) -> bytes:
-        """Return the digest of what is stored of the row and of what the view depends on.
+        """Return the digest of the stored row and of what the view depends on.
 
         View 0 is the row itself.
         """
@@ -69,7 +69,7 @@ class ViewedSource:
         return stored if self.number == 0 else self._described(stored)
 
     def still_has(self, row: int, digest: bytes) -> bool:
-        """Whether the row is as it was when the digest of its view was taken."""
+        """Return whether the row is unchanged since the digest of its view was taken."""
         return self.source.still_has(row, self._stored[row])
 
     def _described(self, content: bytes) -> bytes:

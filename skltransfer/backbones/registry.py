@@ -1,4 +1,4 @@
-"""From what a user passes as `backbone` and `weights` to a `BackboneSpec`."""
+"""From the user's `backbone` and `weights` to a `BackboneSpec`."""
 
 from __future__ import annotations
 
@@ -27,33 +27,32 @@ if TYPE_CHECKING:
 
 _registered: dict[str, BackboneSpec] = {}
 _adopted: set[str] = set()
-"""Names that nobody has registered in this process: they came with pickled estimators."""
+"""Names not registered in this process, which came with pickled estimators."""
 
 
 def register_backbone(
     name: str, model_or_builder: ModelOrBuilder, *, preprocessing: Preprocessing = None
 ) -> BackboneSpec:
-    """Make a Keras model of your own usable as ``backbone=``.
+    """Register your own Keras model under a name, for ``backbone=``.
 
-    The model is copied by content: what happens to it later changes nothing here. The handle
-    that is returned never changes, pickles without Keras objects, and travels to worker
-    processes; `name` works in its place within this process, and estimators that use the name
-    carry the handle when they are pickled.
+    The content of the model is copied, so later changes to the model have no effect. The returned
+    handle is immutable, pickles without Keras objects, and travels to worker processes. Within this
+    process you can use `name` in its place; an estimator that uses the name carries the handle when
+    it is pickled.
 
     Parameters
     ----------
     name : str
-        A name that is not taken by a bundled or a Keras network. A name registered before is
-        replaced.
+        A name that no bundled or Keras network has. A name registered before is replaced.
     model_or_builder : keras.Model or callable
-        A functional or sequential model from images (h, w, 3) or (h, w, 1), channels last, to
-        one output; or a function without arguments that returns one. A classification top may
-        stay on: features end at the last feature map.
+        A functional or sequential model from images (h, w, 3) or (h, w, 1), channels last, to one
+        output; or a function without arguments that returns one. A classification top may stay on:
+        features end at the last feature map.
     preprocessing : {"tf", "torch", "caffe"}, (scale, offset) or None, default=None
-        How pixels from 0 to 255 become the model's input. None: not at all, the model does it
-        itself. A string: Keras' modes of ``keras.applications.imagenet_utils.preprocess_input``
-        ("tf": -1 to 1; "torch": 0 to 1, then standardised; "caffe": BGR, mean subtracted). A
-        tuple: ``pixel * scale + offset``.
+        How pixels from 0 to 255 become the model's input. None leaves them unchanged, for a model
+        that does its own preprocessing. A string is a mode of
+        ``keras.applications.imagenet_utils.preprocess_input`` ("tf": -1 to 1; "torch": 0 to 1, then
+        standardised; "caffe": BGR, mean subtracted). A tuple means ``pixel * scale + offset``.
 
     Returns
     -------
@@ -63,14 +62,14 @@ def register_backbone(
     Raises
     ------
     ValueError
-        When the name is taken, the model has several inputs or outputs, or its configuration
-        does not load in Keras' safe mode (a Lambda layer, an unregistered custom layer).
+        If the name is taken, the model has several inputs or outputs, or its configuration does not
+        load in Keras' safe mode (a Lambda layer, an unregistered custom layer).
     TypeError
-        When `model_or_builder` is neither.
+        If `model_or_builder` is neither.
 
     See Also
     --------
-    list_backbones : Lists what has a name already.
+    list_backbones : Lists the networks that have a name.
     freeze_points : Lists the stages of a network.
 
     Examples
@@ -89,13 +88,13 @@ def register_backbone(
     _require_free(name)
     model = user_models.model_of(name, model_or_builder)
     _adopted.discard(name)
-    is_new = model is not model_or_builder  # in every process another number for its layers
+    is_new = model is not model_or_builder  # its layers have other numbers in every process
     _registered[name] = image_network(model, name, preprocessing, renumber=is_new)
     return _registered[name]
 
 
 def _require_free(name: Any) -> None:
-    """Refuse names that `resolve` would take for something else."""
+    """Refuse names that `resolve` would interpret as something else."""
     if not isinstance(name, str) or not name:
         raise TypeError(f"name={name!r} must be a non-empty str.")
     if _is_file_name(name):
@@ -109,7 +108,7 @@ def _require_free(name: Any) -> None:
 
 
 def registered(name: Any) -> BackboneSpec | None:
-    """The handle registered under `name` in this process, if any."""
+    """Return the handle registered under `name` in this process, if any."""
     return _registered.get(name) if isinstance(name, str) else None
 
 
@@ -119,14 +118,14 @@ def adopt(spec: BackboneSpec) -> str | BackboneSpec:
     Returns
     -------
     str or BackboneSpec
-        Its name; the handle itself where that name came with another network before, as to a
-        worker that serves one search after the other.
+        Its name; or the handle itself, if another network came with that name before, as in a
+        worker that serves several searches.
 
     Raises
     ------
     ValueError
-        When another network was registered under the same name in this process, or the name means
-        a bundled or a Keras network.
+        If another network was registered under the same name in this process, or the name means a
+        bundled or a Keras network.
     """
     _require_free(spec.name)
     if spec.name not in _registered:
@@ -144,25 +143,25 @@ def adopt(spec: BackboneSpec) -> str | BackboneSpec:
 
 
 def shipped_spec() -> BackboneSpec:
-    """The network that is part of the package."""
+    """Return the network that is part of the package."""
     return bundled_spec()
 
 
 def registered_specs() -> tuple[BackboneSpec, ...]:
-    """All handles registered in this process."""
+    """Return all handles registered in this process."""
     return tuple(_registered.values())
 
 
 def resolve(backbone: Any, weights: Any = "imagenet", seed: int = 0) -> BackboneSpec:
-    """Find the network that `backbone` and `weights` mean.
+    """Find the network that `backbone` and `weights` specify.
 
     Parameters
     ----------
     backbone : str, Path, BackboneSpec or keras.Model
         A name, the path of a ``.keras`` file, a handle, or a model.
     weights : "imagenet", None, str or Path
-        Pretrained weights, random ones, or a weights-only file. A model, a file or a handle has
-        weights of its own, which "imagenet" keeps.
+        Pretrained weights, random ones, or a weights-only file. A model, a file or a handle has its
+        own weights, which "imagenet" keeps.
     seed : int, default=0
         Seed of random weights.
     """
@@ -178,7 +177,7 @@ def resolve(backbone: Any, weights: Any = "imagenet", seed: int = 0) -> Backbone
 
 
 def input_of(backbone: Any) -> InputKind:
-    """What a backbone reads, as far as it is known without loading it; else what most read."""
+    """Return a backbone's kind of input without loading it; if unknown, the most common kind."""
     if isinstance(backbone, BackboneSpec):
         return backbone.input
     handle = registered(backbone)
@@ -202,7 +201,7 @@ def is_downloaded(backbone: object) -> bool:
     return _folded(backbone) in map(_folded, applications.names())
 
 
-@lru_cache(maxsize=4)  # of those that a search comes back to for every candidate and fold
+@lru_cache(maxsize=4)  # the specs that a search uses again for every candidate and fold
 def _from_file(identity: tuple[Any, ...]) -> BackboneSpec:
     return image_network(*user_models.model_from_file(identity[0]))
 
@@ -216,7 +215,7 @@ def _named(name: str, weights: Any, seed: int) -> BackboneSpec:
 
 
 def _with_weights(spec: BackboneSpec, weights: Any, seed: int) -> BackboneSpec:
-    """`spec` with its own, with random, or with loaded weights."""
+    """Return `spec` with its own, with random, or with loaded weights."""
     from skltransfer.backbones.building import build_model, random_arrays
     from skltransfer.backbones.weights_files import read_weights_file
 
@@ -232,7 +231,7 @@ def _with_weights(spec: BackboneSpec, weights: Any, seed: int) -> BackboneSpec:
 
 
 def _file_identity(file: Any) -> Any:
-    """A key for caching: a file that changes is another file."""
+    """Return a cache key of a file, which changes when the file changes."""
     if file is None or file == "imagenet":
         return file
     path = Path(os.path.expanduser(file))

@@ -1,8 +1,8 @@
-"""Keras' backend, which computes: all that is said differently for TensorFlow, JAX and PyTorch.
+"""Keras' backend: everything that differs between TensorFlow, JAX and PyTorch.
 
-The rest of the package calls the functions below, and names no backend. There is a module for each
-that offers the same functions; the one that Keras runs on is looked up when a function is called,
-so that an import loads neither Keras nor a backend.
+The rest of the package calls the functions below, and names no backend. Each backend has a module
+that offers the same functions. The module of Keras' backend is looked up when a function is called,
+so that importing this package loads neither Keras nor a backend.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class CompiledFunction:
     shapes: list[Shape]
 
     def __call__(self, *arguments: KerasTensor) -> tuple[Any, ...]:
-        """Results as tensors."""
+        """Return the results as tensors."""
         start()
         return self.function(*arguments)
 
@@ -78,16 +78,17 @@ def compile_function(
     Parameters
     ----------
     compute : callable
-        From tensors to a tensor or a tuple of tensors. Variables that it reads become constants.
+        From tensors to a tensor or a tuple of tensors. The variables that it reads become
+        constants.
     shapes : list of tuple
-        A shape for each argument; None where a size may change.
+        A shape for each argument, with None for a size that may change.
     dtypes : list of str or None, default=None
-        A dtype for each argument; None: float32.
+        A dtype for each argument; None is float32.
 
     Returns
     -------
     CompiledFunction
-        From ndarrays or tensors to a tuple of tensors, which NumPy takes for arrays.
+        From ndarrays or tensors to a tuple of tensors, which NumPy accepts as arrays.
     """
     start()
     dtypes = dtypes or ["float32"] * len(shapes)
@@ -96,19 +97,19 @@ def compile_function(
 
 
 def backend_title(backend: str | None = None) -> str:
-    """Name of a backend as its makers write it; None: of the one that runs."""
+    """Return the proper name of a backend, by default of the one in use."""
     return module_of(backend or backend_name()).TITLE
 
 
 def versions() -> list[str]:
-    """Versions of Keras and of the backend, and what else in it the last bits depend on."""
+    """Return the versions of Keras and the backend, and whatever else affects the last bits."""
     import keras
 
     return [keras.__version__, module().version()]
 
 
 def kernels() -> str:
-    """Whose kernels compute here.
+    """Return the name of the library whose kernels are used.
 
     Returns
     -------
@@ -121,41 +122,41 @@ def kernels() -> str:
 
 
 def holds_weights() -> bool:
-    """Whether weights are to stay on the device during training, out of NumPy's reach."""
+    """Return whether weights stay on the device during training, where NumPy cannot reach them."""
     return module().holds_weights()
 
 
 def built(build: Callable[[], keras.Model]) -> keras.Model:
-    """The Keras model that `build` makes, where all its weights are going to be set."""
+    """Return the Keras model that `build` makes; its weights must be set before use."""
     import_keras()
     return module().built(build)
 
 
 def outlined(build: Callable[[], keras.Model]) -> keras.Model:
-    """The Keras model that `build` makes, where values for all its weights are handed in."""
+    """Return the Keras model that `build` makes; values for all its weights are passed in calls."""
     import_keras()
     return module().outlined(build)
 
 
 def as_tensor(array: KerasTensor) -> KerasTensor:
-    """Copy an array for the backend, once for many calls; tensors stay as they are."""
+    """Copy an array to the backend, once for many calls; tensors are returned unchanged."""
     return module().as_tensor(array)
 
 
 def as_array(tensor: KerasTensor) -> np.ndarray:
-    """A copy of a tensor or a Keras variable, of which NumPy warns where Keras makes it."""
+    """Return a copy of a tensor or Keras variable, without NumPy's warning about variables."""
     return module().as_array(tensor)
 
 
 def constant(array: np.ndarray) -> KerasTensor:
-    """What a frozen weight is to be handed in as, for many compiled functions."""
+    """Return a frozen weight in the form that many compiled functions can share."""
     return module().constant(array)
 
 
 def value_and_gradients(
     loss_of: Compute, parameters: list[KerasTensor]
 ) -> tuple[KerasTensor, list[KerasTensor]]:
-    """The loss at `parameters` and its gradient by each of them."""
+    """Return the loss at `parameters` and its gradient with respect to each."""
     return module().value_and_gradients(loss_of, parameters)
 
 
@@ -178,17 +179,17 @@ def batch_normalised(
 
 
 def depthwise_conv(x: KerasTensor, kernel: KerasTensor, **options: Any) -> KerasTensor:
-    """Filter each channel by itself, as `keras.ops.depthwise_conv` does."""
+    """Convolve each channel separately, as `keras.ops.depthwise_conv` does."""
     return module().depthwise_conv(x, kernel, **options)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether the backend lacked memory, so that smaller blocks may do."""
+    """Return whether the backend ran out of memory, so that smaller blocks may succeed."""
     return module().is_out_of_memory(error)
 
 
 def refuses_openvino() -> str | None:
-    """Why OpenVINO can take no graph from the backend; None: it can."""
+    """Return why OpenVINO cannot take a graph from the backend, or None if it can."""
     return module().refuses_openvino()
 
 
@@ -198,6 +199,6 @@ def traced(compute: Compute, shapes: Sequence[Shape]) -> Any:
 
 
 def evaluated(compute: Compute, rows: np.ndarray) -> np.ndarray:
-    """Rows of `compute`, a function of one tensor, by TensorFlow's own kernels, step by step."""
+    """Evaluate `compute`, a function of one tensor, for comparison with OpenVINO."""
     start()
     return as_array(compute(as_tensor(rows)))  # a graph would take longer to make

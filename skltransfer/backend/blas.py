@@ -1,4 +1,4 @@
-"""NumPy's matrix products on one thread: they may round otherwise on several."""
+"""NumPy's matrix products on one thread, because several threads may round differently."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _limit = None
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let BLAS use one thread until the last of the threads that asked for it is done."""
+    """Limit BLAS to one thread until the last caller has finished."""
     global _users, _limit
     with _lock:
         if _users == 0:
@@ -33,7 +33,7 @@ def one_thread() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _libraries() -> ThreadpoolController:
-    """The libraries that are loaded; looking for them takes milliseconds."""
+    """Return the loaded BLAS libraries; finding them takes milliseconds."""
     import scipy.linalg  # noqa: F401  SciPy has a BLAS of its own
 
     return ThreadpoolController()

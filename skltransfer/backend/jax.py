@@ -1,4 +1,4 @@
-"""JAX: functions compiled by XLA, once for each shape that they meet."""
+"""JAX: functions compiled by XLA, once for each shape."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ outlined = _plain.outlined
 def compiled(
     compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str]
 ) -> tuple[Compiled, list[Shape]]:
-    """The compiled function and the shapes of its results; see `compile_function`."""
+    """Return the compiled function and the shapes of its results; see `compile_function`."""
     import jax
 
     def results(*tensors: KerasTensor) -> tuple[Any, ...]:
@@ -48,10 +48,10 @@ def compiled(
 
 
 def built(build: Callable[[], keras.Model]) -> keras.Model:
-    """The model that `build` makes, with zeros for weights.
+    """Return the model that `build` makes, with zeros for weights.
 
-    The initializers are traced and not run: XLA would compile them anew for each shape, which takes
-    many seconds for a usual network. Where a layer keeps a tensor of the trace they have to run.
+    The initializers are traced and not run: XLA would compile them for each shape, which takes many
+    seconds for a typical network. If a layer keeps a traced tensor, they have to run.
     """
     import jax
 
@@ -72,19 +72,19 @@ def _holds_traced(model: keras.Model) -> bool:
 
 
 def as_tensor(array: KerasTensor) -> KerasTensor:
-    """Copy an array for JAX; tensors stay as they are."""
+    """Copy an array to JAX; tensors are returned unchanged."""
     import jax
 
     return array if isinstance(array, jax.Array) else jax.numpy.array(array)
 
 
 def constant(array: np.ndarray) -> np.ndarray:
-    """An array as it is: XLA keeps a copy of its own."""
+    """Return an array unchanged: XLA keeps its own copy."""
     return array
 
 
 def kernels() -> str:
-    """Whose kernels compute: "xla" on a CPU, else the kind of the device, such as "gpu"."""
+    """Return "xla" on a CPU, otherwise the kind of the device, such as "gpu"."""
     import jax
 
     device: str = jax.default_backend()
@@ -92,12 +92,12 @@ def kernels() -> str:
 
 
 def holds_weights() -> bool:
-    """Whether weights stay on the device while they are trained."""
+    """Return whether weights stay on the device while they are trained."""
     return kernels() != "xla"
 
 
 def version() -> str:
-    """What the last bits depend on."""
+    """Return what the last bits depend on."""
     import jax
     import jaxlib
 
@@ -105,14 +105,14 @@ def version() -> str:
 
 
 def refuses_openvino() -> str | None:
-    """OpenVINO reads TensorFlow's graphs."""
+    """Return a reason: OpenVINO reads only TensorFlow's graphs."""
     return "OpenVINO takes its graph from TensorFlow, and here Keras runs on JAX."
 
 
 def value_and_gradients(
     loss_of: Compute, parameters: list[KerasTensor]
 ) -> tuple[KerasTensor, list[KerasTensor]]:
-    """The loss at `parameters` and its gradient by each of them."""
+    """Return the loss at `parameters` and its gradient with respect to each."""
     import jax
 
     loss, gradients = jax.value_and_grad(loss_of)(parameters)
@@ -128,9 +128,9 @@ def depthwise_conv(
     dilation_rate: int | tuple[int, int],
     data_format: str,
 ) -> KerasTensor:
-    """Filter each channel by itself; on a CPU as a sum of shifted images.
+    """Convolve each channel separately; on a CPU, as a sum of shifted images.
 
-    XLA's own takes there many times as long: it computes such convolutions number by number.
+    XLA's own kernel is many times slower there, because it computes element by element.
     """
     options = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate}
     if kernels() != "xla" or data_format != "channels_last":
@@ -145,7 +145,7 @@ def _shifted_sum(
     padding: str,
     dilations: tuple[int, int],
 ) -> KerasTensor:
-    """Sum over the places of `kernel` (h, w, channels, multiplier) of `x` shifted by them."""
+    """Sum over the positions of `kernel` (h, w, channels, multiplier) of the shifted `x`."""
     from jax import lax
     from jax import numpy as jnp
 
@@ -164,22 +164,22 @@ def _shifted_sum(
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory was lacking."""
+    """Return whether memory ran out."""
     import jax
 
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
 def share_gpus() -> None:
-    """Take a GPU's memory as it is needed, unless the user has said: workers share one.
+    """Allocate GPU memory as needed, unless the user has decided: workers share a GPU.
 
-    JAX reads the variable when it first looks for devices; on a CPU it means nothing.
+    JAX reads the variable when it first looks for devices; on a CPU it has no effect.
     """
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 def take_threads(share: int) -> None:
-    """Start XLA with so many threads, unless the user has chosen; it reads their number once."""
+    """Start XLA with this number of threads, unless the user has chosen; XLA reads it only once."""
     if _CHOSEN & set(os.environ) or has_run():
         return
     import jax
@@ -192,7 +192,7 @@ def take_threads(share: int) -> None:
 
 
 def has_run() -> bool:
-    """Whether somebody has run JAX in this process; it is not imported to find out."""
+    """Return whether JAX has run in this process, without importing it."""
     bridge = sys.modules.get("jax._src.xla_bridge")
     return bool(getattr(bridge, "_backends", None))
 

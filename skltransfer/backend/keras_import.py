@@ -1,4 +1,4 @@
-"""The first use of Keras, and so of its backend, without a greeting on standard error."""
+"""The first import of Keras and its backend, without start-up messages on standard error."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _WITHOUT_INFORMATION = "1"
 
 
 def import_keras() -> ModuleType:
-    """Import Keras; TensorFlow, if it starts now, keeps mere information to itself.
+    """Import Keras; if TensorFlow starts now, its information messages are suppressed.
 
-    Warnings and errors are still told. TensorFlow reads the level once, when it is imported; a
-    level that the user set is left alone, and the environment is as before afterwards.
+    Warnings and errors are still shown. TensorFlow reads the log level once, when it is imported. A
+    level set by the user is left alone, and the environment is restored afterwards.
 
     Raises
     ------
     RuntimeError
-        In a process forked from one in which TensorFlow had run.
+        In a process that was forked after TensorFlow had run.
     """
     if "tensorflow" in sys.modules or _LOG_LEVEL in os.environ:
         import keras

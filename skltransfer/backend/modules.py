@@ -1,4 +1,4 @@
-"""The modules of the backends, and the one that Keras runs on."""
+"""The modules of the backends, and the one in use."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _MODULES = {
 
 
 def backend_names() -> tuple[str, ...]:
-    """Names of all backends that the package knows."""
+    """Return the names of all backends that the package knows."""
     return tuple(_MODULES)
 
 
 def backend_name() -> str:
-    """Name of Keras' backend: "tensorflow", "jax" or "torch".
+    """Return the name of Keras' backend: "tensorflow", "jax" or "torch".
 
     Raises
     ------
     ValueError
-        When Keras runs on another one.
+        If Keras runs on another backend.
     """
     import keras
 
@@ -46,10 +46,10 @@ def backend_name() -> str:
 
 @cache
 def module_of(backend: str) -> Backend:
-    """The module of a backend, which is imported when it is first asked for."""
+    """Return the module of a backend, and import it on first use."""
     return cast("Backend", import_module(_MODULES[backend]))
 
 
 def module() -> Backend:
-    """The module of Keras' backend."""
+    """Return the module of Keras' backend."""
     return module_of(backend_name())

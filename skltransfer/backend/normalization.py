@@ -1,4 +1,4 @@
-"""Keras' Normalization layers, which compute with tensors that they make when they are built."""
+"""Keras' Normalization layers, which compute with tensors created in `build`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 def refresh_normalization(model: keras.Model, arrays: Sequence[np.ndarray] | None = None) -> None:
-    """Have Normalization layers compute with what their weights and settings are now.
+    """Make Normalization layers use their current weights and settings.
 
-    Setting their weights does not do so, and tensors that were made while a model was traced
-    cannot be computed with.
+    Setting their weights does not do so, and tensors created while a model was traced cannot be
+    used in computations.
 
     Parameters
     ----------
     model : keras.Model
-        Holds the layers.
+        The model that contains the layers.
     arrays : sequence of ndarray, default=None
-        Values for all weights of the model; None: those that they have.
+        Values for all weights of the model; None uses the current values.
     """
     import keras
 

@@ -1,4 +1,4 @@
-"""Operations as Keras says them for every backend."""
+"""Operations in the form that Keras offers for every backend."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def built(build: Callable[[], keras.Model]) -> keras.Model:
-    """The model that `build` makes."""
+    """Return the model that `build` makes."""
     return build()
 
 
 def outlined(build: Callable[[], keras.Model]) -> keras.Model:
-    """The model that `build` makes, with variables that have a shape and no value.
+    """Return the model that `build` makes, with variables that have a shape and no value.
 
-    In a thread of its own, for Keras keeps a list of such variables for each thread, and gives
-    them values at the next occasion.
+    This runs in its own thread, because Keras keeps a list of such variables for each thread, and
+    later gives them values.
     """
     import keras
 
@@ -37,13 +37,13 @@ def outlined(build: Callable[[], keras.Model]) -> keras.Model:
 
 
 _A_LENGTH, _ANOTHER_LENGTH = 64, 96
-"""Of rows of unknown length, to see which sizes of results follow from it."""
+"""Two lengths for rows of unknown length, to find which result sizes depend on the length."""
 
 
 def result_shapes(shapes_of: Callable[..., list[Shape]], shapes: Sequence[Shape]) -> list[Shape]:
-    """Shapes of the results for arguments of `shapes`, with None for the rows where one has it.
+    """Return the shapes of the results for arguments of `shapes`, with None where a size varies.
 
-    `shapes_of` tells them for arguments whose rows are counted.
+    `shapes_of` returns the shapes for arguments with a given number of rows.
     """
     found = shapes_of(*_counted(shapes, _A_LENGTH))
     if any(None in shape[1:] for shape in shapes):
@@ -55,7 +55,7 @@ def result_shapes(shapes_of: Callable[..., list[Shape]], shapes: Sequence[Shape]
 
 
 def _counted(shapes: Sequence[Shape], length: int) -> list[tuple[int, ...]]:
-    """Shapes of one row, and of a length where that is open."""
+    """Replace the number of rows by one, and an unknown length by `length`."""
     return [
         tuple((length if axis else 1) if size is None else size for axis, size in enumerate(shape))
         for shape in shapes
@@ -63,7 +63,7 @@ def _counted(shapes: Sequence[Shape], length: int) -> list[tuple[int, ...]]:
 
 
 def as_array(tensor: KerasTensor) -> np.ndarray:
-    """A copy of a tensor or a Keras variable."""
+    """Return a copy of a tensor or a Keras variable."""
     return np.array(np.asarray(tensor))
 
 
@@ -88,7 +88,7 @@ def batch_normalised(
 
 
 def depthwise_conv(x: KerasTensor, kernel: KerasTensor, **options: Any) -> KerasTensor:
-    """Filter each channel by itself."""
+    """Convolve each channel separately."""
     from keras import ops
 
     return ops.depthwise_conv(x, kernel, **options)

@@ -1,4 +1,4 @@
-"""One backend a process: none in a fork, and in a worker no more threads than its share."""
+"""One backend for each process: none after a fork, and in a worker only its share of threads."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _ran_before_fork: frozenset[str] = frozenset()
 
 
 def start() -> None:
-    """Note that the backend runs in this process from now on; called before anything runs.
+    """Record that the backend runs in this process; called before anything runs.
 
     Raises
     ------
     RuntimeError
-        In a process forked from one in which it ran: its threads were not copied, and whoever
-        waits for them waits for ever.
+        In a process forked from one in which it had run: a fork does not copy threads, and waiting
+        for them would take forever.
     """
     global _started
     if _started:
@@ -42,9 +42,9 @@ def start() -> None:
 
 
 def share_of_cores() -> int | None:
-    """Threads that joblib meant for this worker; None: this is none, or joblib said nothing.
+    """Return the number of threads that joblib assigned to this worker; None if it assigned none.
 
-    joblib tells its workers by the variables that libraries for linear algebra read.
+    joblib sets environment variables that linear algebra libraries read.
     """
     share = os.environ.get(_SHARE, "")
     if multiprocessing.parent_process() is None or not share.isdecimal():
@@ -53,12 +53,12 @@ def share_of_cores() -> int | None:
 
 
 def computing_threads() -> int:
-    """Threads that compute in this process: its share of the cores, else all of them."""
+    """Return the number of computing threads of this process: its share of the cores, or all."""
     return share_of_cores() or joblib.cpu_count()
 
 
 def _after_fork() -> None:
-    """Remember what ran: here, or by the user's own code."""
+    """Record what had run before the fork, here or in the user's own code."""
     global _started, _ran_before_fork
     ran = {name for name in backend_names() if module_of(name).has_run()}
     if _started:

@@ -1,4 +1,4 @@
-"""The processor, by what it computes with: others round sums in another way."""
+"""The processor's model and instructions, because other processors round sums differently."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TELLING = ("model name", "flags", "Features", "CPU part")
 
 @lru_cache(maxsize=1)
 def processor() -> str:
-    """Name of this machine's kind of processor, by its model and instructions."""
+    """Return the name of this machine's kind of processor, from its model and instructions."""
     told = {platform.machine()}
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:  # Linux
         told.update(line for line in file if line.startswith(_TELLING))

@@ -1,4 +1,4 @@
-"""Factors and offsets of columns as a Keras layer."""
+"""Factors and offsets of columns, as a Keras layer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def rescaled(
     x: KerasTensor, factors: NDArray[np.floating], offsets: NDArray[np.floating]
 ) -> KerasTensor:
-    """``x * factors + offsets`` along the last axis of rows, as layers that can be saved.
+    """Return ``x * factors + offsets`` along the last axis of rows, as layers that can be saved.
 
-    As images of one pixel: of fewer than three axes Keras takes factors for those of the first
-    axis where the user has set ``image_data_format="channels_first"``.
+    The rows are treated as images of one pixel: with fewer than three axes, Keras would apply
+    factors to the first axis if the user has set ``image_data_format="channels_first"``.
     """
     import keras
     from keras import ops

@@ -1,4 +1,4 @@
-"""PyTorch: functions run step by step."""
+"""PyTorch: functions run eagerly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ depthwise_conv = _plain.depthwise_conv
 def compiled(
     compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str]
 ) -> tuple[Compiled, list[Shape]]:
-    """The function without a record for gradients, and the shapes of its results."""
+    """Return the function without gradient tracking, and the shapes of its results."""
     import torch
 
     def call(*arguments: KerasTensor) -> tuple[Any, ...]:
@@ -44,7 +44,7 @@ def compiled(
 
 
 def as_tensor(array: KerasTensor) -> KerasTensor:
-    """Copy an array for PyTorch, to the device that Keras uses; tensors stay as they are."""
+    """Copy an array to the device that Keras uses; tensors are returned unchanged."""
     import torch
     from keras.src.backend.torch.core import get_device
 
@@ -54,7 +54,7 @@ def as_tensor(array: KerasTensor) -> KerasTensor:
 
 
 def as_array(tensor: KerasTensor) -> np.ndarray:
-    """A copy of a tensor or a Keras variable, without its record for gradients."""
+    """Return a copy of a tensor or a Keras variable, without gradient tracking."""
     import torch
 
     tensor = tensor if isinstance(tensor, torch.Tensor) else tensor.value
@@ -63,38 +63,38 @@ def as_array(tensor: KerasTensor) -> np.ndarray:
 
 
 def constant(array: np.ndarray) -> KerasTensor:
-    """A tensor, made once: there is no graph that would keep it."""
+    """Return a tensor: no graph keeps a copy."""
     return as_tensor(array)
 
 
 def kernels() -> str:
-    """Whose kernels compute: "torch" on a CPU, else "gpu"."""
+    """Return "torch" on a CPU, else "gpu"."""
     import torch
 
     return "gpu" if torch.cuda.is_available() else "torch"
 
 
 def holds_weights() -> bool:
-    """Whether weights stay on the device while they are trained: NumPy would not see them there."""
+    """Return whether weights stay on the device during training, where NumPy cannot see them."""
     return False
 
 
 def version() -> str:
-    """What the last bits depend on: PyTorch chooses kernels by the number of threads too."""
+    """Return what the last bits depend on; for PyTorch, that includes the number of threads."""
     import torch
 
     return f"{torch.__version__}, {torch.get_num_threads()} threads"
 
 
 def refuses_openvino() -> str | None:
-    """OpenVINO reads TensorFlow's graphs."""
+    """Return a reason: OpenVINO reads only TensorFlow's graphs."""
     return "OpenVINO takes its graph from TensorFlow, and here Keras runs on PyTorch."
 
 
 def value_and_gradients(
     loss_of: Compute, parameters: list[KerasTensor]
 ) -> tuple[KerasTensor, list[KerasTensor]]:
-    """The loss at `parameters` and its gradient by each of them."""
+    """Return the loss at `parameters` and its gradient with respect to each."""
     import torch
 
     with torch.enable_grad():
@@ -105,7 +105,7 @@ def value_and_gradients(
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory was lacking; on a CPU only the message tells."""
+    """Return whether memory ran out; on a CPU only the message shows it."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError):
@@ -114,14 +114,14 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def share_gpus() -> None:
-    """Nothing to do: PyTorch takes a GPU's memory as it is needed."""
+    """Do nothing: PyTorch allocates GPU memory as needed."""
 
 
 def take_threads(share: int) -> None:
-    """Nothing to do: PyTorch reads the variable by which joblib tells."""
+    """Do nothing: PyTorch reads the variable that joblib sets."""
 
 
 def has_run() -> bool:
-    """Whether somebody has run PyTorch on a GPU; what ran on a CPU before leaves no trace."""
+    """Return whether PyTorch has run on a GPU; a run on a CPU leaves no trace."""
     cuda = sys.modules.get("torch.cuda")
     return cuda is not None and cuda.is_initialized()

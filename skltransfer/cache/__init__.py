@@ -8,25 +8,25 @@ It guarantees:
 
 - A row comes back bit for bit as it was put, or not at all. Every row carries a checksum over its
   bytes, its key and its namespace; a row that is torn, truncated or flipped counts as absent.
-- A cache never fails and never blocks. A full disk, a read-only directory or a killed process
-  costs speed, and at most one warning.
-- A row that does not fit is refused; rows that are stored stay (see `admission`).
+- A cache never fails and never blocks. A full disk, a read-only directory or a killed process costs
+  speed, and causes at most one warning.
+- A row that does not fit is refused; stored rows stay (see `admission`).
 
 Why not LMDB? py-lmdb 3.0 reads as fast, but it trusts its memory map. After the file had been
-truncated, the process died of SIGBUS (244 times of 248). A check at opening would help there, but
-not against a flipped bit in a tree page (6 deaths in 1900 trials), nor against a file that shrinks
-while it is in use. Rows of 5 KB also took 60 % more room. Here nothing is mapped: a missing row is
-a short read.
+truncated, the process died of SIGBUS (244 times of 248). A check when opening the file would help
+there, but not against a flipped bit in a tree page (6 deaths in 1900 trials), nor against a file
+that shrinks while it is in use. Rows of 5 KB also took 60 % more room. Here nothing is mapped: a
+missing row is a short read.
 
-Rows are dense, of one shape, or ragged: texts and sounds, each of its own length. A batch of
-ragged rows is a 1-D array of dtype object.
+Rows are dense (all of one shape) or ragged (each of its own length, such as texts and sounds). A
+batch of ragged rows is a 1-D array of dtype object.
 
 Modules: `layouts` (dtypes and shapes of rows), `batches` (rows to be stored), `segments` (files),
-`checksums` (of rows), `reading` (rows from files), `namespaces` (which rows there are),
-`admission` (which rows are kept), `store` (namespaces under one budget), `row_locks` (who computes
-which row), `work` (what was computed), `capacity` (how much room there is), `session` (where
-"memory" is), `activation_cache` and `null_cache` (all of it together, and nothing at all), `info`
-(what they report), `opening` (one cache for each folder), `inspection` (for users).
+`checksums` (of rows), `reading` (rows from files), `namespaces` (which rows exist), `admission`
+(which rows are kept), `store` (namespaces under one budget), `row_locks` (who computes which row),
+`work` (what was computed), `capacity` (how much room there is), `session` (the location of
+"memory"), `activation_cache` and `null_cache` (everything together, and nothing at all), `info`
+(their report), `opening` (one cache for each folder), `inspection` (for users).
 """
 
 from __future__ import annotations

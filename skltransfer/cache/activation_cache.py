@@ -26,14 +26,15 @@ _ALIASES_FOLDER, _LOCKS_FILE, _WORK_FOLDER = "aliases", "locks", "work"
 
 _LONGEST_VALUE = 32
 _ALIASES_SHARE = 20
-"""Of the budget: an alias takes 97 bytes, the smallest rows (pooled features) a few thousand."""
+"""Share of the budget for aliases: one takes 97 bytes, the smallest rows a few thousand.
+"""
 
 _MOST_ALIASES_IN_MEMORY = 100_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 
 
 class ActivationCache:
-    """Rows of numbers by content, shared by threads and processes.
+    """Rows of numbers keyed by content, shared by threads and processes.
 
     Get one from `open_cache`. In all methods `namespace` is a digest of what a row depends on
     except its input, and `keys` are digests of inputs, of 16 to 32 bytes.
@@ -41,7 +42,7 @@ class ActivationCache:
     Parameters
     ----------
     folder : str
-        Where its files are; made when they are first needed.
+        Folder of its files, created when first needed.
     budget : int
         Bytes that rows and aliases may take together.
     """
@@ -72,12 +73,11 @@ class ActivationCache:
         keys : sequence of bytes
             Digests of the inputs of rows.
         out : ndarray of shape (n_keys, ...)
-            For rows of one shape, C-contiguous. Its dtype and the shape of its rows are those
-            that were put; rows of another kind are not found. Where a row is not found, the
-            content is undefined.
+            For rows of one shape, C-contiguous, with the dtype and row shape that were put; other
+            rows are not found. The content of rows that are not found is undefined.
 
             For ragged rows, of shape (n_keys,) and dtype object. It receives new arrays, and None
-            where a row is not found. Rows of one shape are not found.
+            for rows that are not found. Rows of one shape are not found.
 
         Returns
         -------
@@ -93,7 +93,7 @@ class ActivationCache:
         return found
 
     def contains(self, namespace: bytes, keys: Sequence[bytes]) -> NDArray[np.bool_]:
-        """Which rows are stored; damage to a row shows only when it is read.
+        """Return which rows are stored; damage to a row shows only when it is read.
 
         Returns
         -------
@@ -102,9 +102,9 @@ class ActivationCache:
         return self._rows.stored(namespace, keys)
 
     def put(self, namespace: bytes, keys: Sequence[bytes], rows: NDArray[np.generic]) -> None:
-        """Store the rows that are not stored yet, as far as they fit.
+        """Store rows that are not stored yet, as far as they fit.
 
-        Never fails for lack of room or rights; a CacheWarning reports that, once.
+        Never fails for lack of room or permissions; a single CacheWarning reports that.
 
         Parameters
         ----------
@@ -114,7 +114,7 @@ class ActivationCache:
             Digests of the inputs of rows.
         rows : ndarray of shape (n_keys, ...)
             Of any numeric dtype. Ragged rows are an array of shape (n_keys,) and dtype object,
-            of arrays that differ only in the length of their first axis.
+            whose arrays differ only in the length of their first axis.
 
         Raises
         ------
@@ -132,8 +132,8 @@ class ActivationCache:
     def lock(self, namespace: bytes, keys: Sequence[bytes]) -> RowLock:
         """Lock the rows that the calling thread may compute now.
 
-        Rows that are stored, and rows that another thread or process has locked, are not among
-        them. Lock in blocks: the time for n keys grows with n² (512 take 3 ms, 3000 take 90).
+        Stored rows, and rows that another thread or process has locked, are not locked. Lock in
+        blocks: the time for n keys grows with n² (512 take 3 ms, 3000 take 90).
 
         Returns
         -------
@@ -150,7 +150,7 @@ class ActivationCache:
             self._locks.release(owner, list(compress(slots, stored)))
             lock.mine = acquired & ~stored
         except BaseException:
-            lock.release()  # at once: a traceback may keep it alive
+            lock.release()  # immediately, because a traceback may keep it alive
             raise
         return lock
 
@@ -160,7 +160,7 @@ class ActivationCache:
         Raises
         ------
         RuntimeError
-            The calling thread holds locks: two that wait for each other would wait for ever.
+            The calling thread holds locks: two threads waiting for each other would wait forever.
         """
         if self._locks.held_by_this_thread():
             raise RuntimeError("release your own locks before you wait for those of others")
@@ -195,7 +195,7 @@ class ActivationCache:
         self._aliases.put(namespace, keys, DenseBatch(rows))
 
     def lookup(self, namespace: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the values that `alias` stored for keys; None where there is none."""
+        """Return the values that `alias` stored for keys, or None."""
         if sum(map(len, self._known_aliases.values())) > _MOST_ALIASES_IN_MEMORY:
             self._known_aliases = {}
         known = self._known_aliases.setdefault(namespace, {})
@@ -219,7 +219,7 @@ class ActivationCache:
         self._work.add(segment, rows)
 
     def has_room_to_spare(self, n_bytes: int) -> bool:
-        """Whether half of the budget stays free when `n_bytes` more are stored."""
+        """Return whether half of the budget stays free after storing `n_bytes` more."""
         return self._rows.n_bytes + n_bytes <= self._budget // 2
 
     def info(self) -> CacheInfo:
@@ -248,7 +248,7 @@ class ActivationCache:
         self._counting = threading.Lock()
 
     def after_fork(self) -> None:
-        """Drop, in a child, what belongs to its parent: locks and counts."""
+        """In a child process, drop the locks and counts of the parent."""
         self._rows.forget()
         self._aliases.forget()
         self._work.forget()
@@ -258,7 +258,7 @@ class ActivationCache:
 
 
 def _check(keys: Sequence[bytes], n_rows: int) -> None:
-    """Refuse what can only be a mistake of the caller."""
+    """Refuse arguments that can only be a mistake of the caller."""
     if len(keys) != n_rows:
         raise ValueError(f"{len(keys)} keys do not name {n_rows} rows")
     if max(map(len, keys), default=0) > LONGEST_KEY:
@@ -266,7 +266,7 @@ def _check(keys: Sequence[bytes], n_rows: int) -> None:
 
 
 def _lock_slot(namespace: bytes, key: bytes) -> int:
-    """Return the byte whose lock stands for a row; two rows share one once in 2**62."""
+    """Return the byte whose lock stands for a row; two rows share a byte once in 2**62."""
     namespace_digest = hashlib.blake2b(namespace).digest()
     digest = hashlib.blake2b(key, digest_size=8, key=namespace_digest).digest()
     return int.from_bytes(digest, "little") >> 2

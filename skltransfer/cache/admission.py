@@ -1,13 +1,13 @@
-"""Which rows are kept: rows are admitted while there is room, and seldom evict others.
+"""Which rows are kept: rows are admitted while there is room, and rarely evict others.
 
-Epochs and folds scan the same rows again and again. A cache that evicts the least recently used
-row never hits once the working set is one percent too large. So here the rows that are stored
-stay, and further rows are refused. There are two exceptions:
+Epochs and folds scan the same rows again and again. A cache that evicts the least recently used row
+never hits once the working set is one percent too large. So here stored rows stay, and further rows
+are refused, with two exceptions:
 
-- A row of a new namespace evicts what was last used before the namespace was created.
-- A row that is put for the third time evicts what was not used since the first time. When rows are
-  scanned repeatedly, in whatever order, a whole scan lies between the first and the third time. It
-  has used everything that belongs to the working set, none of which is evicted.
+- A row of a new namespace evicts rows that were last used before the namespace was created.
+- A row that is put for the third time evicts rows that were not used since the first time. When
+  rows are scanned repeatedly, in any order, a whole scan lies between the first and the third time.
+  That scan has used the whole working set, so none of it is evicted.
 
 Whole segments are evicted, the least recently used first.
 """
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from skltransfer.cache.namespaces import Namespace
 
 _CLOCK_SECONDS = 0.25
-"""How far apart two times of use may be and still be in the wrong order."""
+"""Maximum distance of two times of use that may be in the wrong order."""
 
 _MOST_REFUSALS = 200_000
 
 
 class Admission:
-    """Keeps the namespaces under a folder within a budget of bytes.
+    """Keeps the namespaces in a folder within a budget of bytes.
 
     Processes decide independently. Together they may exceed the budget by the rows that they are
     writing at that moment.
@@ -49,7 +49,7 @@ class Admission:
     def admit(
         self, namespace: Namespace, keys: Sequence[bytes], sizes: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
-        """Say which rows may be kept, given their bytes, and make room for them."""
+        """Return which rows may be kept, given their bytes, and make room for them."""
         costs = sizes + ENTRY_BYTES
         segments = list(segments_under(self._folder))
         room = self.budget - sum(segment.n_bytes for segment in segments)
@@ -70,7 +70,7 @@ class Admission:
         return admitted
 
     def _first_refused(self, namespace: Namespace, key: bytes) -> float:
-        """When a row that was refused twice came first; for others the beginning of time."""
+        """Return when a row refused twice was first put; for other rows, the beginning of time."""
         first, times = self._refusals.get(_name(namespace, key), (0.0, 0))
         return first if times >= 2 else 0.0
 
@@ -87,7 +87,7 @@ def _name(namespace: Namespace, key: bytes) -> bytes:
 
 
 def _evict(oldest: deque[SegmentUse], needed: int, since: float) -> int:
-    """Remove the least recently used segments, if those unused since then free enough bytes.
+    """Remove the least recently used segments, if those unused since `since` free enough bytes.
 
     Returns
     -------

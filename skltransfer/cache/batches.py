@@ -20,7 +20,7 @@ from skltransfer.cache.layouts import NUMERIC_KINDS, Layout
 
 @dataclass(frozen=True)
 class DenseBatch:
-    """Rows of one shape; C-contiguous."""
+    """C-contiguous rows of one shape."""
 
     rows: NDArray[np.generic]
 
@@ -29,7 +29,7 @@ class DenseBatch:
 
     @property
     def layout(self) -> Layout:
-        """What the rows have in common."""
+        """The common dtype and shape of the rows."""
         return Layout(self.rows.dtype, self.rows.shape[1:])
 
     @property
@@ -39,7 +39,7 @@ class DenseBatch:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Zeros: the shape of a row is known without its length."""
+        """Zeros, because dense rows need no length."""
         return np.zeros(len(self.rows), np.int64)
 
     def take(self, which: slice | list[int]) -> DenseBatch:
@@ -57,7 +57,7 @@ class DenseBatch:
 
 @dataclass(frozen=True)
 class RaggedBatch:
-    """Rows that differ in the length of their first axis; each C-contiguous."""
+    """C-contiguous rows that differ in the length of their first axis."""
 
     rows: list[NDArray[np.generic]]
     layout: Layout
@@ -96,7 +96,7 @@ Batch: TypeAlias = DenseBatch | RaggedBatch
 
 
 def batch_of(rows: NDArray[np.generic]) -> Batch:
-    """Take rows as users of the cache give them; at least one.
+    """Make a batch of the user's rows; at least one.
 
     Raises
     ------

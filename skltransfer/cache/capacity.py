@@ -1,4 +1,4 @@
-"""How much room a store may take: shares of the memory and of the disk that are free."""
+"""How much room a store may take: shares of the free memory and of the free disk space."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def memory_budget() -> int:
 
 
 def disk_budget(folder: str, n_held: int) -> int:
-    """Return half of what is free on the disk or held by the store itself already.
+    """Return half of the disk space that is free or already taken by the store.
 
     Parameters
     ----------
     folder : str
-        Where the store is, or will be.
+        Folder of the store, which may not exist yet.
     n_held : int
         Bytes that the store takes now.
     """
@@ -31,7 +31,7 @@ def disk_budget(folder: str, n_held: int) -> int:
 
 
 def free_disk(folder: str) -> int:
-    """Return the bytes free on the disk of a folder that may not be there yet; 0 if unknown."""
+    """Return the free bytes on the disk of a folder, which may not exist yet; 0 if unknown."""
     while not os.path.isdir(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
     try:
@@ -46,7 +46,7 @@ def _free_memory() -> int:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        # What is free is not told (macOS): half of all there is.
+        # macOS does not report free memory: take half of the total.
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     return _MEMORY_WHERE_UNKNOWN
 
@@ -54,7 +54,7 @@ def _free_memory() -> int:
 def _container_limits(
     membership: str = "/proc/self/cgroup", mounted: str = "/sys/fs/cgroup"
 ) -> Iterator[int]:
-    """Yield the memory limits of all control groups this process is in, version 1 and 2."""
+    """Yield the memory limits of all control groups of this process, version 1 and 2."""
     with contextlib.suppress(OSError), open(membership) as file:
         for line in file:
             _, controllers, path = line.rstrip("\n").split(":", 2)
@@ -65,11 +65,11 @@ def _container_limits(
 
 
 def _limits_upward(mounted: str, path: str, name: str) -> Iterator[int]:
-    """Yield the limits of a control group and of those that hold it."""
+    """Yield the limits of a control group and of its ancestors."""
     while True:
-        # Within a container the path may be the host's, of which only the root is mounted.
+        # In a container the path may be that of the host, of which only the root is mounted.
         with contextlib.suppress(OSError, ValueError), open(f"{mounted}{path}/{name}") as file:
-            yield int(file.read())  # "max" is no number and no limit
+            yield int(file.read())  # "max" is not a number and not a limit
         if path in ("", "/"):
             return
         path = os.path.dirname(path)

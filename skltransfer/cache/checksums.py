@@ -1,9 +1,10 @@
 """Checksums of rows.
 
-A row is hashed as its 32-bit words, each times an odd number of 64 bits of its own, summed modulo
+A row is hashed as 32-bit words, each multiplied by its own odd 64-bit factor and summed modulo
 2**64 (multilinear hashing; Lemire and Kaser, "Strongly universal string hashing is fast", 2014).
-Damage to a single word always shows, other damage with a probability of all but one in billions.
-NumPy hashes many rows at once: 5 KB take 0.8 µs, where CRC-32 by zlib takes 2.4.
+Damage to a single word is always detected, other damage with a probability that differs from 1 by
+less than one in billions. NumPy hashes many rows at once: 5 KB take 0.8 µs; zlib's CRC-32 takes 2.4
+µs.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def checksums(rows: NDArray[np.uint8], keys: Sequence[bytes], salt: int) -> NDAr
     keys : sequence of bytes
         One for each row.
     salt : int
-        Of 32 bits; another for each namespace.
+        Of 32 bits; different for each namespace.
 
     Returns
     -------
@@ -48,7 +49,7 @@ def ragged_checksums(
     layout: str,
     salt: int,
 ) -> NDArray[np.uint64]:
-    """Return checksums over rows, their keys, and the length and layout that shape their bytes.
+    """Return checksums over rows, their keys, and the length and layout that define their shape.
 
     Parameters
     ----------
@@ -57,11 +58,11 @@ def ragged_checksums(
     keys : sequence of bytes
         One for each row.
     lengths : sequence of int
-        Of each row on its first axis, as in the index.
+        Length of each row on its first axis, as in the index.
     layout : str
         The layout's name, which includes the dtype.
     salt : int
-        Of 32 bits; another for each namespace.
+        Of 32 bits; different for each namespace.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def ragged_checksums(
 
 
 def _sum_of_blocks(row: NDArray[np.uint8]) -> int:
-    """Sum a row block by block, so that a few factors serve rows of any length."""
+    """Sum a row block by block, so that a fixed number of factors serves rows of any length."""
     factors = _factors(_BLOCK_BYTES // _WORD.itemsize)
     n_whole = len(row) // _BLOCK_BYTES
     last = row[np.newaxis, n_whole * _BLOCK_BYTES :]
@@ -103,6 +104,6 @@ def _n_words(n_bytes: int) -> int:
 
 @lru_cache(maxsize=8)
 def _factors(n_words: int) -> NDArray[np.uint64]:
-    """Odd numbers drawn once and for all: the same on every machine."""
+    """Odd numbers, the same on every machine."""
     drawn = hashlib.shake_128(b"skltransfer").digest(n_words * _SUM.itemsize)
     return np.frombuffer(drawn, np.dtype("<u8")) | np.uint64(1)

@@ -1,4 +1,4 @@
-"""What a cache tells about itself."""
+"""The report of a cache."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ class CacheInfo:
     Attributes
     ----------
     location : str or None
-        Folder of the cache; None where nothing is kept.
+        Folder of the cache; None if nothing is cached.
     hits, misses : int
-        Rows that were found and not found, in this process.
+        Rows found and not found, in this process.
     refused : int
-        Rows that were not kept because they did not fit, in this process.
+        Rows not stored because they did not fit, in this process.
     entries : int
-        Rows that are kept.
+        Stored rows.
     bytes, budget : int
-        Bytes that the cache takes, and may take.
+        Bytes that the cache takes, and the most that it may take.
     rows_computed : dict of str to int
         Rows that ran through each segment of the network, in all processes that share the cache.
     """

@@ -1,4 +1,4 @@
-"""The activation cache, as its users see it."""
+"""The activation cache from the user's point of view."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from skltransfer.cache import CacheInfo, open_cache
 
 
 def cache_info(cache: str | os.PathLike[str] = "memory") -> CacheInfo:
-    """Tell what an activation cache holds and what it has saved.
+    """Report what an activation cache holds and what it has saved.
 
     Parameters
     ----------
     cache : "memory", str or Path, default="memory"
-        As the estimators' parameter of that name: the cache of this process and its workers, or
-        the directory of a shared one.
+        As the estimators' parameter `cache`: the cache of this process and its workers, or a
+        directory.
 
     Returns
     -------
     CacheInfo
-        Hits and misses of this process, entries, bytes and their bound, and under
-        ``rows_computed`` the number of rows that ran through each segment of a network, in
-        all processes that share the cache.
+        Hits and misses of this process, entries, bytes and their budget, and as ``rows_computed``
+        the number of rows that ran through each segment of a network, in all processes that share
+        the cache.
 
     See Also
     --------
@@ -44,12 +44,12 @@ def clear_cache(cache: str | os.PathLike[str] = "memory") -> None:
     Parameters
     ----------
     cache : "memory", str or Path, default="memory"
-        As the estimators' parameter of that name. Of a directory only the cache's own files are
+        As the estimators' parameter `cache`. In a directory, only the cache's own files are
         removed.
 
     See Also
     --------
-    cache_info : Tells what a cache holds.
+    cache_info : Reports what a cache holds.
 
     Examples
     --------

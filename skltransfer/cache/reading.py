@@ -1,8 +1,8 @@
 """Reading rows from segments into the arrays of the caller.
 
-What an index says is not trusted. A row that would reach beyond the end of its file is not read,
-so that a damaged length allocates no more than the size of the file. A row counts as found only
-when its checksum is right.
+The index is not trusted. A row that would extend beyond the end of its file is not read, so a
+damaged length never allocates more than the size of the file. A row counts as found only if its
+checksum is right.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from skltransfer.cache.layouts import Layout
 from skltransfer.cache.segments import Segment
 
 _MOST_ROWS = 512
-"""Rows that one system call fills, with as many gaps; Linux and macOS allow 1024 buffers."""
+"""Maximum number of rows that one system call fills, with as many gaps; Linux and macOS allow 1024
+buffers.
+"""
 
 _LARGEST_GAP = 1 << 15
-"""Bytes that are read and dropped, since another system call would take as long."""
+"""Gaps of up to this many bytes are read and dropped, as another system call would take as long."""
 
 
 class Location(NamedTuple):
-    """Where a row lies, and what its index entry says of it."""
+    """The position of a row in its file, with the rest of its index entry."""
 
     segment: Segment
     offset: int
@@ -39,13 +41,13 @@ class Location(NamedTuple):
 
 
 Request: TypeAlias = tuple[int, Location]
-"""Position in the output, and what to read there."""
+"""Position in the output, and the location to read."""
 
 Requests: TypeAlias = Mapping[Segment, list[Request]]
 
 
 class DenseOutput:
-    """An array whose rows are filled in place; rows that are not found hold anything.
+    """An array whose rows are filled in place; the content of missing rows is undefined.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ class DenseOutput:
         self._bytes = self._rows.reshape(-1).data
 
     def fill(self, wanted: Requests, keys: Sequence[bytes], salt: int) -> NDArray[np.bool_]:
-        """Fill rows of this layout; return which."""
+        """Fill rows of this layout; return which were found."""
         filled: list[Request] = []
         for segment, requests in wanted.items():
             if segment.layout == self._layout:
@@ -80,7 +82,7 @@ class DenseOutput:
 
 
 class RaggedOutput:
-    """An array of objects that receives newly allocated rows; None where a row is not found.
+    """An array of objects that receives newly allocated rows; None for missing rows.
 
     Parameters
     ----------
@@ -93,12 +95,12 @@ class RaggedOutput:
         self._buffers: dict[int, NDArray[np.uint8]] = {}
 
     def fill(self, wanted: Requests, keys: Sequence[bytes], salt: int) -> NDArray[np.bool_]:
-        """Fill in rows of any ragged layout; return which."""
+        """Fill in rows of any ragged layout; return which were found."""
         found = np.zeros(len(keys), bool)
         for segment, requests in wanted.items():
             if segment.layout is not None and segment.layout.is_ragged:
-                # Run by run: the rows of a run do not overlap, and so fit into memory together
-                # as they fit into the file, whatever lengths a damaged index claims.
+                # Read run by run: the rows of a run do not overlap, so together they take no more
+                # memory than the file, whatever lengths a damaged index claims.
                 for run in _read(segment, requests, self._buffer):
                     found[self._assigned(run, segment.layout, keys, salt)] = True
         return found
@@ -110,7 +112,7 @@ class RaggedOutput:
     def _assigned(
         self, run: list[Request], layout: Layout, keys: Sequence[bytes], salt: int
     ) -> list[int]:
-        """Hand over the intact rows of a run; return their positions."""
+        """Assign the intact rows of a run; return their positions."""
         rows = [self._buffers[position] for position, _ in run]
         lengths = [row.length for _, row in run]
         names = [keys[position] for position, _ in run]
@@ -127,12 +129,12 @@ Output: TypeAlias = DenseOutput | RaggedOutput
 
 
 def output_of(out: NDArray[np.generic]) -> Output:
-    """Take an array to be filled, as users of the cache give it.
+    """Wrap an array to be filled, as the user passes it.
 
     Raises
     ------
     TypeError
-        It is for something other than numbers.
+        Its dtype is not numeric.
     ValueError
         It is not contiguous.
     """
@@ -147,7 +149,7 @@ def output_of(out: NDArray[np.generic]) -> Output:
 def _read(
     segment: Segment, requests: list[Request], buffer: Callable[[int, int], memoryview]
 ) -> Iterator[list[Request]]:
-    """Read rows of one segment in runs; yield of each run what was read to its end."""
+    """Read rows of one segment in runs; yield the completely read part of each run."""
     try:
         with open(segment.rows_path, "rb", buffering=0) as file:
             for run in _runs(requests, os.fstat(file.fileno()).st_size):
@@ -157,13 +159,13 @@ def _read(
     except FileNotFoundError:
         segment.remove()
     except OSError:
-        pass  # a passing trouble, such as too many open files: absent for now
+        pass  # a temporary failure, such as too many open files: absent for now
     else:
         segment.touch()
 
 
 def _runs(requests: list[Request], file_bytes: int) -> Iterator[list[Request]]:
-    """Join what lies close together in the file, to be read at once."""
+    """Group requests that are close together in the file, to read each group at once."""
     run: list[Request] = []
     end = 0
     for request in sorted(requests, key=_offset):
@@ -184,7 +186,7 @@ def _offset(request: Request) -> int:
 
 
 def _buffers(run: list[Request], buffer: Callable[[int, int], memoryview]) -> Iterator[memoryview]:
-    """Rows to be filled, and room for what lies between them."""
+    """Yield the rows to be filled, and buffers for the gaps between them."""
     unused, end = memoryview(bytearray(_LARGEST_GAP)), run[0][1].offset
     for position, (_, offset, size, _, _) in run:
         if offset > end:

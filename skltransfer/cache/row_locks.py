@@ -1,11 +1,11 @@
-"""Locks on rows, so that one at a time computes a row; they die with their owner.
+"""Locks on rows, so that a row is computed only once at a time; a lock dies with its owner.
 
 A row is locked by locking one byte of a file, its *slot*, far beyond the end of the file. The
-kernel drops such locks when a process ends, however it ends. They belong to processes, so a table
-tells the threads of one process apart. Nobody ever blocks on a lock.
+kernel drops such locks when a process ends, however it ends. These locks belong to processes, so a
+table distinguishes the threads of one process. Nobody ever blocks on a lock.
 
-Without POSIX locks (Windows, some network file systems, a folder that cannot be written to)
-processes do not see each other's locks and may compute the same row, with the same result.
+Without POSIX locks (Windows, some network file systems, a read-only folder) processes do not see
+each other's locks and may compute the same row, with the same result.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _HELD_BY_ANOTHER = {errno.EACCES, errno.EAGAIN}
 
 @dataclass(eq=False)
 class LockOwner:
-    """Who holds locks: a thread, for one of its purposes.
+    """A holder of locks: a thread, for one of its purposes.
 
     Attributes
     ----------
     slots : list of int
-        All that it has locked, and perhaps more: an interrupt may come at any time.
+        Everything that it has locked, and perhaps more, because an interrupt may come at any time.
     thread : int
         The thread that locked them.
     """
@@ -47,29 +47,29 @@ class LockOwner:
 class RowLocks:
     """The locks of this process.
 
-    Whatever was interrupted, an owner can be asked to release all that it may have locked.
+    Even after an interrupt, an owner can be asked to release everything that it may have locked.
 
     Parameters
     ----------
     path : str
-        The lock file; made when it is first needed.
+        The lock file, created when first needed.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._file: int | None = None
         self._owners: dict[int, LockOwner] = {}
-        # The garbage collector releases a lost lock, and may run while this one is held.
+        # Reentrant, because the garbage collector releases lost locks and may run while it is held.
         self._table = threading.RLock()
 
     def acquire(self, owner: LockOwner, slots: Iterable[int]) -> list[bool]:
-        """Lock the slots that are free; return which are now the owner's and were not before."""
+        """Lock the slots that are free; return which of them the owner newly acquired."""
         with self._table:
             self._open()
             return [self._acquire(owner, slot) for slot in slots]
 
     def release(self, owner: LockOwner, slots: Iterable[int] | None = None) -> None:
-        """Unlock slots, by default all; those that are not the owner's are left alone."""
+        """Unlock slots, by default all; slots of other owners are ignored."""
         with self._table:
             for slot in list(owner.slots if slots is None else slots):
                 if self._owners.get(slot) is owner:
@@ -90,7 +90,7 @@ class RowLocks:
     def _acquire(self, owner: LockOwner, slot: int) -> bool:
         if slot in self._owners:
             return False
-        owner.slots.append(slot)  # in this order, so that nothing is held that nobody knows of
+        owner.slots.append(slot)  # in this order, so that every lock held is recorded
         self._owners[slot] = owner
         if self._lock(slot):
             return True
@@ -98,7 +98,7 @@ class RowLocks:
         return False
 
     def _open(self) -> None:
-        """Open the lock file, anew when somebody has deleted it."""
+        """Open the lock file; create it again if it was deleted."""
         if sys.platform == "win32" or self._is_current():
             return
         self.close()
@@ -126,7 +126,7 @@ class RowLocks:
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
         except OSError as error:
-            return error.errno not in _HELD_BY_ANOTHER  # any other error: no locks here
+            return error.errno not in _HELD_BY_ANOTHER  # any other error: locks do not work here
         return True
 
     def _unlock(self, slot: int) -> None:
@@ -136,13 +136,13 @@ class RowLocks:
 
 
 class RowLock:
-    """Rows that the owner may compute now; a context manager that unlocks them at its end.
+    """Rows that the owner may compute now; a context manager that unlocks them on exit.
 
     Attributes
     ----------
     mine : ndarray of bool
-        Which of the keys asked for are the owner's to compute. The others are stored already,
-        or somebody else computes them.
+        Which of the requested keys the owner is to compute. The others are stored already, or
+        somebody else is computing them.
     """
 
     _release: Callable[[], None] = staticmethod(lambda: None)  # until `__init__` has run
@@ -152,7 +152,7 @@ class RowLock:
         self._release = release
 
     def release(self) -> None:
-        """Unlock the rows; doing so again is harmless, from any thread."""
+        """Unlock the rows; it may be called again, from any thread."""
         self._release()
 
     def __enter__(self) -> RowLock:
@@ -162,5 +162,5 @@ class RowLock:
         self.release()
 
     def __del__(self) -> None:
-        # Its owner was interrupted before it could enter: nobody shall wait for that.
+        # Its owner was interrupted before entering, and must not make others wait.
         self.release()

@@ -1,15 +1,15 @@
-"""Files of rows: segments of rows, each beside an index that names its rows.
+"""Files of rows: each segment is a rows file and an index that names its rows.
 
-A segment is two files that only grow. ``*.rows`` holds rows one after another. ``*.index`` holds
-one entry of 64 bytes for each, written after the row: key, offset in the rows file, checksum, and
-for a ragged row its length on the first axis.
+A segment is two files that only grow. ``*.rows`` holds rows one after another. ``*.index`` holds a
+64-byte entry for each row, written after the row: key, offset in the rows file, checksum, and for a
+ragged row its length on the first axis.
 
-All processes append to the same segment: an append is one step for the kernel (``O_APPEND``).
-Where it is not (network file systems, Windows), and when a writer is killed, rows may be damaged
-or lost, which their checksums show; nobody is handed a wrong one.
+All processes append to the same segment: an append is a single step for the kernel (``O_APPEND``).
+Where it is not (network file systems, Windows), or when a writer is killed, rows may be damaged or
+lost. Their checksums reveal that, so a wrong row is never returned.
 
-Files are opened for each call. So there is nothing to inherit over a fork, nothing to run out of,
-and no obstacle to deleting a file.
+Files are opened for each call. So a fork inherits nothing, file handles cannot run out, and files
+can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
     from skltransfer.cache.batches import Batch
 
 _ENTRY = np.dtype([("key", "S40"), ("offset", "<u8"), ("checksum", "<u8"), ("length", "<u8")])
-"""64 bytes divide the pages in which a kernel writes, so that a torn index stays aligned."""
+"""64 bytes divide the pages in which a kernel writes, so a torn index stays aligned."""
 
 ENTRY_BYTES = _ENTRY.itemsize
 LONGEST_KEY = 32
 
 KEY_END = b"\1"
-"""Follows each key: NumPy strips zeros from the end of byte strings."""
+"""Appended to each key, because NumPy strips trailing zeros from byte strings."""
 
 _ROWS, _INDEX = ".rows", ".index"
-_DIGITS = 16  # of the time in front of a name, by which the newest is known
+_DIGITS = 16  # digits of the time at the start of a name, which identifies the newest segment
 
 _TOUCH_SECONDS = 0.1
-"""How stale the time of last use may be. Updating it at each read would cost more than the read."""
+"""Maximum staleness of the time of last use, because an update at each read would be slow."""
 
 
 class Segment:
-    """Paths of one pair of files, and how far its index was read."""
+    """Paths of one pair of files, and how much of its index has been read."""
 
     def __init__(self, index_path: str) -> None:
         self.index_path = index_path
@@ -71,7 +71,7 @@ class Segment:
         return entries
 
     def touch(self) -> None:
-        """Note that the segment is in use."""
+        """Record that the segment is in use."""
         now = time.time()
         if now - self._touched > _TOUCH_SECONDS:
             self._touched = now
@@ -79,7 +79,7 @@ class Segment:
                 os.utime(self.index_path)
 
     def append(self, keys: Sequence[bytes], checksums: NDArray[np.uint64], batch: Batch) -> None:
-        """Write rows, then the entries that name them."""
+        """Write rows, then their index entries."""
         entries = np.zeros(len(keys), _ENTRY)
         entries["key"] = [key + KEY_END for key in keys]
         entries["checksum"] = checksums
@@ -89,7 +89,7 @@ class Segment:
         _append_entries(self.index_path, entries)
 
     def remove(self) -> None:
-        """Delete both files; the index first, so that no reader looks for rows that are gone."""
+        """Delete both files, the index first, so that no reader looks for deleted rows."""
         for path in (self.index_path, self.rows_path):
             with contextlib.suppress(OSError):
                 os.unlink(path)
@@ -105,7 +105,7 @@ def segment_names(folder: str, layout: str = "") -> set[str]:
 
 
 def active_segment(folder: str, layout: str, segment_bytes: int) -> Segment:
-    """Return the segment that takes the next rows: the newest one, until it is full."""
+    """Return the segment for the next rows: the newest one, until it is full."""
     last = max(segment_names(folder, layout), default="")
     created = time.time_ns()
     if last:
@@ -128,7 +128,7 @@ class SegmentUse(NamedTuple):
 
 
 def segments_under(folder: str) -> Iterator[SegmentUse]:
-    """Yield the segments of all namespaces, also those that have no index yet."""
+    """Yield the segments of all namespaces, including those without an index."""
     for path in _rows_paths(folder):
         index_path = path.removesuffix(_ROWS) + _INDEX
         with contextlib.suppress(OSError):
@@ -166,6 +166,6 @@ def _append_rows(path: str, packed: bytes | memoryview) -> int:
 
 
 def _append_entries(path: str, entries: NDArray[np.void]) -> None:
-    """Append entries to an index, on the grid of entries even if somebody cut it off."""
+    """Append entries to an index, aligned to whole entries even if it was truncated."""
     with open(path, "ab", buffering=0) as file:
         file.write(bytes(-file.tell() % ENTRY_BYTES) + entries.tobytes())

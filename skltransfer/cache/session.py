@@ -1,10 +1,10 @@
-"""Where ``cache="memory"`` is: a folder shared by a main process and the workers it starts.
+"""The location of ``cache="memory"``: a folder shared by a main process and its workers.
 
-Arrays in each worker's own memory would be computed once a worker, and lost when it is retired.
-So the rows lie in a folder named after the main process, in a file system that is memory
-(/dev/shm) where there is one with enough room, else where temporary files are. Whoever needs it
-first makes it, the main process removes it when it ends, and what a killed process left is
-removed by the next to look.
+If each worker kept arrays in its own memory, each would compute them again, and lose them when it
+is retired. So the rows are in a folder named after the main process: in a file system in memory
+(/dev/shm) if there is one with enough room, otherwise among temporary files. The first process that
+needs the folder creates it, and the main process removes it on exit. If a process was killed, the
+next one to look removes its folder.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BUDGET_FILE = "budget"
 
 
 class Process(NamedTuple):
-    """A process, told from later ones of the same number by when it started."""
+    """A process; its start time distinguishes it from later ones with the same number."""
 
     pid: int
     started: str
@@ -40,7 +40,7 @@ def session() -> tuple[str, int]:
     Raises
     ------
     OSError
-        No private folder can be made.
+        No private folder can be created.
     """
     name = _name(main_process())
     bases = _bases()
@@ -61,7 +61,7 @@ def session() -> tuple[str, int]:
 
 
 def main_process() -> Process:
-    """Find the process whose session this one shares: itself, or the one that started it all."""
+    """Find the process whose session this one shares: itself, or the one that started them all."""
     return _main_process_of(os.getpid())
 
 
@@ -85,7 +85,7 @@ def _name(process: Process) -> str:
 
 
 def _name_prefix() -> str:
-    """Begin the names of all sessions whose main processes this one can see."""
+    """Return the common prefix of sessions whose main processes this one can see."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     try:
         namespace = os.stat("/proc/self/ns/pid").st_ino
@@ -95,21 +95,21 @@ def _name_prefix() -> str:
 
 
 def _is_private(folder: str) -> bool:
-    """Whether this is a folder of this user's to which nobody else can write."""
+    """Return whether the folder belongs to this user, and nobody else can write to it."""
     try:
         status = os.lstat(folder)
     except OSError:
         return False
     if not stat.S_ISDIR(status.st_mode):
         return False
-    # Windows has no such modes, and its temporary folder is the user's own.
+    # Windows has no such modes, and its temporary folder belongs to the user.
     return not hasattr(os, "getuid") or (
         status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     )
 
 
 def _with_budget(folder: str) -> tuple[str, int]:
-    """Read the budget that the first process set, or set it: what is free shrinks as it fills."""
+    """Read the budget of the first process, or set it: free space shrinks as rows are stored."""
     path = os.path.join(folder, _BUDGET_FILE)
     with contextlib.suppress(OSError, ValueError), open(path) as file:
         return folder, int(file.read())
@@ -120,7 +120,7 @@ def _with_budget(folder: str) -> tuple[str, int]:
 
 
 def _sweep(base: str) -> None:
-    """Remove the sessions whose main processes are no more."""
+    """Remove the sessions whose main processes have ended."""
     prefix = _name_prefix()
     for name in os.listdir(base):
         pid, _, started = name.removeprefix(prefix).partition("-")
@@ -132,7 +132,7 @@ def _sweep(base: str) -> None:
 
 @atexit.register
 def _remove_own() -> None:
-    """Remove the session of this process, also if only its workers have used it."""
+    """Remove the session of this process, even if only its workers have used it."""
     name = _name(Process(os.getpid(), _started(os.getpid())))
     for base in _bases():
         shutil.rmtree(os.path.join(base, name), ignore_errors=True)
@@ -153,7 +153,7 @@ def _is_running(process: Process) -> bool:
 
 
 def _is_worker(pid: int) -> bool:
-    """Whether a process is one that multiprocessing or joblib has started."""
+    """Return whether multiprocessing or joblib started a process."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             command = file.read()
@@ -163,7 +163,7 @@ def _is_worker(pid: int) -> bool:
 
 
 def _started(pid: int) -> str:
-    """Return when a process started, in ticks of the system's clock; "0" where this is unknown."""
+    """Return when a process started, in ticks of the system's clock; "0" if unknown."""
     fields = _status(pid)
     return fields[19] if fields else "0"
 
@@ -174,7 +174,7 @@ def _parent(pid: int) -> int:
 
 
 def _status(pid: int) -> list[str]:
-    """Read the fields of /proc/<pid>/stat that follow the command, which may hold anything."""
+    """Read the fields of /proc/<pid>/stat that follow the command, which may contain anything."""
     try:
         with open(f"/proc/{pid}/stat", errors="replace") as file:
             return file.read().rpartition(")")[2].split()

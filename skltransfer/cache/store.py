@@ -1,4 +1,4 @@
-"""A folder of namespaces under one budget. Errors of the disk end here, in one warning."""
+"""A folder of namespaces under one budget. Disk errors end here, in a single warning."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 
 _LARGEST_SEGMENT = 64 << 20
 _SEGMENTS = 32
-"""At least this many segments share a budget, since whole segments are what is evicted."""
+"""A budget holds at least this many segments, because whole segments are evicted."""
 
 _SECONDS_TO_RETRY = 60.0
-"""How long a disk that refused a row is left alone."""
+"""How long a disk is left alone after it refused a row."""
 
 
 class CacheWarning(UserWarning):
-    """The activation cache cannot keep rows; results are right, but take longer.
+    """The activation cache cannot store rows; results are right, but take longer.
 
-    It comes once for a cache whose disk is full or may not be written to, that has no private
-    folder, or whose rows are larger than all the room that it may take.
+    It is shown once for each cache whose disk is full or read-only, that has no private folder, or
+    whose rows are larger than its budget.
 
     Parameters
     ----------
     message : str
-        What the system says, and the way out.
+        The message of the system, and what to do.
 
     See Also
     --------
-    cache_info : What a cache holds, and where it is.
+    cache_info : Reports what a cache holds, and where it is.
 
     Examples
     --------
-    To have such a disk stop a fit (a search needs ``error_score="raise"`` too):
+    To make such a disk stop a fit (a search also needs ``error_score="raise"``):
 
     >>> import warnings
     >>> from skltransfer import CacheWarning
@@ -61,7 +61,7 @@ class CacheWarning(UserWarning):
 
 
 class WarnOnce:
-    """Warns once for a whole cache, whichever of its stores is in trouble first."""
+    """Warns once for a whole cache, whichever of its stores has a problem first."""
 
     def __init__(self) -> None:
         self.has_warned = False
@@ -99,9 +99,9 @@ class Store:
     Parameters
     ----------
     folder : str
-        Where its files are; made when the first row is put.
+        Folder of its files, created when the first row is put.
     budget : int
-        Bytes it may take.
+        Maximum number of bytes.
     warn_once : WarnOnce
         Warns when the disk refuses rows.
     """
@@ -113,7 +113,7 @@ class Store:
         self.forget()
 
     def forget(self) -> None:
-        """Start over in this process, knowing nothing of what is on the disk."""
+        """Start over in this process, without knowledge of what is on disk."""
         self._namespaces: dict[bytes, Namespace] = {}
         self._admission = Admission(self.folder, self.budget)
         self._lock = threading.Lock()
@@ -121,28 +121,28 @@ class Store:
         self.warn_once.has_warned = False
 
     def stored(self, namespace: bytes, keys: Sequence[bytes]) -> NDArray[np.bool_]:
-        """Which keys are stored."""
+        """Return which keys are stored."""
         return self._namespace(namespace).stored(keys)
 
     def read(self, namespace: bytes, keys: Sequence[bytes], out: Output) -> NDArray[np.bool_]:
-        """Fill rows of `out` that are stored; return which."""
+        """Fill the rows of `out` that are stored; return which."""
         return self._namespace(namespace).read(keys, out)
 
     def put(self, namespace: bytes, keys: Sequence[bytes], batch: Batch) -> None:
-        """Store rows that are new and admitted; a disk that refuses is left alone for a while."""
+        """Store rows that are new and admitted; after an error, pause writing for a while."""
         if time.monotonic() < self._retry_at:
             return
         with self._lock:
             try:
                 self._put(self._namespace(namespace), keys, batch)
             except FileNotFoundError:
-                pass  # another process is clearing the cache just now
+                pass  # another process is just clearing the cache
             except OSError as error:
                 self._retry_at = time.monotonic() + _SECONDS_TO_RETRY
                 self.warn_once.disk_refused(self.folder, error)
 
     def warn_if_too_large(self, row_bytes: int) -> None:
-        """Warn of a budget so small that no row of this size will ever be kept."""
+        """Warn if the budget is so small that no row of this size will ever be stored."""
         if row_bytes + ENTRY_BYTES > self.budget:
             self.warn_once.row_too_large(self.folder, row_bytes, self.budget)
 

@@ -1,7 +1,7 @@
 """How many rows ran through each segment of the network, summed over processes.
 
-Each process keeps its own sums in a small file, which it overwrites in place: a process that is
-killed loses nothing, and one write of a few bytes takes 15 µs (a new file and a rename: 400).
+Each process keeps its own sums in a small file, which it overwrites in place. A killed process
+loses nothing, and one write of a few bytes takes 15 µs (a new file and a rename: 400 µs).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class WorkCounter:
     Parameters
     ----------
     folder : str or None
-        Where all processes that share a store keep their sums. None: nothing is shared.
+        Folder in which all processes that share a store keep their sums. None shares nothing.
     """
 
     def __init__(self, folder: str | None) -> None:
@@ -29,7 +29,7 @@ class WorkCounter:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew in this process, which may be a new one."""
+        """Start again in this process, which may be a new one."""
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}.json"
         self._path = None if self._folder is None else os.path.join(self._folder, self._name)
         self._rows: Counter[str] = Counter()
@@ -60,7 +60,7 @@ class WorkCounter:
         return dict(sorted(total.items()))
 
     def _notice_clearing(self) -> None:
-        """Count from zero when another process has cleared the store."""
+        """Start from zero if another process has cleared the store."""
         if self._is_written and self._path is not None and not os.path.exists(self._path):
             self._rows.clear()
 
@@ -84,7 +84,7 @@ def _listed(folder: str) -> set[str]:
 
 
 def _sums(path: str) -> dict[str, int]:
-    """Read the sums of one process; none where the file is damaged."""
+    """Read the sums of one process; none if the file is damaged."""
     try:
         with open(path, "rb") as file:
             sums = json.load(file)

@@ -1,4 +1,4 @@
-"""Where in an estimator its network is, what X has become there, and what follows."""
+"""Finding the network in an estimator, with the X it receives and the steps after it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class BackboneStep:
     step : PretrainedFeatureExtractor or FineTunedClassifier
         Fitted.
     X : array-like
-        What that step is given.
+        The X that this step receives.
     tail : Pipeline or None
-        The steps behind it; None where there are none.
+        The steps after it; None if there are none.
     """
 
     step: BackboneEstimator
@@ -42,7 +42,7 @@ def backbone_step(estimator: Any, X: Images, caller: str) -> BackboneStep:
     Raises
     ------
     TypeError
-        When there is none, or within something else than a pipeline.
+        If there is none, or it is inside anything other than a pipeline.
     """
     check_is_fitted(estimator)
     found = unwrapped(estimator)
@@ -67,24 +67,24 @@ def without_names() -> Iterator[None]:
 
 
 def linear_weights(tail: Pipeline, features: np.ndarray) -> np.ndarray:
-    """Slopes of a decision function that is linear in the features, found by trying it.
+    """Find the slopes of a decision function that is linear in the features, by evaluating it.
 
     Parameters
     ----------
     tail : Pipeline
         Fitted; from features to a ``decision_function``.
     features : ndarray of shape (n, n_features)
-        Where it is looked at.
+        Points at which it is evaluated.
 
     Returns
     -------
     ndarray of float64, shape (n_features, n_classes)
-        For two classes the slopes of the second and their negatives.
+        For two classes, the slopes of the second and their negatives.
 
     Raises
     ------
     ValueError
-        When the function is not linear.
+        If the function is not linear.
     """
     centre = features.mean(axis=0, dtype=np.float64)
     width = np.abs(centre).max() or 1.0

@@ -1,4 +1,4 @@
-"""What displays ask of estimators and of parameters, and what they say if not."""
+"""Checks of the estimators and parameters passed to displays, with their error messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 
 def unwrapped(estimator: Any) -> Any:
-    """The estimator itself; of a fitted search the best one."""
+    """Return the estimator itself, or the best estimator of a fitted search."""
     if hasattr(estimator, "cv_results_") and not hasattr(estimator, "best_estimator_"):
         raise ValueError(
             f"This {type(estimator).__name__} was fitted with refit={estimator.refit!r} and keeps "
@@ -22,21 +22,21 @@ def unwrapped(estimator: Any) -> Any:
 
 
 def last_of(estimator: Any) -> Any:
-    """The fitted estimator; the best one of a search, and the last step of a pipeline."""
+    """Return the last step of the estimator: a search gives its best one, a pipeline its last."""
     check_is_fitted(estimator)
     found = unwrapped(estimator)
     return found[-1] if isinstance(found, Pipeline) else found
 
 
 def check_count(name: str, value: Any, smallest: int) -> int:
-    """`value` if it is an int of at least `smallest`."""
+    """Return `value` if it is an int of at least `smallest`."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < smallest:
         raise ValueError(f"{name}={value!r} must be an int of {smallest} or more.")
     return int(value)
 
 
 def class_names(classes: np.ndarray, display_labels: Sequence[object] | None) -> list[str]:
-    """What the `classes` are called in an image: by themselves, or by `display_labels`."""
+    """Return the names of the `classes` in a plot: themselves, or `display_labels`."""
     if display_labels is None:
         return [str(label) for label in classes]
     if len(display_labels) != len(classes):
@@ -50,7 +50,7 @@ def class_names(classes: np.ndarray, display_labels: Sequence[object] | None) ->
 def positions_among(
     labels: Iterable[object], classes: np.ndarray, name: str, advice: str
 ) -> np.ndarray:
-    """Position of each label among the `classes`; `name` is the parameter that they came in."""
+    """Return the position of each label in `classes`; `name` is the parameter with the labels."""
     place = {label: index for index, label in enumerate(classes.tolist())}
     unknown = sorted({str(label) for label in labels if label not in place})
     if unknown:

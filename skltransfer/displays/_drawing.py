@@ -1,4 +1,4 @@
-"""What all displays draw on: axes, panels within axes, and rows of panels with images."""
+"""What all displays draw on: axes, panels within axes, and grids of panels with images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST_NAME = 18
 
 
 def check_matplotlib(caller: str) -> None:
-    """Say how to install matplotlib where it is missing, before anything is computed."""
+    """If matplotlib is missing, raise an error that says how to install it, before computing."""
     try:
         import matplotlib.pyplot  # noqa: F401
     except ImportError as error:
@@ -28,7 +28,7 @@ def check_matplotlib(caller: str) -> None:
 
 
 def axes_or_new(ax: Axes | None, caller: str, size: tuple[float, float] | None = None) -> Axes:
-    """`ax`, or the only axes of a new figure of `size` (width, height) in inches."""
+    """Return `ax`, or the only axes of a new figure of `size` (width, height) in inches."""
     check_matplotlib(caller)
     import matplotlib.pyplot as plt
 
@@ -43,11 +43,11 @@ def axes_or_new(ax: Axes | None, caller: str, size: tuple[float, float] | None =
 
 
 def panels_in(ax: Axes, n_rows: int, n_columns: int, **options: Any) -> list[Axes]:
-    """Axes in a grid in the place of `ax`, which stays as their empty frame; row by row."""
+    """Replace `ax` by a grid of axes, row by row; `ax` stays as their empty frame."""
     ax.set_axis_off()
     spec = ax.get_subplotspec()
     grid: GridSpecBase
-    if spec is None:  # axes that were put at a place by hand
+    if spec is None:  # axes positioned by hand
         left, bottom, right, top = ax.get_position().extents
         place = {"left": left, "bottom": bottom, "right": right, "top": top}
         grid = ax.figure.add_gridspec(n_rows, n_columns, **place, **options)
@@ -60,7 +60,7 @@ def panels_in(ax: Axes, n_rows: int, n_columns: int, **options: Any) -> list[Axe
 def styled(
     defaults: dict[str, Any], wanted: dict[str, Any] | None, artist: type[Artist]
 ) -> dict[str, Any]:
-    """The `defaults` for an artist, overruled by what is `wanted`, also by short names ("lw")."""
+    """Return the `defaults` for an artist, overridden by `wanted`, also by short names ("lw")."""
     from matplotlib.cbook import normalize_kwargs
 
     return {**normalize_kwargs(defaults, artist), **normalize_kwargs(wanted or {}, artist)}
@@ -69,7 +69,7 @@ def styled(
 def image_grid(
     ax: Axes | None, caller: str, n_images: int, n_columns: int | None, title_lines: int
 ) -> tuple[Axes, list[Axes]]:
-    """`ax` or a new one, and a panel without ticks for each image; about square by default."""
+    """Return `ax` or a new one, and a panel for each image; about square by default."""
     if n_columns is None:
         n_columns = math.ceil(math.sqrt(n_images))
     across = min(n_images, check_count("n_columns", n_columns, 1))
@@ -79,15 +79,15 @@ def image_grid(
     panels = panels_in(ax, down, across)
     for panel in panels:
         panel.set_axis_off()
-        panel.set_anchor("N")  # titles of a row at one height, whatever the shapes of images
+        panel.set_anchor("N")  # align the titles of a row, whatever the shapes of images
     return ax, panels[:n_images]
 
 
 def probability_text(probability: float) -> str:
-    """Two decimals, or the first digit that counts."""
+    """Format with two decimals, or with the first significant digit."""
     return f"{probability:.2f}" if probability >= 0.01 else f"{probability:.1g}"
 
 
 def shortened(name: str) -> str:
-    """A name that fits above a panel."""
+    """Shorten a name to fit above a panel."""
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"

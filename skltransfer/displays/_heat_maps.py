@@ -1,4 +1,4 @@
-"""Heat maps of a fitted estimator: what speaks for a class, place by place."""
+"""Heat maps of a fitted estimator: which positions in an image speak for a class."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _ROWS_TOGETHER = 16
 
 @dataclass(frozen=True)
 class LookedAt:
-    """Images as the network sees them, and its last feature maps of them.
+    """Images as the network sees them, and their last feature maps.
 
     Attributes
     ----------
     images : ndarray of uint8, shape (n, height, width, 3)
         At the input size of the network.
     maps : ndarray of float32, shape (n, h, w, channels)
-        What the classifier sees the means of.
+        Feature maps whose means the classifier sees.
     """
 
     images: np.ndarray
@@ -40,7 +40,7 @@ class LookedAt:
 
 
 def check_maps(found: BackboneStep) -> None:
-    """Refuse what has no feature maps, or hides them from the classifier behind."""
+    """Refuse an estimator without feature maps, or whose classifier does not see their means."""
     step, tail = found.step, found.tail
     if isinstance(step, FineTunedBase):
         return
@@ -60,7 +60,7 @@ def check_maps(found: BackboneStep) -> None:
 
 
 def look_at(found: BackboneStep) -> LookedAt:
-    """Run the network on the images, a few at a time."""
+    """Run the network on the images in small batches."""
     step, network, encoding = found.step, network_in(found.step), encoding_of(found.step)
     if not isinstance(encoding, ImageEncoding):
         raise ValueError(
@@ -81,7 +81,7 @@ def look_at(found: BackboneStep) -> LookedAt:
 
 
 def heat_maps(found: BackboneStep, seen: LookedAt, targets: np.ndarray) -> np.ndarray:
-    """What speaks for the classes `targets`, at the size of the images.
+    """Compute what speaks for the classes `targets`, at the size of the images.
 
     Returns
     -------

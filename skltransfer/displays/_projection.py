@@ -1,4 +1,4 @@
-"""Features of images, their projection to a plane, and a choice of images that fit in it."""
+"""Features of images, their projection to two dimensions, and a choice of images that fit there."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def features_of(estimator: Any, X: Images, caller: str) -> np.ndarray:
-    """What the last classifier is given, or what the last transformer gives.
+    """Return the input of the last classifier, or the output of the last transformer.
 
-    Of a FineTunedClassifier these are the pooled features that its head sees, standardised.
+    For a FineTunedClassifier, these are the standardised pooled features that its head sees.
     """
     found = backbone_step(estimator, X, caller)
     if isinstance(found.step, FineTunedBase):
@@ -40,7 +40,7 @@ def projected(
 ) -> tuple[np.ndarray, list[str]]:
     """Positions (n, 2) of rows of features, and names of the two axes."""
     if isinstance(projection, str) and projection == "pca":
-        pca = PCA(2, svd_solver="full")  # exact, with signs that the data decide
+        pca = PCA(2, svd_solver="full")  # exact, with signs determined by the data
         positions = _fitted(pca, features)
         shares = pca.explained_variance_ratio_
         return positions, [
@@ -62,12 +62,12 @@ def projected(
 def spread_out(
     positions: np.ndarray, n_wanted: int, spacing: float, rng: np.random.RandomState
 ) -> np.ndarray:
-    """Rows at random, `spacing` apart, as a share of the width or the height of all.
+    """Choose rows at random, at least `spacing` apart, as a share of the width or height of all.
 
     Returns
     -------
     ndarray of int, shape (n_wanted or fewer,)
-        Fewer where no other row is so far from those that were chosen.
+        Fewer if every other row is too close to a chosen one.
     """
     extent = np.ptp(positions, axis=0)
     places = positions / np.where(extent > 0, extent, 1)
@@ -82,7 +82,7 @@ def spread_out(
 
 
 def _fitted(transformer: Any, features: np.ndarray) -> np.ndarray:
-    """Positions of the rows; those of unreadable images, whose features are NaN, stay NaN."""
+    """Return positions of the rows; rows of unreadable images, whose features are NaN, stay NaN."""
     read = ~np.isnan(features).any(axis=1)
     if read.sum() < 2:
         raise ValueError(

@@ -21,7 +21,7 @@ _DEPTH, _UNITS = "freeze_depth", "head_units"
 
 @dataclass(frozen=True)
 class DepthTable:
-    """Scores and times by freeze depth (rows) and head (columns); NaN where nothing was tried.
+    """Scores and times by freeze depth (rows) and head (columns); NaN for untried combinations.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class DepthTable:
     scores, score_sds, times, time_sds : ndarray of float64, shape (n_depths, n_heads)
         Mean and standard deviation over the folds.
     best_over : list of str
-        Names of the other parameters in which candidates of one depth and head differ.
+        Names of the other parameters that differ between candidates of one depth and head.
     """
 
     depths: list[FreezeDepth]
@@ -45,10 +45,10 @@ class DepthTable:
 
 
 def depth_table(search: Any, metric: str) -> DepthTable:
-    """The best candidate of each freeze depth and head, by the mean of `metric`.
+    """Find the best candidate of each freeze depth and head, by the mean of `metric`.
 
-    Of a halving search only the last round that a depth and head came to counts, for rounds have
-    unequal numbers of rows.
+    In a halving search only the last round of each depth and head counts, because rounds have
+    different numbers of rows.
     """
     results = search.cv_results_
     places = _places(search, results["params"])
@@ -67,9 +67,9 @@ def depth_table(search: Any, metric: str) -> DepthTable:
 
 
 def depth_order(depth: FreezeDepth) -> tuple[int, float]:
-    """Where a depth stands: "all", then -1, -2, ..., then names, fractions and counts, down to 0.
+    """Sort key of a depth: "all", then -1, -2, ..., then names, fractions and counts, down to 0.
 
-    Names stay in the order they came in.
+    Names keep their order.
     """
     if isinstance(depth, str):
         return (0, 0.0) if depth == "all" else (2, 0.0)
@@ -79,7 +79,7 @@ def depth_order(depth: FreezeDepth) -> tuple[int, float]:
 
 
 def searched_metric(search: Any, metric: str | None) -> str:
-    """The name under which ``cv_results_`` holds the scores that are wanted."""
+    """Return the name of the requested scores in ``cv_results_``."""
     names: list[str] = [
         key.removeprefix("mean_test_") for key in search.cv_results_ if _is_score(key)
     ]
@@ -101,7 +101,7 @@ def _is_score(key: str) -> bool:
 
 
 def _places(search: Any, candidates: Candidates) -> list[Place]:
-    """Freeze depth and head of every candidate, those of the estimator where it names none."""
+    """Freeze depth and head of every candidate; where it sets none, those of the estimator."""
     name = _depth_parameter(candidates)
     units_name = name.removesuffix(_DEPTH) + _UNITS
     given = search.estimator.get_params()
@@ -115,7 +115,7 @@ def _places(search: Any, candidates: Candidates) -> list[Place]:
 
 
 def _best_over(places: list[Place], candidates: Candidates) -> list[str]:
-    """Names of what differs among candidates of one place, as the classifier calls its own."""
+    """Names of parameters that differ among candidates of one place, without the step's prefix."""
     names = {name for candidate in candidates for name in candidate}
     values: dict[tuple[str, Place], set[str]] = {}
     for place, candidate in zip(places, candidates, strict=True):
@@ -144,7 +144,7 @@ def _depth_parameter(candidates: Candidates) -> str:
 
 
 def _plain(depth: Any) -> FreezeDepth:
-    """A depth as a Python number, so that equal ones are one, wherever they were drawn."""
+    """Return a depth as a Python number, so that equal depths compare equal."""
     if isinstance(depth, Integral):
         return int(depth)
     return float(depth) if isinstance(depth, Real) else str(depth)
@@ -156,7 +156,7 @@ def _depth_key(places: list[Place]) -> Callable[[FreezeDepth], Any]:
 
 
 def _best_rows(places: list[Place], results: dict[str, Any], metric: str) -> dict[Place, int]:
-    """For each depth and head the row of its best candidate; failed ones do not count."""
+    """Return the row of the best candidate of each depth and head; failed ones do not count."""
     scores = np.asarray(results[f"mean_test_{metric}"], np.float64)
     rounds = np.asarray(results.get("iter", np.zeros(len(scores))))
     best: dict[Place, int] = {}

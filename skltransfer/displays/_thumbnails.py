@@ -1,4 +1,4 @@
-"""Images for people to look at: upright, in their own proportions, and not larger than needed."""
+"""Images for people to look at: upright, in their own proportions, and no larger than needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """Images that are read when they are shown.
+    """Images that are read only when they are shown.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Thumbnails:
         image_shape: Sequence[int] | None = None,
         pixel_range: PixelRange | None = None,
     ) -> Thumbnails:
-        """The images of X, read by the rule of fit.
+        """Return the images of X, read by the rule of fit.
 
         Parameters
         ----------
@@ -61,7 +61,7 @@ class Thumbnails:
 
     @classmethod
     def as_read_by(cls, estimator: Any, X: Images) -> Thumbnails:
-        """The images of X as a fitted estimator reads them, if it does."""
+        """Return the images of X as a fitted estimator reads them, if it reads images."""
         encoding = _encoding_in(estimator)
         if not isinstance(encoding, ImageEncoding):
             return cls.of(X)
@@ -69,7 +69,7 @@ class Thumbnails:
         return cls(_source(X, encoding.image_shape), rule.pixel_range)
 
     def shown(self, rows: Iterable[int], side: int) -> list[np.ndarray]:
-        """The images of some rows, at most `side` pixels wide and high; others are not read.
+        """Return the images of some rows, at most `side` pixels wide and high; others are not read.
 
         Returns
         -------
@@ -80,13 +80,13 @@ class Thumbnails:
 
 
 def as_bytes(pixels: np.ndarray) -> np.ndarray:
-    """Grey levels of 0 to 255 as matplotlib shows them."""
+    """Convert grey levels of 0 to 255 to the bytes that matplotlib shows."""
     levels: np.ndarray = np.rint(np.clip(pixels, 0, 255))
     return levels.astype(np.uint8)
 
 
 def _encoding_in(estimator: Any) -> Encoding | None:
-    """How an estimator, or the first step of a pipeline, reads X, if it does."""
+    """Return how an estimator, or the first step of a pipeline, reads X, if it does."""
     found = unwrapped(estimator)
     while isinstance(found, Pipeline):
         found = found[0]

@@ -1,4 +1,4 @@
-"""Images as points of a plane, the near of which look alike to a network."""
+"""Images as points in the plane; images that look alike to a network lie close together."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ _LARGEST_SHARE = 0.12
 """Side of a thumbnail as a share of the axes' height."""
 
 _SHARE_OF_ALL = 0.6
-"""Side of a thumbnail times the square root of their number: they cover a third at most."""
+"""Side of a thumbnail times the square root of their number: they cover at most a third."""
 
 
 class FeatureMapDisplay:
-    """Features of images, projected to a plane, with some of the images beside their points.
+    """Features of images, projected to two dimensions, with thumbnails of some images.
 
-    Make it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
+    Create it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
 
     Parameters
     ----------
     positions : ndarray of float64, shape (n_samples, 2)
-        Where the images lie; rows of NaN are not drawn.
+        Positions of the images; rows of NaN are not drawn.
     thumbnails : list of ndarray of shape (h, w, 3), dtype uint8
         Small images, in their own proportions.
     thumbnail_rows : ndarray of int, shape (n_thumbnails,)
         Their rows among `positions`.
     codes : ndarray of int, shape (n_samples,), or None, default=None
-        Class of each image, as a position among `names`; None: one colour for all.
+        Class of each image, as a position in `names`; None draws all images in one colour.
     names : sequence of str, default=()
         Names of the classes.
     axis_names : sequence of two str, default=("", "")
-        What the axes show.
+        Labels of the axes.
 
     Attributes
     ----------
@@ -107,33 +107,34 @@ class FeatureMapDisplay:
         ax: Axes | None = None,
         scatter_kw: dict[str, Any] | None = None,
     ) -> FeatureMapDisplay:
-        """Compute features, project and draw them.
+        """Compute features, project them and draw them.
 
         Parameters
         ----------
         estimator : PretrainedFeatureExtractor, FineTunedClassifier, Pipeline or search
-            Fitted. Of a pipeline what its last classifier is given, or its last transformer
-            gives; of a FineTunedClassifier the standardised features that its head sees.
+            Fitted. For a pipeline, the features are the input of its last classifier or the output
+            of its last transformer; for a FineTunedClassifier, the standardised features that its
+            head sees.
         X : array-like
             Images of any kind that the estimator takes, two or more; rows of numbers with
-            ``n_thumbnails=0``. Images that could not be read, with ``on_error="nan"``, are left
-            out.
+            ``n_thumbnails=0``. Images that cannot be read are left out if the estimator has
+            ``on_error="nan"``.
         y : array-like of shape (n_samples,), default=None
             Class labels, for colours and a legend.
         projection : "pca" or transformer, default="pca"
-            Principal components, or a scikit-learn transformer to two components, which is
-            cloned, such as ``TSNE()``.
+            Principal components, or a scikit-learn transformer to two components, such as
+            ``TSNE()``, which is cloned.
         n_thumbnails : int, default=20
-            How many images to show, at most: none are put on top of each other. 0 shows none.
+            Maximum number of thumbnails, which never overlap. 0 shows none.
         random_state : int, RandomState instance or None, default=None
-            Decides which images are shown, and is handed to a `projection` that has such a
-            parameter. Pass an int for the same map in every call.
+            Decides which images are shown, and is passed to a `projection` that has this parameter.
+            Pass an int for the same map in every call.
         display_labels : sequence of str, default=None
             Names of the classes in the order of the sorted labels of `y`; None uses the labels.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None creates a figure.
         scatter_kw : dict, default=None
-            Keywords for ``Axes.scatter``.
+            Keyword arguments for ``Axes.scatter``.
 
         Returns
         -------
@@ -143,10 +144,10 @@ class FeatureMapDisplay:
         Raises
         ------
         TypeError
-            When the estimator holds no network of this package.
+            If the estimator contains no network of this package.
         ValueError
-            When `projection` is none or gives other than two components, `y` does not fit, fewer
-            than two images can be read, or a parameter is refused.
+            If `projection` is not valid or does not give two components, `y` does not match, fewer
+            than two images can be read, or a parameter is invalid.
         """
         caller = f"{cls.__name__}.from_estimator"
         check_matplotlib(caller)
@@ -175,9 +176,9 @@ class FeatureMapDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None creates a figure.
         scatter_kw : dict, default=None
-            Keywords for ``Axes.scatter``.
+            Keyword arguments for ``Axes.scatter``.
 
         Returns
         -------
@@ -211,7 +212,7 @@ class FeatureMapDisplay:
         ]
 
     def _draw_thumbnails(self, colours: list[Any]) -> list[Any]:
-        """Images centred on their points, framed in the colour of their class."""
+        """Draw images centred on their points, framed in the colour of their class."""
         from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
         box = self.ax_.get_window_extent()
@@ -250,7 +251,7 @@ def _share(n_thumbnails: int) -> float:
 
 
 def _colours(n_classes: int) -> list[Any]:
-    """Colours that can be told apart as far as their number allows."""
+    """Colours as distinct as their number allows."""
     import matplotlib
 
     if n_classes <= 20:

@@ -1,4 +1,4 @@
-"""What freezing more or less of a network brings and costs, after a search."""
+"""What freezing more or less of a network gains and costs, after a search."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SPREAD = 0.24
-"""How far apart the lines' points at one depth are, in all, so that their bars do not overlap."""
+"""Total horizontal spread of the lines' points at one depth, so that their bars do not overlap."""
 
 _LETTERS_IN_A_ROW = 60
-"""More than these, with names as long as the longest, would run into each other."""
+"""Maximum number of depths before the longest names would overlap."""
 
 
 class FreezeDepthDisplay:
-    """Score and fit time of a search against freeze depth, a line for each head size.
+    """Score and fit time of a search against freeze depth, with a line for each head size.
 
-    Make it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
+    Create it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
 
     Parameters
     ----------
@@ -33,13 +33,13 @@ class FreezeDepthDisplay:
     heads : sequence of tuple of int
         Values of `head_units`, one line each.
     scores, score_sds : ndarray of float64, shape (n_depths, n_heads)
-        Mean score and its standard deviation over the folds; NaN where nothing was tried.
+        Mean score and its standard deviation over the folds; NaN for untried combinations.
     times, time_sds : ndarray of float64, shape (n_depths, n_heads)
-        The same of the seconds of one fit.
+        Mean and standard deviation of the seconds of one fit.
     metric : str, default="score"
         Name of the score, for the axis.
     best_over : sequence of str, default=()
-        Other parameters that were searched, for the title.
+        Other parameters of the search, for the title.
 
     Attributes
     ----------
@@ -54,18 +54,18 @@ class FreezeDepthDisplay:
 
     See Also
     --------
-    freeze_points : What each depth freezes.
+    freeze_points : Lists what each depth freezes.
     sklearn.model_selection.GridSearchCV : The usual search.
 
     Notes
     -----
-    Other parameters of the search, which the title names, are optimised over: a point is the
-    candidate with the best mean score among those of its depth and head, and the time is that
-    candidate's. Of a halving search it is the best of the last round that depth and head came to,
-    so that points may rest on unequal numbers of rows.
+    Other parameters of the search are optimised, and the title names them: a point shows the
+    candidate with the best mean score among those of its depth and head, and the time of that
+    candidate. For a halving search, it is the best candidate of the last round that the depth and
+    head reached, so points may rest on different numbers of rows.
 
-    Times are those of the fits alone. Frozen layers run once for each image of a whole search,
-    and the fits that come first pay for it; ``precompute`` does it before the search.
+    Times are those of the fits alone. Frozen layers run once for each image in a search, and the
+    first fits pay for that; call ``precompute`` before the search to exclude it.
 
     Examples
     --------
@@ -114,14 +114,14 @@ class FreezeDepthDisplay:
         Parameters
         ----------
         search : GridSearchCV, RandomizedSearchCV or a halving search
-            Fitted, over `freeze_depth` and possibly `head_units` of a FineTunedClassifier, which
-            may be a step of a pipeline (``"classifier__freeze_depth"``).
+            A fitted search over `freeze_depth` and possibly `head_units` of a FineTunedClassifier,
+            which may be a step of a pipeline (``"classifier__freeze_depth"``).
         metric : str, default=None
-            Which score of a search with several. None takes the one that `refit` names.
+            The score to draw, if the search has several. None uses the one named by `refit`.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None creates a figure.
         line_kw : dict, default=None
-            Keywords for ``Axes.errorbar``.
+            Keyword arguments for ``Axes.errorbar``.
 
         Returns
         -------
@@ -131,10 +131,10 @@ class FreezeDepthDisplay:
         Raises
         ------
         TypeError
-            When `search` is no search.
+            If `search` is not a search.
         ValueError
-            When the search tried no freeze depths, or several steps' at once; when all fits
-            failed; when `metric` names no score of the search, or none is given and there are
+            If the search did not vary freeze depth, or varied that of several steps; if all fits
+            failed; or if `metric` is not a score of the search, or is missing although there are
             several.
         """
         if not hasattr(search, "estimator") or not hasattr(search, "refit"):
@@ -162,9 +162,9 @@ class FreezeDepthDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure. It becomes the empty frame of two panels.
+            Where to draw; None creates a figure.
         line_kw : dict, default=None
-            Keywords for ``Axes.errorbar``.
+            Keyword arguments for ``Axes.errorbar``.
 
         Returns
         -------
@@ -191,7 +191,7 @@ class FreezeDepthDisplay:
     def _lines(
         self, ax: Axes, means: np.ndarray, sds: np.ndarray, line_kw: dict[str, Any] | None
     ) -> list[Any]:
-        """A line with bars of one standard deviation for each head."""
+        """Draw a line with bars of one standard deviation for each head."""
         import matplotlib.pyplot as plt
         from matplotlib.lines import Line2D
 

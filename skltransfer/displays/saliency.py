@@ -1,4 +1,4 @@
-"""Where in an image a classifier sees a class."""
+"""Heat maps of the positions in an image that speak for a class."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ if TYPE_CHECKING:
 
 
 class SaliencyDisplay:
-    """Heat maps over images: which places speak for a class (Grad-CAM [1]_).
+    """Heat maps over images, showing which positions speak for a class (Grad-CAM [1]_).
 
-    The last feature map before pooling is summed up over its channels, each weighted by the mean
-    gradient of the class's logit; what speaks against the class is left out. The map is coarse (7
-    x 7 places in EfficientNet-Lite0 at 224 pixels) and is enlarged bilinearly.
+    The last feature map before pooling is summed over its channels, each weighted by the mean
+    gradient of the class's logit. Negative values, which speak against the class, are set to zero.
+    The map is coarse (7 x 7 positions in EfficientNet-Lite0 at 224 pixels) and is enlarged
+    bilinearly.
 
-    Make it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
+    Create it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
 
     Parameters
     ----------
     images : ndarray of uint8, shape (n_images, height, width, 3)
         The images as the network sees them: at its input size, stretched, cropped or padded.
     heat_maps : ndarray of float32, shape (n_images, height, width)
-        Heat at every pixel, not negative, in parts of the class's logit. A map of zeros: nothing
-        in the image speaks for the class.
+        Heat at every pixel, not negative, as its contribution to the class's logit. A map of zeros
+        means that nothing in the image speaks for the class.
     names : list of str
-        Name of the class that each map is for.
+        Names of the classes that the maps are for.
     probabilities : ndarray of float64, shape (n_images,), or None, default=None
         Probabilities of these classes.
 
@@ -59,14 +60,13 @@ class SaliencyDisplay:
 
     See Also
     --------
-    TopLossesDisplay : The images that are worth a look.
+    TopLossesDisplay : Finds images worth explaining.
 
     Notes
     -----
-    Of a pipeline of a PretrainedFeatureExtractor (``pooling="avg"``, one layer), linear steps and
-    a linear classifier, the class activation map [2]_ is drawn, which Grad-CAM is the same as
-    there: the weights of the channels are the slopes of the decision function. ``tta`` plays no
-    part.
+    For a pipeline of a PretrainedFeatureExtractor (``pooling="avg"``, one layer), linear steps and
+    a linear classifier, the class activation map [2]_ is drawn, to which Grad-CAM reduces there:
+    the weights of the channels are the slopes of the decision function. ``tta`` has no effect.
 
     References
     ----------
@@ -76,7 +76,7 @@ class SaliencyDisplay:
 
     Examples
     --------
-    With photographs in class folders, what each is taken for:
+    With photographs in class folders, for the predicted classes:
 
     .. code-block:: python
 
@@ -113,21 +113,20 @@ class SaliencyDisplay:
         Parameters
         ----------
         estimator : FineTunedClassifier, Pipeline or search
-            Fitted; a pipeline may end in a FineTunedClassifier, or begin with a
+            Fitted; a pipeline may end in a FineTunedClassifier, or start with a
             PretrainedFeatureExtractor and end in a linear classifier.
         X : array-like
             Images of any kind that the estimator takes; a panel is drawn for each.
         target : label or array-like of shape (n_images,), default=None
-            The class to look for, one for all or one for each image. None takes what is
-            predicted.
+            The class to explain, one for all or one for each image. None uses the predicted class.
         display_labels : sequence of str, default=None
             Names of the classes in the order of ``classes_``; None uses the labels.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None creates a figure.
         n_columns : int, default=None
             Columns of the grid; None makes it about square.
         heat_kw : dict, default=None
-            Keywords for ``Axes.imshow`` of the heat, such as ``{"cmap": "viridis"}``.
+            Keyword arguments for ``Axes.imshow`` of the heat, such as ``{"cmap": "viridis"}``.
 
         Returns
         -------
@@ -137,10 +136,10 @@ class SaliencyDisplay:
         Raises
         ------
         TypeError
-            When the estimator holds no network of this package, or no classifier behind it.
+            If the estimator contains no network of this package, or no classifier after it.
         ValueError
-            When the backbone ends in no feature map, the classifier is not linear in the features
-            of an extractor, `target` is no class, or an image cannot be read.
+            If the backbone does not end in a feature map, the classifier is not linear in the
+            features of an extractor, `target` is not a class, or an image cannot be read.
         """
         caller = f"{cls.__name__}.from_estimator"
         check_matplotlib(caller)
@@ -167,16 +166,16 @@ class SaliencyDisplay:
         n_columns: int | None = None,
         heat_kw: dict[str, Any] | None = None,
     ) -> SaliencyDisplay:
-        """Draw the heat over the images, each from zero to its own largest value.
+        """Draw the heat over the images, each scaled from zero to its own maximum.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure. It becomes the empty frame of the panels.
+            Where to draw; None creates a figure.
         n_columns : int, default=None
             Columns of the grid; None makes it about square.
         heat_kw : dict, default=None
-            Keywords for ``Axes.imshow`` of the heat, such as ``{"cmap": "viridis"}``.
+            Keyword arguments for ``Axes.imshow`` of the heat, such as ``{"cmap": "viridis"}``.
 
         Returns
         -------
@@ -194,7 +193,7 @@ class SaliencyDisplay:
         return self
 
     def _draw_heat(self, panel: Axes, index: int, heat_kw: dict[str, Any] | None) -> AxesImage:
-        """Heat that hides the less of the image, the less there is of it."""
+        """Draw the heat; where there is less heat, it is more transparent."""
         from matplotlib.image import AxesImage
 
         heat = self.heat_maps[index]

@@ -32,23 +32,23 @@ _SMALLEST_PROBABILITY = np.finfo(np.float64).tiny
 
 
 class TopLossesDisplay:
-    """A grid of the images with the greatest loss, the greatest first.
+    """A grid of the images with the largest losses, in descending order.
 
-    The loss of an image is the cross-entropy, the negative logarithm of the probability that its
-    own class was given. Images at the top are confidently wrong: hard cases, and wrong labels.
+    The loss of an image is the cross-entropy: the negative logarithm of the predicted probability
+    of its true class. Images at the top are confidently wrong: hard cases, and wrong labels.
 
-    Make it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
     draws the same data again.
 
     Parameters
     ----------
     images : list of ndarray of shape (h, w, 3), dtype uint8
-        The images as they are, in their own proportions, at most 320 pixels wide and high. Those
-        that are not shown are not read.
+        The images in their own proportions, at most 320 pixels wide and high. Only images that are
+        shown are read.
     rows : ndarray of int, shape (n_images,)
         Their positions in X.
     losses : ndarray of float64, shape (n_images,)
-        Their losses, without weights.
+        Their unweighted losses.
     true_names, predicted_names : list of str
         Names of their classes.
     true_probabilities, predicted_probabilities : ndarray of float64, shape (n_images,)
@@ -65,8 +65,8 @@ class TopLossesDisplay:
 
     See Also
     --------
-    SaliencyDisplay : Where in an image the class was seen.
-    sklearn.metrics.ConfusionMatrixDisplay : Which classes are taken for which.
+    SaliencyDisplay : Shows where in an image the class was seen.
+    sklearn.metrics.ConfusionMatrixDisplay : Shows which classes are confused.
 
     Examples
     --------
@@ -111,41 +111,41 @@ class TopLossesDisplay:
         ax: Axes | None = None,
         n_columns: int | None = None,
     ) -> TopLossesDisplay:
-        """Predict, and draw the images with the greatest loss.
+        """Predict, and draw the images with the largest losses.
 
         Parameters
         ----------
         estimator : classifier
-            Fitted, with ``predict_proba``: a FineTunedClassifier, a pipeline that begins with a
-            PretrainedFeatureExtractor, a search over these.
+            Fitted, with ``predict_proba``: a FineTunedClassifier, a pipeline that starts with a
+            PretrainedFeatureExtractor, or a search over these.
         X : array-like
             Images of any kind that the estimator takes.
         y : array-like of shape (n_samples,)
             True labels.
         n_images : int, default=9
-            How many to show, 1 or more; all where there are fewer.
+            How many to show, 1 or more; if there are fewer, all.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the losses for the choice of images. Those of weight 0 are
+            Non-negative factors on the losses, used for choosing images. Images with weight 0 are
             left out.
         display_labels : sequence of str, default=None
             Names of the classes in the order of ``classes_``; None uses the labels.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None creates a figure.
         n_columns : int, default=None
             Columns of the grid; None makes it about square.
 
         Returns
         -------
         TopLossesDisplay
-            The display, drawn. Images that could not be read, with ``on_error="nan"``, are left
-            out.
+            The display, drawn. Images that could not be read are left out if the estimator has
+            ``on_error="nan"``.
 
         Raises
         ------
         TypeError
-            When the estimator has no ``predict_proba``.
+            If the estimator has no ``predict_proba``.
         ValueError
-            When a parameter is refused, a label is unknown, or X holds no images.
+            If a parameter is invalid, a label is unknown, or X holds no images.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         last = last_of(estimator)
@@ -183,33 +183,33 @@ class TopLossesDisplay:
         ax: Axes | None = None,
         n_columns: int | None = None,
     ) -> TopLossesDisplay:
-        """Draw the images with the greatest loss under given probabilities.
+        """Draw the images with the largest losses under given probabilities.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
             True labels.
         y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
-            Probabilities of the classes, or of the second of two; NaN for what is to be left out.
+            Probabilities of the classes, or of the second of two; NaN leaves an image out.
         X : array-like
             The images: arrays, paths, bytes, PIL images, or rows with `image_shape`.
         classes : array-like of shape (n_classes,), default=None
             Labels in the order of the columns of `y_proba`; None takes the sorted labels of
             `y_true`.
         n_images : int, default=9
-            How many to show, 1 or more; all where there are fewer.
+            How many to show, 1 or more; if there are fewer, all.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the losses for the choice of images. Those of weight 0 are
+            Non-negative factors on the losses, used for choosing images. Images with weight 0 are
             left out.
         display_labels : sequence of str, default=None
             Names of the classes in the order of `classes`; None uses the labels.
         image_shape : (height, width) or (height, width, channels), default=None
             How the rows of a 2-D X are read as images, in pixels.
         pixel_range : (low, high), default=None
-            The values in arrays that mean black and white; None decides by the rule told in
+            The values in arrays that mean black and white; None decides by the rule described in
             :class:`~skltransfer.PretrainedFeatureExtractor`.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None creates a figure.
         n_columns : int, default=None
             Columns of the grid; None makes it about square.
 
@@ -221,8 +221,8 @@ class TopLossesDisplay:
         Raises
         ------
         ValueError
-            When shapes do not fit, a probability is outside 0 to 1, a label is unknown, a
-            parameter is refused, or X holds no images.
+            If shapes do not match, a probability is outside 0 to 1, a label is unknown, a parameter
+            is invalid, or X holds no images.
         """
         check_matplotlib(f"{cls.__name__}.from_predictions")
         album = Thumbnails.of(X, image_shape, pixel_range)
@@ -271,7 +271,7 @@ class TopLossesDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure. It becomes the empty frame of the panels.
+            Where to draw; None creates a figure.
         n_columns : int, default=None
             Columns of the grid; None makes it about square.
 
@@ -289,7 +289,7 @@ class TopLossesDisplay:
         return self
 
     def _title(self, index: int) -> str:
-        """What was predicted and what is true, with their probabilities."""
+        """Describe the predicted and the true class, with their probabilities."""
         predicted, true = self.predicted_names[index], self.true_names[index]
         first = probability_text(self.predicted_probabilities[index])
         second = probability_text(self.true_probabilities[index])
@@ -318,7 +318,7 @@ def _check_probabilities(y_proba: ArrayLike, n_classes: int) -> np.ndarray:
 
 
 def _greatest(losses: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Rows by falling weighted loss, equal ones in their order; without unread and weightless."""
+    """Sort rows by descending weighted loss, ties in order, without unread and zero-weight rows."""
     counted = np.flatnonzero((weights > 0) & ~np.isnan(losses))
     if not len(counted):
         raise ValueError(

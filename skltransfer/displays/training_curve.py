@@ -1,4 +1,4 @@
-"""How a training went, epoch by epoch."""
+"""Losses and accuracies of a training, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class TrainingCurveDisplay:
-    """Losses and accuracies of every epoch.
+    """Plot of losses and accuracies by epoch.
 
-    Make it with :meth:`from_estimator` or :meth:`from_history`, which draw at once; `plot` draws
+    Create it with :meth:`from_estimator` or :meth:`from_history`, which draw at once; `plot` draws
     the same data again.
 
     Parameters
     ----------
     history : dict of str to list of float
-        One value an epoch. What ends in "loss" is drawn against the left axis, anything else
+        One value for each epoch. Names ending in "loss" are drawn against the left axis, all others
         against the right one.
 
     Attributes
@@ -32,20 +32,20 @@ class TrainingCurveDisplay:
     history : dict of str to list of float
         As given.
     ax_ : matplotlib.axes.Axes
-        Axes of the losses, or of everything where there is no loss.
+        Axes of the losses, or of everything if there is no loss.
     score_ax_ : matplotlib.axes.Axes or None
-        Axes of the accuracies, on the right; None where there are none.
+        Axes of the accuracies, on the right; None if there are none.
     lines_ : dict of str to matplotlib.lines.Line2D
         The curves by their names in `history`.
     best_epoch_ : int or None
-        Epoch, counted from 1, of the smallest "val_loss", whose weights early stopping keeps; it
-        is marked. None where there is no validation.
+        Epoch, counted from 1, with the smallest "val_loss". It is marked, and early stopping keeps
+        its weights. None without validation.
     figure_ : matplotlib.figure.Figure
         The figure of the axes.
 
     See Also
     --------
-    FineTunedClassifier : Its ``history_`` is what is drawn.
+    FineTunedClassifier : Its ``history_`` is drawn.
 
     Examples
     --------
@@ -70,11 +70,11 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         estimator : FineTunedClassifier, Pipeline or search
-            Fitted. The last step of a pipeline counts, and the best estimator of a search.
+            Fitted. For a pipeline, the last step is used; for a search, the best estimator.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None creates a figure.
         line_kw : dict, default=None
-            Keywords for ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
@@ -84,9 +84,9 @@ class TrainingCurveDisplay:
         Raises
         ------
         TypeError
-            When the estimator keeps no history.
+            If the estimator has no history.
         ValueError
-            When no epoch was trained, as with ``epochs=0``.
+            If no epoch was trained, as with ``epochs=0``.
         """
         last = last_of(estimator)
         if not isinstance(getattr(last, "history_", None), Mapping):
@@ -111,17 +111,17 @@ class TrainingCurveDisplay:
         ax: Axes | None = None,
         line_kw: dict[str, Any] | None = None,
     ) -> TrainingCurveDisplay:
-        """Draw a history of any origin.
+        """Draw a history from any source.
 
         Parameters
         ----------
         history : dict of str to list of float
-            One value an epoch under each name, such as a classifier's ``history_`` or Keras'
+            One value for each epoch under each name, such as a classifier's ``history_`` or Keras'
             ``model.fit(...).history``.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None creates a figure.
         line_kw : dict, default=None
-            Keywords for ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
@@ -131,9 +131,9 @@ class TrainingCurveDisplay:
         Raises
         ------
         TypeError
-            When `history` is no mapping.
+            If `history` is not a mapping.
         ValueError
-            When no name has a value.
+            If no name has a value.
         """
         if not isinstance(history, Mapping):
             raise TypeError(
@@ -155,9 +155,9 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None creates a figure.
         line_kw : dict, default=None
-            Keywords for ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
@@ -181,7 +181,7 @@ class TrainingCurveDisplay:
         return self
 
     def _line(self, ax: Axes, name: str, line_kw: dict[str, Any] | None) -> Line2D:
-        """One curve; those of the right axis are dashed, and no two share a colour."""
+        """Draw one curve; curves of the right axis are dashed, and all have different colours."""
         from matplotlib.lines import Line2D
 
         values = self.history[name]

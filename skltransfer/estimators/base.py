@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Encoding, Size, Source
 
 _EXPLAINS = 2
-"""From this `verbose` on it is told what is kept, and why."""
+"""From this `verbose` on, messages say what is cached, and why."""
 
 _Fit = TypeVar("_Fit", bound=Callable[..., Any])
 
@@ -42,7 +42,7 @@ def with_checked_parameters(fit: _Fit) -> _Fit:
 
 
 class Number(Interval):
-    """An interval of numbers; True and False are none."""
+    """An interval of numbers that excludes True and False."""
 
     def is_satisfied_by(self, val: Any) -> bool:
         """Whether `val` is a number within the interval."""
@@ -52,9 +52,9 @@ class Number(Interval):
 class BackboneEstimator(Documented, BaseEstimator):
     """Base of the estimators that run a pretrained network.
 
-    What the numbers depend on is fixed in `fit`: the network `backbone_`, where its features end
-    and how they are pooled, `_layer` and `_pooling`, how X is read, `_encoding`, and who computes,
-    `engine_`.
+    `fit` fixes what the numbers depend on: the network `backbone_`, where its features end and how
+    they are pooled (`_layer` and `_pooling`), how X is read (`_encoding`), and the engine
+    (`engine_`).
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -81,7 +81,7 @@ class BackboneEstimator(Documented, BaseEstimator):
 
     def _begin(self, X: Any, weights: np.ndarray | None = None) -> Source:
         """Choose the network and decide how X is read; return the rows of X that have weight."""
-        open_cache(self.cache)  # refuses what names no directory
+        open_cache(self.cache)  # raises unless it names a directory
         self.backbone_ = self._resolve_spec()
         self._check_parameters_apply()
         kind = self.backbone_.input
@@ -96,7 +96,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         return resolve(self.backbone, self.weights, seed)
 
     def _check_parameters_apply(self) -> None:
-        """Refuse what is set for another kind of input than that of the backbone."""
+        """Refuse parameters that apply only to another kind of input than the backbone's."""
         kind = self.backbone_.input
         defaults = {name: p.default for name, p in signature(type(self)).parameters.items()}
         for name in sorted(parameters_of_kinds() - kind.parameters):
@@ -116,21 +116,21 @@ class BackboneEstimator(Documented, BaseEstimator):
         return True
 
     def _network(self, precision: str = "float32") -> Network:
-        """The backbone up to the end of its features."""
+        """Return the backbone up to the end of its features."""
         return network_of(self.backbone_, self._encoding.size, precision)
 
     def _choose_engine(self) -> None:
-        """Set `engine_`, when it is known what is to be computed."""
+        """Set `engine_`, once it is known what has to be computed."""
         told = tell if self.verbose else lambda line: None
         network = self._network(self.precision)
         self.engine_ = chosen_engine(self.engine, network, *self._computed(), told)
 
     def _computed(self) -> tuple[tuple[str, ...], str]:
-        """Layers whose outputs are computed (none: the features' end), and their pooling."""
+        """Return the layers to compute (empty: the end of the features), and their pooling."""
         return (), self._pooling
 
     def _prefix(self) -> FrozenPrefix:
-        """The frozen part, and all by which rows run through it."""
+        """Return the frozen part, with everything that rows need to run through it."""
         network = self._network(self.precision)
         return FrozenPrefix(
             network=network,
@@ -145,7 +145,7 @@ class BackboneEstimator(Documented, BaseEstimator):
 
     @contextmanager
     def _unchanged_on_failure(self) -> Iterator[None]:
-        """Give the estimator its state back when a fit is interrupted or fails."""
+        """Restore the estimator's state if a fit fails or is interrupted."""
         before = dict(self.__dict__)
         try:
             yield
@@ -160,7 +160,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         return tags
 
     def __sklearn_clone__(self) -> Any:
-        """Clone without copying a live Keras model, which no estimator ever changes."""
+        """Clone without copying a live Keras model, which estimators never modify."""
         if not is_keras_model(self.backbone):
             return super().__sklearn_clone__()
         shell = object.__new__(type(self))
@@ -170,38 +170,39 @@ class BackboneEstimator(Documented, BaseEstimator):
         return twin
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the estimator, fitted or not, to a file without pickle.
+        """Save the estimator, fitted or not, to a file without pickle.
 
-        The file holds JSON, arrays and a checksum of both, and ``skltransfer.load`` opens it. Of
-        the bundled network it holds the name and the fingerprint, of others the weights. It is
-        written whole or not at all: an older file of that name stays until the new one is done.
+        The file holds JSON, arrays and a checksum of both; ``skltransfer.load`` loads it. For the
+        bundled network it holds the name and the fingerprint, for others the weights. It is written
+        completely or not at all: an older file of that name stays until the new one is complete.
 
         Parameters
         ----------
         path : str or Path
-            The file; one that exists is replaced. Any suffix will do.
+            The file; an existing one is replaced. Any suffix is allowed.
 
         Raises
         ------
         TypeError
-            When a parameter is an object that is neither data nor a Keras layer, and for classes
-            made of this one. ``joblib.dump`` keeps such estimators.
+            If a parameter is an object that is neither data nor a Keras layer, or the estimator is
+            an instance of a subclass. ``joblib.dump`` can save such estimators.
         ValueError
-            When it would not be opened again: a ``Lambda`` layer in it, attributes set by hand.
+            If the file could not be loaded again, for example because of a ``Lambda`` layer or of
+            attributes set by hand.
         OSError
-            When the file cannot be written.
+            If the file cannot be written.
 
         See Also
         --------
-        skltransfer.load : Opens the file, with an example.
+        skltransfer.load : Loads the file, with an example.
         """
         write_state(path, type(self), self.__getstate__(), self._get_param_names())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Plain data: a live model becomes its content, a registered name takes its handle along.
+        """Return plain data, with a live model replaced by its content and a name by its handle.
 
-        Nothing is left out: the fitted state holds no Keras object. What was requested of metadata
-        routing becomes a dict.
+        Nothing is left out: the fitted state holds no Keras object. Metadata routing requests
+        become a dict.
         """
         state = dict(super().__getstate__())
         if is_keras_model(self.backbone):
@@ -212,7 +213,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore, and register the handle that came along."""
+        """Restore the state, and register the handle that it contains."""
         state = dict(state)
         carried, requested = state.pop(CARRIED, None), state.pop(REQUESTED, None)
         if carried is not None:
@@ -223,18 +224,18 @@ class BackboneEstimator(Documented, BaseEstimator):
 
 
 def begin(estimator: BackboneEstimator, X: Any) -> tuple[FrozenPrefix, Source]:
-    """Let an estimator decide how X is read and who computes; return what runs, and the rows."""
+    """Let an estimator decide how X is read, and its engine; return the prefix and the rows."""
     source = estimator._begin(X)
     estimator._choose_engine()
     return estimator._prefix(), source
 
 
 def network_in(estimator: BackboneEstimator) -> Network:
-    """The network of a fitted estimator, in float32."""
+    """Return the network of a fitted estimator, in float32."""
     return estimator._network()
 
 
 def encoding_of(estimator: object) -> Encoding | None:
-    """How a fitted estimator reads X; None for estimators of another kind."""
+    """Return how a fitted estimator reads X; None for other kinds of estimators."""
     found: Encoding | None = getattr(estimator, "_encoding", None)
     return found

@@ -32,82 +32,85 @@ if TYPE_CHECKING:
 
 
 class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
-    """Features of images, computed by a pretrained network that stays as it is.
+    """Transformer from images to features, computed by a frozen pretrained network.
 
-    Each image runs through the convolutional network `backbone` up to `layer`, and each feature
-    map found there is summed up over its positions by `pooling`. The rows of features suit a
-    linear model, in a :class:`~sklearn.pipeline.Pipeline` or by themselves. `fit` learns no
-    weights: it decides how X is read, and every later call reads X in that way.
+    Each image runs through the convolutional network `backbone` up to `layer`, and `pooling`
+    reduces each feature map to a row. The features suit a linear model, in a
+    :class:`~sklearn.pipeline.Pipeline` or by themselves. `fit` learns no weights: it decides how X
+    is read, and later calls read X in the same way.
 
     X may be
 
     - an array of images (n, height, width, channels) or, grey, (n, height, width);
     - a list, a 1-D object array, a Series or a one-column frame (pandas or polars) of paths,
-      encoded bytes, PIL images or arrays of different sizes. Files are opened when their turn
-      comes, so memory is bounded by `batch_size` and not by the number of files;
+      encoded bytes, PIL images or arrays of different sizes. Files are opened only when they are
+      needed, so memory depends on `batch_size` and not on the number of files;
     - rows of flattened images (n, n_features), with `image_shape`;
-    - other rows of numbers (n, n_features). They are standardised and written into small
-      images, so that every network takes them, which is seldom of use.
+    - other rows of numbers (n, n_features). They are standardised and written into small images, so
+      that every network accepts them; this is rarely useful.
 
-    Grey images are repeated over three channels, and transparent ones laid over white.
+    Grey images are repeated over three channels, and transparent images are composited over white.
 
     Parameters
     ----------
     backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"
-        The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras
-        model from images to one output, or what ``register_backbone`` returned (in a grid of
-        parameters take that, for a search copies models). The default is part of the package;
-        others are downloaded by Keras on first use.
+        The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras model
+        from images to one output, or the return value of ``register_backbone`` (prefer this to a
+        model in a parameter grid, because a search copies models). The default is part of the
+        package; Keras downloads others on first use.
     weights : "imagenet", None, str or Path, default="imagenet"
-        "imagenet" takes the pretrained weights, or those that a model of your own came with. None
-        draws random ones by `random_state`. A path names a weights-only file (``.weights.h5``, or
+        "imagenet" uses the pretrained weights, or for your own model the weights it has. None draws
+        random weights from `random_state`. A path names a weights-only file (``.weights.h5``, or
         the ``.h5`` that Keras downloads) that fits the network.
     layer : str, list of str or None, default=None
-        Name of the layer whose output is wanted, or of several, whose features are put side by
-        side. None takes the end of the features, before any classification top.
-        ``freeze_points(backbone)`` shows the layers at which stages end.
+        Name of the layer whose output is used, or a list of names, whose features are concatenated.
+        None uses the last layer before any classification top. ``freeze_points(backbone)`` shows
+        the layers at which stages end.
     pooling : {"avg", "max", "flatten", "cls"} or None, default=None
-        How a feature map (height, width, channels), or a sequence of tokens (tokens, channels) as
-        transformers make it, becomes a row: the mean or the largest value of each channel, all
-        values one after another, or the class token, which is the first. None is the backbone's
-        own, for images the mean.
+        How a feature map (height, width, channels) becomes a row: the mean or the maximum of each
+        channel, or all values concatenated. None is the backbone's own pooling, for images the
+        mean.
     image_shape : (height, width), (height, width, channels) or None, default=None
         How the rows of a 2-D X are read as images, in pixels. Other kinds of X are not affected.
     pixel_range : (low, high) or None, default=None
-        The values in arrays that mean black and white. None decides by a rule: 0 and 1 for bool,
-        0 and 65535 for uint16, 0 and 255 for other integers; for floats, 0 and 1 where `fit` sees
-        none above 1, 0 and 255 where it sees none above 255. Files, bytes and PIL images carry
-        their own range.
+        The values in arrays that mean black and white. None decides by a rule: 0 and 1 for bool, 0
+        and 65535 for uint16, 0 and 255 for other integers; for floats, 0 and 1 if `fit` sees none
+        above 1, else 0 and 255 if it sees none above 255. Files, bytes and PIL images have a range
+        of their own.
     input_size : (height, width) or None, default=None
         Size in pixels at which the network sees an image. None is the size it was trained at;
         for rows of plain numbers, the smallest that holds them.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        How an image of another shape comes to `input_size`: stretched; its middle cut out; or
-        whole, between black bars. The filter is antialiased and bilinear.
+        How an image of another shape is resized to `input_size`: "stretch" ignores the aspect
+        ratio, "crop" cuts out the middle, and "pad" keeps the whole image between black bars. The
+        filter is bilinear with antialiasing.
     batch_size : int, default=32
-        Number of decoded images held in memory at a time; 96 (on a GPU 384) where it is less.
-        It changes no result.
+        Number of decoded images in memory at a time; at least 96 (on a GPU, 384). This does not
+        affect results.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
-        Number format in which layers compute; weights and features are float32. The shorter ones
-        pay on processors and GPUs that have such arithmetic, and change features by up to some
-        percent of the largest. It may be changed after `fit`.
+        Number format in which layers compute; weights and features are float32. The shorter formats
+        pay off on CPUs and GPUs that have arithmetic for them, and change features by up to some
+        percent of the largest. You can change it after `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
-        Who computes. "auto" takes OpenVINO where it is installed (``pip install
-        'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU and OpenVINO can compute
-        the network, else the backend that Keras runs on. A backend's name demands that one: the
-        environment variable ``KERAS_BACKEND`` chooses it before Keras is imported. Features differ
-        between engines by about 1e-6 of the largest; see `engine_`.
+        Engine that computes the features. "auto" uses OpenVINO if it is installed
+        (``pip install 'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU, and
+        OpenVINO can compute the network; otherwise it uses the backend of Keras. The name of a
+        backend requires that backend, which the environment variable ``KERAS_BACKEND`` selects
+        before Keras is imported. Features differ between engines by about 1e-6 of the largest; see
+        `engine_`.
     cache : "memory", str, Path or None, default="memory"
-        Where features are kept by the content of their image, so that none is computed twice.
-        "memory" is bounded and shared by this process and the workers it starts; a directory is
-        shared by all processes and runs; None keeps nothing. It changes no result.
+        Where features are cached, keyed by the content of their image, so that none is computed
+        twice. "memory" is bounded and shared by this process and the workers it starts; a directory
+        is shared by all processes and runs; None disables the cache. This does not affect results.
     on_error : {"raise", "nan"}, default="raise"
-        What happens to paths, bytes and PIL images that cannot be read: a ``ValueError``, or a
-        row of NaN and one warning that lists such rows. Numbers that are not finite raise in any
-        case, but for rows of numbers under scikit-learn's ``assume_finite``.
+        What happens to paths, bytes and PIL images that cannot be read. "raise" raises a
+        ``ValueError``; "nan" returns a row of NaN, with one warning that lists such rows. Numbers
+        that are not finite always raise, except in rows of numbers under scikit-learn's
+        ``assume_finite``.
     n_jobs : int or None, default=None
-        Threads that decode images. None and -1 mean one for each core, in a worker of joblib one
-        for each of its share. The network chooses its own number of threads. It changes no result.
+        Number of threads that decode images. None and -1 mean one for each core, or in a joblib
+        worker one for each core of its share. The network chooses its own number of threads. This
+        does not affect results.
     random_state : int, RandomState instance or None, default=None
         Seed of the random weights of ``weights=None``. Pass an int for the same weights in every
         fit.
@@ -117,33 +120,33 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     Attributes
     ----------
     backbone_ : BackboneSpec
-        The network that is used, with its weights, as plain data.
+        The network, with its weights, as plain data.
     engine_ : {"openvino", "tensorflow", "jax", "torch"}
-        Who computes. A fitted extractor that is loaded where that is missing, or where Keras runs
-        on another backend, warns once and takes the backend there.
+        Engine that computes the features. If a fitted extractor is loaded where that engine is
+        missing, or where Keras runs on another backend, it warns once and uses the backend there.
     layers_ : tuple of str
         Names of the layers whose outputs are the features.
     n_features_in_ : int
-        Number of columns of a 2-D X; height * width * channels of an array of images; 1 for
-        paths, bytes, PIL images and lists. Only the number of columns must be the same again.
+        Number of columns of a 2-D X; height * width * channels of an array of images; 1 for paths,
+        bytes, PIL images and lists. Only a 2-D X must have the same number again.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns of the frame seen in `fit`; only where it had such names.
+        Names of the columns of the frame seen in `fit`; defined only if all of them are strings.
 
     See Also
     --------
-    FineTunedClassifier : Trains the last stages of a network too.
-    register_backbone : Makes a Keras model of your own usable by a name.
-    sklearn.preprocessing.StandardScaler : Often of use between features and a linear model.
+    FineTunedClassifier : Also trains the last stages of a network.
+    register_backbone : Gives your own Keras model a name.
+    sklearn.preprocessing.StandardScaler : Often useful between features and a linear model.
 
     Notes
     -----
-    A row of features depends on its image and the fitted parameters alone. It has the same bits
+    A row of features depends only on its image and the fitted parameters. It has the same bits
     whatever the other rows, their order, `batch_size`, `n_jobs`, `cache`, the number of threads
-    (but with PyTorch) and the process; images given as arrays and as lossless files have the same
-    features. Other backends or versions of them, and other processors, give other last bits.
+    (except with PyTorch) and the process. Images given as arrays and as lossless files have the
+    same features. With another backend, backend version or processor, the last bits differ.
 
-    Two estimators of one process that use the same network share it: a clone costs nothing. A
-    pickle holds no Keras object, and the bundled weights by name and fingerprint only.
+    Estimators of one process that use the same network share it, so a clone costs nothing. A pickle
+    contains no Keras object, and refers to the bundled weights by name and fingerprint only.
 
     Examples
     --------
@@ -209,9 +212,9 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
 
     @with_checked_parameters
     def fit(self, X: Images, y: Any = None) -> Self:
-        """Decide how X is read; the network itself learns nothing.
+        """Decide how X is read; the network is not trained.
 
-        No image is decoded: of files only the existence is checked.
+        No image is decoded: for files, only their existence is checked.
 
         Parameters
         ----------
@@ -228,7 +231,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         Raises
         ------
         ValueError, TypeError
-            When a parameter or a row of X is refused. The extractor is then as before.
+            If a parameter or a row of X is invalid. The extractor is then left as it was.
         """
         with self._unchanged_on_failure():
             requested = _layer_names(self.layer)
@@ -257,13 +260,13 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         -------
         ndarray of shape (n_samples, n_features_out), dtype float32
             Features as the backbone computes them, not standardised. With ``on_error="nan"`` the
-            rows of unreadable images are NaN. A data frame after
-            ``set_output(transform="pandas")`` or ``"polars"``.
+            rows of unreadable images are NaN. After ``set_output(transform="pandas")`` or
+            ``"polars"``, a data frame.
 
         Raises
         ------
         ValueError, TypeError
-            When a row is refused; the message names it.
+            If a row is invalid; the message names the row.
         """
         check_is_fitted(self)
         source = self._encoding.source(self, X)
@@ -276,9 +279,10 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     def _features(
         self, source: Source, advance: Callable[[int], None]
     ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
-        """Features, and what could not be read.
+        """Return features, and the rows that could not be read.
 
-        Those that a fine-tuned classifier with a frozen backbone works with are shared with it.
+        A fine-tuned classifier with a frozen backbone shares its cached features with the
+        extractor.
         """
         layers, pooling = self._computed()
         if not layers:
@@ -294,12 +298,12 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     def get_feature_names_out(
         self, input_features: Sequence[str] | np.ndarray | None = None
     ) -> np.ndarray:
-        """Tell the names of the features: the layer they come from and the channel.
+        """Return the names of the features: the layer they come from and the channel.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Only checked, for agreement with `feature_names_in_`.
+            Checked against `feature_names_in_`, otherwise unused.
 
         Returns
         -------
@@ -322,7 +326,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
 
 
 def _layer_names(layer: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Check the parameter `layer`; none stands for the end of the features."""
+    """Check the parameter `layer`; an empty tuple stands for the end of the features."""
     names = (layer,) if isinstance(layer, str) else tuple(() if layer is None else layer)
     if layer is not None and not names:
         raise ValueError(

@@ -449,24 +449,24 @@ class FineTunedBase(BackboneEstimator):
         return found
 
     def to_keras(self) -> KerasModel:
-        """The fitted estimator as one Keras model, to serve, convert or look into.
+        """Convert the fitted estimator to a Keras model, to serve, convert or inspect.
 
         Returns
         -------
         keras.Model
-            From batches of RGB images (n, h, w, 3) of any h and w, in the range of values of
-            fit (0 to 255 for files), or from rows of numbers where fit saw rows without
-            ``image_shape``, to what is predicted: probabilities (n, n_classes) in the order of
-            `classes_`, or numbers (n, n_targets) in the units of y. They agree with those of the
-            estimator (with ``precision="float32"``, without ``tta``) to 1e-4. The model
-            computes in float32 whatever the `precision`, and "bfloat16" and "float16" move
-            predictions by up to some hundredths. The model is new: training it changes
-            nothing here.
+            Model from batches of RGB images (n, h, w, 3) of any h and w to predictions:
+            probabilities (n, n_classes) in the order of `classes_`, or numbers (n, n_targets) in
+            the units of y. Images have the range of values of fit (0 to 255 for files); where fit
+            saw rows without ``image_shape``, the model takes rows of numbers. Predictions agree
+            with those of the estimator (with ``precision="float32"``, without ``tta``) to 1e-4. The
+            model computes in float32 whatever the `precision`; with "bfloat16" and "float16",
+            predictions of the estimator differ by up to some hundredths. The model is a copy:
+            training it does not change the estimator.
 
         Raises
         ------
         ValueError
-            With ``resize="crop"`` or ``"pad"``, which Keras has no exact equal of.
+            With ``resize="crop"`` or ``"pad"``, which have no exact counterpart in Keras.
         """
         check_is_fitted(self)
         step, state = self._train_step(), self._state

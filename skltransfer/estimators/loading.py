@@ -1,4 +1,4 @@
-"""Open what an estimator's `save` wrote."""
+"""Loading what an estimator's `save` wrote."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def load(
     path: str | os.PathLike[str],
 ) -> PretrainedFeatureExtractor | FineTunedClassifier | FineTunedRegressor:
-    """Open an estimator that was written by its ``save(path)``.
+    """Load an estimator from a file written by its ``save(path)``.
 
-    The file can run no code. All of it is checked before anything is built: its checksum, the
-    sizes of its arrays, and that it asks for nothing but what ``save`` writes. A checksum shows
+    Loading cannot run code. Everything is checked before anything is built: the checksum, the sizes
+    of the arrays, and that the file asks only for what ``save`` writes. The checksum detects
     damage; it does not tell who wrote the file.
 
     Parameters
@@ -30,17 +30,17 @@ def load(
     Returns
     -------
     PretrainedFeatureExtractor, FineTunedClassifier or FineTunedRegressor
-        Equal to the one that was saved: its predictions have the same bits on the same versions
-        of TensorFlow and Keras and the same processor. A ``keras.Model`` as `backbone` has become
-        a handle of the same content.
+        Equal to the saved estimator: its predictions have the same bits on the same versions of
+        TensorFlow and Keras and the same processor. A ``keras.Model`` as `backbone` has become a
+        handle of the same content.
 
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        If the file does not exist.
     ValueError
-        When the file is damaged or was changed, was written by a newer protocol, is of another
-        kind such as a pickle, or needs a bundled network that this version does not ship.
+        If the file is damaged or was changed, was written with a newer protocol, is of another kind
+        such as a pickle, or needs a bundled network that this version does not ship.
 
     See Also
     --------

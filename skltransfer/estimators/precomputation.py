@@ -35,49 +35,47 @@ def precompute(
 ) -> CacheInfo:
     """Run images through the frozen layers once, for all depths that a search will try.
 
-    Every image is read once and runs through each layer once; what is kept are the entries that
-    later fits, predictions and searches with the same settings look up, bit for bit. A search
-    does this by itself as it goes. Calling it first shows how long it takes, and lets many
-    workers start with everything there.
+    Every image is read once and runs through each layer once. The cache then holds the entries that
+    later fits, predictions and searches with the same settings look up, bit for bit. A search fills
+    the cache by itself as it runs. Calling `precompute` first shows how long this takes, and lets
+    many workers start with everything cached.
 
     Parameters
     ----------
     X : array-like
-        All images of the search, as :class:`FineTunedClassifier` takes them: an array, or a
-        list or column of paths, bytes, PIL images and arrays, or flattened images with
-        ``image_shape``. Rows of plain numbers are refused, since each training set scales them
-        in its own way.
+        All images of the search, as :class:`FineTunedClassifier` takes them: an array, or a list or
+        column of paths, bytes, PIL images and arrays, or flattened images with ``image_shape``.
+        Rows of plain numbers are refused, because each training set scales them differently.
     freeze_depths : list of int, float and str
-        Values of ``freeze_depth``; a single one is taken as a list of one. For 0 the decoded
-        pixels are kept. The pooled features, from which heads start, are always computed.
+        Values of ``freeze_depth``, or a single value. For 0 the decoded pixels are cached. The
+        pooled features, from which heads start, are always computed.
     **settings
-        Parameters of :class:`FineTunedClassifier`. What counts are ``backbone``, ``weights``,
+        Parameters of :class:`FineTunedClassifier`. These have an effect: ``backbone``, ``weights``,
         ``input_size``, ``resize``, ``pixel_range``, ``image_shape``, ``precision``, ``engine``,
-        ``augment``, ``n_views``, ``tta``, ``random_state``, ``cache``, ``batch_size``,
-        ``n_jobs``, ``on_error`` and ``verbose``; others change nothing. With ``n_views`` (or
-        ``tta``) the fixed views are computed too, and ``random_state`` must be an int, by which
-        they are drawn, as for ``weights=None``. Views that are drawn anew in every epoch cannot
-        be computed ahead.
+        ``augment``, ``n_views``, ``tta``, ``random_state``, ``cache``, ``batch_size``, ``n_jobs``,
+        ``on_error`` and ``verbose``. With ``n_views`` (or ``tta``) the fixed views are computed
+        too. They are drawn from ``random_state``, which must then be an int, as for
+        ``weights=None``. Views drawn anew in every epoch cannot be computed in advance.
 
     Returns
     -------
     CacheInfo
-        What the cache holds and has done since it was cleared, see `cache_info`.
+        What the cache holds and has done since it was last cleared, see `cache_info`.
 
     Raises
     ------
     TypeError
-        For a setting that :class:`FineTunedClassifier` does not have, and for depths that are
-        neither one nor a list.
+        For a setting that :class:`FineTunedClassifier` does not have, and for depths of another
+        type.
     ValueError
-        When nothing would be kept (``cache=None``), no depth is given, a depth fits no freeze
-        point, a setting or an image is refused, or views or weights follow from no seed.
+        If nothing would be cached (``cache=None``), no depth is given, a depth matches no freeze
+        point, a setting or an image is invalid, or views or weights need a seed that is missing.
 
     Warns
     -----
     UserWarning
-        When not all rows found room in the cache. Searches then give the same results, and
-        compute those rows when they need them.
+        If not all rows fit into the cache. Searches then give the same results, and compute the
+        missing rows when they need them.
 
     See Also
     --------
@@ -116,7 +114,7 @@ def precompute(
 
 
 def _classifier(settings: dict[str, Any]) -> FineTunedClassifier:
-    """Check the names of `settings`, and that what is computed would be kept."""
+    """Check the names of `settings`, and that the result would be cached."""
     known = FineTunedClassifier().get_params(deep=False)
     if "freeze_depth" in settings:
         raise TypeError("precompute() takes freeze_depths, a list, and no freeze_depth beside it.")
@@ -149,7 +147,7 @@ def _listed(freeze_depths: Any) -> list[FreezeDepth]:
 
 
 def _check_seed(classifier: FineTunedClassifier) -> None:
-    """Refuse what every fit would draw anew, so that it found nothing of what was computed."""
+    """Refuse settings that each fit draws anew, because no fit could use what was computed."""
     if isinstance(classifier.random_state, Integral):
         return
     drawn = "weights" if classifier.weights is None else "views"
@@ -162,7 +160,7 @@ def _check_seed(classifier: FineTunedClassifier) -> None:
 
 
 def _views_of(classifier: FineTunedClassifier) -> Callable[[Source], list[Source]]:
-    """Function from rows to sources of what fits and predictions use: they, and fixed views."""
+    """Return a function from rows to what fits and predictions use: the rows and fixed views."""
     if not (classifier.n_views or classifier.tta):
         return lambda source: [source]
     views = views_of(classifier)
@@ -182,7 +180,7 @@ def _fill(
     depths: list[FreezeDepth],
     verbose: int,
 ) -> dict[int, ImageReadError]:
-    """Compute all freeze points of all views; return what could not be read."""
+    """Compute all freeze points of all views; return the rows that could not be read."""
     network = prefix.network
     points = [resolve_freeze_depth(d, network.features, network.stages) for d in depths]
     points = _in_order([*points, network.end])
@@ -203,7 +201,7 @@ def _fill_some(
     points: list[int | None],
     on_the_way: set[int],
 ) -> dict[int, ImageReadError]:
-    """Compute some rows, the first of their `views`; fits also look up what these hold."""
+    """Compute all freeze points of some rows, given as their `views`, and store their digests."""
     contents = prefix.digests(views[0])
     failures: dict[int, ImageReadError] = {}
     for number, view in enumerate(views):
@@ -218,12 +216,12 @@ def _fill_some(
 
 
 def _in_order(points: list[int | None]) -> list[int | None]:
-    """The rows themselves, from which the others begin; then the deepest, which passes the rest."""
+    """Order freeze points: first the rows, where others start, then the deepest point first."""
     return sorted(set(points), key=lambda point: (point is not None, -(point or 0)))
 
 
 def _cached_on_the_way(prefix: FrozenPrefix, points: list[int | None]) -> set[int]:
-    """Cache points that are wanted, or the last ones before: nothing is computed twice."""
+    """Return the requested cache points, or the last ones before them: nothing runs twice."""
     found: set[int] = set()
     for point in points:
         if point is not None and prefix.begins_at(point):

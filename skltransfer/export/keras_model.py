@@ -1,4 +1,4 @@
-"""One Keras model for the whole way from what X holds to predictions."""
+"""A single Keras model from the content of X to predictions."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def keras_model(
     rows: KerasTensor,
     predictions: Callable[[KerasTensor], KerasTensor],
 ) -> Model:
-    """Build the model; it shares no variable with any other.
+    """Build the model, which shares no variable with any other.
 
     Parameters
     ----------
     network : Network
-        The backbone that was trained.
+        The trained backbone.
     weights : tuple of ndarray
         The backbone's weights after training, in the order of its spec.
     head : Head
@@ -43,9 +43,9 @@ def keras_model(
     standardizer : ndarray of shape (2, n_features)
         Mean and scale of the pooled features.
     source, rows : keras.KerasTensor
-        The input, and the rows for the network that are made of it.
+        The input, and the network's rows computed from it.
     predictions : callable
-        From the outputs of the head to what comes out.
+        From the outputs of the head to predictions.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def keras_model(
 
     spec = replace(network.spec, weights=weights, bundled=False, fingerprint="")
     backbone = feature_model(spec, network.size, network.layer)
-    # Layers that compute in another number format end in it, too.
+    # Layers that compute in another number format also return it.
     features = keras.ops.cast(backbone(network.preprocess(rows)), "float32")
     pooled_features = pooled(features, network.pooling)
     mean, scale = standardizer

@@ -51,15 +51,16 @@ class FreezePoint:
     layer : str
         Last layer of the stage; ``freeze_depth=layer`` means the same.
     shape : tuple of int or None
-        Shape of one row of activations, without the batch; None is a length that differs by row.
+        Shape of one row of activations, without the batch axis; None is a length that differs by
+        row.
     parameters : int
-        Weights of this stage, BatchNorm's statistics included.
+        Number of weights of this stage, including BatchNorm statistics.
     frozen_parameters : int
-        Weights up to the end of this stage.
+        Number of weights up to the end of this stage.
     bytes : int
-        Size of one row of activations in float32; where rows differ in length, of one position.
+        Size of one row of activations in float32; if rows differ in length, of one position.
     milliseconds : float
-        Time an image takes from pixels to these activations on this machine; NaN if not measured.
+        Time from pixels to these activations for one image on this machine; NaN if not measured.
     """
 
     index: int = column("freeze_depth")
@@ -78,31 +79,33 @@ def freeze_points(
     input_size: Size | None = None,
     measure: bool = True,
 ) -> Table[FreezePoint]:
-    """List the stages of a network: where ``freeze_depth`` can freeze it.
+    """List the stages of a network, at which ``freeze_depth`` can freeze it.
 
     Parameters
     ----------
     backbone : str, Path, BackboneSpec or keras.Model, default="efficientnet_lite0"
         As in the estimators.
     weights : None, "imagenet", str or Path, default=None
-        None: those at hand, random ones for a network of ``keras.applications``, since neither
-        stages nor speed depend on them; nothing is downloaded. Else as in the estimators.
+        None uses weights that need no download, and random ones for a network of
+        ``keras.applications``, because neither stages nor speed depend on them. Otherwise as in the
+        estimators.
     input_size : tuple of int, default=None
-        (height, width) in pixels that the network sees; None: its native size.
+        (height, width) in pixels that the network sees; None is its native size.
     measure : bool, default=True
-        Whether to run every stage and take its time: the median of a few runs, each stage
-        compiled by Keras' backend by itself, whatever computes frozen parts. It takes seconds, for
-        large networks a minute.
+        Whether to run every stage and measure its time: the median of a few runs, with each stage
+        compiled by Keras' backend, whatever engine computes frozen parts. This takes seconds, or a
+        minute for large networks.
 
     Returns
     -------
     Table of FreezePoint
-        An immutable sequence that reads as a table, a row a stage, from the input on.
+        An immutable sequence that prints as a table, with one row for each stage, starting at the
+        input.
 
     Raises
     ------
     ValueError, TypeError
-        When the backbone is unknown, or does not take images of `input_size`.
+        If the backbone is unknown, or does not take images of `input_size`.
 
     See Also
     --------
@@ -122,7 +125,7 @@ def freeze_points(
 
 
 def _weights_at_hand(backbone: AnyBackbone, weights: Weights) -> Weights:
-    """`weights`, or for None those that the network has without a download."""
+    """Return `weights`, or for None weights that the network has without a download."""
     return "imagenet" if weights is None and not is_downloaded(backbone) else weights
 
 
@@ -140,7 +143,7 @@ def _rows(network: Network, times: list[float]) -> Iterator[FreezePoint]:
 
 
 def _bounds(stages: tuple[Stage, ...]) -> list[tuple[int | None, int]]:
-    """Last step before each stage (None for the first), and its own last step."""
+    """Return the last step before each stage (None for the first), and its own last step."""
     stops = [stage.stop for stage in stages]
     return list(zip([None, *stops[:-1]], stops, strict=True))
 
@@ -152,7 +155,7 @@ def _n_parameters(graph: Graph, start: int | None, stop: int) -> int:
 
 
 def _stage_times(network: Network) -> Iterator[float]:
-    """Milliseconds that each stage takes for one row."""
+    """Yield the milliseconds that each stage takes for one row."""
     trial = network.trial_rows()
     rows = part_of(trial, np.arange(_ROWS_TIMED) % len(trial[0]))
     for start, stop in _bounds(network.stages):
@@ -172,7 +175,7 @@ def _stage_function(network: Network, start: int | None, stop: int) -> Callable[
 
 
 def _median_milliseconds(part: FrozenPart, rows: Rows) -> float:
-    part(rows)  # the first run pays for what is set up once
+    part(rows)  # the first run includes one-time setup
     elapsed = []
     for _ in range(_TIMED_RUNS):
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The error for what cannot be read, and how messages name a source."""
+"""The error for rows that cannot be read, and how messages name a source."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _FIRST_BYTES = 8
 class ImageReadError(ValueError):
     """A path, encoded bytes or a PIL image cannot be read as an image.
 
-    This is what ``on_error="nan"`` covers. Faults of numeric arrays are plain
-    ``ValueError`` or ``TypeError`` and always raise.
+    ``on_error="nan"`` covers only this error. Invalid numeric arrays always raise a plain
+    ``ValueError`` or ``TypeError``.
 
     Parameters
     ----------
     message : str
-        Row, source, reason and way out.
+        Row, source, reason and what to do.
     row : int
         Index of the row in X.
     source : str
@@ -35,7 +35,7 @@ class ImageReadError(ValueError):
 
     See Also
     --------
-    UnreadableImagesWarning : What ``on_error="nan"`` warns of.
+    UnreadableImagesWarning : The warning of ``on_error="nan"``.
 
     Examples
     --------
@@ -53,12 +53,12 @@ class ImageReadError(ValueError):
         self.source = source
 
     def __reduce__(self) -> tuple[type, tuple[str, int, str]]:
-        """Rebuild with all three, so that the error travels between processes."""
+        """Rebuild with all three arguments, so that the error can be pickled between processes."""
         return type(self), (str(self), self.row, self.source)
 
 
 class Unreadable(Exception):
-    """Carries a reason, to which the row is added further up."""
+    """Carries a reason; a caller adds the row."""
 
 
 def read_error(row: int, source: Any, reason: str) -> ImageReadError:
@@ -69,9 +69,9 @@ def read_error(row: int, source: Any, reason: str) -> ImageReadError:
     row : int
         Index of the row in X.
     source : object
-        What the row holds.
+        The content of the row.
     reason : str
-        What is wrong, and the way out.
+        What is wrong, and what to do.
 
     Returns
     -------
@@ -85,12 +85,12 @@ def read_error(row: int, source: Any, reason: str) -> ImageReadError:
 
 
 def shorten(text: str) -> str:
-    """Keep the end of a long text, which in paths says most."""
+    """Keep the end of a long text, the most informative part of a path."""
     return text if len(text) <= _LONGEST_NAME else "…" + text[1 - _LONGEST_NAME :]
 
 
 def describe_source(source: Any) -> str:
-    """Say in a few words what one row holds."""
+    """Describe the content of one row in a few words."""
     if isinstance(source, (str, os.PathLike)):
         return repr(shorten(os.fsdecode(source)))
     if isinstance(source, (bytes, bytearray, memoryview)):

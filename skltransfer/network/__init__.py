@@ -1,1 +1,1 @@
-"""What is run and trained: where it may be frozen, how its steps run."""
+"""Networks as graphs: where they may be frozen, how their steps run."""

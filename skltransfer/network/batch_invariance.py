@@ -1,8 +1,8 @@
-"""Blocks of rows in which every row has the same bits, wherever it stands and in any company.
+"""Blocks of rows in which the bits of a row depend neither on its position nor on other rows.
 
-Many kernels round by where a number lies: a processor's vectors seldom divide a row, and what is
-left over is summed in another order. Which of them do depends on the kind of step and on its
-shape, so each compiled function is tried on the rows that it would run together.
+Many kernels round differently by position: a row is rarely a multiple of a vector register, and the
+remainder is summed in another order. Which kernels do so depends on the operation and its shape, so
+each compiled function is tested on rows that would run together.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ from skltransfer.backend import (
 from skltransfer.inputs._input import Rows, RowSpec, TensorSpec, each_row, part_of
 
 MANY_ROWS = 32
-"""Few wait for the last of so many, and they take little memory."""
+"""Few enough that waiting for the last is short, and that they take little memory."""
 
 _MOST_IN_FLIGHT = 4
-_VALUES_COMPARED = 4096  # among so many, another order of summation shows
+_VALUES_COMPARED = 4096  # with this many, another order of summation shows
 
 Compute: TypeAlias = Callable[..., Sequence[Any]]
-"""From arrays or tensors to results with as many rows."""
+"""From arrays or tensors to results with the same number of rows."""
 
 
 def always() -> bool:
-    """Say that rows are wanted, as they are unless their caller was interrupted."""
+    """Return True: rows are wanted, unless the caller was interrupted."""
     return True
 
 
 def check_wanted(is_wanted: Callable[[], bool]) -> None:
-    """Raise CancelledError when nobody waits for rows any more."""
+    """Raise CancelledError if nobody waits for the rows any more."""
     if not is_wanted():
         raise CancelledError
 
 
 @dataclass(frozen=True)
 class InvariantBatches:
-    """A function of rows, run on blocks of one size so that each row always has the same bits.
+    """A function of rows, run on blocks of one size so that a row always has the same bits.
 
-    Some blocks run at a time: within one, all threads wait for the slowest after each step, and
-    meanwhile work on the others.
+    Several blocks run at a time: within a block, all threads wait for the slowest after each step,
+    and can work on other blocks meanwhile.
 
     Attributes
     ----------
     compute : callable
-        From what does not differ by row, then an array (any number of rows, ...) for each tensor of
-        a row, to a tuple of tensors or arrays with as many rows.
+        From values common to all rows, then an array (any number of rows, ...) for each tensor of a
+        row, to a tuple of tensors or arrays with as many rows.
     n_rows : int
         Rows of a block.
     """
@@ -71,7 +71,9 @@ class InvariantBatches:
     _equal: dict[tuple[int, int], float] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """For fewer rows and each result, how many values were the same; less than 0: one was not."""
+    """For each smaller number of rows and each result, how many values agreed; negative if one did
+    not.
+    """
     _lock: threading.Lock = field(
         default_factory=threading.Lock, init=False, repr=False, compare=False
     )
@@ -83,18 +85,18 @@ class InvariantBatches:
         chosen: Sequence[int] = (0,),
         is_wanted: Callable[[], bool] = always,
     ) -> list[np.ndarray]:
-        """Compute any number of rows, and give those of the results that are `chosen`.
+        """Compute any number of rows; return the results that are `chosen`.
 
         Raises
         ------
         CancelledError
-            When a block is not `is_wanted` any more as its turn comes.
+            If a block is no longer wanted when its turn comes.
         """
         starts = range(0, len(rows[0]), self.n_rows)
         blocks = [part_of(rows, slice(start, start + self.n_rows)) for start in starts]
         if len(blocks) == 1:
             return self._block(state, blocks[0], chosen)
-        start()  # or a fork would wait for threads that it has not
+        start()  # otherwise a fork would wait for threads that it does not have
         state = [as_tensor(array) for array in state]
 
         def run(block: Rows) -> list[np.ndarray]:
@@ -105,11 +107,11 @@ class InvariantBatches:
         return [np.concatenate(arrays) for arrays in zip(*results, strict=True)]
 
     def at_most(self, n_rows: int) -> InvariantBatches:
-        """The same in smaller blocks, which may change bits."""
+        """Return the same function with smaller blocks, which may change bits."""
         return self if n_rows >= self.n_rows else replace(self, n_rows=n_rows)
 
     def _block(self, state: Sequence[Any], rows: Rows, chosen: Sequence[int]) -> list[np.ndarray]:
-        """Compute one block; fewer rows are filled up with zeros where their bits need it."""
+        """Compute one block; if it has too few rows, pad it with zeros where their bits need it."""
         n_rows = len(rows[0])
         equal = min(self._equal.get((n_rows, index), 0.0) for index in chosen)
         if n_rows == self.n_rows or equal >= _VALUES_COMPARED:
@@ -123,9 +125,9 @@ class InvariantBatches:
         return results
 
     def _compare(self, key: tuple[int, int], alone: np.ndarray, filled: np.ndarray) -> None:
-        """Take note of whether values are the same; zeros, such as a new head's, prove nothing."""
+        """Record whether values are equal; zeros, such as those of a new head, prove nothing."""
         same = alone.tobytes() == filled.tobytes()
-        with self._lock:  # another thread may have seen that they are not
+        with self._lock:  # another thread may have found a difference
             before = self._equal.get(key, 0.0)
             self._equal[key] = before + (np.count_nonzero(alone) if same else -math.inf)
 
@@ -138,17 +140,17 @@ class InvariantBatches:
 
 @dataclass(frozen=True)
 class RowsAlone:
-    """A function of rows of unknown length, run on each row alone, at its own length.
+    """A function of rows of unknown length, run on each row separately at its own length.
 
-    A row's bits depend on nothing else then. It is called like `InvariantBatches`.
+    The bits of a row then depend on nothing else. It is called like `InvariantBatches`.
 
     Attributes
     ----------
     compute : callable
-        From what does not differ by row, then an array of one row for each of its tensors, to a
-        tuple of tensors or arrays of one row.
+        From values common to all rows, then an array of one row for each of its tensors, to a tuple
+        of tensors or arrays of one row.
     results : tuple of TensorSpec
-        What comes out.
+        The tensors of the result.
     """
 
     compute: Compute
@@ -162,7 +164,7 @@ class RowsAlone:
         chosen: Sequence[int] = (0,),
         is_wanted: Callable[[], bool] = always,
     ) -> list[np.ndarray]:
-        """Compute any number of rows, each alone."""
+        """Compute any number of rows, each separately."""
         start()
         state = [as_tensor(array) for array in state]
         outputs = [self.results[index].empty(len(rows[0])) for index in chosen]
@@ -175,11 +177,11 @@ class RowsAlone:
                 output[position] = np.asarray(found[index])[0]
 
         for _ in _threads().map(run, enumerate(each_row(rows))):
-            pass  # raises what a thread raised
+            pass  # re-raises errors of the threads
         return outputs
 
     def at_most(self, n_rows: int) -> RowsAlone:
-        """The same: its blocks are of one row already."""
+        """Return itself: its blocks have one row already."""
         return self
 
 
@@ -193,7 +195,7 @@ def run_rows(
     state: tuple[np.ndarray, ...] = (),
     trial: Rows | None = None,
 ) -> RunRows:
-    """Run a compiled function so that every row has its own bits.
+    """Run a compiled function so that the bits of a row depend on nothing but the row.
 
     Parameters
     ----------
@@ -202,11 +204,11 @@ def run_rows(
     row_spec : tuple of TensorSpec
         The tensors of a row.
     n_rows : int
-        Rows that run together, if they may.
+        Number of rows that run together, if possible.
     state : tuple of ndarray
         Arguments before the rows, for the trial.
     trial : tuple of ndarray or None, default=None
-        Rows on which it is tried whether `n_rows` may run together; None: they may.
+        Rows for testing whether `n_rows` may run together; None skips the test.
     """
     if any(tensor.is_ragged for tensor in row_spec):
         return RowsAlone(function, tuple(TensorSpec(shape[1:]) for shape in function.shapes))
@@ -218,18 +220,18 @@ def run_rows(
 def in_invariant_batches(
     compute: Compute, n_rows: int, state: tuple[np.ndarray, ...], trial: Rows
 ) -> InvariantBatches:
-    """Run `compute` on blocks of `n_rows` if that changes no bit of a row, else of one row.
+    """Run `compute` on blocks of `n_rows` if that changes no bit of a row, otherwise row by row.
 
     Parameters
     ----------
     compute : callable
         As in `InvariantBatches`.
     n_rows : int
-        Rows that would run together.
+        Number of rows that would run together.
     state : tuple of ndarray
         Arguments before the rows, for the trial.
     trial : tuple of ndarray
-        Rows to try.
+        Rows for the test.
     """
     if n_rows == 1:
         return InvariantBatches(compute, 1)
@@ -257,7 +259,7 @@ def _on_trial(
 
 
 def _filled_up(rows: Rows, n_rows: int) -> Rows:
-    """Rows with zeros behind them, `n_rows` in all."""
+    """Pad rows with zeros to `n_rows`."""
     return tuple(
         np.concatenate([array, np.zeros((n_rows - len(array), *array.shape[1:]), array.dtype)])
         for array in rows
@@ -265,24 +267,24 @@ def _filled_up(rows: Rows, n_rows: int) -> Rows:
 
 
 def most_block_rows() -> int:
-    """Rows that run together if that changes no bit.
+    """Return how many rows run together if that changes no bit.
 
-    On CPU few, so that tensors stay small, and with other kernels than those of oneDNN one, since
-    the bits of a row depend on its place there.
+    On a CPU few, so that tensors stay small; without oneDNN one, because with other kernels the
+    bits of a row depend on its position.
     """
     return {"gpu": 64, "onednn": 4}.get(kernels(), 1)
 
 
 def rows_together() -> int:
-    """Rows that are best handed over together: some blocks, for there is a wait after the last."""
+    """Return how many rows to pass at once: several blocks, as there is a wait after the last."""
     return max(MANY_ROWS, 2 * most_block_rows())
 
 
 @lru_cache(maxsize=1)
 def _threads() -> ThreadPoolExecutor:
-    """Threads that hand over the blocks of all functions of the process.
+    """Return the threads that run the blocks of all functions of the process.
 
-    Two cores ran the bundled network 1.7 times as fast with three blocks at a time as with one.
+    On two cores, the bundled network ran 1.7 times as fast with three blocks at a time as with one.
     """
     n_threads = computing_threads()
     n_blocks = 1 if n_threads == 1 else min(n_threads + 1, _MOST_IN_FLIGHT)
@@ -290,13 +292,13 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def _bits(compute: Compute, state: tuple[np.ndarray, ...], rows: Rows) -> list[tuple[bytes, ...]]:
-    """The bits of each row's results: they tell -0.0 from 0.0, and NaN is equal to itself."""
+    """Return the bits of each row's results: -0.0 differs from 0.0, and NaN equals NaN."""
     results = [np.asarray(result) for result in compute(*state, *rows)]
     return [tuple(result[row].tobytes() for result in results) for row in range(len(rows[0]))]
 
 
 def warn_out_of_memory(n_rows: int) -> None:
-    """Tell that blocks become smaller."""
+    """Warn that blocks become smaller."""
     warn_user(
         f"{backend_title()} ran out of memory on a block of {n_rows} rows. It goes on with "
         "smaller blocks, which may change the last bits of results; these are then not put into "

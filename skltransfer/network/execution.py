@@ -1,6 +1,6 @@
-"""Run steps of a graph on tensors, with weights that are handed in.
+"""Run steps of a graph on tensors, with weights passed as arguments.
 
-Frozen BatchNorm is folded into the convolution before it, as ``kernel * scale`` and a bias: the
+Frozen BatchNorm is folded into the preceding convolution, as ``kernel * scale`` and a bias: the
 same function and the same gradients, without two passes over the feature map.
 """
 
@@ -41,17 +41,17 @@ def run_steps(
     graph : Graph
         The network.
     start : int or None
-        Step whose output `x` is; None: `x` is the network's input.
+        Step whose output is `x`; if None, `x` is the network's input.
     stops : list of int
-        Steps whose outputs are wanted, none of them before `start`.
+        Steps whose outputs are requested, none of them before `start`.
     x : tensor
         Batch of rows.
     values : mapping of int to tensor or ndarray, default=None
-        Values of the variables of all steps that run, by the variables' ``id``; None: they have
-        their own.
+        Values of the variables of all steps that run, by ``id`` of the variable; None uses the
+        variables' own values.
     moments : dict, default=None
-        None: BatchNorm uses its statistics, as at prediction. A dict: BatchNorm uses the moments
-        of the batch, which are put into the dict as (mean, variance) under the step.
+        If None, BatchNorm uses its statistics, as at prediction. With a dict, BatchNorm uses the
+        moments of the batch and stores them in the dict as (mean, variance) under the step.
     """
     import keras
 
@@ -69,7 +69,7 @@ def run_steps(
 
 
 def needed_steps(graph: Graph, start: int | None, stops: tuple[int, ...]) -> list[int]:
-    """Steps between `start` and `stops`, in order; those of other branches are left out."""
+    """Return the steps between `start` and `stops`, in order, without those of other branches."""
     made_by = {id(tensor): i for i, step in enumerate(graph.steps) for tensor in step.outputs}
     needed, waiting = set(), list(stops)
     while waiting:
@@ -82,7 +82,7 @@ def needed_steps(graph: Graph, start: int | None, stops: tuple[int, ...]) -> lis
 
 
 def folded_normalisations(graph: Graph) -> dict[int, int]:
-    """Steps of BatchNorm that are folded, with the step of the convolution before each."""
+    """Return the BatchNorm steps that are folded, with the preceding convolution of each."""
     found = {}
     for index, step in enumerate(graph.steps[:-1]):
         readers = graph.consumers[index]
@@ -102,9 +102,9 @@ def _folds_within(graph: Graph, needed: list[int], stops: list[int]) -> dict[int
 def _folded_constants(
     graph: Graph, folds: dict[int, int], values: Mapping[int, Any]
 ) -> dict[int, Weights]:
-    """What is frozen is folded here, where it takes less time than as part of what is compiled.
+    """Fold frozen steps here, which takes less time than in compiled code.
 
-    Kernel and bias, by the steps of both the convolution and its BatchNorm.
+    Returns kernel and bias, under the steps of both the convolution and its BatchNorm.
     """
     found = {}
     for norm, convolution in folds.items():
@@ -126,7 +126,7 @@ def _run_step(
 ) -> None:
     step = graph.steps[index]
     if index in folds.values():
-        return  # runs together with its BatchNorm
+        return  # run together with its BatchNorm
     if index in folds:
         convolution = graph.steps[folds[index]]
         weights = constants.get(index) or _folded_tensors(convolution, step)
@@ -145,7 +145,7 @@ def _run_step(
 
 
 def is_batch_norm(step: Step) -> bool:
-    """Whether the step is BatchNorm over the last axis."""
+    """Return whether the step is BatchNorm over the last axis."""
     name = keras_class(step.operation)
     return name == "BatchNormalization" and step.operation.axis in (-1, len(step.shape))
 
@@ -153,7 +153,7 @@ def is_batch_norm(step: Step) -> bool:
 def _by_batch(
     step: Step, tensors: dict[int, KerasTensor], moments: Moments, index: int
 ) -> list[KerasTensor]:
-    """In float32 whatever the layer computes in, as Keras has it where there are few digits."""
+    """Normalise by the batch in float32 whatever the layer's format, as Keras does for half."""
     from keras import ops
 
     norm = step.operation
@@ -189,7 +189,7 @@ def _folded_tensors(convolution: Step, normalisation: Step) -> Weights:
 def _folded(
     convolution: Step, normalisation: Step, value_of: Callable[[Variable], Any], xp: ModuleType
 ) -> Weights:
-    """Kernel and bias of a convolution that does what it and its frozen BatchNorm did."""
+    """Return kernel and bias of a convolution equivalent to one with its frozen BatchNorm."""
     layer, norm = convolution.operation, normalisation.operation
     scale = 1 / xp.sqrt(value_of(norm.moving_variance) + norm.epsilon)
     if norm.gamma is not None:
@@ -217,7 +217,7 @@ def _is_depthwise(layer: Layer) -> bool:
 
 
 def _convolved_in_groups(layer: Layer, x: KerasTensor) -> KerasTensor:
-    """Convolve in groups; Keras has XLA compile these, which takes other kernels and longer."""
+    """Convolve in groups; Keras would use XLA for this, with other kernels and more time."""
     from keras import ops
 
     options, groups = _options(layer), layer.groups
@@ -255,7 +255,7 @@ def _is_layer_norm(step: Step) -> bool:
         keras_class(layer) == "LayerNormalization"
         and list(layer.axis) in ([-1], [len(step.shape)])
         and not getattr(layer, "rms_scaling", False)
-        and not step.has_mask  # Keras' own call hands it on
+        and not step.has_mask  # Keras' own call propagates it
     )
 
 

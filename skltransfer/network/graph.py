@@ -1,7 +1,7 @@
-"""A Keras model seen as a graph: flattened, put in order and named.
+"""A Keras model as a graph: flattened, in topological order, with named steps.
 
-This module knows operations and tensors. Where it may be frozen is decided in ``freeze_points``;
-how a piece is run, in ``engines``.
+This module knows operations and tensors. ``freeze_points`` decides where the graph may be frozen,
+and ``engines`` how a part is run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """One operation of a flattened model, under a name of its own."""
+    """One operation of a flattened model, with a unique name."""
 
     name: str
     node: Node
@@ -44,17 +44,17 @@ class Step:
 
     @property
     def output(self) -> KerasTensor:
-        """The first (nearly always the only) tensor that the operation makes."""
+        """The first (almost always the only) tensor that the operation makes."""
         return self.outputs[0]
 
     @property
     def weights(self) -> list[Variable]:
-        """Variables that the operation owns; plain operations own none."""
+        """Variables of the operation; plain operations have none."""
         return list(getattr(self.operation, "weights", ()))
 
     @property
     def has_mask(self) -> bool:
-        """Whether Keras sends a mask along with the output, which later layers look at."""
+        """Whether Keras passes a mask with the output to later layers."""
         return getattr(self.output, "_keras_mask", None) is not None
 
     @property
@@ -65,12 +65,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Graph:
-    """The steps from one tensor to another in topological order; see `graph_of`.
+    """Steps from one tensor to another in topological order; see `graph_of`.
 
     Attributes
     ----------
     input : keras.KerasTensor
-        What the first steps read.
+        The tensor that the first steps read.
     steps : tuple of Step
         All operations; the last one makes the output.
     """
@@ -80,7 +80,7 @@ class Graph:
 
     @property
     def output(self) -> KerasTensor:
-        """What the last step makes."""
+        """The tensor that the last step makes."""
         return self.steps[-1].output
 
     @cached_property
@@ -118,7 +118,7 @@ class Graph:
 
     @cached_property
     def separations(self) -> tuple[int, ...]:
-        """Bottlenecks that nothing passes but one tensor: no mask, and no weights of both sides."""
+        """Bottlenecks where only one tensor passes: no mask, and no weights used on both sides."""
         last_use = {id(w): i for i, step in enumerate(self.steps) for w in step.weights}
         reach, apart = -1, set()
         for index, step in enumerate(self.steps):
@@ -132,17 +132,17 @@ class Graph:
         return max(readers, default=-1)
 
     def position_of(self, tensor: KerasTensor) -> int:
-        """Index of the step that makes `tensor`."""
+        """Return the index of the step that makes `tensor`."""
         return next(i for i, step in enumerate(self.steps) if step.output is tensor)
 
     def until(self, stop: int) -> Graph:
-        """The steps up to the bottleneck `stop`, under the same names."""
+        """Return the steps up to the bottleneck `stop`, under the same names."""
         return Graph(self.input, self.steps[: stop + 1])
 
     def ancestors_of(self, stop: int) -> Graph:
-        """The steps that the step `stop` is computed from, itself the last, under the same names.
+        """Return the steps that `stop` depends on and `stop` itself, under the same names.
 
-        Of a bottleneck these are all up to it.
+        For a bottleneck, these are all steps up to it.
         """
         if stop in self.bottlenecks:
             return self.until(stop)
@@ -156,9 +156,9 @@ class Graph:
 
 
 def keras_class(operation: Operation) -> str | None:
-    """Name of the class of a layer or operation of Keras; None for one of somebody else's make.
+    """Return the class name of a Keras layer or operation; None for a third-party one.
 
-    A class that is made of one of Keras' may compute something else under the same name.
+    A subclass of a Keras class may compute something else under the same name.
     """
     kind = type(operation)
     return kind.__name__ if kind.__module__.partition(".")[0] == "keras" else None
@@ -167,24 +167,24 @@ def keras_class(operation: Operation) -> str | None:
 def graph_of(
     model: keras.Model, input_shape: tuple[int, ...] | None = None, *, renumber: bool = False
 ) -> Graph:
-    """See `model` as a graph, nested models flattened.
+    """Return `model` as a graph, with nested models flattened.
 
-    Layers are shared with `model`, and steps have their names. Where nested models use one name
-    twice, the later layer's step has a number appended, so that a name means one step.
+    Layers are shared with `model`, and steps are named after them. If nested models use one name
+    twice, a number is appended to the later step, so that each name means one step.
 
     Parameters
     ----------
     model : keras.Model
         A functional or sequential model with one input and one output.
     input_shape : tuple of int, default=None
-        Shape of one row, (h, w, c). None: the model's own.
+        Shape of one row, (h, w, c); None is the model's own.
     renumber : bool, default=False
-        Whether layers that nobody has named get the names that they have in a fresh process.
+        Whether automatically named layers get the names that they have in a fresh process.
 
     Raises
     ------
     ValueError
-        When the model has no graph, several inputs or outputs, or does not take `input_shape`.
+        If the model has no graph, several inputs or outputs, or does not take `input_shape`.
     """
     check_one_input_and_output(model)
     source, output = model.inputs[0], model.outputs[0]
@@ -202,7 +202,7 @@ def graph_of(
 def _rewritten(
     model: keras.Model, input_shape: tuple[int | None, ...]
 ) -> tuple[KerasTensor, KerasTensor]:
-    """Input and output of `model` called anew on rows of `input_shape`, without nested models."""
+    """Call `model` on rows of `input_shape` without nested models; return input and output."""
     import keras
 
     source = keras.Input(input_shape, dtype=model.inputs[0].dtype)
@@ -218,7 +218,7 @@ def _has_nested_graphs(model: keras.Model) -> bool:
 def _call_inlined(model: keras.Model, given: Any) -> Any:
     """Call every operation of `model`, and those of nested models in their place.
 
-    What is `given` may be any structure of tensors, and so may be what comes out.
+    `given` may be any structure of tensors, and so may the result.
     """
     import keras
 
@@ -239,14 +239,14 @@ def _call_inlined(model: keras.Model, given: Any) -> Any:
 
 
 def _call_one(operation: Operation, *arguments: Any, **options: Any) -> Any:
-    """Call a nested graph on the tensors that it reads, any other operation as it was called."""
+    """Call a nested graph on its tensors, and any other operation as it was called."""
     if has_graph(operation):
         return _call_inlined(operation, arguments[0] if arguments else options["inputs"])
     return operation(*arguments, **options)
 
 
 def _in_whole_numbers_of(own: KerasTensor, tensor: KerasTensor) -> KerasTensor:
-    """Cast `tensor` as Keras does for the input `own` of a model; layers cast floats themselves."""
+    """Cast `tensor` as Keras does for the integer input `own`; layers cast floats themselves."""
     from keras import ops
 
     is_taken = own.dtype == tensor.dtype or "int" not in own.dtype
@@ -254,10 +254,10 @@ def _in_whole_numbers_of(own: KerasTensor, tensor: KerasTensor) -> KerasTensor:
 
 
 def _by_input(model: keras.Model, given: Any) -> list[KerasTensor]:
-    """The tensors for a model's inputs, in their order, as Keras takes them from a structure.
+    """Return the tensors for a model's inputs in order, as Keras takes them from a structure.
 
-    A dict goes by the names of the inputs, unless the model was made with a dict of its own. Keras
-    passes over what is too much.
+    A dict is matched by the names of the inputs, unless the model was built with its own dict.
+    Keras ignores extra entries.
     """
     import keras
 
@@ -268,9 +268,9 @@ def _by_input(model: keras.Model, given: Any) -> list[KerasTensor]:
 
 
 def ordered_nodes(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> Iterator[Node]:
-    """Calls of operations between tensors, in topological order.
+    """Yield the calls of operations between tensors, in topological order.
 
-    Depth first and without recursion: large networks are deeper than Python's stack.
+    Depth first without recursion, because large networks exceed Python's stack.
     """
     done = {id(_node_of(tensor)) for tensor in inputs}
     stack = [(_node_of(tensor), False) for tensor in reversed(outputs)]
@@ -300,7 +300,7 @@ def _named_steps(
 
 
 def _step_names(operations: list[Operation], renumber: bool) -> list[str]:
-    """Names of the calls of operations, each once."""
+    """Return a unique name for each call of an operation."""
     distinct = {id(operation): operation for operation in operations}
     if renumber:
         own = fresh_names((key, type(o).__name__, o.name) for key, o in distinct.items())
@@ -318,7 +318,7 @@ def _step_names(operations: list[Operation], renumber: bool) -> list[str]:
 
 
 def _told_apart(operations: dict[int, Operation]) -> dict[int, str]:
-    """Own names of operations; of several with one name, all but the first get a number."""
+    """Return the names of operations; all but the first with the same name get a number."""
     own = {operation.name for operation in operations.values()}
     names: dict[str, int] = {}
     for key, operation in operations.items():

@@ -1,4 +1,4 @@
-"""Operations that are said differently than Keras does, so that rows are rounded alike."""
+"""Operations computed differently than in Keras, so that all rows round alike."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def layer_normalised(
 ) -> KerasTensor:
     """Normalise each position over its channels, the last axis; `gamma` and `beta` may be None.
 
-    Keras takes TensorFlow's reciprocal square root, which rounds by where a number lies in memory.
-    The square root and the division are exact. The maximum, which changes nothing, keeps
-    TensorFlow's optimizer from making the one of the other.
+    Keras uses TensorFlow's reciprocal square root, whose rounding depends on a number's position in
+    memory. The square root and the division are exact. The maximum changes nothing, but keeps
+    TensorFlow's optimizer from combining the two.
     """
     from keras import ops
 

@@ -1,4 +1,4 @@
-"""Layers of a network by the names that users give."""
+"""Finding layers of a network by the names that users pass."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def position_of_layer(name: str, graph: Graph, backbone: str, stages: Sequence[Stage]) -> int:
-    """Position of the step that a layer's name means.
+    """Return the position of the step that a layer's name means.
 
     Raises
     ------
     ValueError
-        When there is no layer of that name, and the message tells similar names; when it makes
-        several tensors.
+        If there is no layer of that name (the message lists similar names), or it makes several
+        tensors.
     """
     if name not in graph.position:
         raise ValueError(_unknown_layer(name, graph, backbone, stages))

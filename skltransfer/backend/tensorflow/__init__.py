@@ -1,1 +1,1 @@
-"""TensorFlow as the backend, and what is done to its graphs."""
+"""TensorFlow as the backend, and the rewriting of its graphs."""

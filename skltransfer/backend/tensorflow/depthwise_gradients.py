@@ -1,8 +1,8 @@
-"""Gradients by the kernels of depthwise convolutions, as the depthwise convolutions that they are.
+"""Gradients with respect to kernels of depthwise convolutions, computed as depthwise convolutions.
 
-Such a gradient is a sum over the images of a batch: each, padded, under a kernel that is the
-slope behind the layer. oneDNN's own kernel for it takes two to six times as long where windows are
-larger than 3 x 3, or than the image.
+Such a gradient is a sum over the images of a batch: each padded image is convolved with the
+gradient of the layer's output. oneDNN's own kernel takes two to six times as long if windows are
+larger than 3 x 3, or larger than the image.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 _OP = "DepthwiseConv2dNativeBackpropFilter"
 _WELL_SERVED = 3
-"""Side of the largest window for which oneDNN's own kernel is the faster."""
+"""Side of the largest window for which oneDNN's own kernel is faster."""
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """Shape of a depthwise convolution; what has two numbers has those of height and width."""
+    """Shape of a depthwise convolution; pairs of numbers are height and width."""
 
     n_images: int
     n_channels: int
@@ -41,19 +41,19 @@ class _Layer:
 
     @property
     def missing(self) -> list[int]:
-        """Zeros that the windows need beyond the image; less than 0: they leave some of it."""
+        """Zeros that windows need beyond the image; if negative, part of the image is unused."""
         triples = zip(self.sides, self.sides_behind, self.window, strict=True)
         return [(behind - 1) * self.stride + window - side for side, behind, window in triples]
 
     @property
     def is_well_served(self) -> bool:
-        """Whether oneDNN's own kernel serves it well."""
+        """Whether oneDNN's own kernel is fast for this shape."""
         fits = all(w <= side for w, side in zip(self.window, self.sides, strict=True))
         return fits and max(self.window) <= _WELL_SERVED
 
 
 def as_convolutions(graph: GraphDef) -> None:
-    """Replace them in a TensorFlow GraphDef where shapes are known."""
+    """Replace the gradients in a TensorFlow GraphDef, where shapes are known."""
     nodes = [node for node in graph.node if node.op == _OP and _is_usual(node)]
     if not nodes:
         return
@@ -76,7 +76,7 @@ def _is_usual(node: NodeDef) -> bool:
 
 
 def _layer(node: NodeDef, shape_of: Callable[[str], list[int] | None]) -> _Layer | None:
-    """The layer of a gradient, unless its shape is not known or the windows leave part of it."""
+    """Return a gradient's layer; None if its shape is unknown or windows leave part unused."""
     x, _, slope = node.input
     image, kernel, behind = map(shape_of, (x, node.name, slope))
     if image is None or kernel is None or behind is None:
@@ -95,7 +95,7 @@ def _layer(node: NodeDef, shape_of: Callable[[str], list[int] | None]) -> _Layer
 
 
 def _become_sum(graph: GraphDef, node: NodeDef, layer: _Layer) -> None:
-    """Part the batch into images, convolve each, add up, and give the sum the kernel's shape."""
+    """Split the batch into images, convolve each, and reshape the sum to the kernel's shape."""
     x, kernel_shape, slope = node.input
     height, width = layer.sides_behind
     below_each_other = [layer.n_images * height, width, layer.n_channels, 1]
@@ -113,7 +113,7 @@ def _become_sum(graph: GraphDef, node: NodeDef, layer: _Layer) -> None:
 
 
 def _parted(graph: GraphDef, node: NodeDef, name: str, tensor: str, count: int) -> list[str]:
-    """Names of equal parts of a tensor."""
+    """Split a tensor into equal parts; return their names."""
     axis = add_ints(graph, f"{node.name}/{name}_axis", 0, node.device)
     parts = graph.node.add(name=f"{node.name}/{name}", op="Split", device=node.device)
     parts.input.extend([axis, tensor])
@@ -125,7 +125,7 @@ def _parted(graph: GraphDef, node: NodeDef, name: str, tensor: str, count: int) 
 def _convolved(
     graph: GraphDef, node: NodeDef, number: int, inputs: tuple[str, str], layer: _Layer
 ) -> str:
-    """Name of the gradient of one image: as its kernel lies, windows lie `stride` apart."""
+    """Return the name of one image's gradient; the stride becomes a dilation."""
     found = graph.node.add(name=f"{node.name}/of_{number}", device=node.device)
     found.op = "DepthwiseConv2dNative"
     found.input.extend(inputs)

@@ -1,4 +1,4 @@
-"""TensorFlow: functions compiled for one shape, with constant weights; on a CPU by oneDNN."""
+"""TensorFlow: functions compiled for one shape, with constant weights; on a CPU with oneDNN."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ outlined = _plain.outlined
 def compiled(
     compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str]
 ) -> tuple[Compiled, list[Shape]]:
-    """The compiled function and the shapes of its results; see `compile_function`."""
+    """Return the compiled function and the shapes of its results; see `compile_function`."""
     folded = traced(compute, shapes, dtypes)
     function = with_onednn(folded) if kernels() == "onednn" else folded
 
     def call(*arguments: KerasTensor) -> tuple[Any, ...]:
-        # Called in the usual way, a function made of a graph first prepares an error message in
-        # which all arguments are printed: milliseconds a call.
+        # An ordinary call of a function made from a graph first prepares an error message that
+        # prints all arguments, which takes milliseconds.
         tensors = [as_tensor(argument) for argument in arguments]
         results = function._call_flat(tensors, function.captured_inputs)
         return tuple(results) if isinstance(results, (list, tuple)) else (results,)
@@ -49,21 +49,21 @@ def compiled(
 
 
 def as_tensor(array: KerasTensor) -> KerasTensor:
-    """Copy an array for TensorFlow; tensors stay as they are."""
+    """Copy an array to TensorFlow; tensors are returned unchanged."""
     import tensorflow as tf
 
-    # Half the time of tf.convert_to_tensor, which counts where steps are small.
+    # Takes half the time of tf.convert_to_tensor, which matters for small steps.
     return array if tf.is_tensor(array) else tf.constant(array)
 
 
 def constant(array: np.ndarray) -> np.ndarray:
-    """An array as it is: a graph keeps a copy of its own."""
+    """Return an array unchanged: a graph keeps its own copy."""
     return array
 
 
 @lru_cache(maxsize=1)
 def kernels() -> str:
-    """Whose kernels compute convolutions here: "onednn", "eigen", "gpu", or TensorFlow's choice."""
+    """Return the kernels used for convolutions: "onednn", "eigen" or "gpu"."""
     import tensorflow as tf
 
     if tf.config.list_logical_devices("GPU"):
@@ -91,12 +91,12 @@ def rewrites_graphs() -> bool:
 
 
 def holds_weights() -> bool:
-    """Whether weights stay on the device while they are trained."""
+    """Return whether weights stay on the device while they are trained."""
     return kernels() == "gpu"
 
 
 def version() -> str:
-    """What the last bits depend on."""
+    """Return what the last bits depend on."""
     import tensorflow as tf
 
     return str(tf.__version__)
@@ -105,7 +105,7 @@ def version() -> str:
 def traced(
     compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str] | None = None
 ) -> ConcreteFunction:
-    """Trace `compute` for tensors of `shapes`, its variables folded into constants."""
+    """Trace `compute` for tensors of `shapes`, with variables folded into constants."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2,
@@ -118,14 +118,14 @@ def traced(
 
 
 def refuses_openvino() -> str | None:
-    """OpenVINO reads TensorFlow's graphs."""
+    """Return None: OpenVINO reads TensorFlow's graphs."""
     return None
 
 
 def value_and_gradients(
     loss_of: Compute, parameters: list[KerasTensor]
 ) -> tuple[KerasTensor, list[KerasTensor]]:
-    """The loss at `parameters` and its gradient by each of them."""
+    """Return the loss at `parameters` and its gradient with respect to each."""
     import tensorflow as tf
 
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -136,7 +136,7 @@ def value_and_gradients(
 
 
 def add_bias(x: KerasTensor, bias: KerasTensor) -> KerasTensor:
-    """Add one number to each channel: fuses with the convolution, and its gradient is faster."""
+    """Add one number to each channel; this fuses with the convolution and has a fast gradient."""
     import tensorflow as tf
 
     return tf.nn.bias_add(x, bias)
@@ -145,7 +145,7 @@ def add_bias(x: KerasTensor, bias: KerasTensor) -> KerasTensor:
 def batch_normalised(
     x: KerasTensor, gamma: KerasTensor, beta: KerasTensor, epsilon: float
 ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-    """Normalise by the moments of the batch, in one operation where there are images."""
+    """Normalise by the moments of the batch, for images in a single operation."""
     import tensorflow as tf
 
     rows = prod(x.shape[:-1])
@@ -158,43 +158,43 @@ def batch_normalised(
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory was lacking."""
+    """Return whether memory ran out."""
     import tensorflow as tf
 
     return isinstance(error, tf.errors.ResourceExhaustedError)
 
 
 def share_gpus() -> None:
-    """Take a GPU's memory as it is needed, unless the user has said: workers share one."""
+    """Allocate GPU memory as needed, unless the user has decided: workers share a GPU."""
     if _GROWTH in os.environ:
         return
     import tensorflow as tf
 
     for gpu in tf.config.list_physical_devices("GPU"):
-        # Somebody else has run TensorFlow here before, or has divided the GPU.
+        # TensorFlow has already run here, or the user has divided the GPU.
         with contextlib.suppress(RuntimeError, ValueError):
             tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def take_threads(share: int) -> None:
-    """Use so many threads, unless the user has chosen by TensorFlow's own variables."""
+    """Use this number of threads, unless the user has set TensorFlow's own variables."""
     if _CHOSEN & set(os.environ):
         return
     import tensorflow as tf
 
-    with contextlib.suppress(RuntimeError):  # somebody else has run TensorFlow here before
+    with contextlib.suppress(RuntimeError):  # TensorFlow has already run here
         tf.config.threading.set_intra_op_parallelism_threads(share)
         tf.config.threading.set_inter_op_parallelism_threads(share)
 
 
 def has_run() -> bool:
-    """Whether somebody has run TensorFlow in this process; it is not imported to find out."""
+    """Return whether TensorFlow has run in this process, without importing it."""
     context = sys.modules.get("tensorflow.python.eager.context")
     return bool(getattr(getattr(context, "_context", None), "_initialized", False))
 
 
 def _onednn_works() -> bool:
-    """Try a small convolution: builds of TensorFlow without oneDNN lack the kernels."""
+    """Test a small convolution: builds of TensorFlow without oneDNN lack the kernels."""
     import tensorflow as tf
 
     filters = tf.ones((3, 3, 2, 2))

@@ -1,8 +1,8 @@
-"""Sums with a second tensor that kernels of oneDNN compute along with their own work.
+"""Sums with a second tensor that oneDNN's kernels fuse into their own work.
 
-They add to that tensor where it lies, if nobody else holds it. Otherwise TensorFlow's kernels copy
-it by way of members that all calls of a function share, so that calls at a time get each other's
-numbers, or crash. Such sums are taken out.
+These kernels add to that tensor in place if nobody else holds it. Otherwise they copy it through
+members shared by all calls of a function, so concurrent calls mix up their numbers or crash. Such
+sums are therefore taken out of the fused kernels.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _GIVE_THEIR_OWN = frozenset(
     ("AddV2", "BiasAdd", "Conv2D", "MatMul", "Relu", "Relu6", "_FusedConv2D", "_FusedMatMul")
 )
-"""Kinds of nodes whose result is no part of another tensor."""
+"""Kinds of nodes whose result does not share memory with another tensor."""
 
 
 def part_sums(graph: GraphDef, results: Collection[str]) -> None:
-    """Take sums out of the fused nodes of a GraphDef where a tensor may be held by others.
+    """Take sums out of the fused nodes of a GraphDef if somebody else may hold the tensor.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def part_sums(graph: GraphDef, results: Collection[str]) -> None:
 def _has_it_alone(
     node: NodeDef, nodes: dict[str, NodeDef], readers: dict[str, list[NodeDef]], held: set[str]
 ) -> bool:
-    """Whether a node is the last that needs what it adds: all others have run before it."""
+    """Return whether a node is the last to need the tensor that it adds: all others run before."""
     *inputs, summand = node.input
     giver = node_of(summand)
     if giver in held or nodes[giver].op not in _GIVE_THEIR_OWN:
@@ -54,7 +54,7 @@ def _has_it_alone(
 
 
 def _all_before(tensors: Iterable[str], nodes: dict[str, NodeDef]) -> set[str]:
-    """Names of all nodes that some tensors are computed from."""
+    """Return the names of all nodes that some tensors depend on."""
     found: set[str] = set()
     waiting = [node_of(tensor) for tensor in tensors]
     while waiting:
@@ -66,12 +66,12 @@ def _all_before(tensors: Iterable[str], nodes: dict[str, NodeDef]) -> set[str]:
 
 
 def _steps(node: NodeDef) -> list[str]:
-    """What a fused node computes behind its product, in order."""
+    """Return the operations that a fused node applies after its product, in order."""
     return [step.decode() for step in node.attr["fused_ops"].list.s]
 
 
 def _part(graph: GraphDef, node: NodeDef) -> None:
-    """Let other nodes compute what is fused before the sum, and the sum."""
+    """Compute the operations before the sum, and the sum, in separate nodes."""
     steps = _steps(node)
     place = steps.index("Add")
     *inputs, summand = node.input
@@ -91,7 +91,7 @@ def _part(graph: GraphDef, node: NodeDef) -> None:
 
 
 def _become(node: NodeDef, op: str, inputs: list[str], fused: NodeDef) -> None:
-    """Make `node` a plain one, of the number format of a fused one."""
+    """Turn `node` into a plain node with the number format of a fused one."""
     node.op, node.device = op, fused.device
     node.input[:] = inputs
     node.attr.clear()

@@ -1,4 +1,4 @@
-"""Nodes of a TensorFlow GraphDef: their shapes and readers, and such as are added."""
+"""Nodes of a TensorFlow GraphDef: their shapes and readers, and helpers to add nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def known_shapes(graph: GraphDef) -> Callable[[str], list[int] | None]:
-    """Function from a tensor's name to its shape; None where that is not known."""
+    """Return a function from a tensor's name to its shape, or None if unknown."""
     import tensorflow as tf
 
     whole = tf.Graph()
@@ -29,12 +29,12 @@ def known_shapes(graph: GraphDef) -> Callable[[str], list[int] | None]:
 
 
 def node_of(tensor: str) -> str:
-    """Name of the node that gives a tensor, or that a control input waits for."""
+    """Return the node that produces a tensor, or that a control input waits for."""
     return tensor.removeprefix("^").split(":")[0]
 
 
 def readers_of(graph: GraphDef) -> dict[str, list[NodeDef]]:
-    """The nodes that read each node, by its name; one that reads it twice is there twice."""
+    """Return the nodes that read each node, by name; a node that reads it twice is listed twice."""
     readers: dict[str, list[NodeDef]] = {node.name: [] for node in graph.node}
     for node in graph.node:
         for tensor in node.input:
@@ -43,7 +43,7 @@ def readers_of(graph: GraphDef) -> dict[str, list[NodeDef]]:
 
 
 def add_ints(graph: GraphDef, name: str, values: int | Sequence[int], device: str) -> str:
-    """Add a constant of ints, such as the shape of a reshape; return its name."""
+    """Add a constant of ints, such as the shape for a reshape; return its name."""
     from tensorflow.core.framework.types_pb2 import DT_INT32
     from tensorflow.python.framework.tensor_util import make_tensor_proto
 
@@ -56,7 +56,7 @@ def add_ints(graph: GraphDef, name: str, values: int | Sequence[int], device: st
 def add_reshape(
     graph: GraphDef, name: str, tensor: str, shape: Sequence[int], like: NodeDef
 ) -> str:
-    """Add a reshape, with the device and the number format of node `like`; return its name."""
+    """Add a reshape with the device and number format of node `like`; return its name."""
     sides = add_ints(graph, f"{name}_shape", shape, like.device)
     node = graph.node.add(name=name, device=like.device)
     become_reshape(node, tensor, sides, like.attr["T"])
@@ -64,11 +64,11 @@ def add_reshape(
 
 
 def become_reshape(node: NodeDef, tensor: str, shape: str, dtype: AttrValue) -> None:
-    """Make a node a reshape of `tensor`, of the number format `dtype`."""
+    """Turn a node into a reshape of `tensor`, with the number format `dtype`."""
     from tensorflow.core.framework.attr_value_pb2 import AttrValue
     from tensorflow.core.framework.types_pb2 import DT_INT32
 
-    dtype = AttrValue(type=dtype.type)  # its own goes with the other attributes
+    dtype = AttrValue(type=dtype.type)  # a copy: the original is cleared below
     node.op = "Reshape"
     node.attr.clear()
     node.attr["T"].CopyFrom(dtype)

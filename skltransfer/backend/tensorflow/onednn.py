@@ -1,9 +1,9 @@
 """oneDNN's kernels for TensorFlow's graphs.
 
-The convolutions and matrix products are given these kernels whether or not TensorFlow would choose
-them by itself (it does so only on some processors, and the choice is made for the whole process,
-which is the user's). They compute each row with the same bits whatever its position in the block
-and the number of threads; TensorFlow's other kernels do not.
+Convolutions and matrix products get these kernels whether or not TensorFlow would choose them. (It
+does so only on some processors, and the choice applies to the whole process, which belongs to the
+user.) With these kernels, the bits of a row do not depend on its position in the block or on the
+number of threads; TensorFlow's other kernels lack this property.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def with_onednn(folded: ConcreteFunction) -> ConcreteFunction:
 
 
 def _simplified(folded: ConcreteFunction) -> GraphDef:
-    """Run TensorFlow's graph optimizer: it can no more once the kernels are named."""
+    """Run TensorFlow's graph optimizer, which cannot optimize named kernels later."""
     from tensorflow.core.protobuf.config_pb2 import ConfigProto
     from tensorflow.python.grappler import tf_optimizer
     from tensorflow.python.training.saver import export_meta_graph
@@ -66,7 +66,7 @@ def _simplified(folded: ConcreteFunction) -> GraphDef:
     kept = meta_graph.collection_def["train_op"].node_list.value
     kept.extend(tensor.name for tensor in (*folded.inputs, *folded.outputs))
     for node in meta_graph.graph_def.node:
-        node.device = "/device:CPU:0"  # the optimizer fuses only what it knows to run there
+        node.device = "/device:CPU:0"  # the optimizer fuses only nodes that it knows to run there
     config = ConfigProto()
     config.graph_options.rewrite_options.min_graph_nodes = -1
     config.graph_options.rewrite_options.optimizers.extend(_OPTIMIZERS)
@@ -74,9 +74,9 @@ def _simplified(folded: ConcreteFunction) -> GraphDef:
 
 
 def _part_normalisations(graph: GraphDef) -> None:
-    """Take the activation out of each normalisation that the optimizer has fused with one.
+    """Separate the activation from each normalisation that the optimizer has fused with one.
 
-    While training, TensorFlow refuses the fused node unless its channels are a multiple of four.
+    In training, TensorFlow refuses the fused node unless its channels are a multiple of four.
     """
     fused = [node for node in graph.node if node.op == "_FusedBatchNormEx"]
     activations = {node.name: f"{node.name}/activation" for node in fused}
@@ -94,9 +94,9 @@ def _part_normalisations(graph: GraphDef) -> None:
 
 
 def _fuse_depthwise(graph: GraphDef) -> None:
-    """Join each depthwise convolution with the bias and activation behind it.
+    """Fuse each depthwise convolution with the bias and activation that follow it.
 
-    TensorFlow's optimizer does so for other convolutions only.
+    TensorFlow's optimizer does this only for other convolutions.
     """
     nodes = {node.name: node for node in graph.node}
     readers = readers_of(graph)
@@ -115,10 +115,10 @@ def _fuse_depthwise(graph: GraphDef) -> None:
 
 
 def _has_kernel(node: NodeDef) -> bool:
-    """Whether oneDNN computes in the number format of a node on this processor.
+    """Return whether oneDNN supports the number format of a node on this processor.
 
-    In float32 it does on all. Where it does not, the optimizer has fused nothing, and the kernels
-    are left to TensorFlow's choice.
+    float32 is supported on all processors. If a format is not, the optimizer has fused nothing, and
+    TensorFlow chooses the kernels.
     """
     from tensorflow.python.util._pywrap_utils import IsDataTypeSupportedByOneDNNOnThisCPU
 
@@ -126,13 +126,13 @@ def _has_kernel(node: NodeDef) -> bool:
 
 
 def _activation_behind(bias: NodeDef, readers: dict[str, list[NodeDef]]) -> NodeDef:
-    """The only reader of `bias` if it is an activation that can be fused, else `bias`."""
+    """Return the only reader of `bias` if it is an activation that can be fused, else `bias`."""
     found = readers[bias.name]
     return found[0] if len(found) == 1 and found[0].op in ("Relu", "Relu6") else bias
 
 
 def _become_fused_depthwise(last: NodeDef, bias: NodeDef, convolution: NodeDef) -> None:
-    """Make `last` compute convolution, bias and its own activation."""
+    """Make `last` compute the convolution, the bias and its own activation."""
     steps = ["BiasAdd"] if last is bias else ["BiasAdd", last.op]
     inputs = [*convolution.input, bias.input[1]]
     del last.input[:]
@@ -146,7 +146,7 @@ def _become_fused_depthwise(last: NodeDef, bias: NodeDef, convolution: NodeDef) 
 
 
 def _rename_kernel(node: NodeDef, op: str, constant_filter: bool) -> None:
-    """Name the kernel; it keeps its own copy of a filter only if that never changes."""
+    """Name the kernel; it keeps its own copy of a filter only if the filter never changes."""
     from tensorflow.python.framework import op_def_registry
 
     known = {attribute.name for attribute in op_def_registry.get(op).attr}

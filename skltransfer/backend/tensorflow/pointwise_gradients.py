@@ -1,7 +1,7 @@
-"""Gradients by the kernels of 1 x 1 convolutions, as the matrix products that they are.
+"""Gradients with respect to kernels of 1 x 1 convolutions, computed as matrix products.
 
-oneDNN's own kernel for them takes longer than its matrix product, and with strides that leave a
-rest of the image it writes beyond its memory.
+oneDNN's own kernel is slower than its matrix product, and it writes out of bounds if strides leave
+part of the image unused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OP = "Conv2DBackpropFilter"
 
 
 def as_matrix_products(graph: GraphDef) -> None:
-    """Replace them in a TensorFlow GraphDef where shapes are known."""
+    """Replace the gradients in a TensorFlow GraphDef, where shapes are known."""
     nodes = [node for node in graph.node if node.op == _OP and _is_usual(node)]
     if not nodes:
         return
@@ -40,7 +40,7 @@ def _is_usual(node: NodeDef) -> bool:
 
 
 def _become_product(graph: GraphDef, node: NodeDef, n_inputs: int, n_outputs: int) -> None:
-    """Turn positions into rows, multiply, and give the product the kernel's shape."""
+    """Turn positions into rows, multiply, and reshape the product to the kernel's shape."""
     x, kernel_shape, slope = node.input
     strides = list(node.attr["strides"].list.i)
     if set(strides) != {1}:
@@ -60,7 +60,7 @@ def _become_product(graph: GraphDef, node: NodeDef, n_inputs: int, n_outputs: in
 def _add_every_nth(
     graph: GraphDef, name: str, tensor: str, strides: list[int], like: NodeDef
 ) -> str:
-    """Add a slice of the positions that a kernel with `strides` sees; return its name."""
+    """Add a slice of the positions that a kernel with `strides` reads; return its name."""
     from tensorflow.core.framework.types_pb2 import DT_INT32
 
     ends = add_ints(graph, f"{name}_ends", [0] * len(strides), like.device)
@@ -69,7 +69,7 @@ def _add_every_nth(
     node.input.extend([tensor, ends, ends, steps])
     node.attr["T"].CopyFrom(like.attr["T"])
     node.attr["Index"].type = DT_INT32
-    for mask in ("begin_mask", "end_mask"):  # the ends do not count: from the first to the last
+    for mask in ("begin_mask", "end_mask"):  # ignore begin and end: take the whole axis
         node.attr[mask].i = (1 << len(strides)) - 1
     for mask in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask"):
         node.attr[mask].i = 0

@@ -20,47 +20,46 @@ IMAGE_SUFFIXES = frozenset(
         *("pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp"),
     )
 )
-"""Endings of files that count as images, in lower case."""
+"""Suffixes of image files, in lower case."""
 
 
 def images_from_folder(
     root: str | os.PathLike[str], *, categories: Sequence[str] | None = None
 ) -> Bunch:
-    """List the images in a folder of class folders, as `sklearn.datasets.load_files` does texts.
+    """List the images in class folders, as `sklearn.datasets.load_files` does for texts.
 
     Folders within a class folder belong to that class. Hidden files and folders (with a leading
-    dot) are passed over. Nothing is opened: the files are read when an estimator needs them.
+    dot) are skipped. No file is opened: an estimator reads them when it needs them.
 
     Parameters
     ----------
     root : str or path-like
-        Folder whose folders are the classes. ``~`` stands for the home directory.
+        Folder whose subfolders are the classes. ``~`` is the home directory.
     categories : list of str, default=None
-        Names of the class folders to read, numbered in this order; one without a folder keeps its
-        number. None: all of them, in sorted order. The `target_names` of one folder give another,
-        which may lack a class, the same numbers.
+        Names of the class folders to read, numbered in this order; a name without a folder keeps
+        its number. None reads all of them, in sorted order. Pass the `target_names` of one folder
+        to number the classes of another in the same way, even if it lacks a class.
 
     Returns
     -------
     Bunch
-        With ``data``, the paths, beginning with `root` (1-D object array of str);
-        ``target``, the class of each as an index (1-D int array); and ``target_names``, the
-        names of the classes (list of str). The rows come class by class, within a class in the
-        order of the names of files, which is the same on every machine; shuffle or stratify where
-        they are split, as `StratifiedKFold` does.
+        With ``data``, the paths, beginning with `root` (1-D object array of str); ``target``, the
+        class of each as an index (1-D int array); and ``target_names``, the names of the classes
+        (list of str). The rows are sorted by class, and within a class by file name, in the same
+        order on every machine. Shuffle or stratify when you split them, as `StratifiedKFold` does.
 
     Raises
     ------
     ValueError
-        When there is no such folder, or it holds no class folders, or no images; when
-        `categories` is no list of different names, or none of them has a folder.
+        If the folder does not exist, or contains no class folders or no images; if `categories` is
+        not a list of different names, or none of them has a folder.
 
     Warns
     -----
     UserWarning
-        When files are left out that are not images or belong to no class; when a class is
-        empty, which keeps its number; when the folder looks one level too high, as one that holds
-        ``train`` and ``test`` is.
+        If files are skipped that are not images or belong to no class; if a class is empty (it
+        keeps its number); if the folder seems to be one level too high, because it contains folders
+        such as ``train`` and ``test``.
 
     See Also
     --------
@@ -98,7 +97,7 @@ def images_from_folder(
 
 
 def _class_names(folder: Path) -> list[str]:
-    """Return the sorted names of the class folders, or say why there are none."""
+    """Return the sorted names of the class folders, or raise an error that says why not."""
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise ValueError(f"root={str(folder)!r} {what}. Give a folder of class folders.")
@@ -114,7 +113,7 @@ def _class_names(folder: Path) -> list[str]:
 
 
 def _chosen_names(folder: Path, found: list[str], categories: Sequence[str]) -> list[str]:
-    """Return the names asked for, some of which have a folder, or say which folders there are."""
+    """Return the requested names, if some have a folder; the error lists the folders."""
     chosen = [] if isinstance(categories, str) else [str(name) for name in categories]
     if len(set(chosen)) < len(chosen) or not set(chosen) & set(found):
         raise ValueError(
@@ -125,15 +124,15 @@ def _chosen_names(folder: Path, found: list[str], categories: Sequence[str]) -> 
 
 
 def _visible(folder: Path) -> list[Path]:
-    """Return what a folder holds and does not hide, sorted by name."""
+    """Return the visible content of a folder, sorted by name."""
     shown = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(shown, key=lambda path: path.name)  # paths of Windows are sorted without case
+    return sorted(shown, key=lambda path: path.name)  # Windows paths would be sorted without case
 
 
 def _files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """Yield the files in a folder and its folders, each folder's in the order of names."""
+    """Yield the files in a folder and its subfolders, each sorted by name."""
     here = os.path.realpath(folder)
-    if here in above:  # a link to a folder above, which would lead in circles
+    if here in above:  # a link to a folder above would cause a cycle
         return
     for path in _visible(folder):
         if path.is_dir():
@@ -147,7 +146,7 @@ def _is_image(path: Path) -> bool:
 
 
 def _warn_of_left_out(folder: Path, others: list[Path], empty: list[str]) -> None:
-    """Warn once of files that are in no class or no images, and once of empty classes."""
+    """Warn once of files that are not images or in no class, and once of empty classes."""
     others = others + [path for path in _visible(folder) if path.is_file()]
     if others:
         warn_user(
@@ -164,7 +163,7 @@ def _warn_of_left_out(folder: Path, others: list[Path], empty: list[str]) -> Non
 
 
 def _warn_of_a_level_too_high(folder: Path, names: list[str], images: list[list[Path]]) -> None:
-    """Warn where folders such as train and test are taken for the classes that both hold."""
+    """Warn if folders such as train and test, which share their classes, are read as classes."""
     within: dict[str, set[str]] = {}
     for name, files in zip(names, images, strict=True):
         folders = {path.parent for path in files}
@@ -172,7 +171,7 @@ def _warn_of_a_level_too_high(folder: Path, names: list[str], images: list[list[
             within[name] = {inner.relative_to(folder / name).parts[0] for inner in folders}
     counts = Counter(chain.from_iterable(within.values()))
     shared = sorted(inner for inner, count in counts.items() if count > 1)
-    if len(shared) > 1:  # one alone is a layout such as cat/images, dog/images
+    if len(shared) > 1:  # a single one is a layout such as cat/images, dog/images
         first, second, *_ = (name for name, inner in within.items() if shared[0] in inner)
         warn_user(
             f"{str(folder)!r} looks one level too high: {first!r} and {second!r} are read as "
