@@ -18,10 +18,12 @@ _HOMES = {
     "FreezeDepthDisplay": "displays.freeze_depth",
     "ImageReadError": "inputs.errors",
     "PretrainedFeatureExtractor": "estimators.extractor",
+    "ReadError": "inputs.errors",
     "SaliencyDisplay": "displays.saliency",
     "TopLossesDisplay": "displays.top_losses",
     "TrainingCurveDisplay": "displays.training_curve",
     "UnreadableImagesWarning": "_warnings",
+    "UnreadableRowsWarning": "_warnings",
     "cache_info": "cache.inspection",
     "clear_cache": "cache.inspection",
     "freeze_points": "frozen.freeze_points",
@@ -36,6 +38,7 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from skltransfer._warnings import UnreadableImagesWarning as UnreadableImagesWarning
+    from skltransfer._warnings import UnreadableRowsWarning as UnreadableRowsWarning
     from skltransfer.backbones.listing import list_backbones as list_backbones
     from skltransfer.backbones.registry import register_backbone as register_backbone
     from skltransfer.cache import CacheWarning as CacheWarning
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from skltransfer.estimators.regressor import FineTunedRegressor as FineTunedRegressor
     from skltransfer.frozen.freeze_points import freeze_points as freeze_points
     from skltransfer.inputs.errors import ImageReadError as ImageReadError
+    from skltransfer.inputs.errors import ReadError as ReadError
     from skltransfer.inputs.images.folders import images_from_folder as images_from_folder
 
 

@@ -6,13 +6,16 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skltransfer.inputs.errors import ReadError
 
 _NOT_THE_USER = {"skltransfer", "sklearn", "joblib"}
 
 
-class UnreadableImagesWarning(UserWarning):
-    """Some images could not be read, and were skipped because of ``on_error="nan"``.
+class UnreadableRowsWarning(UserWarning):
+    """Some rows could not be read, and ``on_error="nan"`` said to go on.
 
     Parameters
     ----------
@@ -28,7 +31,48 @@ class UnreadableImagesWarning(UserWarning):
 
     See Also
     --------
-    ImageReadError : The error of ``on_error="raise"``.
+    UnreadableImagesWarning : The same for images.
+    ReadError : What ``on_error="raise"`` raises.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skltransfer import PretrainedFeatureExtractor, UnreadableRowsWarning
+    >>> extractor = PretrainedFeatureExtractor(on_error="nan", input_size=(32, 32)).fit(["1.jpg"])
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
+    ...     features = extractor.transform(["1.jpg", "2.jpg"])
+    >>> isinstance(caught[0].message, UnreadableRowsWarning)
+    True
+    """
+
+    def __init__(self, message: str, rows: list[int]) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+    def __reduce__(self) -> tuple[type, tuple[str, list[int]]]:
+        """Rebuild with both arguments, so that the warning can be pickled between processes."""
+        return type(self), (str(self), self.rows)
+
+
+class UnreadableImagesWarning(UnreadableRowsWarning):
+    """Some images could not be read, and ``on_error="nan"`` said to go on.
+
+    Parameters
+    ----------
+    message : str
+        How many, and what is wrong with the first.
+    rows : list of int
+        Their positions in X.
+
+    Attributes
+    ----------
+    rows : list of int
+        Their positions in X.
+
+    See Also
+    --------
+    UnreadableRowsWarning : The same for rows of any kind.
+    ImageReadError : What ``on_error="raise"`` raises.
 
     Examples
     --------
@@ -41,14 +85,6 @@ class UnreadableImagesWarning(UserWarning):
     [0, 1]
     """
 
-    def __init__(self, message: str, rows: list[int]) -> None:
-        super().__init__(message)
-        self.rows = rows
-
-    def __reduce__(self) -> tuple[type, tuple[str, list[int]]]:
-        """Rebuild with both arguments, so that the warning can be pickled between processes."""
-        return type(self), (str(self), self.rows)
-
 
 def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> None:
     """Warn at the line of the user's code that called scikit-learn or this package."""
@@ -59,20 +95,22 @@ def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> 
 
 
 def warn_unreadable(
-    failures: Mapping[int, Exception], n_rows: int, lost_classes: Sequence[Any] = ()
+    failures: Mapping[int, ReadError], n_rows: int, lost_classes: Sequence[Any] = ()
 ) -> None:
     """Warn once in a call, naming the first row that could not be read.
 
     No readable row is left of the `lost_classes`.
     """
     rows = sorted(failures)
-    lost = f"No image is left of the classes {lost_classes}. " if lost_classes else ""
+    first = failures[rows[0]]
+    lost = f"No {first.noun} is left of the classes {lost_classes}. " if lost_classes else ""
     message = (
-        f"{len(rows)} of {n_rows} images could not be read and count as missing; the first: "
-        f"{failures[rows[0]]} {lost}The attribute .rows of this warning lists all of them; "
+        f"{len(rows)} of {n_rows} {first.noun}s could not be read and count as missing; the first: "
+        f"{first} {lost}The attribute .rows of this warning lists all of them; "
         "on_error='raise' stops at the first."
     )
-    warn_user(UnreadableImagesWarning(message, rows))
+    category = UnreadableImagesWarning if first.noun == "image" else UnreadableRowsWarning
+    warn_user(category(message, rows))
 
 
 def _package(frame: FrameType) -> str:

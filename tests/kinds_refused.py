@@ -153,7 +153,7 @@ def shapes():
     refuse("5 dimensions", np.zeros((2, 1, H, W, 3)), r"images are \(n, h, w, channels\) or")
     refuse("images without pixels", np.zeros((2, H, 0)), "needs at least one pixel")
     refuse("no images", np.zeros((0, H, W, 3)), r"Found array with 0 sample\(s\)")
-    nothing = r"Found array with 0 sample\(s\) \(shape=\(0,.* X holds no images and no rows"
+    nothing = r"Found array with 0 sample\(s\) \(shape=\(0,.* X holds no rows"
     refuse("an empty Series", pandas.Series([], dtype=object), nothing)
     refuse("an empty Series of polars", polars.Series([], dtype=polars.String), nothing)
     refuse("an empty frame of polars", polars.DataFrame({"file": []}), nothing)

@@ -83,6 +83,7 @@ class SequenceInput:
 
     name: ClassVar[str] = "sequence"
     pooling: ClassVar[str] = "avg"
+    poolings: ClassVar[frozenset] = frozenset({"avg", "max", "flatten"})
     parameters: ClassVar[frozenset] = frozenset()
     views: ClassVar[dict] = {}
     size: ClassVar[tuple] = ()

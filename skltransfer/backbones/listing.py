@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from skltransfer._tables import Table, column, joined, with_commas
 from skltransfer.backbones import keras_applications as applications
-from skltransfer.backbones.registry import registered_specs, shipped_spec
+from skltransfer.backbones.registry import companions, registered_specs
+from skltransfer.backbones.shipped import shipped_spec
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,11 @@ class Backbone:
     ----------
     name : str
         What to pass as ``backbone=``.
-    source : {"bundled", "keras.applications", "registered"}
-        Where it comes from: with the package, from Keras (which downloads weights), or from
-        `register_backbone`.
+    source : {"bundled", "companion", "keras.applications", "registered"}
+        Where it comes from: with the package, with a distribution beside it (``pip install
+        ./companions/minilm``), from Keras (which downloads weights), or from `register_backbone`.
     input_size : tuple of int
-        Native (height, width) in pixels.
+        Native (height, width) in pixels; empty for networks that read texts.
     parameters : int
         Number of weights without the classification top, BatchNorm's statistics included.
     """
@@ -38,9 +39,9 @@ def list_backbones() -> Table[Backbone]:
     Returns
     -------
     Table of Backbone
-        An immutable sequence that reads as a table: the bundled network, those of
-        ``keras.applications``, and those registered in this process. Neither Keras nor TensorFlow
-        is loaded.
+        An immutable sequence that reads as a table: the bundled network, that of the companion,
+        those of ``keras.applications``, and those registered in this process. Neither Keras nor
+        TensorFlow is loaded.
 
     See Also
     --------
@@ -55,6 +56,7 @@ def list_backbones() -> Table[Backbone]:
     """
     own = shipped_spec()
     rows = [Backbone(own.name, "bundled", own.input_size, own.n_parameters)]
+    rows += [Backbone(name, "companion", (), count) for name, count in companions().items()]
     for name, known in sorted(applications.facts().items()):
         size = tuple(known["input_size"])
         rows.append(Backbone(name, "keras.applications", size, known["n_parameters"]))

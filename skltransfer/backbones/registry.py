@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 from skltransfer._similar import did_you_mean
 from skltransfer.backbones import keras_applications as applications
 from skltransfer.backbones import user_models
-from skltransfer.backbones.images import (
-    BUNDLED,
-    application_spec,
-    bundled_input,
-    bundled_spec,
-    image_network,
-)
+from skltransfer.backbones.hugging_face import FILES, folder_spec, is_folder
+from skltransfer.backbones.images import application_spec, bundled_input, image_network
+from skltransfer.backbones.shipped import SHIPPED, shipped_spec
 from skltransfer.backbones.spec import BackboneSpec, read_only
+from skltransfer.backbones.texts import (
+    COMPANION,
+    COMPANION_PARAMETERS,
+    text_network,
+    unread_input,
+)
 
 if TYPE_CHECKING:
     from skltransfer.backbones.types import ModelOrBuilder, Preprocessing
@@ -31,7 +33,12 @@ _adopted: set[str] = set()
 
 
 def register_backbone(
-    name: str, model_or_builder: ModelOrBuilder, *, preprocessing: Preprocessing = None
+    name: str,
+    model_or_builder: ModelOrBuilder,
+    *,
+    preprocessing: Preprocessing = None,
+    tokenizer: str | os.PathLike[str] | None = None,
+    max_tokens: int = 256,
 ) -> BackboneSpec:
     """Register your own Keras model under a name, for ``backbone=``.
 
@@ -44,15 +51,21 @@ def register_backbone(
     ----------
     name : str
         A name that no bundled or Keras network has. A name registered before is replaced.
-    model_or_builder : keras.Model or callable
+    model_or_builder : keras.Model, callable, str or Path
         A functional or sequential model from images (h, w, 3) or (h, w, 1), channels last, to one
         output; or a function without arguments that returns one. A classification top may stay on:
-        features end at the last feature map.
+        features end at the last feature map. Or the path of a folder with the files of Hugging Face
+        (``config.json``, ``model.safetensors``, ``tokenizer.json``). With `tokenizer`, a model from
+        token ids (length,), of an integer dtype; each text runs through it alone, without padding.
     preprocessing : {"tf", "torch", "caffe"}, (scale, offset) or None, default=None
         How pixels from 0 to 255 become the model's input. None leaves them unchanged, for a model
         that does its own preprocessing. A string is a mode of
         ``keras.applications.imagenet_utils.preprocess_input`` ("tf": -1 to 1; "torch": 0 to 1, then
         standardised; "caffe": BGR, mean subtracted). A tuple means ``pixel * scale + offset``.
+    tokenizer : str, Path or None, default=None
+        A ``tokenizer.json``, for a model that reads texts.
+    max_tokens : int, default=256
+        Maximum number of tokens of a text that such a model reads, special tokens included.
 
     Returns
     -------
@@ -86,11 +99,18 @@ def register_backbone(
     'max'
     """
     _require_free(name)
-    model = user_models.model_of(name, model_or_builder)
+    if is_folder(model_or_builder):
+        spec = replace(resolve(model_or_builder), name=name)
+    else:
+        model = user_models.model_of(name, model_or_builder)
+        is_new = model is not model_or_builder  # in every process another number for its layers
+        if tokenizer is None:
+            spec = image_network(model, name, preprocessing, renumber=is_new)
+        else:
+            spec = text_network(model, name, tokenizer, max_tokens, renumber=is_new)
     _adopted.discard(name)
-    is_new = model is not model_or_builder  # its layers have other numbers in every process
-    _registered[name] = image_network(model, name, preprocessing, renumber=is_new)
-    return _registered[name]
+    _registered[name] = spec
+    return spec
 
 
 def _require_free(name: Any) -> None:
@@ -99,7 +119,7 @@ def _require_free(name: Any) -> None:
         raise TypeError(f"name={name!r} must be a non-empty str.")
     if _is_file_name(name):
         raise ValueError(f"name={name!r} reads as the path of a file; choose one without suffix.")
-    taken = {_folded(known): known for known in (BUNDLED, *applications.names())}
+    taken = {_folded(known): known for known in _names()}
     if _folded(name) in taken:
         raise ValueError(
             f"name={name!r} means the network {taken[_folded(name)]!r} already; choose one of your "
@@ -142,9 +162,9 @@ def adopt(spec: BackboneSpec) -> str | BackboneSpec:
     return spec.name
 
 
-def shipped_spec() -> BackboneSpec:
-    """Return the network that is part of the package."""
-    return bundled_spec()
+def companions() -> dict[str, int]:
+    """Names of the networks of companion distributions, installed or not, with their weights."""
+    return {COMPANION: COMPANION_PARAMETERS}
 
 
 def registered_specs() -> tuple[BackboneSpec, ...]:
@@ -169,10 +189,14 @@ def resolve(backbone: Any, weights: Any = "imagenet", seed: int = 0) -> Backbone
         return _with_weights(image_network(backbone, backbone.name), weights, seed)
     if isinstance(backbone, BackboneSpec):
         return _with_weights(backbone, weights, seed)
-    if isinstance(backbone, os.PathLike) or _is_file_name(str(backbone)):
-        return _with_weights(_from_file(_file_identity(backbone)), weights, seed)
     if registered(backbone) is not None:
         return _with_weights(_registered[backbone], weights, seed)
+    if isinstance(backbone, str) and _folded(backbone) in map(_folded, _names()):
+        return _named(_canonical_name(backbone), _file_identity(weights), seed)
+    if is_folder(backbone):
+        return _with_weights(_from_folder(_folder_identity(backbone)), weights, seed)
+    if isinstance(backbone, os.PathLike) or _is_file_name(str(backbone)):
+        return _with_weights(_from_file(_file_identity(backbone)), weights, seed)
     return _named(_canonical_name(backbone), _file_identity(weights), seed)
 
 
@@ -181,7 +205,7 @@ def input_of(backbone: Any) -> InputKind:
     if isinstance(backbone, BackboneSpec):
         return backbone.input
     handle = registered(backbone)
-    return bundled_input() if handle is None else handle.input
+    return (unread_input(backbone) or bundled_input()) if handle is None else handle.input
 
 
 def _is_file_name(name: str) -> bool:
@@ -207,11 +231,21 @@ def _from_file(identity: tuple[Any, ...]) -> BackboneSpec:
 
 
 @lru_cache(maxsize=4)
+def _from_folder(identity: tuple[Any, ...]) -> BackboneSpec:
+    return folder_spec(identity[0])
+
+
+@lru_cache(maxsize=4)
 def _named(name: str, weights: Any, seed: int) -> BackboneSpec:
     weights = weights[0] if isinstance(weights, tuple) else weights
-    if name != BUNDLED:
+    if name not in SHIPPED:
         return application_spec(name, weights, seed)
-    return _with_weights(bundled_spec(), weights, seed)
+    return _with_weights(shipped_spec(name), weights, seed)
+
+
+def _names() -> tuple[str, ...]:
+    """All names that mean a network without being registered."""
+    return (*SHIPPED, *applications.names())
 
 
 def _with_weights(spec: BackboneSpec, weights: Any, seed: int) -> BackboneSpec:
@@ -241,13 +275,20 @@ def _file_identity(file: Any) -> Any:
     return (str(path), status.st_size, status.st_mtime_ns, status.st_ino)
 
 
+def _folder_identity(folder: Any) -> tuple[Any, ...]:
+    """A key for caching: a folder of which a file changes is another one."""
+    path = os.path.abspath(os.path.expanduser(folder))
+    return (path, *(_file_identity(os.path.join(path, name)) for name in FILES))
+
+
 def _canonical_name(name: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(
             f"backbone={name!r} is a {type(name).__name__}. Pass a name from list_backbones(), the "
-            "path of a .keras file, a keras.Model, or what register_backbone returned."
+            "path of a .keras file or of a folder, a keras.Model, or what register_backbone "
+            "returned."
         )
-    known = {_folded(known): known for known in (BUNDLED, *applications.names())}
+    known = {_folded(known): known for known in _names()}
     if _folded(name) in known:
         return known[_folded(name)]
     folded = {**known, **{_folded(own): own for own in _registered}}

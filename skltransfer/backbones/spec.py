@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skltransfer.backbones.architectures import architecture_of
 from skltransfer.backbones.layer_names import with_fresh_names
+from skltransfer.backbones.shipped import shipped_spec
 from skltransfer.backend import as_array
 
 if TYPE_CHECKING:
@@ -91,32 +92,29 @@ class BackboneSpec:
         return f"<backbone {self.name!r} {self.fingerprint[:8]}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the bundled weights, which the package has and the fingerprint names."""
-        state = dict(self.__dict__)
-        if self.bundled:
-            state["weights"] = None
-        return state
+        """Everything; of networks that are shipped the name and the fingerprint."""
+        if not self.bundled:
+            return dict(self.__dict__)
+        return {"name": self.name, "bundled": True, "fingerprint": self.fingerprint}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if state["weights"] is None:
-            from skltransfer.backbones.efficientnet_lite import bundled_weights
-
-            state = {**state, "weights": bundled_weights()}
+        if state["bundled"]:
+            shipped = shipped_spec(state["name"])
+            _check_is_the_same(shipped, state["fingerprint"])
+            state = shipped.__dict__
         self.__dict__.update(state)
-        if self.bundled:
-            self._check_bundled_content()
-
-    def _check_bundled_content(self) -> None:
-        here = replace(self, fingerprint="").fingerprint
-        if here != self.fingerprint:
-            raise ValueError(
-                f"The estimator was fitted on other weights of {self.name!r} than this version of "
-                "skltransfer ships. Load it with the version it was saved with, or fit it again."
-            )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BackboneSpec:
         """Return itself: a spec never changes, and its arrays are large."""
         return self
+
+
+def _check_is_the_same(shipped: BackboneSpec, fingerprint: str) -> None:
+    if shipped.fingerprint != fingerprint:
+        raise ValueError(
+            f"The estimator was fitted on other weights of {shipped.name!r} than this version of "
+            "skltransfer ships. Load it with the version it was saved with, or fit it again."
+        )
 
 
 def fingerprint(described: str, arrays: Iterable[np.ndarray]) -> str:

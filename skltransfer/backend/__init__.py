@@ -193,9 +193,9 @@ def refuses_openvino() -> str | None:
     return module().refuses_openvino()
 
 
-def traced(compute: Compute, shapes: Sequence[Shape]) -> Any:
+def traced(compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str]) -> Any:
     """TensorFlow's graph of `compute` for OpenVINO, its variables folded into constants."""
-    return cast("TracingBackend", module()).traced(compute, shapes)
+    return cast("TracingBackend", module()).traced(compute, shapes, dtypes)
 
 
 def evaluated(compute: Compute, rows: np.ndarray) -> np.ndarray:

@@ -64,4 +64,6 @@ class Backend(Protocol):
 class TracingBackend(Backend, Protocol):
     """A backend whose graphs OpenVINO takes."""
 
-    def traced(self, compute: Compute, shapes: Sequence[Shape], /) -> ConcreteFunction: ...
+    def traced(
+        self, compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str], /
+    ) -> ConcreteFunction: ...

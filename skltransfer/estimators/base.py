@@ -60,7 +60,8 @@ class BackboneEstimator(Documented, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "backbone": "no_validation",
         "weights": [str, os.PathLike, None],
-        "pooling": [StrOptions({"avg", "max", "flatten", "cls"}), None],
+        "pooling": [StrOptions({"avg", "max", "flatten", "cls", "last"}), None],
+        "max_tokens": [Number(Integral, 1, None, closed="left"), None],
         "image_shape": "no_validation",
         "pixel_range": "no_validation",
         "input_size": "no_validation",
@@ -98,6 +99,12 @@ class BackboneEstimator(Documented, BaseEstimator):
     def _check_parameters_apply(self) -> None:
         """Refuse parameters that apply only to another kind of input than the backbone's."""
         kind = self.backbone_.input
+        if self.pooling is not None and self.pooling not in kind.poolings:
+            allowed = ", ".join(map(repr, sorted(kind.poolings)))
+            raise ValueError(
+                f"pooling={self.pooling!r} is not for backbone={self.backbone_.name!r}, which "
+                f"reads {kind.name}s. Allowed are {allowed} and None, its own."
+            )
         defaults = {name: p.default for name, p in signature(type(self)).parameters.items()}
         for name in sorted(parameters_of_kinds() - kind.parameters):
             value = getattr(self, name, defaults.get(name))

@@ -68,9 +68,10 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     layer : str or None, default=None
         Name of the layer at which the network ends; the layers after it are neither computed nor
         trained. None is the last layer before any classification top.
-    pooling : {"avg", "max", "flatten", "cls"} or None, default=None
+    pooling : {"avg", "max", "flatten", "cls", "last"} or None, default=None
         How the output of that layer becomes one row: the mean or the maximum of each channel, or
-        all values concatenated. None is the backbone's own pooling, for images the mean.
+        all values concatenated; for a sequence of tokens also the first one ("cls") or the last
+        one ("last", of networks such as GPT-2). None is the backbone's own pooling, the mean.
     freeze_depth : int, float or str, default=-1
         How much of the backbone stays frozen. "all" trains only the head. An int k >= 0 freezes the
         first k stages, so 0 trains everything; a negative int trains the last ``|k|`` stages. A
@@ -137,6 +138,10 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Whether predictions are averaged over the views of `augment` (test-time augmentation): two
         for "flip", eight for "dihedral" (four if height and width differ), otherwise `n_views` or
         four. You can change it after `fit`.
+    max_tokens : int or None, default=None
+        For texts: the maximum number of tokens read of each text, including the special tokens that
+        the backbone adds. Longer texts are cut, with one warning that counts them. None is the
+        backbone's own limit, usually 256.
     image_shape : (height, width), (height, width, channels) or None, default=None
         How the rows of a 2-D X are read as images, in pixels.
     pixel_range : (low, high) or None, default=None
@@ -266,6 +271,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         n_iter_no_change: int = 3,
         warm_start: bool = False,
         tta: bool = False,
+        max_tokens: int | None = None,
         image_shape: ImageShape | None = None,
         pixel_range: PixelRange | None = None,
         input_size: Size | None = None,
@@ -304,6 +310,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.tta = tta
+        self.max_tokens = max_tokens
         self.image_shape = image_shape
         self.pixel_range = pixel_range
         self.input_size = input_size

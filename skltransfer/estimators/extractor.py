@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from skltransfer.backbones.types import Backbone
     from skltransfer.inputs._input import Source
-    from skltransfer.inputs.errors import ImageReadError
+    from skltransfer.inputs.errors import ReadError
 
 
 class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
@@ -66,10 +66,15 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         Name of the layer whose output is used, or a list of names, whose features are concatenated.
         None uses the last layer before any classification top. ``freeze_points(backbone)`` shows
         the layers at which stages end.
-    pooling : {"avg", "max", "flatten", "cls"} or None, default=None
+    pooling : {"avg", "max", "flatten", "cls", "last"} or None, default=None
         How a feature map (height, width, channels) becomes a row: the mean or the maximum of each
-        channel, or all values concatenated. None is the backbone's own pooling, for images the
+        channel, or all values concatenated; for a sequence of tokens also the first one ("cls") or
+        the last one ("last", of networks such as GPT-2). None is the backbone's own pooling, the
         mean.
+    max_tokens : int or None, default=None
+        For texts: the maximum number of tokens read of each text, including the special tokens that
+        the backbone adds. Longer texts are cut, with one warning that counts them. None is the
+        backbone's own limit, usually 256.
     image_shape : (height, width), (height, width, channels) or None, default=None
         How the rows of a 2-D X are read as images, in pixels. Other kinds of X are not affected.
     pixel_range : (low, high) or None, default=None
@@ -180,6 +185,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         weights: Weights = "imagenet",
         layer: str | Sequence[str] | None = None,
         pooling: Pooling | None = None,
+        max_tokens: int | None = None,
         image_shape: ImageShape | None = None,
         pixel_range: PixelRange | None = None,
         input_size: Size | None = None,
@@ -197,6 +203,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         self.weights = weights
         self.layer = layer
         self.pooling = pooling
+        self.max_tokens = max_tokens
         self.image_shape = image_shape
         self.pixel_range = pixel_range
         self.input_size = input_size
@@ -278,7 +285,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
 
     def _features(
         self, source: Source, advance: Callable[[int], None]
-    ) -> tuple[np.ndarray, dict[int, ImageReadError]]:
+    ) -> tuple[np.ndarray, dict[int, ReadError]]:
         """Return features, and the rows that could not be read.
 
         A fine-tuned classifier with a frozen backbone shares its cached features with the

@@ -34,7 +34,7 @@ from skltransfer.estimators.warm_start import (
 )
 from skltransfer.export.keras_model import keras_model
 from skltransfer.frozen.prefetcher import thread_count
-from skltransfer.inputs.errors import ImageReadError
+from skltransfer.inputs.errors import ReadError
 from skltransfer.network.stages import resolve_freeze_depth
 from skltransfer.tasks.weighting import WeightedRows, merge_rows
 from skltransfer.training.choice import train_step_for
@@ -188,7 +188,7 @@ class FineTunedBase(BackboneEstimator):
         """
         prefix, source, advance = self._prefix(), data.source, progress.frozen
         contents, plain = prefix.digests(source), None
-        failures: dict[int, ImageReadError] = {}
+        failures: dict[int, ReadError] = {}
         if not self._draws_views:  # else every epoch has views of its own
             point = self._freeze_point
             plain, failures = prefix.activations(source, point, advance, observer=contents)
@@ -208,17 +208,15 @@ class FineTunedBase(BackboneEstimator):
     def _keys(
         self,
         contents: ContentDigests,
-        failures: Mapping[int, ImageReadError],
+        failures: Mapping[int, ReadError],
         advance: Callable[[int], None],
-    ) -> tuple[list[bytes], dict[int, ImageReadError]]:
+    ) -> tuple[list[bytes], dict[int, ReadError]]:
         """Digests of what all rows hold, and what could not be read for them."""
         rows = [row for row in range(len(contents.digests)) if row not in failures]
         unread = contents.complete(rows, self.n_jobs, self.on_error == "nan", advance)
         return [digest or b"" for digest in contents.digests], unread
 
-    def _readable(
-        self, data: LabelledRows, failures: Mapping[int, ImageReadError]
-    ) -> NDArray[np.intp]:
+    def _readable(self, data: LabelledRows, failures: Mapping[int, ReadError]) -> NDArray[np.intp]:
         """Positions in the source of what was read; tells of the rest by positions in X."""
         counted = data.counted
         failed = np.array(sorted(failures), dtype=np.intp)
@@ -226,7 +224,7 @@ class FineTunedBase(BackboneEstimator):
         if len(failed) == len(counted):
             first = failures[0]
             message = f"None of {len(failed)} rows could be read; the first: {first}"
-            raise ImageReadError(message, first.row, first.source)
+            raise type(first)(message, first.row, first.source)
         read = np.delete(np.arange(len(counted)), failed)
         if len(failed):
             told = {int(counted[row]): failures[row] for row in failed}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from skltransfer.cache import CacheInfo
     from skltransfer.frozen.frozen_prefix import FrozenPrefix
     from skltransfer.inputs._input import Source
-    from skltransfer.inputs.errors import ImageReadError
+    from skltransfer.inputs.errors import ReadError
 
 _ROWS_TOGETHER = 256
 
@@ -179,13 +179,13 @@ def _fill(
     source: Source,
     depths: list[FreezeDepth],
     verbose: int,
-) -> dict[int, ImageReadError]:
+) -> dict[int, ReadError]:
     """Compute all freeze points of all views; return the rows that could not be read."""
     network = prefix.network
     points = [resolve_freeze_depth(d, network.features, network.stages) for d in depths]
     points = _in_order([*points, network.end])
     on_the_way = _cached_on_the_way(prefix, points)
-    failures: dict[int, ImageReadError] = {}
+    failures: dict[int, ReadError] = {}
     with progress_bar(network.spec.name, len(source), verbose) as advance:
         for start in range(0, len(source), _ROWS_TOGETHER):
             rows = source.take(np.arange(start, min(start + _ROWS_TOGETHER, len(source))))
@@ -200,10 +200,10 @@ def _fill_some(
     views: list[Source],
     points: list[int | None],
     on_the_way: set[int],
-) -> dict[int, ImageReadError]:
+) -> dict[int, ReadError]:
     """Compute all freeze points of some rows, given as their `views`, and store their digests."""
     contents = prefix.digests(views[0])
-    failures: dict[int, ImageReadError] = {}
+    failures: dict[int, ReadError] = {}
     for number, view in enumerate(views):
         options: dict[str, Any] = {} if number else {"observer": contents}
         for point in points:

@@ -73,7 +73,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     layer : str or None, default=None
         Name of the layer at which the network ends: what lies behind it is neither computed nor
         trained. None is the last one before any classification top.
-    pooling : {"avg", "max", "flatten"} or None, default=None
+    pooling : {"avg", "max", "flatten", "cls", "last"} or None, default=None
         How the output of that layer becomes one row: the mean or the largest value of each channel,
         or all values one after another. None is the backbone's own, for images the mean.
     freeze_depth : int, float or str, default=-1
@@ -132,6 +132,10 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         Whether predictions are averaged over the views of `augment`: two for "flip", eight for
         "dihedral" (four where height and width differ), else `n_views` or four. It may be set
         after `fit`.
+    max_tokens : int or None, default=None
+        For texts: the maximum number of tokens read of each text, including the special tokens that
+        the backbone adds. Longer texts are cut, with one warning that counts them. None is the
+        backbone's own limit, usually 256.
     image_shape : (height, width), (height, width, channels) or None, default=None
         How the rows of a 2-D X are read as images, in pixels.
     pixel_range : (low, high) or None, default=None
@@ -261,6 +265,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         n_iter_no_change: int = 3,
         warm_start: bool = False,
         tta: bool = False,
+        max_tokens: int | None = None,
         image_shape: ImageShape | None = None,
         pixel_range: PixelRange | None = None,
         input_size: Size | None = None,
@@ -298,6 +303,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.tta = tta
+        self.max_tokens = max_tokens
         self.image_shape = image_shape
         self.pixel_range = pixel_range
         self.input_size = input_size

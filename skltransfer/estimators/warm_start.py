@@ -16,12 +16,12 @@ from skltransfer.training.train_step import TrainStep, join
 if TYPE_CHECKING:
     from skltransfer.training.head import Head
 
-_ORIGIN = ("image_shape", "pixel_range", "input_size", "resize", "layer", "pooling")
+_ORIGIN = ("image_shape", "pixel_range", "input_size", "resize", "layer", "pooling", "max_tokens")
 
 
 def origin_of(estimator: Any, spec: BackboneSpec) -> dict[str, Any]:
     """What a fit starts from, as far as a later one cannot change it; no Keras object."""
-    origin = {name: as_plain(getattr(estimator, name)) for name in _ORIGIN}
+    origin = {name: as_plain(getattr(estimator, name, None)) for name in _ORIGIN}
     network = spec.name if estimator.weights is None else spec.fingerprint
     return {"backbone": network, **origin}
 

@@ -20,7 +20,7 @@ import numpy as np
 from skltransfer.frozen.pipeline import BLOCKS_TOGETHER, Block, Computed, Failures, Pipeline
 from skltransfer.frozen.prefetcher import Prefetcher, thread_count
 from skltransfer.inputs._input import Array, Rows, Source, TensorSpec, empty_rows, part_of
-from skltransfer.inputs.errors import ImageReadError
+from skltransfer.inputs.errors import ReadError
 
 if TYPE_CHECKING:
     from skltransfer.cache import ActivationCache, NullCache, RowLock
@@ -122,7 +122,7 @@ class ActivationPass:
 
         Raises
         ------
-        ImageReadError
+        ReadError
             For the first row that cannot be read, unless `keep_going`.
         """
         with self._threads() as readers:
@@ -205,7 +205,7 @@ class ActivationPass:
             try:
                 self._keys[row] = digest = self.source.digest(row)
                 self.observer.identified(row, digest)
-            except ImageReadError as error:
+            except ReadError as error:
                 self.failures.note(row, error)
         return rows
 

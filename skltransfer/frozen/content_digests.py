@@ -18,7 +18,7 @@ from skltransfer.frozen.engines import FrozenPart
 from skltransfer.frozen.resume_plan import ResumePlan
 from skltransfer.inputs._input import Encoding, Rows, Source, TensorSpec
 from skltransfer.inputs.digests import digest_array
-from skltransfer.inputs.errors import ImageReadError
+from skltransfer.inputs.errors import ReadError
 from skltransfer.network.batch_invariance import InvariantBatches
 
 _ROWS_READ_TOGETHER = 4
@@ -70,17 +70,17 @@ class ContentDigests(Observer):
         n_jobs: int | None,
         keep_going: bool,
         advance: Callable[[int], None] = lambda n_rows: None,
-    ) -> dict[int, ImageReadError]:
+    ) -> dict[int, ReadError]:
         """Find the digests of `rows` that are still missing: in the cache, else by reading.
 
         Returns
         -------
-        dict of int to ImageReadError
+        dict of int to ReadError
             The rows that could not be read.
 
         Raises
         ------
-        ImageReadError
+        ReadError
             For the first of them, unless `keep_going`.
         """
         rows = list(rows)
@@ -130,7 +130,7 @@ class ContentDigests(Observer):
     def _name(self, row: int) -> bytes | None:
         try:
             return self.source.digest(row)
-        except ImageReadError:
+        except ReadError:
             return None
 
     def _read(
@@ -139,7 +139,7 @@ class ContentDigests(Observer):
         n_jobs: int | None,
         keep_going: bool,
         advance: Callable[[int], None],
-    ) -> dict[int, ImageReadError]:
+    ) -> dict[int, ReadError]:
         """Read some rows without computing anything from them."""
         chosen = ContentDigests(self.source.take(rows), self.encoding, NullCache())
         one_pass = ActivationPass(

@@ -20,7 +20,7 @@ from skltransfer.backend import (
 from skltransfer.frozen.layer_features import feature_function, feature_part
 from skltransfer.frozen.openvino import INSTALL, NotConvertible, is_installed
 from skltransfer.frozen.prefix import prefix_part
-from skltransfer.inputs._input import part_of
+from skltransfer.inputs._input import Array, each_row, part_of
 from skltransfer.network.runtime import Network, in_float32
 
 if TYPE_CHECKING:
@@ -138,12 +138,18 @@ def _refusal_on_trial(network: Network, layers: tuple[str, ...], pooling: str) -
         found = _part(network, layers, pooling)(rows)
     except NotConvertible as error:
         return str(error)
-    expected = evaluated(feature_function(in_float32(network), layers, pooling), *rows)
+    compute = feature_function(in_float32(network), layers, pooling)
+    each = each_row(rows) if any(map(_is_ragged, rows)) else [rows]
+    expected = np.concatenate([evaluated(compute, *some) for some in each])
     with np.errstate(invalid="ignore"):  # of infinities, which are told of where features are used
         off = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
     if off <= _MOST_DIFFERENT[network.precision]:
         return None
     return f"OpenVINO's results differ from TensorFlow's by {off:.0e} of the largest."
+
+
+def _is_ragged(array: Array) -> bool:
+    return array.dtype == object
 
 
 def _part(network: Network, layers: tuple[str, ...], pooling: str) -> FrozenPart:

@@ -34,7 +34,7 @@ from skltransfer.network.batch_invariance import rows_together
 
 if TYPE_CHECKING:
     from skltransfer.frozen.engines import FrozenPart
-    from skltransfer.inputs.errors import ImageReadError
+    from skltransfer.inputs.errors import ReadError
     from skltransfer.network.runtime import Network
 
 _NOBODY = Observer()
@@ -87,7 +87,7 @@ class FrozenPrefix:
         cache_ahead: bool = True,
         use_cache: bool = True,
         observer: Observer = _NOBODY,
-    ) -> tuple[Array, dict[int, ImageReadError]]:
+    ) -> tuple[Array, dict[int, ReadError]]:
         """Activations at a freeze point, and what could not be read.
 
         Parameters
@@ -143,7 +143,7 @@ class FrozenPrefix:
 
     def features(
         self, source: Source, advance: Callable[[int], None] = _nothing
-    ) -> tuple[Array, dict[int, ImageReadError]]:
+    ) -> tuple[Array, dict[int, ReadError]]:
         """Pooled features, for which nothing is kept on the way unasked."""
         return self.activations(source, self.network.end, advance, cache_ahead=False)
 
@@ -154,7 +154,7 @@ class FrozenPrefix:
         pooling: str,
         width: int,
         advance: Callable[[int], None] = _nothing,
-    ) -> tuple[Array, dict[int, ImageReadError]]:
+    ) -> tuple[Array, dict[int, ReadError]]:
         """Pooled outputs of some layers side by side, `width` in all, and what was unreadable."""
         part = partial(feature_part, self.network, layers, pooling, self.engine)
         segment = ":".join([self.network.spec.name, "input", *layers])

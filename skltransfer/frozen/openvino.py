@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from skltransfer.backend import computing_threads, start, traced
+from skltransfer.inputs._input import TensorSpec
 from skltransfer.network.batch_invariance import MANY_ROWS, always, check_wanted
 
 if TYPE_CHECKING:
@@ -48,14 +49,14 @@ def installed_version() -> str:
 
 
 class CompiledSegment:
-    """A pure function of one float32 tensor, compiled for one row.
+    """A pure function of one tensor, compiled for one row, whose length may differ.
 
     Parameters
     ----------
     compute : callable
         From a tensor to a tensor. Variables that it reads become constants.
     spec : tuple of TensorSpec
-        The one tensor of a row, of float32.
+        The one tensor of a row.
     precision : {"float32", "bfloat16", "float16"}
         Number format in which OpenVINO computes; rows are float32.
 
@@ -71,11 +72,10 @@ class CompiledSegment:
     """
 
     def __init__(self, compute: Callable[..., Any], spec: RowSpec, precision: str) -> None:
-        if len(spec) > 1 or spec[0].is_ragged or spec[0].dtype != "float32":
-            raise NotConvertible(
-                "OpenVINO is used for rows of one float32 tensor of fixed shape only."
-            )
-        graph = traced(compute, [(1, *tensor.shape) for tensor in spec])
+        if len(spec) > 1:
+            raise NotConvertible("OpenVINO is used for rows of one tensor only.")
+        dtypes = [tensor.dtype for tensor in spec]
+        graph = traced(compute, [(1, *tensor.shape) for tensor in spec], dtypes)
         self.shapes = [(None, *graph.outputs[0].shape[1:])]
         self._compiled = _compiled(graph.graph, graph.outputs[0].name, precision)
         self._own = threading.local()  # a request serves one thread at a time
@@ -129,20 +129,19 @@ class RowByRow:
         """Compute any number of rows, each alone."""
         start()
         (given,) = rows
-        array = np.ascontiguousarray(given, np.float32)
-        results = {i: np.empty((len(array), *self.shapes[i][1:]), np.float32) for i in chosen}
-        segments = self._found_fastest(array) if tuple(chosen) == (0,) else self._segments
+        results = {i: TensorSpec(self.shapes[i][1:]).empty(len(given)) for i in chosen}
+        segments = self._found_fastest(given) if tuple(chosen) == (0,) else self._segments
 
         def run(index: int) -> None:
             check_wanted(is_wanted)
-            row = array[index : index + 1]
+            row = np.ascontiguousarray(given[index])[np.newaxis]
             for number, segment in enumerate(segments, start=1):
                 row = segment(row)
                 place = number % len(segments)
                 if place in results:
-                    results[place][index] = row[0]
+                    results[place][index] = row[0].copy()  # the next row is written over it
 
-        for _ in _threads().map(run, range(len(array))):
+        for _ in _threads().map(run, range(len(given))):
             pass  # raises what a thread raised
         return [results[i] for i in chosen]
 
@@ -154,7 +153,7 @@ class RowByRow:
         """The whole where that changes no bit, else the segments; it is tried once."""
         with self._lock:
             self._n_seen += len(rows)
-            n_tried = max(4, _VALUES_TRIED // prod(self.shapes[0][1:]))
+            n_tried = max(4, _VALUES_TRIED // prod(side or 1 for side in self.shapes[0][1:]))
             are_enough = len(rows) >= min(n_tried, MANY_ROWS)
             if self._fastest is None and self._n_seen >= MANY_ROWS and are_enough:
                 self._fastest = self._tried(rows[:n_tried])
@@ -170,7 +169,7 @@ class RowByRow:
 
 def _bits(segments: Sequence[CompiledSegment], row: np.ndarray) -> bytes:
     """The bits of the last result."""
-    row = row[np.newaxis]
+    row = np.ascontiguousarray(row)[np.newaxis]
     for segment in segments:
         row = segment(row)
     return row.tobytes()

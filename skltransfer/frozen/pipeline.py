@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from skltransfer.backend import is_out_of_memory
 from skltransfer.frozen.prefetcher import Prefetcher, done_now
 from skltransfer.inputs._input import Array, Rows, Source, part_of
-from skltransfer.inputs.errors import ImageReadError
+from skltransfer.inputs.errors import ReadError
 from skltransfer.network.batch_invariance import always, most_block_rows, warn_out_of_memory
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class ReadTask:
         return self.positions.stop >= len(self.block.rows)
 
 
-class Failures(dict[int, ImageReadError]):
+class Failures(dict[int, ReadError]):
     """The rows that cannot be read, or an error at the first.
 
     Parameters
@@ -88,7 +88,7 @@ class Failures(dict[int, ImageReadError]):
         super().__init__()
         self.keep_going = keep_going
 
-    def note(self, row: int, error: ImageReadError) -> None:
+    def note(self, row: int, error: ReadError) -> None:
         """Take note of a row, or raise its error."""
         if not self.keep_going:
             raise error
@@ -202,7 +202,7 @@ class Pipeline:
         rows, inputs = block.rows, part_of(block.inputs, slice(positions.start, positions.stop))
         try:
             self.source.load(rows[positions.start : positions.stop], inputs)
-        except ImageReadError as error:
+        except ReadError as error:
             for tensor, array in zip(block.plan.part().row_spec, inputs, strict=True):
                 for place in range(len(array)):
                     array[place] = tensor.blank()

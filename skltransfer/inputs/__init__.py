@@ -2,5 +2,7 @@
 
 from skltransfer.inputs.images.kind import ImageInput
 from skltransfer.inputs.kinds import register_kind
+from skltransfer.inputs.texts.kind import TextInput
 
 register_kind(ImageInput, ImageInput.name)
+register_kind(TextInput, TextInput.name)

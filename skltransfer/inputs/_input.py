@@ -112,7 +112,7 @@ class Source(Protocol):
 
         Raises
         ------
-        ImageReadError
+        ReadError
             When the row cannot be read.
         """
         ...
@@ -126,7 +126,7 @@ class Source(Protocol):
 
         Raises
         ------
-        ImageReadError
+        ReadError
             When one of them cannot be read.
         """
         ...
@@ -202,6 +202,11 @@ class InputKind(Protocol):
     @property
     def pooling(self) -> str:
         """How the kind's features become one row when nothing is asked for."""
+        ...
+
+    @property
+    def poolings(self) -> frozenset[str]:
+        """All that may be asked for."""
         ...
 
     @property

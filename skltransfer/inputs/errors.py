@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 from PIL import Image
 
@@ -11,7 +11,57 @@ _LONGEST_NAME = 80
 _FIRST_BYTES = 8
 
 
-class ImageReadError(ValueError):
+class ReadError(ValueError):
+    """A row of X cannot be read, be it an image or of another kind.
+
+    This is what ``on_error="nan"`` covers. Faults of numeric arrays are plain
+    ``ValueError`` or ``TypeError`` and always raise.
+
+    Parameters
+    ----------
+    message : str
+        Row, source, reason and way out.
+    row : int
+        Index of the row in X.
+    source : str
+        The path, or a short description of what the row holds.
+
+    Attributes
+    ----------
+    row : int
+        Index of the row in X.
+    source : str
+        The path, or a short description of what the row holds.
+
+    See Also
+    --------
+    ImageReadError : The same for images.
+    UnreadableRowsWarning : What ``on_error="nan"`` warns of.
+
+    Examples
+    --------
+    >>> from skltransfer import PretrainedFeatureExtractor, ReadError
+    >>> try:
+    ...     PretrainedFeatureExtractor().fit(["no such file.jpg"])
+    ... except ReadError as error:
+    ...     print(error.row, error.source)
+    0 no such file.jpg
+    """
+
+    noun: ClassVar[str] = "row"
+    """What a row holds."""
+
+    def __init__(self, message: str, row: int, source: str) -> None:
+        super().__init__(message)
+        self.row = row
+        self.source = source
+
+    def __reduce__(self) -> tuple[type, tuple[str, int, str]]:
+        """Rebuild with all three, so that the error travels between processes."""
+        return type(self), (str(self), self.row, self.source)
+
+
+class ImageReadError(ReadError):
     """A path, encoded bytes or a PIL image cannot be read as an image.
 
     ``on_error="nan"`` covers only this error. Invalid numeric arrays always raise a plain
@@ -35,7 +85,8 @@ class ImageReadError(ValueError):
 
     See Also
     --------
-    UnreadableImagesWarning : The warning of ``on_error="nan"``.
+    ReadError : The same for rows of any kind.
+    UnreadableImagesWarning : What ``on_error="nan"`` warns of.
 
     Examples
     --------
@@ -47,21 +98,16 @@ class ImageReadError(ValueError):
     0 no such file.jpg
     """
 
-    def __init__(self, message: str, row: int, source: str) -> None:
-        super().__init__(message)
-        self.row = row
-        self.source = source
-
-    def __reduce__(self) -> tuple[type, tuple[str, int, str]]:
-        """Rebuild with all three arguments, so that the error can be pickled between processes."""
-        return type(self), (str(self), self.row, self.source)
+    noun: ClassVar[str] = "image"
 
 
 class Unreadable(Exception):
     """Carries a reason; a caller adds the row."""
 
 
-def read_error(row: int, source: Any, reason: str) -> ImageReadError:
+def read_error(
+    row: int, source: Any, reason: str, kind: type[ReadError] = ImageReadError
+) -> ReadError:
     """Make the error for one row.
 
     Parameters
@@ -71,17 +117,20 @@ def read_error(row: int, source: Any, reason: str) -> ImageReadError:
     source : object
         The content of the row.
     reason : str
-        What is wrong, and what to do.
+        What is wrong, and the way out.
+    kind : type, default=ImageReadError
+        The class of the error, which says what a row should hold.
 
     Returns
     -------
-    ImageReadError
+    ReadError
         To be raised.
     """
     described = describe_source(source)
     name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else described
-    message = f"row {row} ({described}) cannot be read as an image: {reason}"
-    return ImageReadError(message, row, name)
+    article = "an" if kind.noun[0] in "aeiou" else "a"
+    message = f"row {row} ({described}) cannot be read as {article} {kind.noun}: {reason}"
+    return kind(message, row, name)
 
 
 def shorten(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from skltransfer._types import Path
 from skltransfer.inputs.digests import encoded_hash
-from skltransfer.inputs.errors import ImageReadError, Unreadable, read_error
+from skltransfer.inputs.errors import ImageReadError, ReadError, Unreadable, read_error
 from skltransfer.inputs.silence import without_warnings
 
 FileIdentity: TypeAlias = tuple[str, int, int, int, int, int]
@@ -33,7 +33,9 @@ _MOST_FILES = 200_000
 
 
 @contextmanager
-def naming_the_row(source: Any, index: int) -> Iterator[None]:
+def naming_the_row(
+    source: Any, index: int, kind: type[ReadError] = ImageReadError
+) -> Iterator[None]:
     """Turn whatever goes wrong in reading a source into an error that names the row.
 
     Libraries' warnings stay unheard, so that filters of warnings decide nothing.
@@ -44,7 +46,7 @@ def naming_the_row(source: Any, index: int) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
-        raise read_error(index, source, reason(error)) from error
+        raise read_error(index, source, reason(error), kind) from error
 
 
 def reason(error: Exception) -> str:
@@ -86,9 +88,9 @@ def open_path(path: Path, index: int) -> Iterator[BufferedReader]:
         yield file
 
 
-def missing_value(index: int) -> ImageReadError:
+def missing_value(index: int, kind: type[ReadError] = ImageReadError) -> ReadError:
     """Return the error for a row that holds nothing."""
-    return read_error(index, None, _NO_VALUE)
+    return read_error(index, None, _NO_VALUE, kind)
 
 
 def local_path(path: Path) -> str:

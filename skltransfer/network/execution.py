@@ -15,6 +15,8 @@ import numpy as np
 from skltransfer.backend import add_bias, batch_normalised, depthwise_conv
 from skltransfer.network.graph import Graph, Step, keras_class
 from skltransfer.network.kernels import layer_normalised
+from skltransfer.network.padding import is_attention
+from skltransfer.network.pooling import positions_that_count
 
 if TYPE_CHECKING:
     from keras import KerasTensor, Layer, Variable
@@ -33,6 +35,7 @@ def run_steps(
     values: Mapping[int, Any] | None = None,
     *,
     moments: Moments | None = None,
+    lengths: KerasTensor | None = None,
 ) -> list[KerasTensor]:
     """Compute the outputs of the steps `stops`, float32, from the output of step `start`.
 
@@ -52,6 +55,8 @@ def run_steps(
     moments : dict, default=None
         If None, BatchNorm uses its statistics, as at prediction. With a dict, BatchNorm uses the
         moments of the batch and stores them in the dict as (mean, variance) under the step.
+    lengths : tensor of int, default=None
+        For padded rows, how many positions of each row count; None counts all.
     """
     import keras
 
@@ -64,7 +69,7 @@ def run_steps(
     mapping = [] if values is None else [(v, values[id(v)]) for v in owned]
     with keras.StatelessScope(state_mapping=mapping):
         for index in needed:
-            _run_step(graph, index, tensors, folds, constants, moments)
+            _run_step(graph, index, tensors, folds, constants, moments, lengths)
     return [keras.ops.cast(tensors[id(graph.steps[stop].output)], "float32") for stop in stops]
 
 
@@ -123,6 +128,7 @@ def _run_step(
     folds: dict[int, int],
     constants: dict[int, Weights],
     moments: Moments | None,
+    lengths: KerasTensor | None,
 ) -> None:
     step = graph.steps[index]
     if index in folds.values():
@@ -140,7 +146,7 @@ def _run_step(
         x = tensors[id(step.inputs[0])]
         result = [layer_normalised(x, layer.gamma, layer.beta, layer.epsilon)]
     else:
-        result = _called(step, tensors)
+        result = _called(step, tensors, lengths)
     tensors.update(zip(map(id, step.outputs), result, strict=True))
 
 
@@ -170,10 +176,15 @@ def _by_batch(
     return [ops.cast(result, norm.compute_dtype)]
 
 
-def _called(step: Step, tensors: dict[int, KerasTensor]) -> list[KerasTensor]:
+def _called(
+    step: Step, tensors: dict[int, KerasTensor], lengths: KerasTensor | None
+) -> list[KerasTensor]:
     import keras
 
     arguments, options = step.node.arguments.fill_in(tensors)
+    if lengths is not None and is_attention(step):
+        counts = positions_that_count(tensors[id(step.inputs[0])], lengths)
+        options["attention_mask"] = keras.ops.expand_dims(counts, axis=1)
     if getattr(step.operation, "_call_has_training_arg", False):
         options["training"] = False
     made: list[KerasTensor] = keras.tree.flatten(step.operation(*arguments, **options))

@@ -11,21 +11,30 @@ if TYPE_CHECKING:
 
     from skltransfer.network.graph import Graph
 
+_ONE_POSITION = {"cls": 0, "last": -1}
 
-def pooled(outputs: KerasTensor | Sequence[KerasTensor], pooling: str) -> KerasTensor:
-    """Pool each feature map over its positions, or take its first token; join the results.
+
+def pooled(
+    outputs: KerasTensor | Sequence[KerasTensor],
+    pooling: str,
+    lengths: KerasTensor | None = None,
+) -> KerasTensor:
+    """Pool each feature map over its positions, or take one token; join the results.
 
     Parameters
     ----------
     outputs : tensor or list of tensor
         (n, h, w, c) maps, (n, tokens, c) sequences or (n, c) rows.
-    pooling : {"avg", "max", "flatten", "cls"}
-        How the positions of a map are summed up; rows stay as they are.
+    pooling : {"avg", "max", "flatten", "cls", "last"}
+        How the positions of a map are summed up, or which one of a sequence stands for all; rows
+        stay as they are.
+    lengths : tensor of int, default=None
+        How many positions of each row of a sequence count; None: all.
     """
     from keras import ops
 
     outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-    rows = [_pooled_one(output, pooling) for output in outputs]
+    rows = [_pooled_one(output, pooling, lengths) for output in outputs]
     return ops.concatenate(rows, axis=-1) if len(rows) > 1 else rows[0]
 
 
@@ -81,21 +90,47 @@ def _positions(shape: tuple[int | None, ...]) -> int | None:
     return None if None in shape else math.prod(cast(tuple[int, ...], shape[:-1]))
 
 
-def _pooled_one(output: KerasTensor, pooling: str) -> KerasTensor:
+def _pooled_one(output: KerasTensor, pooling: str, lengths: KerasTensor | None) -> KerasTensor:
     from keras import ops
 
+    if lengths is not None:
+        return _pooled_padded(output, pooling, lengths)
     if pooling == "flatten":
         return ops.reshape(output, (-1, math.prod(output.shape[1:])))
     positions = tuple(range(1, len(output.shape) - 1))
     if not positions:
         return output
-    if pooling == "cls":
-        return output[:, 0]
+    if pooling in _ONE_POSITION:
+        return output[:, _ONE_POSITION[pooling]]
     if pooling == "max":
         return ops.max(output, axis=positions)
     if None in output.shape[1:]:  # of one row at a time
         return ops.mean(output, axis=positions)
     return _mean(output)
+
+
+def _pooled_padded(output: KerasTensor, pooling: str, lengths: KerasTensor) -> KerasTensor:
+    """Pool sequences (n, tokens, c) of which the first `lengths` positions count."""
+    from keras import ops
+
+    if pooling == "cls":
+        return output[:, 0]
+    counts = ops.expand_dims(positions_that_count(output, lengths), axis=-1)
+    if pooling == "max":
+        return ops.max(ops.where(counts, output, -float("inf")), axis=1)
+    if pooling == "last":
+        place = ops.arange(ops.shape(output)[1], dtype="int32")
+        is_last = ops.equal(place, ops.expand_dims(lengths - 1, axis=-1))
+        counts = ops.expand_dims(is_last, axis=-1)
+    shares = ops.cast(counts, "float32")
+    return ops.sum(output * shares, axis=1) / ops.sum(shares, axis=1)
+
+
+def positions_that_count(rows: KerasTensor, lengths: KerasTensor) -> KerasTensor:
+    """For rows (n, tokens, ...) whether each position is among the first `lengths`."""
+    from keras import ops
+
+    return ops.arange(ops.shape(rows)[1], dtype="int32") < ops.expand_dims(lengths, axis=-1)
 
 
 def _mean(output: KerasTensor) -> KerasTensor:

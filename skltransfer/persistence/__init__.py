@@ -15,6 +15,7 @@ from skltransfer.persistence import tenants as tenants
 from skltransfer.persistence.backbones import decode_backbone, encode_backbone
 from skltransfer.persistence.errors import Explained
 from skltransfer.persistence.file import read_file, write_file
+from skltransfer.persistence.later_parameters import with_later_parameters
 from skltransfer.persistence.layers import LayerConfig, config_of, layer_from
 from skltransfer.persistence.protocol_1 import upgraded
 from skltransfer.persistence.states import (
@@ -102,7 +103,7 @@ def read_state(path: PathLike) -> tuple[type, dict[str, Any]]:
         manifest, arrays = read_file(_expanded(path))
         if manifest["protocol"] == 1:
             manifest = upgraded(manifest)
-        return _check_manifest(manifest, Reader(arrays))
+        return _check_manifest(with_later_parameters(manifest), Reader(arrays))
     except Explained:
         raise
     except ValueError as error:

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from skltransfer.backbones import keras_applications as applications
 from skltransfer.backbones.architectures import architecture_of
-from skltransfer.backbones.images import BUNDLED, bundled_spec
+from skltransfer.backbones.images import BUNDLED
+from skltransfer.backbones.shipped import shipped_spec
 from skltransfer.backbones.spec import BackboneSpec, read_only
+from skltransfer.backbones.transformer import KIND, TransformerConfig
 from skltransfer.persistence.checks import Check, is_finite, is_json, is_str, one_of
 from skltransfer.persistence.errors import Explained
 from skltransfer.persistence.keras_configs import check_config
 from skltransfer.persistence.records import serves_as
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from skltransfer.persistence.values import Reader, Writer
 
 _CONTENT = ("architecture", "preprocessing", "input")
@@ -61,6 +65,7 @@ def decode_backbone(node: object, reader: Reader) -> BackboneSpec:
     if not all(array.dtype.kind in _PIXELS for array in weights):
         raise ValueError("a backbone in it has weights that are no numbers.")
     described = content["architecture"]
+    _check_shapes(described, weights)
     pattern = architecture_of(described).stage_pattern(described)
     try:
         spec = BackboneSpec(node["name"], **content, weights=weights, stage_pattern=pattern)
@@ -72,7 +77,12 @@ def decode_backbone(node: object, reader: Reader) -> BackboneSpec:
 
 
 def _bundled(name: str, fingerprint: str) -> BackboneSpec:
-    spec = bundled_spec()
+    try:
+        spec = shipped_spec(name)
+    except ImportError as error:
+        raise Explained(str(error)) from error
+    except KeyError:
+        spec = shipped_spec()
     if (name, fingerprint) != (spec.name, spec.fingerprint):
         raise Explained(
             f"it asks for the bundled network {name!r:.60} with the fingerprint "
@@ -94,6 +104,14 @@ def _check_content(architecture: Any, preprocessing: Any, input: Any) -> None:
     check_config(architecture)
 
 
+def _check_shapes(architecture: dict[str, Any], weights: tuple[np.ndarray, ...]) -> None:
+    """Refuse a description of more than there is, before it is built."""
+    if architecture["kind"] == KIND:
+        shapes = tuple(TransformerConfig.of(architecture).shapes().values())
+        if tuple(array.shape for array in weights) != shapes:
+            raise ValueError("a backbone in it has weights of other shapes than it describes.")
+
+
 def _is_architecture(architecture: Any) -> bool:
     if type(architecture) is not dict:
         return False
@@ -102,7 +120,17 @@ def _is_architecture(architecture: Any) -> bool:
         return architecture == {"kind": kind, "name": BUNDLED}
     if kind == "keras.applications":
         return set(architecture) == {"kind", "name"} and _is_application(architecture["name"])
+    if kind == KIND:
+        return _is_transformer(architecture)
     return kind in ("model", "model of blocks") and set(architecture) == {"kind", "config"}
+
+
+def _is_transformer(architecture: dict[str, Any]) -> bool:
+    try:
+        TransformerConfig.of(architecture)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_application(name: Any) -> bool:

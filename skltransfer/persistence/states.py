@@ -25,7 +25,10 @@ CARRIED = "_carried_backbone"
 """The handle of a registered name, which goes with an estimator that uses the name."""
 
 _METHODS = {"fit", "partial_fit", "score"}
-_ORIGIN = {"backbone", "image_shape", "pixel_range", "input_size", "resize", "layer", "pooling"}
+_ORIGIN = {
+    *("backbone", "image_shape", "pixel_range", "input_size", "resize", "layer", "pooling"),
+    "max_tokens",
+}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from skltransfer.inputs.images.kind import ImageInput
 from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 from skltransfer.inputs.rows.encoding import TabularEncoding
 from skltransfer.inputs.rows.layout import TabularToImage
+from skltransfer.inputs.texts.encoding import TextEncoding
+from skltransfer.inputs.texts.kind import TextInput
 from skltransfer.persistence.checks import check_of, one_of
 from skltransfer.persistence.records import Record, register_record
 from skltransfer.tasks.classification import Classification
@@ -44,6 +46,8 @@ register_record("image_preprocessing", Record(ImagePreprocessing, {"resize": che
 register_record("image_encoding", Record(ImageEncoding, role="encoding"))
 register_record("tabular_to_image", Record(TabularToImage, fits=_layout_fits))
 register_record("tabular_encoding", Record(TabularEncoding, role="encoding"))
+register_record("text_input", Record(TextInput, role="input"))
+register_record("text_encoding", Record(TextEncoding, role="encoding"))
 register_record("classification", Record(Classification, fits=_task_fits, role="task"))
 register_record(
     "regression", Record(Regression, {"loss_name": one_of(*LOSSES)}, _regression_fits, role="task")

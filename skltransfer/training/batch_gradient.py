@@ -29,20 +29,23 @@ class BatchGradient:
         From a number of rows to the compiled gradient of so many.
     n_rows : int
         Rows of a batch.
-    alone : bool, default=False
-        Whether rows differ in length, so that each is taken by itself.
+    prepare : callable
+        From rows to the arrays that the compiled gradient takes of them.
+    together : int
+        Rows that it takes at a time; fewer where rows cannot be put side by side.
     """
 
     def __init__(
         self,
         compiled: Callable[[int], Callable[..., GradientAndLoss]],
         n_rows: int,
-        alone: bool = False,
+        prepare: Callable[[np.ndarray], Rows] = lambda rows: (rows,),
+        together: int | None = None,
     ) -> None:
         self._compiled = compiled
         self._n_rows = n_rows
-        self._alone = alone
-        self._together = 1 if alone else n_rows
+        self._prepare = prepare
+        self._together = together or n_rows
 
     def __call__(
         self, params: KerasTensor, fixed: KerasTensor, standardizer: KerasTensor, *batch: np.ndarray
@@ -50,8 +53,8 @@ class BatchGradient:
         """Compute; after an error for want of memory in halves, now and from now on."""
         together, state = self._together, (params, fixed, standardizer)
         try:
-            if together == self._n_rows and not self._alone:
-                return self._compiled(together)(*state, *batch)
+            if together == self._n_rows:
+                return self._of(together, state, batch)
             return self._added_up(together, state, batch)
         except Exception as error:
             if together == 1 or not is_out_of_memory(error):
@@ -60,14 +63,18 @@ class BatchGradient:
         _warn(together, self._together)
         return self(*state, *batch)
 
+    def _of(self, together: int, state: tuple[KerasTensor, ...], batch: Rows) -> GradientAndLoss:
+        rows, *others = batch
+        return self._compiled(together)(*state, *self._prepare(rows), *others)
+
     def _added_up(
         self, together: int, state: tuple[KerasTensor, ...], batch: Rows
     ) -> GradientAndLoss:
-        gradient, share = self._compiled(together), together / self._n_rows
+        share = together / self._n_rows
         total: KerasTensor = None
         loss = 0.0
         for some in _split(batch, together):
-            found, of_these = gradient(*state, *some)
+            found, of_these = self._of(together, state, some)
             total = found * share if total is None else total + found * share
             loss += float(of_these) * share
         return total, loss
@@ -80,12 +87,7 @@ def _split(batch: Rows, together: int) -> Iterator[Rows]:
     for part in chunks(n_rows, together):
         places = np.arange(part.start, part.start + together)
         rows, counted = places % n_rows, (places < n_rows).astype(np.float32)
-        yield (
-            np.stack(list(x[rows])) if x.dtype == object else x[rows],
-            targets[rows],
-            weights[rows] * counted,
-            *(mask[rows] for mask in masks),
-        )
+        yield x[rows], targets[rows], weights[rows] * counted, *(mask[rows] for mask in masks)
 
 
 def _warn(n_rows: int, fewer: int) -> None:

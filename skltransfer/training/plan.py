@@ -13,7 +13,7 @@ import numpy as np
 
 from skltransfer._progress import Bar, progress_bar
 from skltransfer.inputs._input import Array, Source, empty_rows, part_of
-from skltransfer.inputs.errors import ImageReadError
+from skltransfer.inputs.errors import ReadError
 from skltransfer.training.train_step import TrainStep, count
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _reading_time(source: Source, part: FrozenPart) -> float:
     out = empty_rows(part.row_spec, len(rows))
     try:
         return _milliseconds(lambda: source.load(rows, out)) / len(rows)
-    except ImageReadError:
+    except ReadError:
         return 0.0
 
 

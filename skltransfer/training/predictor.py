@@ -14,7 +14,7 @@ from skltransfer.training.loop import outputs_of
 if TYPE_CHECKING:
     from skltransfer.frozen.frozen_prefix import FrozenPrefix
     from skltransfer.inputs._input import Array, Source
-    from skltransfer.inputs.errors import ImageReadError
+    from skltransfer.inputs.errors import ReadError
     from skltransfer.tasks._task import Floats, Singles, Task
     from skltransfer.training.state import TrainingState
     from skltransfer.training.train_step import TrainStep
@@ -48,7 +48,7 @@ class Predictor:
         source: Source,
         views_of: Callable[[Source], Sequence[Source]],
         advance: Callable[[int], None],
-    ) -> tuple[Floats, dict[int, ImageReadError]]:
+    ) -> tuple[Floats, dict[int, ReadError]]:
         """Predictions averaged over views, NaN for what could not be read, and why.
 
         Parameters
@@ -86,7 +86,7 @@ class Predictor:
         mean, scale = self.state.standardizer
         return np.asarray((np.concatenate(blocks) - mean) / scale)
 
-    def _predicted(self, views: Sequence[Source]) -> tuple[Floats, dict[int, ImageReadError]]:
+    def _predicted(self, views: Sequence[Source]) -> tuple[Floats, dict[int, ReadError]]:
         outputs, failures = [], {}
         for view in views:
             activations, unread = self._activations(view)
@@ -96,7 +96,7 @@ class Predictor:
         found[list(failures)] = np.nan  # an activation such as ReLU may have swallowed it
         return found, failures
 
-    def _activations(self, source: Source) -> tuple[Array, dict[int, ImageReadError]]:
+    def _activations(self, source: Source) -> tuple[Array, dict[int, ReadError]]:
         """Activations; a cache is told what rows hold, which a fit will ask for."""
         contents, point = self.prefix.digests(source), self.step.freeze_point
         if not contents.cache.keeps_rows:
@@ -105,7 +105,7 @@ class Predictor:
         contents.remember()
         return found
 
-    def _check_finite(self, found: Floats, failures: dict[int, ImageReadError]) -> None:
+    def _check_finite(self, found: Floats, failures: dict[int, ReadError]) -> None:
         flat = found.reshape(len(found), -1)
         faulty = sorted({*np.flatnonzero(np.isnan(flat).any(axis=1)).tolist()} - {*failures})
         if faulty:

@@ -23,6 +23,7 @@ from skltransfer.frozen.prefix import row_spec
 from skltransfer.inputs._input import TensorSpec, trial_rows
 from skltransfer.network.batch_invariance import most_block_rows, run_rows
 from skltransfer.network.execution import is_batch_norm, needed_steps, run_steps
+from skltransfer.network.padding import padded, takes_padding
 from skltransfer.network.pooling import pooled
 from skltransfer.training.adamw import Update, adamw
 from skltransfer.training.batch_gradient import BatchGradient, GradientAndLoss
@@ -104,6 +105,11 @@ class TrainStep:
         return row_spec(self.network, self.freeze_point)[0]
 
     @cached_property
+    def pads(self) -> bool:
+        """Whether rows of several lengths are trained on side by side, filled up at their ends."""
+        return self.input.is_ragged and takes_padding(self.graph, self.steps)
+
+    @cached_property
     def steps(self) -> list[int]:
         """Steps of the backbone above the freeze point."""
         if self.head_only:
@@ -154,13 +160,21 @@ class TrainStep:
         return [*self._state_shapes(), *batch]
 
     def gradient(self, rows: int) -> Callable[..., GradientAndLoss]:
-        """From (weights, fixed, standardizer, *batch) to (gradient, loss), see `batch_shapes`."""
+        """From (weights, fixed, standardizer, *batch) to (gradient, loss), see `batch_shapes`.
+
+        Where rows are filled up, their lengths stand behind x.
+        """
         return self._once(("gradient", rows), lambda: self._compile_gradient(rows))
 
     def batch_gradient(self, rows: int) -> BatchGradient:
         """As `gradient`, and in smaller batches where the backend runs out of memory."""
-        alone = self.input.is_ragged  # rows of one length each cannot be put side by side
-        return self._once(("batch", rows), lambda: BatchGradient(self.gradient, rows, alone))
+        if self.pads:
+            made = BatchGradient(self.gradient, rows, padded)
+        elif self.input.is_ragged:  # rows of one length each cannot be put side by side
+            made = BatchGradient(self.gradient, rows, lambda x: (np.stack(list(x)),), 1)
+        else:
+            made = BatchGradient(self.gradient, rows)
+        return self._once(("batch", rows), lambda: made)
 
     def update(self) -> Update:
         """One step of AdamW with all weights, see `adamw`."""
@@ -266,15 +280,16 @@ class TrainStep:
             fixed: KerasTensor,
             standardizer: KerasTensor,
             x: KerasTensor,
-            targets: KerasTensor,
-            weights: KerasTensor,
-            *masks: KerasTensor,
+            *others: KerasTensor,
         ) -> tuple[KerasTensor, KerasTensor]:
             from keras import ops
 
+            lengths, others = (others[0], others[1:]) if self.pads else (None, others)
+            targets, weights, *masks = others
+
             def loss_of(parameters: list[KerasTensor]) -> KerasTensor:
                 moments: Moments | None = {} if self.by_batch else None
-                features = self._features(parameters, fixed, x, moments)
+                features = self._features(parameters, fixed, x, moments, lengths)
                 outputs = self.head.outputs(
                     parameters[len(self.trained) :],
                     (features - standardizer[0]) / standardizer[1],
@@ -286,7 +301,11 @@ class TrainStep:
             return ops.concatenate([ops.reshape(g, (-1,)) for g in gradients]), loss
 
         shapes = self.batch_shapes(rows)
-        function = compile_function(compute, shapes, self._dtypes(len(shapes), 3))
+        dtypes = self._dtypes(len(shapes), 3)
+        if self.pads:
+            shapes.insert(4, (rows,))
+            dtypes.insert(4, "int32")
+        function = compile_function(compute, shapes, dtypes)
         return cast("Callable[..., GradientAndLoss]", function)  # two tensors are computed
 
     def _features(
@@ -295,8 +314,9 @@ class TrainStep:
         fixed: KerasTensor,
         x: KerasTensor,
         moments: Moments | None = None,
+        lengths: KerasTensor | None = None,
     ) -> KerasTensor:
-        """Pooled features of activations `x`."""
+        """Pooled features of activations `x`, of which the first `lengths` positions count."""
         if self.head_only:
             return x
         values = dict(self.network.arrays)  # counters and the like are neither trained nor fixed
@@ -304,8 +324,9 @@ class TrainStep:
         shapes = [tuple(v.shape) for v in self.fixed]
         values.update({id(v): p for v, p in zip(self.fixed, split(fixed, shapes), strict=True)})
         x = self.network.preprocess(x) if self.freeze_point is None else x
-        outputs = run_steps(self.graph, self.freeze_point, [self.end], x, values, moments=moments)
-        return pooled(outputs, self.network.pooling)
+        place = self.graph, self.freeze_point, [self.end]
+        outputs = run_steps(*place, x, values, moments=moments, lengths=lengths)
+        return pooled(outputs, self.network.pooling, lengths)
 
     def _state_shapes(self) -> list[tuple[int, ...]]:
         fixed = count([tuple(v.shape) for v in self.fixed])

@@ -132,7 +132,8 @@ def value_and_gradients(
         tape.watch(parameters)
         loss = loss_of(parameters)
     zero = tf.UnconnectedGradients.ZERO
-    return loss, tape.gradient(loss, parameters, unconnected_gradients=zero)
+    gradients = tape.gradient(loss, parameters, unconnected_gradients=zero)
+    return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]  # tables' are sparse
 
 
 def add_bias(x: KerasTensor, bias: KerasTensor) -> KerasTensor:

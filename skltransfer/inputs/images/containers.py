@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
+from skltransfer.inputs.columns import as_column, check_not_empty
 from skltransfer.inputs.images.recognition import (
-    as_column,
-    check_not_empty,
     is_image_like,
     looks_like_images,
 )

@@ -49,6 +49,7 @@ class ImageInput:
 
     name: ClassVar[str] = "image"
     pooling: ClassVar[str] = "avg"
+    poolings: ClassVar[frozenset[str]] = frozenset({"avg", "max", "flatten", "cls"})
     parameters: ClassVar[frozenset[str]] = frozenset(
         {"image_shape", "pixel_range", "input_size", "resize", "augment", "n_views", "tta"}
     )

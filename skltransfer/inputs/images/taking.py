@@ -10,15 +10,13 @@ import numpy as np
 from PIL import Image
 
 from skltransfer._warnings import warn_user
+from skltransfer.inputs.columns import as_column, check_not_empty, n_dimensions
 from skltransfer.inputs.errors import describe_source, shorten
 from skltransfer.inputs.images import arrays
 from skltransfer.inputs.images.recognition import (
     ENCODED,
     PATHS,
-    as_column,
-    check_not_empty,
     is_image_like,
-    n_dimensions,
 )
 from skltransfer.inputs.images.sources import ArrayImages, ImageSource, ItemImages
 from skltransfer.inputs.missing import is_missing

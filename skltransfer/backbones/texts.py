@@ -1,0 +1,158 @@
+"""Text networks: the companion distribution's, and those of folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skltransfer.backbones.functional_models import check_one_input_and_output
+from skltransfer.backbones.hugging_face import CONFIG, FAMILIES, TOKENIZER, is_folder, text_spec
+from skltransfer.backbones.spec import BackboneSpec, read_only
+from skltransfer.backbones.transformer import TransformerConfig
+from skltransfer.backbones.user_models import spec_of_model
+from skltransfer.inputs.texts.kind import TextInput, read_input
+
+COMPANION = "minilm_l6"
+COMPANION_PARAMETERS = 22_564_608
+COMPANION_CONFIG = TransformerConfig(
+    n_words=30522,
+    n_positions=512,
+    width=384,
+    n_blocks=6,
+    n_heads=12,
+    inner_width=1536,
+    activation="gelu",
+    epsilon=1e-12,
+    causal=False,
+    padding=-1,
+)
+INSTALL = "pip install './companions/minilm'"
+
+_PACKAGE = "skltransfer_minilm"
+_WEIGHTS = "minilm_l6.npz"
+_UNREAD = TextInput("", n_positions=512)
+
+
+def unread_input(backbone: object) -> TextInput | None:
+    """What a text backbone reads, as far as it is known without reading it; None: it is none."""
+    if backbone == COMPANION:
+        return _UNREAD
+    if is_folder(backbone) and _model_type(Path(os.path.expanduser(str(backbone)))) in FAMILIES:
+        return _UNREAD
+    return None
+
+
+def _model_type(folder: Path) -> Any:
+    try:
+        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return content.get("model_type") if isinstance(content, dict) else None
+    except (OSError, ValueError):
+        return None
+
+
+def is_companion_installed() -> bool:
+    """Whether the distribution with the weights is there; it is not imported."""
+    return find_spec(_PACKAGE) is not None
+
+
+@lru_cache(maxsize=1)
+def companion_spec() -> BackboneSpec:
+    """All-MiniLM-L6-v2, of the companion distribution.
+
+    Raises
+    ------
+    ImportError
+        When that is not installed.
+    """
+    found = find_spec(_PACKAGE)
+    if found is None or found.origin is None:
+        raise ImportError(
+            f"backbone={COMPANION!r} needs its weights, which are a distribution of their own: "
+            f"{INSTALL} in a checkout of skltransfer."
+        )
+    folder = Path(found.origin).parent
+    tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
+    arrays = read_only(_companion_weights(folder / _WEIGHTS))
+    return text_spec(COMPANION, COMPANION_CONFIG, arrays, tokenizer, bundled=True)
+
+
+def text_network(
+    model: Any,
+    name: str,
+    tokenizer: str | os.PathLike[str],
+    max_tokens: int,
+    *,
+    renumber: bool = False,
+) -> BackboneSpec:
+    """Describe a user's model as a network that reads texts.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional or sequential, from the numbers of tokens (length,).
+    name : str
+        What it is called by.
+    tokenizer : str or Path
+        A ``tokenizer.json``.
+    max_tokens : int
+        Tokens of a text that are read at most.
+    renumber : bool, default=False
+        See `spec_of_model`.
+
+    Raises
+    ------
+    ValueError
+        When the model takes no numbers of tokens, or the file is not that of a tokenizer.
+    """
+    check_one_input_and_output(model)
+    given = model.inputs[0]
+    if len(given.shape) != 2 or "int" not in given.dtype or given.shape[1] is not None:
+        raise ValueError(
+            f"Backbone {name!r} takes rows of shape {tuple(given.shape[1:])} of {given.dtype}; "
+            "with a tokenizer it takes the numbers of tokens, of any length: "
+            "keras.Input((None,), dtype='int32')."
+        )
+    return spec_of_model(model, name, read_input(tokenizer, max_tokens), renumber=renumber)
+
+
+def _companion_weights(path: Path) -> list[np.ndarray]:
+    """The weights in the order of ``keras.Model.weights``.
+
+    Raises
+    ------
+    ValueError
+        When the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            shapes = COMPANION_CONFIG.shapes()
+            return [joined(file[name], shape) for name, shape in shapes.items()]
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"The weights of {COMPANION!r} are damaged ({error}): install them again, with "
+            f"{INSTALL} --force-reinstall."
+        ) from error
+
+
+def planes(array: np.ndarray) -> np.ndarray:
+    """The bytes of float32 numbers, first bytes first, so that they compress well.
+
+    Only 14 of 23 bits behind the point are kept, so that the fourth bytes are zero and left out.
+    """
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32).ravel().astype(np.uint64)
+    rounded = ((bits + 0xFF + ((bits >> 9) & 1)) & ~np.uint64(0x1FF)).astype("<u4")
+    return rounded.view(np.uint8).reshape(-1, 4).T[1:].copy()
+
+
+def joined(found: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The numbers of `planes`, in their shape."""
+    four = np.zeros((found.shape[1], 4), np.uint8)
+    four[:, 1:] = found.T
+    return four.view("<f4").reshape(shape)

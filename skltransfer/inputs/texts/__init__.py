@@ -1,0 +1,1 @@
+"""Texts, as language networks read them."""

@@ -1,0 +1,144 @@
+"""The kind of input that language networks read: texts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import _check_feature_names
+
+from skltransfer.inputs._input import Encoding, Rows, RowSpec, Size, Source, ViewFamily
+from skltransfer.inputs.texts.encoding import TOKENS, TextEncoding
+from skltransfer.inputs.texts.taking import check_texts
+from skltransfer.inputs.texts.tokenizing import (
+    content_digest,
+    known_words,
+    n_special_tokens,
+    opened,
+)
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
+USUAL_TOKENS = 256
+_LENGTHS_TRIED = (3, 23, 64)
+
+
+@dataclass(frozen=True)
+class TextInput:
+    """Texts, split by a tokenizer and cut at a number of tokens.
+
+    Attributes
+    ----------
+    tokenizer : str
+        The content of a ``tokenizer.json``, as the libraries tokenizers and transformers write it.
+    max_tokens : int, default=256
+        Tokens of a text that are read where ``max_tokens=None``, special ones included.
+    n_positions : int or None, default=None
+        Tokens that the network can read at most; None: any number.
+    causal : bool, default=False
+        Whether a token sees only those before it, so that the last one stands for the text and
+        ``pooling="last"`` may be asked for.
+    """
+
+    tokenizer: str
+    max_tokens: int = USUAL_TOKENS
+    n_positions: int | None = None
+    causal: bool = False
+
+    name: ClassVar[str] = "text"
+    pooling: ClassVar[str] = "avg"
+    parameters: ClassVar[frozenset[str]] = frozenset({"max_tokens"})
+    views: ClassVar[Mapping[str, ViewFamily]] = {}
+    size: ClassVar[Size] = ()
+
+    @property
+    def poolings(self) -> frozenset[str]:
+        """Means, maxima and the first token; the last one where it has seen all others."""
+        return frozenset({"avg", "max", "cls"} | ({"last"} if self.causal else set()))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the tokenizer."""
+        return content_digest(self.tokenizer)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes, and nothing that follows from them."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def identity(self) -> list[object]:
+        """The tokenizer, and how many tokens are read."""
+        return ["text", self.digest, self.max_tokens, self.n_positions, self.causal]
+
+    def row_spec(self, size: Size) -> RowSpec:
+        """Tensors of a row: the numbers of its tokens."""
+        return TOKENS
+
+    def trial_rows(self, size: Size) -> Rows:
+        """Texts of tokens at random, of a few lengths."""
+        rng, rows = np.random.default_rng(0), np.empty(len(_LENGTHS_TRIED), object)
+        n_words = known_words(self.tokenizer)
+        for place, length in enumerate(_LENGTHS_TRIED):
+            most = min(length, self.n_positions or length)
+            rows[place] = rng.integers(0, n_words, most).astype(np.int32)
+        return (rows,)
+
+    def adapt_tags(self, tags: Tags) -> None:
+        """Say that X holds text, and no table."""
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+
+    def fit(
+        self,
+        estimator: Any,
+        X: object,
+        weights: NDArray[np.float64] | None,
+        accepts: Callable[[Size], bool],
+    ) -> tuple[Encoding, Source]:
+        """Decide how many tokens are read."""
+        encoding = TextEncoding(self._limit(estimator.max_tokens), self.digest)
+        chosen = None if weights is None else np.flatnonzero(weights)
+        source = encoding.source_of(estimator, X, chosen)
+        _check_feature_names(estimator, X, reset=True)
+        estimator.n_features_in_ = 1
+        return encoding, source
+
+    def check(self, X: object) -> None:
+        """Refuse an X that holds no column of texts."""
+        check_texts(X)
+
+    def _limit(self, asked: int | None) -> int:
+        """Tokens of a text that are read."""
+        if asked is None:
+            return min(self.max_tokens, self.n_positions or self.max_tokens)
+        if self.n_positions is not None and asked > self.n_positions:
+            raise ValueError(
+                f"max_tokens={asked} is more than this backbone can read, which is "
+                f"{self.n_positions}. Split long texts into parts."
+            )
+        n_special = n_special_tokens(opened(self.tokenizer))
+        if asked <= n_special:
+            raise ValueError(
+                f"max_tokens={asked} leaves no room for words beside the {n_special} special "
+                "tokens that the backbone puts around each text. Give more."
+            )
+        return int(asked)
+
+
+def read_input(path: str | os.PathLike[str], max_tokens: int) -> TextInput:
+    """What a network with the tokenizer in a file reads.
+
+    Raises
+    ------
+    ValueError
+        When the file is not that of a tokenizer.
+    """
+    content = Path(os.path.expanduser(path)).read_text(encoding="utf-8")
+    opened(content)
+    return TextInput(content, max_tokens)

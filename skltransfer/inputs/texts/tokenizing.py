@@ -1,0 +1,143 @@
+"""From texts to the numbers of their tokens, by the tokenizer that a backbone came with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skltransfer.inputs.errors import Unreadable
+
+INSTALL = "pip install 'skltransfer[text]'"
+
+_MOST_LENGTHS = 500_000
+
+
+class Tokenizer:
+    """The content of a ``tokenizer.json``, and how many tokens are read at most.
+
+    Truncation and padding that the file asks for are left out: texts are cut at `max_tokens`, as
+    the file would cut them, and never padded.
+
+    Parameters
+    ----------
+    content : str
+        JSON as the library ``tokenizers`` writes it.
+    max_tokens : int
+        Tokens of a text, special ones included.
+    """
+
+    def __init__(self, content: str, max_tokens: int) -> None:
+        self.max_tokens = max_tokens
+        self._tokenizer = opened(content)
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_tokens)
+        self._is_cut: dict[bytes, bool] = {}
+        self._lock = threading.Lock()
+
+    def ids(self, text: str) -> NDArray[np.int32]:
+        """Numbers of a text's tokens, as many as `max_tokens` at most.
+
+        Raises
+        ------
+        Unreadable
+            When the text has no tokens, or holds what no encoded text can.
+        """
+        ids = np.array(self._encoded(text).ids, np.int32)
+        if not len(ids):
+            raise Unreadable(
+                "it has no tokens. Leave the row out, or put a word in its place; with "
+                "on_error='nan' it counts as missing."
+            )
+        return ids
+
+    def is_cut(self, text: str, digest_of: Callable[[str], bytes]) -> bool:
+        """Whether a text has more tokens than are read; remembered by its digest."""
+        # No token is made of less than a byte.
+        if len(text) <= self._most_characters and text.isascii():
+            return False
+        if len(text.encode("utf-8", "surrogatepass")) <= self._most_characters:
+            return False
+        key = digest_of(text)
+        if key not in self._is_cut:
+            self._remember(key, self._overflows(text))
+        return self._is_cut[key]
+
+    @cached_property
+    def _most_characters(self) -> int:
+        return self.max_tokens - n_special_tokens(self._tokenizer)
+
+    def _overflows(self, text: str) -> bool:
+        try:
+            return bool(self._encoded(text).overflowing)
+        except Unreadable:
+            return False  # it is told of where the row is read
+
+    def _remember(self, key: bytes, is_cut: bool) -> None:
+        with self._lock:
+            if len(self._is_cut) >= _MOST_LENGTHS:
+                self._is_cut.clear()
+            self._is_cut[key] = is_cut
+
+    def _encoded(self, text: str) -> Any:
+        try:
+            return self._tokenizer.encode(text)
+        except (TypeError, UnicodeEncodeError) as error:  # which of them depends on the version
+            raise Unreadable(
+                "it holds half of a surrogate pair, which is no character. Decode it anew from "
+                "its bytes, with errors='replace'."
+            ) from error
+
+
+tokenizer_of = lru_cache(maxsize=8)(Tokenizer)
+"""The tokenizer of a content and a number of tokens, opened once."""
+
+
+def opened(content: str) -> Any:
+    """A tokenizer of the library ``tokenizers``.
+
+    Raises
+    ------
+    ImportError
+        When it is not installed.
+    ValueError
+        When the content is not that of a tokenizer.
+    """
+    try:
+        from tokenizers import Tokenizer as Library
+    except ImportError as error:
+        raise ImportError(f"Texts are read by the library tokenizers: {INSTALL}.") from error
+    try:
+        return Library.from_str(content)
+    except Exception as error:  # the library raises Exception itself
+        raise ValueError(
+            f"The tokenizer does not open: {error!s:.200}. It takes the content of a "
+            "tokenizer.json, as the libraries tokenizers and transformers write it."
+        ) from error
+
+
+def n_special_tokens(tokenizer: Any) -> int:
+    """Number of the tokens that are put around every text."""
+    return int(tokenizer.num_special_tokens_to_add(False))
+
+
+def vocabulary_size(content: str) -> int:
+    """One more than the largest number of a token."""
+    numbers: dict[str, int] = opened(content).get_vocab(with_added_tokens=True)
+    return 1 + max(numbers.values())
+
+
+def known_words(content: str) -> int:
+    """How many numbers of tokens are certainly in use; the library is not needed for it."""
+    return len(json.loads(content)["model"]["vocab"])
+
+
+def content_digest(content: str) -> str:
+    """SHA-256 of a tokenizer, in hexadecimal digits."""
+    return hashlib.sha256(content.encode()).hexdigest()
