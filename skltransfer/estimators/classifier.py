@@ -113,7 +113,6 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         symmetries of a square; "standard" crops at random, mirrors and recolours; a layer is
         applied to images with values of 0 to 255. A view depends on `random_state`, content and
         epoch, never on the position.
-        255. A view is drawn from `random_state`, content and epoch, never from the position.
     n_views : int or None, default=None
         Number of fixed views of each image, including the image itself; if fewer views differ,
         fewer are used. Their activations are cached like any others, so the frozen part runs once

@@ -1,4 +1,4 @@
-"""Fine-tuning whatever is learned: freeze the first layers, train a head, then both, gently."""
+"""Fine-tuning for any kind of target: train the head first, then the head and the last stages."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ _SPLIT_STREAM = 1
 class FineTunedBase(BackboneEstimator):
     """Base of the estimators that train the last layers of a network.
 
-    What was learned is held in `_state`, for the task `_task`, the freeze point `_freeze_point`,
-    the head `_head` and the two `_modes`, whatever the parameters have become since.
+    `_state` holds what was learned, for the task `_task`, the freeze point `_freeze_point`, the
+    head `_head` and the two `_modes`, whatever the parameters have become since.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -89,7 +89,7 @@ class FineTunedBase(BackboneEstimator):
         "tta": ["boolean"],
     }
 
-    # What is fitted, from the outside in ----------------------------------------------------
+    # Fitting, from the outside in ----------------------------------------------------------
 
     def _fit(
         self,
@@ -98,19 +98,18 @@ class FineTunedBase(BackboneEstimator):
         weights: Floats,
         task_for: TaskFor,
     ) -> None:
-        """Fit from the pretrained network, or with warm start from what was learned.
+        """Fit from the pretrained network, or from the learned weights with warm start.
 
         Parameters
         ----------
         X : array-like
-            What the user handed over.
+            The user's X.
         y : ndarray
             Checked targets.
         weights : ndarray of float64, shape (n_samples,)
             Checked weights, some of which are positive.
         task_for : callable
-            From the targets of the rows that could be read to the task, which has seen no rows
-            yet.
+            From the targets of the readable rows to the task, which has seen no rows yet.
         """
         goes_on = self.warm_start and hasattr(self, "_state")
         state = self._continued("warm_start=True").without_optimizer() if goes_on else None
@@ -137,9 +136,9 @@ class FineTunedBase(BackboneEstimator):
         task_for: TaskFor,
         weight_seen: float,
     ) -> None:
-        """Train one epoch, from the pretrained network or from what was learned.
+        """Train one epoch, from the pretrained network or from the learned weights.
 
-        The arguments are those of `_fit`, and the weight of the rows of all calls before.
+        The arguments are those of `_fit`, and the total weight of the rows of earlier calls.
         """
         goes_on = hasattr(self, "_state")
         state = self._continued("partial_fit") if goes_on else None
@@ -160,7 +159,7 @@ class FineTunedBase(BackboneEstimator):
         self.n_iter_ = len(self.history_["loss"])
 
     def _source(self, X: Any, weights: Floats, goes_on: bool) -> Source:
-        """The rows of X that have weight, read by the rule that is decided or was."""
+        """Return the rows of X that have weight, read by a new or an earlier rule."""
         if goes_on:
             source = self._encoding.source(self, X, np.flatnonzero(weights))
             self._check_views_possible()
@@ -189,10 +188,10 @@ class FineTunedBase(BackboneEstimator):
         prefix, source, advance = self._prefix(), data.source, progress.frozen
         contents, plain = prefix.digests(source), None
         failures: dict[int, ReadError] = {}
-        if not self._draws_views:  # else every epoch has views of its own
+        if not self._draws_views:  # otherwise every epoch has its own views
             point = self._freeze_point
             plain, failures = prefix.activations(source, point, advance, observer=contents)
-            advance = _nothing  # it is told of all rows
+            advance = _nothing  # it counts all rows
         keys, unread = self._keys(contents, failures, advance)
         read = self._readable(data, failures | unread)
         y, weights = data.y[data.counted[read]], data.weights[data.counted[read]]
@@ -211,13 +210,13 @@ class FineTunedBase(BackboneEstimator):
         failures: Mapping[int, ReadError],
         advance: Callable[[int], None],
     ) -> tuple[list[bytes], dict[int, ReadError]]:
-        """Digests of what all rows hold, and what could not be read for them."""
+        """Return content digests of all rows, and the read errors."""
         rows = [row for row in range(len(contents.digests)) if row not in failures]
         unread = contents.complete(rows, self.n_jobs, self.on_error == "nan", advance)
         return [digest or b"" for digest in contents.digests], unread
 
     def _readable(self, data: LabelledRows, failures: Mapping[int, ReadError]) -> NDArray[np.intp]:
-        """Positions in the source of what was read; tells of the rest by positions in X."""
+        """Return source positions of readable rows; warn of the others by their positions in X."""
         counted = data.counted
         failed = np.array(sorted(failures), dtype=np.intp)
         self.failed_rows_ = counted[failed]
@@ -233,7 +232,7 @@ class FineTunedBase(BackboneEstimator):
         return read
 
     def _lost_with(self, y: NDArray[np.generic], y_read: NDArray[np.generic]) -> list[Any]:
-        """Targets of which no row is left, to be told; of numbers none are missed."""
+        """Return targets that have lost all their rows, for a warning; none for numbers."""
         return []
 
     def _trainer(
@@ -243,7 +242,7 @@ class FineTunedBase(BackboneEstimator):
         return Trainer(settings, self._task, step, training, validation, self._seed, progress)
 
     def _held_out(self, rows: WeightedRows) -> NDArray[np.bool_]:
-        """Rows to validate on."""
+        """Choose the validation rows."""
         if not self.early_stopping:
             return np.zeros(len(rows), dtype=bool)
         rng = np.random.default_rng([self._seed, _SPLIT_STREAM])
@@ -260,15 +259,15 @@ class FineTunedBase(BackboneEstimator):
 
     @property
     def _draws_views(self) -> bool:
-        """Whether every epoch trains on other views."""
+        """Whether every epoch trains on new views."""
         return self.augment is not None and self.n_views is None
 
     def _training_data(self, found: TrainingRows, rows: WeightedRows) -> TrainingData:
-        """Some of the rows, or views of them, to train on."""
+        """Return training data of some of the rows, or of their views."""
         prefix, point = found.prefix, self._freeze_point
 
         def activations(view: Source, use_cache: bool = True) -> Array:
-            # Views drawn anew never come again: they are not kept, and count as training.
+            # Views drawn anew never recur: they are not cached, and count as training.
             advance = found.progress.frozen if use_cache else _nothing
             return prefix.activations(view, point, advance, use_cache=use_cache)[0]
 
@@ -277,7 +276,7 @@ class FineTunedBase(BackboneEstimator):
         return TrainingData(seen, self._task.targets(rows, found.rows))
 
     def _validation_data(self, found: TrainingRows, rows: WeightedRows) -> TrainingData:
-        """Some of the rows as they are, without other views of them."""
+        """Return data of some of the rows, without other views."""
         if found.plain is None:
             source, advance = found.source.take(rows.rows), found.progress.frozen
             read, _ = found.prefix.activations(source, self._freeze_point, advance)
@@ -290,10 +289,10 @@ class FineTunedBase(BackboneEstimator):
     def _starting_features(
         self, found: TrainingRows, rows: WeightedRows, training: TrainingData
     ) -> Array | None:
-        """Pooled features by the pretrained network, from which a head starts.
+        """Return pooled features of the pretrained network, from which a head starts.
 
-        They have the same bits whether the cache has them. None: BatchNorm does not go by its
-        statistics, so that the features are still to change.
+        They have the same bits whether or not they are cached. None means that BatchNorm does not
+        use its statistics, so the features will still change.
         """
         prefix, step = found.prefix, self._train_step()
         if step.norms and self.batch_norm != "frozen":
@@ -317,21 +316,21 @@ class FineTunedBase(BackboneEstimator):
         plain: Callable[[NDArray[np.intp]], Array] | None,
         activations: Callable[..., Array],
     ) -> RowsByEpoch:
-        """Function from (positions, epoch) to activations of the rows or of views of them."""
+        """Return a function from (positions, epoch) to activations of the rows or their views."""
         if self.augment is None and plain is not None:
             return lambda positions, epoch: plain(positions)
         views = self._views()
         return views.training_rows(source.take(rows.rows), rows.keys, plain, activations)
 
     def _views(self) -> Views:
-        """The views of `augment`."""
+        """Return the views of `augment`."""
         families = self.backbone_.input.views
         return Views(self.augment, self.n_views, self._seed, self._encoding.size, families)
 
-    # What the parameters ask for -----------------------------------------------------------
+    # Parameters ----------------------------------------------------------------------------
 
     def _check_parameters(self, X: Any, y: Any) -> None:
-        """Refuse what can be refused before anything is read."""
+        """Check everything that can be checked before anything is read."""
         kind = input_of(self.backbone)
         kind.check(X)
         if y is None:
@@ -344,7 +343,7 @@ class FineTunedBase(BackboneEstimator):
         check_activation(self.head_activation)
 
     def _checked_weights(self, X: Any, sample_weight: Any) -> Floats:
-        """Weights of the rows, some of which are positive, and which have a sum."""
+        """Check the row weights: some must be positive, and their sum finite."""
         weights: Floats = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )
@@ -387,7 +386,7 @@ class FineTunedBase(BackboneEstimator):
         task_for: TaskFor,
         n_epochs: int,
     ) -> Workload:
-        """What a fit will take; short measurements are made."""
+        """Estimate the cost of a fit with short measurements."""
         task = task_for(data.y[data.counted])
         settings, head = self._settings(), self._wanted_head(task.n_outputs)
         modes = settings.by_batch, settings.drops
@@ -406,18 +405,18 @@ class FineTunedBase(BackboneEstimator):
         self._layer = self.layer
         return super()._begin(X, weights)
 
-    # What was learned ----------------------------------------------------------------------
+    # Learned state -------------------------------------------------------------------------
 
     def _network(self, precision: str = "float32") -> Network:
         return super()._network(precision).ending_at(self._layer, self._pooling)
 
     def _train_step(self) -> TrainStep:
-        """What was trained, compiled."""
+        """Return the compiled train step."""
         loss = self._task.loss
         return train_step_for(self._network(), self._freeze_point, self._head, loss, *self._modes)
 
     def _continued(self, keeper: str) -> TrainingState:
-        """What was learned so far, for the freeze point wanted now; `keeper` is why it is kept."""
+        """Return the learned state for the current freeze point; `keeper` is the reason to keep it."""
         now = origin_of(self, resolve(self.backbone, self.weights, 0))
         check_same_origin(self._origin, now, keeper)
         self._choose_engine()
@@ -437,7 +436,7 @@ class FineTunedBase(BackboneEstimator):
         return Predictor(self._prefix(), self._train_step(), self._state, self._task)
 
     def _predicted(self, X: Any) -> Floats:
-        """What the task makes of the outputs, averaged over views with ``tta``; NaN for unread."""
+        """Return predictions averaged over views with ``tta``; NaN for unreadable rows."""
         check_is_fitted(self)
         source, predictor = self._encoding.source(self, X), self._predictor()
         with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
@@ -480,7 +479,7 @@ class FineTunedBase(BackboneEstimator):
         )
 
     def _views_averaged(self) -> Callable[[Source], list[Source]]:
-        """Function from rows to the views of them that a prediction averages."""
+        """Return a function from rows to the views that a prediction averages."""
         if not self.tta:
             return lambda source: [source]
         check_views(self.backbone_.input, self.augment, self.n_views, self.tta)
@@ -489,16 +488,16 @@ class FineTunedBase(BackboneEstimator):
 
 
 def predictor_of(estimator: FineTunedBase) -> Predictor:
-    """What a fitted estimator has learned, for those who look into it."""
+    """Return what a fitted estimator has learned, for inspection."""
     return estimator._predictor()
 
 
 def views_of(estimator: FineTunedBase) -> Views:
-    """The views that an estimator draws once it is fitted, if its seed is an int."""
+    """Return the views of a fitted estimator, if its seed is an int."""
     check_has_views(estimator._encoding)
     estimator._seed = estimator._drawn_seed()
     return estimator._views()
 
 
 def _nothing(n_rows: int) -> None:
-    """Tell nobody how many rows were done."""
+    """Ignore the number of rows done."""

@@ -1,4 +1,4 @@
-"""Fine-tuning as a regressor: freeze the first layers, train a head, then both, gently."""
+"""Fine-tuning as a regressor: train the head first, then the head and the last stages."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
 
 
 class FineTunedRegressor(RegressorMixin, FineTunedBase):
-    """Fine-tuned network for numbers: the first layers frozen, a head trained, then both, gently.
+    """Regressor that fine-tunes the last stages of a pretrained network.
 
-    `fit` goes in two phases, as "linear probing then fine-tuning" [1]_. First the head: a ridge
-    regression on the standardised features of the pretrained network, whose penalty is the one
-    that best predicts images left out [4]_. Then the head and the layers that `freeze_depth`
-    leaves to learn, together, by AdamW [2]_ with a short warm-up and a cosine. The frozen layers
-    run once for each image, whatever the number of epochs, folds and candidates of a search: their
-    activations are kept by the content of the image.
+    `fit` has two phases, as in "linear probing then fine-tuning" [1]_. The first fits the head: a
+    ridge regression on the standardised features of the pretrained network, with the penalty that
+    best predicts images left out [4]_. The second trains the head together with the layers that
+    `freeze_depth` leaves unfrozen, by AdamW [2]_ with a short warm-up and a cosine schedule. The
+    frozen layers run once for each image, whatever the number of epochs, folds and candidates of a
+    search: their activations are cached by the content of the image.
 
     y is standardised by its weighted mean and standard deviation in the first fit, so that the
-    learning rate suits any unit; predictions come in the units of y.
+    learning rate suits any unit; predictions are in the units of y.
 
     X may be anything that :class:`PretrainedFeatureExtractor` takes: arrays of images, lists or
     columns of paths, bytes, PIL images and arrays, flattened images with `image_shape`, and
@@ -64,74 +64,77 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras
         model from images to one output, or what ``register_backbone`` returned.
     loss : {"squared_error", "absolute_error", "huber"}, default="squared_error"
-        What is trained on, in standard deviations of y and averaged over several targets. "huber"
-        is half the squared error within one standard deviation and linear beyond [5]_, so that
-        single wrong values in y weigh less. The head starts from least squares in any case.
+        The training loss, in standard deviations of y and averaged over several targets. "huber" is
+        half the squared error within one standard deviation and linear beyond [5]_, so that single
+        wrong values in y have less weight. The head always starts from least squares.
     weights : "imagenet", None, str or Path, default="imagenet"
-        Pretrained weights (or those that a model of your own came with), random ones, or the path
-        of a weights-only file.
+        Pretrained weights (for your own model, the weights it has), random weights, or the path of
+        a weights-only file.
     layer : str or None, default=None
-        Name of the layer at which the network ends: what lies behind it is neither computed nor
-        trained. None is the last one before any classification top.
+        Name of the layer at which the network ends; the layers after it are neither computed nor
+        trained. None is the last layer before any classification top.
     pooling : {"avg", "max", "flatten", "cls", "last"} or None, default=None
-        How the output of that layer becomes one row: the mean or the largest value of each channel,
-        or all values one after another. None is the backbone's own, for images the mean.
+        How the output of that layer becomes one row: the mean or the maximum of each channel, or
+        all values concatenated. None is the backbone's own pooling, for images the mean.
     freeze_depth : int, float or str, default=-1
-        How much of the backbone stays frozen. "all": only the head learns. An int k >= 0 freezes
-        the first k stages, a negative one leaves the last ``|k|`` stages to learn; 0 trains
-        everything. A float strictly between 0 and 1 freezes that fraction of the layers that hold
-        weights, down to the nearest possible freeze point. Any other string is the name of the last
-        frozen layer. ``freeze_points(backbone)`` lists the stages.
+        How much of the backbone stays frozen. "all" trains only the head. An int k >= 0 freezes the
+        first k stages, so 0 trains everything; a negative int trains the last ``|k|`` stages. A
+        float strictly between 0 and 1 freezes that fraction of the layers with weights, rounded
+        down to the nearest possible freeze point. Any other string is the name of the last frozen
+        layer. ``freeze_points(backbone)`` lists the stages.
     head_units : int or tuple of int, default=()
-        Widths of hidden layers in the head; () is a linear head.
+        Widths of the hidden layers in the head; () is a linear head.
     head_activation : str, default="relu"
-        Name of a Keras activation, such as "relu", "gelu" or "tanh", used behind every hidden
+        Name of a Keras activation, such as "relu", "gelu" or "tanh", applied after every hidden
         layer.
     head_dropout : float, default=0.2
-        Probability that an input of a layer of the head is dropped in a training step, in [0, 1).
+        Probability in [0, 1) of dropping an input of a head layer in a training step.
     head_init : {"convex", "random"}, default="convex"
         "convex" starts the head from the solution on frozen features. "random" starts hidden
         layers at random and the last one at zero.
     epochs : int, default=10
-        Passes over the training set, at most. 0 keeps the head's starting point.
+        Maximum number of passes over the training set. 0 keeps the head's starting point.
     batch_size : int, default=32
-        Rows of a training step; all of them where there are fewer.
+        Rows in a training step; if there are fewer rows, all of them.
     learning_rate : float, default=0.0003
         Peak of AdamW's learning rate.
     head_learning_rate : float or None, default=None
-        The same for the head alone; None is `learning_rate`.
+        Peak learning rate of the head; None is `learning_rate`.
     layer_decay : float, default=1.0
         Factor on the learning rate for each stage further from the head, in (0, 1].
     weight_decay : float, default=0.0001
-        AdamW's decay of kernels; biases and normalisations have none.
+        AdamW's weight decay of kernels; biases and normalisation weights are not decayed.
     schedule : {"cosine", "constant"}, default="cosine"
-        Course of the learning rate: up over a tenth of the steps and down along a cosine, or flat.
+        Learning-rate schedule: "cosine" warms up over a tenth of the steps and then follows a
+        cosine down; "constant" is flat.
     batch_norm : {"frozen", "train", "adapt"}, default="frozen"
-        What BatchNorm above the freeze point does. "frozen" keeps its statistics; "adapt" first
-        sets them to the training images' own [3]_; "train" normalises by each batch and in the end
-        sets the statistics to the training images' own. Nothing is done below the freeze point.
+        How BatchNorm layers above the freeze point behave. "frozen" keeps their statistics. "adapt"
+        sets them to those of the training images before training [3]_. "train" normalises by each
+        batch, and at the end sets the statistics to those of the training images. BatchNorm below
+        the freeze point never changes.
     augment : {"flip", "dihedral", "standard"}, keras.Layer or None, default=None
-        Views of images to train on: mirrored left to right; the eight symmetries of a square;
-        random crops, mirrored and recoloured; or what a layer makes of images of values 0 to
-        255. A view is drawn from `random_state`, content and epoch, never from the position.
+        Views of images to train on: "flip" mirrors left to right; "dihedral" applies the eight
+        symmetries of a square; "standard" crops at random, mirrors and recolours; a layer is
+        applied to images with values of 0 to 255. A view depends on `random_state`, content and
+        epoch, never on the position.
     n_views : int or None, default=None
-        Number of fixed views of each image, the image itself being one, and at most as many
-        as differ; their activations are kept like any others, so that the frozen part runs once a
-        view. None draws a new view every epoch and runs the frozen part every time.
+        Number of fixed views of each image, including the image itself; if fewer views differ,
+        fewer are used. Their activations are cached like any others, so the frozen part runs once
+        for each view. None draws a new view every epoch, and runs the frozen part every time.
     early_stopping : bool, default=False
-        Whether to hold out a `validation_fraction` at random, stop when its loss has not improved
-        for `n_iter_no_change` epochs, and keep the weights of the best epoch.
+        Whether to hold out a random `validation_fraction`, stop when its loss has not improved for
+        `n_iter_no_change` epochs, and keep the weights of the best epoch.
     validation_fraction : float, default=0.1
-        Share of the weight that is held out, in (0, 1). All rows of one image are, or none.
+        Share in (0, 1) of the weight that is held out. All rows of the same image stay together.
     n_iter_no_change : int, default=3
         Epochs without improvement after which training stops.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last one, with a new optimiser. `freeze_depth`
-        may change in between; the head and the number of targets may not.
+        Whether `fit` continues from the weights of the last fit, with a new optimiser.
+        `freeze_depth` may change in between; the head and the number of targets may not.
     tta : bool, default=False
-        Whether predictions are averaged over the views of `augment`: two for "flip", eight for
-        "dihedral" (four where height and width differ), else `n_views` or four. It may be set
-        after `fit`.
+        Whether predictions are averaged over the views of `augment` (test-time augmentation): two
+        for "flip", eight for "dihedral" (four if height and width differ), otherwise `n_views` or
+        four. You can change it after `fit`.
     max_tokens : int or None, default=None
         For texts: the maximum number of tokens read of each text, including the special tokens that
         the backbone adds. Longer texts are cut, with one warning that counts them. None is the
@@ -139,73 +142,74 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     image_shape : (height, width), (height, width, channels) or None, default=None
         How the rows of a 2-D X are read as images, in pixels.
     pixel_range : (low, high) or None, default=None
-        The values in arrays that mean black and white; None decides by the rule told in
+        The values in arrays that mean black and white; None decides by the rule described in
         :class:`PretrainedFeatureExtractor`.
     input_size : (height, width) or None, default=None
         Size in pixels at which the network sees an image; None is the size it was trained at.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        How an image of another shape comes to `input_size`.
+        How images of another shape are resized to `input_size`.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
-        Number format in which frozen layers compute; what learns is always float32. The shorter
-        ones pay on processors and GPUs that have such arithmetic, and change activations by up to
-        some percent of the largest. It may be changed after `fit`.
+        Number format in which frozen layers compute; trained layers always use float32. The shorter
+        formats pay off on CPUs and GPUs that have arithmetic for them, and change activations by up
+        to some percent of the largest. You can change it after `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
-        Who computes the frozen part. "auto" takes OpenVINO where it is installed (``pip install
-        'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU and OpenVINO can compute
-        the network, else the backend that Keras runs on. A backend's name demands that one: the
-        environment variable ``KERAS_BACKEND`` chooses it before Keras is imported. What learns is
-        always computed by the backend; see `engine_`.
+        Engine that computes the frozen part. "auto" uses OpenVINO if it is installed
+        (``pip install 'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU, and
+        OpenVINO can compute the network; otherwise it uses the backend of Keras. The name of a
+        backend requires that backend, which the environment variable ``KERAS_BACKEND`` selects
+        before Keras is imported. Trained layers always run on the backend; see `engine_`.
     cache : "memory", str, Path or None, default="memory"
-        Where activations of the frozen part are kept: in memory shared by this process and the
-        workers it starts, in a directory, or not at all. It changes no result.
+        Where activations of the frozen part are cached: in memory shared by this process and the
+        workers it starts, in a directory, or not at all. This does not affect results.
     on_error : {"raise", "nan"}, default="raise"
-        What happens to paths, bytes and PIL images that cannot be read: a ``ValueError``; or
-        `fit` leaves them out and lists them in `failed_rows_`, and `predict` gives NaN, each with
-        one warning.
+        What happens to paths, bytes and PIL images that cannot be read. "raise" raises a
+        ``ValueError``. With "nan", `fit` leaves them out and lists them in `failed_rows_`, and
+        `predict` gives NaN, each with one warning.
     n_jobs : int or None, default=None
-        Threads that decode images; None and -1 mean one for each core, in a worker of joblib one
-        for each of its share.
+        Number of threads that decode images. None and -1 mean one for each core, or in a joblib
+        worker one for each core of its share.
     random_state : int, RandomState instance or None, default=None
-        Decides random weights, the order of rows, dropout, views and the split of early stopping.
+        Seed for random weights, the order of rows, dropout, views and the split of early stopping.
         Pass an int for the same weights in every fit.
     verbose : int, default=0
-        1 or more tells on standard error how long a fit will take and shows how far it is.
+        1 or more prints to standard error how long a fit will take, and shows a progress bar.
 
     Attributes
     ----------
     n_iter_ : int
         Number of epochs trained.
     history_ : dict of str to list of float
-        One value an epoch: "loss", and with early stopping "val_loss" and "val_r2" (R²). Losses are
-        in standard deviations of y: with "squared_error", a loss of 1 is that of the mean.
+        One value for each epoch: "loss", and with early stopping "val_loss" and "val_r2" (R²).
+        Losses are in standard deviations of y: with "squared_error", predicting the mean has a loss
+        of 1.
     n_trainable_params_ : int
-        Number of weights that learned, the head's included.
+        Number of trained weights, including the head's.
     backbone_ : BackboneSpec
-        The network that was started from, as plain data.
+        The pretrained network, as plain data.
     engine_ : {"openvino", "tensorflow", "jax", "torch"}
-        Who computes the frozen part. A fitted regressor that is loaded where that is missing, or
-        where Keras runs on another backend, warns once and takes the backend there.
+        Engine that computes the frozen part. If a fitted regressor is loaded where that engine is
+        missing, or where Keras runs on another backend, it warns once and uses the backend there.
     failed_rows_ : ndarray of int
         Positions of the rows that `fit` could not read and left out.
     n_features_in_ : int
         Number of columns of a 2-D X; height * width * channels of an array of images; 1 for
         paths, bytes, PIL images and lists.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns of the frame seen in `fit`; only where it had such names.
+        Names of the columns of the frame seen in `fit`; defined only if all of them are strings.
 
     See Also
     --------
-    FineTunedClassifier : The same for classes.
-    PretrainedFeatureExtractor : The features alone, for a model of your own behind them.
-    freeze_points : The stages at which a backbone can be frozen.
+    FineTunedClassifier : Predicts classes.
+    PretrainedFeatureExtractor : Computes features for a model of your own.
+    freeze_points : Lists the stages at which a backbone can be frozen.
 
     Notes
     -----
-    The result is a function of the weighted set of (image, y) pairs: neither the order of
-    rows matters, nor whether a row comes twice or with weight 2. An image may come with several
-    values, such as the ratings of several people. With the same `random_state` and number of
-    threads the weights are the same to the bit; with another number of threads the backend sums
-    gradients in another order, and predictions differ by about 1e-3 standard deviations at most.
+    The result depends only on the weighted set of (image, y) pairs: the order of rows does not
+    matter, and two copies of a row equal one row with weight 2. An image may occur with several
+    values, such as the ratings of several people. The same `random_state` and number of threads
+    give the same weights to the bit. With another number of threads, the backend sums gradients in
+    another order, and predictions differ by at most about 1e-3 standard deviations.
 
     References
     ----------
@@ -327,8 +331,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Finite numbers, in any unit.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. An integer weight equals so many copies of the row, 0 its
-            absence.
+            Non-negative weights. An integer weight equals that many copies of the row, 0 leaves the
+            row out.
 
         Returns
         -------
@@ -338,8 +342,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         Raises
         ------
         ValueError, TypeError
-            When a parameter, a row of X, y or the weights are refused. The regressor is then as
-            before.
+            If a parameter, a row of X, y or the weights are invalid. The regressor is then left as
+            it was.
         """
         with self._unchanged_on_failure():
             numbers, weights = self._checked(X, y, sample_weight)
@@ -349,17 +353,17 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         return self
 
     def partial_fit(self, X: Images, y: Numbers, sample_weight: SampleWeight = None) -> Self:
-        """Train one epoch at a constant learning rate, going on from the last call.
+        """Train one more epoch, at a constant learning rate.
 
         The first call decides how X is read, by which mean and deviation y is standardised, and
-        where the head starts from; so let it see rows as different as those to come.
+        where the head starts from. Its rows should therefore be as varied as those to come.
 
         Parameters
         ----------
         X : array-like
             Images or rows of numbers, see the class.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Finite numbers, of as many targets as in the first call.
+            Finite numbers, with as many targets as in the first call.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
 
@@ -371,8 +375,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         Raises
         ------
         ValueError, TypeError
-            When a parameter, a row of X, y or the weights are refused. The regressor is then as
-            before.
+            If a parameter, a row of X, y or the weights are invalid. The regressor is then left as
+            it was.
         """
         self._validate_params()
         with self._unchanged_on_failure():
@@ -394,8 +398,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_targets), dtype float64
-            In the units and the shape of y in fit; NaN for what could not be read with
-            ``on_error="nan"``.
+            In the units and the shape of y in fit; with ``on_error="nan"``, NaN for rows that could
+            not be read.
         """
         return self._predicted(X)
 
@@ -405,14 +409,14 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         return tags
 
     def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[Floats, Floats]:
-        """Numbers and weights of the rows, some of which are positive."""
+        """Check y and the weights; some weights must be positive."""
         self._check_parameters(X, y)
         numbers = _checked_numbers(y)
         check_consistent_length(X, numbers)
         return numbers, self._checked_weights(X, sample_weight)
 
     def _task_for(self, y: Floats, before: Regression | None) -> Regression:
-        """The task of predicting such numbers, going on from the one `before`."""
+        """Return the task of predicting such numbers, continuing from `before`."""
         n_targets = 1 if y.ndim == 1 else y.shape[1]
         if before is None:
             return Regression(n_targets, y.ndim == 1, self.loss)
@@ -425,7 +429,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
 
 
 def _checked_numbers(y: Any) -> Floats:
-    """Finite numbers, of shape (n,) or (n, n_targets)."""
+    """Return finite numbers, of shape (n,) or (n, n_targets)."""
     _check_are_numbers(y)
     numbers: Floats = check_array(
         y, dtype=np.float64, ensure_2d=False, ensure_all_finite=False, input_name="y"
@@ -440,7 +444,7 @@ def _checked_numbers(y: Any) -> Floats:
 
 
 def _check_are_numbers(y: Any) -> None:
-    """Refuse what NumPy would make numbers of, but nobody means, and what is missing."""
+    """Refuse missing values, and values that NumPy converts to numbers but nobody means as such."""
     if issparse(y):
         return
     values = np.asarray(y)

@@ -1,4 +1,4 @@
-"""What a call of `fit` is given, and what it makes of it before anything is trained."""
+"""The input of a call of `fit`, and the training rows made from it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from skltransfer.training.plan import FitProgress
 
 TaskFor: TypeAlias = "Callable[[NDArray[np.generic]], Task]"
-"""From the targets of the rows that could be read to the task."""
+"""From the targets of the readable rows to the task."""
 
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """What a call of `fit` was given.
+    """The input of a call of `fit`.
 
     Attributes
     ----------
@@ -51,15 +51,15 @@ class TrainingRows:
     Attributes
     ----------
     prefix : FrozenPrefix
-        What ran them up to the freeze point; of rows that could be read an error is one.
+        The frozen prefix that computed them; unreadable rows raise errors from now on.
     source : Source
         The rows of X that have weight.
     rows : WeightedRows
-        Merged, in canonical order; their positions are those in the source.
+        Merged, in canonical order; positions are those in the source.
     plain : ndarray or None
-        Activations of the source at the freeze point; None where every epoch draws other views.
+        Activations of the source at the freeze point; None if every epoch draws new views.
     progress : FitProgress
-        Told of further rows.
+        Receives the progress.
     """
 
     prefix: FrozenPrefix
@@ -69,7 +69,7 @@ class TrainingRows:
     progress: FitProgress
 
     def activations_of(self, some: WeightedRows) -> Callable[[NDArray[np.intp]], Array]:
-        """Function from positions among some of the rows to their activations, not copied."""
+        """Return a function from positions among some of the rows to views of their activations."""
         plain, rows = self.plain, some.rows
         assert plain is not None
         return lambda positions: plain[rows[positions]]

@@ -1,4 +1,4 @@
-"""Going on from what an earlier call learned: what must be the same, and what is carried over."""
+"""Continuing from an earlier fit: what must be the same, and what is carried over."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _ORIGIN = ("image_shape", "pixel_range", "input_size", "resize", "layer", "pooli
 
 
 def origin_of(estimator: Any, spec: BackboneSpec) -> dict[str, Any]:
-    """What a fit starts from, as far as a later one cannot change it; no Keras object."""
+    """Return what a fit starts from and a later fit cannot change; without Keras objects."""
     origin = {name: as_plain(getattr(estimator, name, None)) for name in _ORIGIN}
     network = spec.name if estimator.weights is None else spec.fingerprint
     return {"backbone": network, **origin}
 
 
 def check_same_origin(before: Mapping[str, Any], now: Mapping[str, Any], keeper: str) -> None:
-    """Refuse to go on with another network or another way to read X."""
+    """Refuse to continue with another network or another way to read X."""
     changed = [name for name, value in before.items() if now[name] != value]
     if changed:
         name = "backbone or weights" if changed[0] == "backbone" else changed[0]
@@ -39,7 +39,7 @@ def check_same_origin(before: Mapping[str, Any], now: Mapping[str, Any], keeper:
 
 
 def check_same_head(head: Head, units: tuple[int, ...], activation: str, keeper: str) -> None:
-    """Refuse to go on with a head of another shape."""
+    """Refuse to continue with a head of another shape."""
     if (units, activation) != (head.units, head.activation):
         raise ValueError(
             f"{keeper} keeps the head, which has head_units={head.units} and "
@@ -51,10 +51,10 @@ def check_same_head(head: Head, units: tuple[int, ...], activation: str, keeper:
 def backbone_below(
     spec: BackboneSpec, before: TrainStep, state: TrainingState, freeze_point: int | None
 ) -> BackboneSpec:
-    """The backbone to start from at another freeze point.
+    """Return the backbone to start from at another freeze point.
 
-    Layers that are frozen from now on become the backbone's own. Where only more layers are to
-    learn, it is still the one that was started from, and so are the activations in the cache.
+    The trained weights of newly frozen layers become part of the backbone. If only more layers are
+    to be trained, the backbone stays the same, and so do the cached activations.
     """
     if freeze_point is None or freeze_point <= _as_position(before.freeze_point):
         return spec
@@ -65,7 +65,7 @@ def backbone_below(
 def carried_over(
     spec: BackboneSpec, before: TrainStep, state: TrainingState, after: TrainStep
 ) -> TrainingState:
-    """What was learned on top of a backbone, for another freeze point; without the optimiser."""
+    """Return the learned state for another freeze point, without the optimiser."""
     tuned = before.tuned(spec.weights, state.params, state.fixed)
     values = dict(zip(map(id, after.network.variables), tuned, strict=True))
     suffix = [values[id(variable)] for variable in after.trained]
@@ -77,7 +77,7 @@ def carried_over(
 
 
 def as_plain(value: Any) -> Any:
-    """Ints and floats of Python in place of NumPy's, and tuples in place of lists."""
+    """Convert NumPy's ints and floats to Python's, and lists to tuples."""
     if isinstance(value, (list, tuple, np.ndarray)):
         return tuple(as_plain(item) for item in value)
     if not isinstance(value, Real) or isinstance(value, bool):

@@ -1,7 +1,7 @@
-"""One pass of rows through a frozen part of the network, through the activation cache.
+"""One pass of rows through a frozen part of the network, using the activation cache.
 
-Each distinct row is computed once: rows that the cache has are not even read, rows that it has of
-an earlier layer are computed from there, and rows that another process computes are waited for.
+Each distinct row is computed once. Cached rows are not even read, rows cached at an earlier layer
+are computed from there, and the pass waits for rows that another process is computing.
 """
 
 from __future__ import annotations
@@ -31,59 +31,59 @@ _MOST_ROWS_GATHERED = 512
 _BYTES_GATHERED = 4 << 20
 
 _WORTH_A_THREAD = 1e-3
-"""Seconds; to hand work to a thread and wait for it may cost as much."""
+"""In seconds; using a thread may cost as much."""
 
 _Item = TypeVar("_Item")
 
 
 class Observer:
-    """Told what a pass learns of each row, perhaps by several threads; this one takes no notice."""
+    """Receives what a pass learns about each row, perhaps from several threads; does nothing."""
 
     def identified(self, row: int, digest: bytes) -> None:
-        """Take note of the digest of what is stored; only where there is a cache."""
+        """Receive the digest of the stored row; called only if there is a cache."""
 
     def loaded(self, row: int, tensors: Rows) -> None:
-        """Take note of the tensors of a row."""
+        """Receive the tensors of a row."""
 
     def changed(self, row: int) -> None:
-        """Take note that the tensors may be of another file than the digest."""
+        """Learn that the tensors may come from another file than the digest."""
 
 
 @dataclass
 class ActivationPass:
-    """One pass; afterwards `failures` holds what could not be read.
+    """One pass; afterwards `failures` holds the rows that could not be read.
 
     Attributes
     ----------
     source : Source
         The rows.
     find_plans : callable
-        Gives all plans by which rows can be computed: the shortest first, that from X last.
-        Called when the first row is missing.
+        Returns all plans for computing rows, the shortest first and the one from X last. Called
+        when the first row is missing.
     output : TensorSpec
-        A row of the result.
+        Specification of a row of the result.
     block_rows : int
         Rows that are read, locked and computed together.
     cache : ActivationCache or NullCache
-        Where rows are looked up and kept.
+        Cache in which rows are looked up and stored.
     namespace : bytes
-        Name of all that an activation depends on but the row.
+        Digest of everything that an activation depends on except the row.
     locks : bytes
-        Name under which rows are locked: that of all activations computed by the same plans.
+        Namespace in which rows are locked; activations computed by the same plans share it.
     n_jobs : int or None
-        Threads that read rows; None: one for each core.
+        Number of threads that read rows; None is one for each core.
     rows_in_flight : int
-        Bound on the number of read rows in memory, if three blocks fit in it.
+        Limit on the number of read rows in memory, if it leaves room for three blocks.
     keep_going : bool
         Whether an unreadable row gives NaN instead of an error.
     advance : callable
-        Told how many rows were done.
+        Called with the number of rows done.
     observer : Observer
-        Told digests and tensors.
+        Receives digests and tensors.
     failures : Failures
         The rows that could not be read.
     computed : Counter of str
-        How many rows were computed from where.
+        Number of rows computed from each starting point.
     """
 
     source: Source
@@ -118,7 +118,7 @@ class ActivationPass:
         Returns
         -------
         ndarray of shape (n, ...)
-            NaN in the rows that could not be read.
+            Rows that could not be read are NaN.
 
         Raises
         ------
@@ -144,7 +144,7 @@ class ActivationPass:
 
     @contextmanager
     def _threads(self) -> Iterator[Prefetcher]:
-        """Threads for reading, and the pipeline; what was begun before an error counts."""
+        """Start the reading threads and the pipeline; work begun before an error still counts."""
         readers = Prefetcher(partial(thread_count, self.n_jobs))
         runners = Prefetcher(lambda: BLOCKS_TOGETHER)
         self._pipeline = Pipeline(
@@ -171,10 +171,10 @@ class ActivationPass:
     def _plans(self) -> Sequence[ResumePlan]:
         return self.find_plans()
 
-    # What is there already -----------------------------------------------------------------
+    # Lookup --------------------------------------------------------------------------------
 
     def _stretches(self, readers: Prefetcher) -> Iterator[list[int]]:
-        """Rows that are looked up together, with their digests where there is a cache."""
+        """Yield rows that are looked up together, with their digests if there is a cache."""
         stretches = _batched(range(len(self.source)), _ROWS_LOOKED_UP_TOGETHER)
         if not self.cache.keeps_rows:
             return stretches
@@ -182,14 +182,14 @@ class ActivationPass:
         return _batched(identified, self._rows_gathered())
 
     def _rows_gathered(self) -> int:
-        """Rows that are looked up at a time: many small ones, few large ones."""
+        """Return how many rows are looked up at a time: many small ones, few large ones."""
         row_bytes = max(1, self._out[:1].nbytes)
         return max(_ROWS_LOOKED_UP_TOGETHER, min(_BYTES_GATHERED // row_bytes, _MOST_ROWS_GATHERED))
 
     def _identified(
         self, threads: Prefetcher, stretches: Iterator[list[int]]
     ) -> Iterator[list[int]]:
-        """Rows with their digests; threads take them as soon as some take long."""
+        """Yield rows with their digests; threads take over as soon as some take long."""
         for stretch in stretches:
             began = time.perf_counter()
             self._identify(stretch)
@@ -200,7 +200,7 @@ class ActivationPass:
         yield from threads.map_ahead(self._identify, stretches)
 
     def _identify(self, rows: list[int]) -> list[int]:
-        """Take the digests of some rows; may run in a thread of its own."""
+        """Compute the digests of some rows; may run in a thread of its own."""
         for row in rows:
             try:
                 self._keys[row] = digest = self.source.digest(row)
@@ -210,12 +210,12 @@ class ActivationPass:
         return rows
 
     def _look_up(self, stretch: list[int]) -> list[int]:
-        """Fill in what the cache has, and leave contents met before; return what is missing."""
+        """Fill in cached rows, and skip content met before; return the missing rows."""
         if not self.cache.keeps_rows:
             return stretch
         rows = self._without_copies(stretch)
         keys = self._keys_of(rows)
-        if rows == list(range(len(self._out))):  # as usual: without a second copy
+        if rows == list(range(len(self._out))):  # the usual case: without a second copy
             found = self.cache.gather(self.namespace, keys, self._out)
         else:
             held = self.output.empty(len(rows))
@@ -248,19 +248,19 @@ class ActivationPass:
         return [self._keys[row] or b"" for row in rows]
 
     def _waited_for(self) -> list[list[int]]:
-        """Rows that were put off, when others have done with them.
+        """Return postponed rows once others are done with them.
 
-        They were being computed by others, or have been since somebody looked.
+        Others were computing them, or have computed them since the lookup.
         """
         rows, self._put_off = self._put_off, []
         if rows:
             self.cache.wait(self.locks, self._keys_of(rows))
         return [rows] if rows else []
 
-    # What is computed ----------------------------------------------------------------------
+    # Computation ---------------------------------------------------------------------------
 
     def _numbers_of_plans(self, rows: list[int]) -> list[int]:
-        """For each row the shortest plan whose start the cache has."""
+        """Return for each row the shortest plan whose start is cached."""
         last = len(self._plans) - 1
         numbers = np.full(len(rows), last)
         if self.cache.keeps_rows:
@@ -272,7 +272,7 @@ class ActivationPass:
         return [int(number) for number in numbers]
 
     def _blocks(self, chunks: Iterable[tuple[int, list[int]]]) -> Iterator[Block]:
-        """Locked blocks of what is this pass's to compute; the rest is put off."""
+        """Yield locked blocks of rows that this pass computes; the other rows are postponed."""
         for number, chunk in chunks:
             lock = self.cache.lock(self.locks, self._keys_of(chunk))
             self._held.append(lock)
@@ -284,7 +284,7 @@ class ActivationPass:
                 self._give_back(lock)
 
     def _block(self, number: int, chunk: list[int], lock: RowLock) -> Block:
-        """Of `chunk` what is this pass's to compute, by the plan that was chosen for it."""
+        """Return the rows of `chunk` that this pass computes, with the plan chosen for them."""
         plan = self._plans[number]
         rows = [row for row, is_mine in zip(chunk, lock.mine, strict=True) if is_mine]
         if self.cache.keeps_rows:
@@ -301,12 +301,12 @@ class ActivationPass:
     def _finish_all(self, computed: Iterable[Computed]) -> None:
         for one in computed:
             self._finish(*one)
-            del one  # or it stays in memory while the next one is waited for
+            del one  # otherwise it stays in memory while waiting for the next one
 
     def _finish(self, block: Block, outputs: list[Array]) -> None:
-        """Keep the rows of a block, unless fewer of them ran together than usual.
+        """Cache the rows of a block, unless fewer of them ran together than usual.
 
-        Rows of files that have changed since they were identified are handed out, and not kept.
+        Rows of files that have changed since they were identified are returned, but not cached.
         """
         activations, *passing = outputs
         self._out[block.rows] = activations
@@ -324,10 +324,10 @@ class ActivationPass:
         self._put_off.extend(self._orphans(block))
 
     def _loaded(self, row: int, tensors: Rows) -> None:
-        """Take note of a row; may run in a thread of its own.
+        """Record that a row was read; may run in a thread of its own.
 
-        A file may have been replaced since its digest was taken, and what is computed of it would
-        be kept as that of the old one.
+        A file may have been replaced since its digest was taken. Its activations would then be
+        cached under the digest of the old file.
         """
         key = self._keys[row]
         if key is not None and not self.source.still_has(row, key):
@@ -336,7 +336,7 @@ class ActivationPass:
         self.observer.loaded(row, tensors)
 
     def _orphans(self, block: Block) -> list[int]:
-        """Rows to compute by themselves, as the file that had their content has another now."""
+        """Return copies to compute after all, because the file with their content has changed."""
         changed = self._changed.intersection(block.rows)
         if not changed:
             return []
@@ -345,7 +345,7 @@ class ActivationPass:
         for key in self._keys_of(list(changed)):
             del self._first_of[key]
         again = self._without_copies(orphans)
-        self.advance(-len(again))  # as copies they counted as done
+        self.advance(-len(again))  # they were counted as done, being copies
         return again
 
     def _count(self, plan: ResumePlan, n_rows: int) -> None:
@@ -359,12 +359,12 @@ class ActivationPass:
 
 
 class Chunks:
-    """Rows that are computed by the same plan, as many together as a block takes.
+    """Rows computed by the same plan, collected into blocks.
 
     Parameters
     ----------
     sizes : iterator of int
-        Rows of the next block.
+        Number of rows of each next block.
     """
 
     def __init__(self, sizes: Iterator[int]) -> None:
@@ -375,7 +375,7 @@ class Chunks:
     def filled(
         self, rows: list[int], numbers_of: Callable[[list[int]], list[int]]
     ) -> Iterator[tuple[int, list[int]]]:
-        """Take more rows, each with the number of its plan; give the chunks that are full."""
+        """Take more rows, each with the number of its plan; yield the full chunks."""
         for some in _batched(rows, _ROWS_LOOKED_UP_TOGETHER):
             for row, number in zip(some, numbers_of(some), strict=True):
                 self._waiting[number].append(row)
@@ -384,13 +384,13 @@ class Chunks:
                     self._size = next(self._sizes)
 
     def rest(self) -> list[tuple[int, list[int]]]:
-        """Give what is left."""
+        """Return the remaining rows."""
         left, self._waiting = sorted(self._waiting.items()), defaultdict(list)
         return left
 
 
 def _batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
-    """Lists of `size` items, the last one shorter; `itertools.batched` from Python 3.12 on."""
+    """Yield lists of `size` items, the last one shorter, as Python 3.12's `itertools.batched`."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

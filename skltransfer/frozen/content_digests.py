@@ -1,8 +1,8 @@
-"""What rows hold, however they are stored: digests of the tensors that the network reads.
+"""The content of rows, however they are stored: digests of the network's input tensors.
 
-By these a training set is merged and put in order, so that arrays, rows of numbers and lossless
-files of the same images train the same network. The digests are kept in the cache beside the
-activations, by what is stored, so that with a warm cache nothing is read.
+These digests are used to merge and sort a training set, so that arrays, rows of numbers and
+lossless files of the same images train the same network. The digests are cached beside the
+activations, keyed by the stored bytes, so with a warm cache nothing is read.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class ContentDigests(Observer):
     encoding : Encoding
         How they are read.
     cache : ActivationCache or NullCache
-        Where digests are looked up and kept.
+        Cache in which digests are looked up and stored.
 
     Attributes
     ----------
     digests : list of bytes or None
-        None for rows that were not met yet.
+        None for rows not seen yet.
     """
 
     def __init__(
@@ -53,15 +53,15 @@ class ContentDigests(Observer):
         self._changed: set[int] = set()
 
     def identified(self, row: int, digest: bytes) -> None:
-        """Take note of what is stored, so that nobody need read it again."""
+        """Record the digest of the stored bytes, so that nobody has to read them again."""
         self._stored[row] = digest
 
     def loaded(self, row: int, tensors: Rows) -> None:
-        """Take note of a row that somebody read."""
+        """Record a row that somebody has read."""
         self.digests[row] = _digest_of(tensors)
 
     def changed(self, row: int) -> None:
-        """Take note that the tensors may not be those of what was identified."""
+        """Record that the tensors may not belong to the identified bytes."""
         self._changed.add(row)
 
     def complete(
@@ -71,7 +71,7 @@ class ContentDigests(Observer):
         keep_going: bool,
         advance: Callable[[int], None] = lambda n_rows: None,
     ) -> dict[int, ReadError]:
-        """Find the digests of `rows` that are still missing: in the cache, else by reading.
+        """Find the missing digests of `rows`: in the cache, otherwise by reading.
 
         Returns
         -------
@@ -81,7 +81,7 @@ class ContentDigests(Observer):
         Raises
         ------
         ReadError
-            For the first of them, unless `keep_going`.
+            For the first row that cannot be read, unless `keep_going`.
         """
         rows = list(rows)
         self._look_up()
@@ -94,7 +94,7 @@ class ContentDigests(Observer):
         return failures
 
     def remember(self) -> None:
-        """Tell the cache what is known."""
+        """Store the known digests in the cache."""
         known = {
             name: digest
             for row, (name, digest) in enumerate(zip(self._names, self.digests, strict=True))
@@ -104,7 +104,7 @@ class ContentDigests(Observer):
             self.cache.alias(self._namespace, list(known), list(known.values()))
 
     def _look_up(self) -> None:
-        """Tell the cache what is known, and ask it for the rest."""
+        """Store the known digests in the cache, and look up the others."""
         if not self.cache.keeps_rows:
             return
         self.remember()
@@ -119,12 +119,12 @@ class ContentDigests(Observer):
 
     @cached_property
     def _namespace(self) -> bytes:
-        """Name of all that the tensors depend on but what is stored."""
+        """Digest of everything that the tensors depend on except the stored bytes."""
         return f"tensors {json.dumps(self.encoding.cache_key_fields())}".encode()
 
     @cached_property
     def _names(self) -> list[bytes | None]:
-        """Digests of what is stored; None for what cannot be read."""
+        """Digests of the stored bytes; None for rows that cannot be read."""
         return [stored or self._name(row) for row, stored in enumerate(self._stored)]
 
     def _name(self, row: int) -> bytes | None:
@@ -140,7 +140,7 @@ class ContentDigests(Observer):
         keep_going: bool,
         advance: Callable[[int], None],
     ) -> dict[int, ReadError]:
-        """Read some rows without computing anything from them."""
+        """Read some rows without computing anything."""
         chosen = ContentDigests(self.source.take(rows), self.encoding, NullCache())
         one_pass = ActivationPass(
             source=chosen.source,
@@ -168,7 +168,7 @@ _NOTHING = TensorSpec((0,))
 
 
 def _nothing_from(encoding: Encoding) -> FrozenPart:
-    """A part that computes rows without numbers."""
+    """Return a part that computes rows of no numbers."""
 
     def nothing(*tensors: object) -> tuple[object, ...]:
         return (_NOTHING.empty(len(tensors[0])),)  # type: ignore[arg-type]
@@ -178,6 +178,6 @@ def _nothing_from(encoding: Encoding) -> FrozenPart:
 
 
 def _digest_of(tensors: Rows) -> bytes:
-    """Digest of a row: that of its tensor, or of those of its tensors."""
+    """Return the digest of a row: that of its tensor, or of its tensors' digests."""
     digests = [digest_array(tensor) for tensor in tensors]
     return digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()

@@ -1,4 +1,4 @@
-"""Which engine computes the frozen part: what was asked for, and what works here."""
+"""Choosing the engine for the frozen part: the requested one, if it works here."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from skltransfer.frozen.engines import FrozenPart
 
 _MOST_DIFFERENT = {"float32": 1e-4, "bfloat16": 0.3, "float16": 0.05}
-"""Of the largest feature. In float32, engines that sum in another order differ by 1e-6; in the
-others, rounding adds up from layer to layer."""
+"""Tolerance, relative to the largest feature. Another order of summation differs by 1e-6 in
+float32; in the other formats, rounding accumulates over the layers.
+"""
 
 
 def chosen_engine(
@@ -38,33 +39,33 @@ def chosen_engine(
     pooling: str = "avg",
     tell: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """Who computes the pooled outputs of `layers` (none: the features' end).
+    """Choose the engine for the pooled outputs of `layers` (empty: the end of the features).
 
     Parameters
     ----------
     asked : {"auto", "openvino", "tensorflow", "jax", "torch"}
-        What the user wants.
+        The user's request.
     network : Network
         The backbone.
     layers : tuple of str, default=()
-        Layers whose outputs are wanted.
+        Layers whose outputs are needed.
     pooling : {"avg", "max", "flatten", "cls"}, default="avg"
         How they become rows.
     tell : callable, optional
-        Told why OpenVINO, though it is there, was not chosen by "auto".
+        Called with the reason if "auto" does not choose an installed OpenVINO.
 
     Returns
     -------
     {"openvino", "tensorflow", "jax", "torch"}
-        OpenVINO, or the backend that Keras runs on.
+        OpenVINO, or Keras' backend.
 
     Raises
     ------
     ImportError
-        When OpenVINO is asked for and not installed.
+        If OpenVINO is requested and not installed.
     ValueError
-        When it is asked for and cannot compute this network, or another backend is asked for than
-        the one that Keras runs on.
+        If OpenVINO is requested and cannot compute this network, or a backend is requested that is
+        not Keras' backend.
     """
     own = backend_name()
     if asked not in ("auto", "openvino", own):
@@ -94,7 +95,7 @@ def _other_backend(asked: str) -> str:
 
 
 def engine_here(fitted: str, network: Network, layers: tuple[str, ...], pooling: str) -> str:
-    """Who computes in this process what another engine may have computed when fitted."""
+    """Choose the engine in this process for an estimator fitted with any engine."""
     own = backend_name()
     if fitted == own:
         return fitted
@@ -108,7 +109,7 @@ def engine_here(fitted: str, network: Network, layers: tuple[str, ...], pooling:
     return own
 
 
-@lru_cache(maxsize=8)  # a reason is told once
+@lru_cache(maxsize=8)  # each reason is reported once
 def _warn_of_another_engine(fitted: str, reason: str) -> None:
     warn_user(
         f"This estimator was fitted with engine={fitted!r}, and here {backend_title()} computes: "
@@ -117,7 +118,7 @@ def _warn_of_another_engine(fitted: str, reason: str) -> None:
 
 
 def refusal(network: Network, layers: tuple[str, ...], pooling: str) -> str | None:
-    """Why OpenVINO cannot compute something here; None: it can."""
+    """Return why OpenVINO cannot compute something here, or None if it can."""
     if not is_installed():
         return f"OpenVINO is not installed ({INSTALL})."
     if refuses_openvino():
@@ -132,7 +133,7 @@ def _without_gpu() -> bool:
 
 
 def _refusal_on_trial(network: Network, layers: tuple[str, ...], pooling: str) -> str | None:
-    """Compile, and compare with TensorFlow on rows of noise."""
+    """Compile the network, and compare with TensorFlow on rows of noise."""
     rows = part_of(network.trial_rows(), slice(2))
     try:
         found = _part(network, layers, pooling)(rows)
@@ -141,7 +142,7 @@ def _refusal_on_trial(network: Network, layers: tuple[str, ...], pooling: str) -
     compute = feature_function(in_float32(network), layers, pooling)
     each = each_row(rows) if any(map(_is_ragged, rows)) else [rows]
     expected = np.concatenate([evaluated(compute, *some) for some in each])
-    with np.errstate(invalid="ignore"):  # of infinities, which are told of where features are used
+    with np.errstate(invalid="ignore"):  # infinities are reported where features are used
         off = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
     if off <= _MOST_DIFFERENT[network.precision]:
         return None

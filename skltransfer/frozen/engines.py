@@ -1,7 +1,7 @@
-"""Who computes the frozen part: rows of tensors in, rows of numbers out.
+"""Engines for the frozen part: rows of tensors in, rows of numbers out.
 
-Every part runs on blocks of a few rows, or row by row where that would change the bits of a row,
-so that neither the number of rows nor their order shows in the result.
+Every part runs on blocks of a few rows, or row by row where blocks would change the bits of a row.
+So neither the number of rows nor their order affects the result.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class FrozenPart:
     Attributes
     ----------
     run : InvariantBatches, RowsAlone or RowByRow
-        From rows of `row_spec` to rows of `output`, and to what passes on the way.
+        From rows of `row_spec` to rows of `output`, and to activations on the way.
     row_spec : tuple of TensorSpec
-        The tensors of a row that comes in.
+        Tensors of an input row.
     output : TensorSpec
-        The row that comes out.
+        Tensor of an output row.
     """
 
     run: RunRows | RowByRow
@@ -35,7 +35,7 @@ class FrozenPart:
     output: TensorSpec
 
     def __call__(self, rows: Array | Rows) -> Array:
-        """Compute any number of rows, of one tensor or of several."""
+        """Compute any number of rows, with one tensor or several."""
         return self.run(rows if isinstance(rows, tuple) else (rows,))[0]
 
 
@@ -44,13 +44,13 @@ def chained(
     spec: RowSpec,
     whole: Callable[[], CompiledSegment] | None = None,
 ) -> FrozenPart:
-    """Segments compiled by OpenVINO, one behind the other, from rows of `spec` on."""
+    """Chain segments compiled by OpenVINO, starting from rows of `spec`."""
     rows = RowByRow(segments, whole)
     return FrozenPart(rows, spec, TensorSpec(rows.shapes[0][1:]))
 
 
 def engine_key_fields(engine: str) -> dict[str, Any]:
-    """What the bits of a frozen part's output depend on beside the network and its input."""
+    """Return what a frozen part's bits depend on besides the network and its input."""
     fields = {
         "engine": engine,
         "backend": backend_name(),
@@ -65,10 +65,10 @@ def engine_key_fields(engine: str) -> dict[str, Any]:
 def compile_part(
     compute: Callable[..., Any], spec: RowSpec, n_rows: int | None = None, trial: Rows | None = None
 ) -> FrozenPart:
-    """Have the backend compile a function of rows of `spec`.
+    """Let the backend compile a function of rows of `spec`.
 
-    It gives a tensor, or a tuple of it and of what passes on the way. `n_rows` run together; where
-    that is not said, it is tried with the `trial` rows how many may.
+    The function returns a tensor, or a tuple of the tensor and of activations on the way. `n_rows`
+    run together; if it is not given, the `trial` rows are used to test how many may.
     """
     shapes = [(None, *tensor.shape) for tensor in spec]
     function = compile_function(compute, shapes, [tensor.dtype for tensor in spec])

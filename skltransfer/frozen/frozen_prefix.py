@@ -1,4 +1,4 @@
-"""The one way from a source of rows to activations: through the frozen layers and the cache."""
+"""The only path from a source of rows to activations: through the frozen layers and the cache."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _NOBODY = Observer()
 
 
 def _nothing(n_rows: int) -> None:
-    """Tell nobody how many rows were done."""
+    """Ignore the number of rows done."""
 
 
 @dataclass(frozen=True)
 class FrozenPrefix:
-    """The frozen layers of a network, with all that decides how rows run through them.
+    """The frozen layers of a network, with everything that decides how rows run through them.
 
     Attributes
     ----------
@@ -55,17 +55,17 @@ class FrozenPrefix:
     encoding : Encoding
         How X is read.
     engine : str
-        Who computes.
+        The engine.
     cache : str, Path or None
-        Where activations are kept; the parameter of the estimators.
+        Where activations are cached, as in the estimators' parameter.
     n_jobs : int or None, default=None
-        Threads that read rows.
+        Number of threads that read rows.
     rows_in_flight : int, default=32
-        Bound on the number of read rows in memory, if three blocks fit in it.
+        Limit on the number of read rows in memory, if it leaves room for three blocks.
     keep_going : bool, default=False
-        Whether rows that cannot be read become failures in place of an error.
+        Whether rows that cannot be read become failures instead of an error.
     explains : bool, default=False
-        Whether it is told on standard error what was computed and kept.
+        Whether to report on standard error what was computed and cached.
     """
 
     network: Network
@@ -88,30 +88,30 @@ class FrozenPrefix:
         use_cache: bool = True,
         observer: Observer = _NOBODY,
     ) -> tuple[Array, dict[int, ReadError]]:
-        """Activations at a freeze point, and what could not be read.
+        """Compute activations at a freeze point; also return the rows that could not be read.
 
         Parameters
         ----------
         source : Source
             The rows.
         freeze_point : int or None
-            Last frozen step; None: the rows themselves.
+            Last frozen step; None is the rows themselves.
         advance : callable, optional
-            Told how many rows were done.
+            Called with the number of rows done.
         also_cache : collection of int
-            Steps on the way whose outputs are kept too.
+            Steps on the way whose outputs are cached too.
         cache_ahead : bool, default=True
-            Whether to keep also what passes on the way and saves work if others follow.
+            Whether to also cache activations on the way that save work for others.
         use_cache : bool, default=True
             Whether the cache is used at all.
         observer : Observer, optional
-            Told digests and tensors.
+            Receives digests and tensors.
         """
         store = open_cache(self.cache if use_cache else None)
         cache_ahead = cache_ahead and store.keeps_rows
         points = cache_points_before(self.network, freeze_point, self.engine)
 
-        @cache  # asked for where rows are missing, as the cache's folder is looked through
+        @cache  # cached, because it searches the cache's folder; called only if rows are missing
         def kept() -> set[int]:
             ahead = _kept_ahead(store, points, len(source)) if cache_ahead else set()
             return ahead | set(also_cache)
@@ -144,7 +144,7 @@ class FrozenPrefix:
     def features(
         self, source: Source, advance: Callable[[int], None] = _nothing
     ) -> tuple[Array, dict[int, ReadError]]:
-        """Pooled features, for which nothing is kept on the way unasked."""
+        """Compute pooled features, without caching activations on the way unless requested."""
         return self.activations(source, self.network.end, advance, cache_ahead=False)
 
     def layer_features(
@@ -155,7 +155,7 @@ class FrozenPrefix:
         width: int,
         advance: Callable[[int], None] = _nothing,
     ) -> tuple[Array, dict[int, ReadError]]:
-        """Pooled outputs of some layers side by side, `width` in all, and what was unreadable."""
+        """Compute pooled outputs of layers, concatenated to `width`; also return unreadable rows."""
         part = partial(feature_part, self.network, layers, pooling, self.engine)
         segment = ":".join([self.network.spec.name, "input", *layers])
         positions = [self.network.position_of(name) for name in layers]
@@ -176,26 +176,26 @@ class FrozenPrefix:
         return one_pass.run(), one_pass.failures
 
     def digests(self, source: Source) -> ContentDigests:
-        """Digests of what the rows of a source hold, to be filled in."""
+        """Return digests of the content of a source's rows, to be filled in."""
         return ContentDigests(source, self.encoding, open_cache(self.cache))
 
     def part(self, start: int | None, freeze_point: int | None) -> FrozenPart:
-        """The compiled part from one step to another."""
+        """Return the compiled part from one step to another."""
         return prefix_part(self.network, start, freeze_point, self.engine)
 
     def begins_at(self, freeze_point: int | None) -> bool:
-        """Whether features can be computed from the activations at a freeze point."""
+        """Return whether features can be computed from the activations at a freeze point."""
         return is_cache_point(self.network, freeze_point, self.engine)
 
     def namespace_at(self, freeze_point: int | None) -> bytes:
-        """Namespace of activations; features are those of the extractor."""
+        """Return the namespace of activations; pooled features share that of the extractor."""
         position = position_of(self.network, freeze_point)
         if is_end(self.network, freeze_point):
             return self.namespace(["features", [position], self.network.pooling])
         return self.namespace(["activations", position])
 
     def namespace(self, what: list[object]) -> bytes:
-        """Name of all that an activation depends on but the row."""
+        """Return a digest of everything that an activation depends on except the row."""
         described = json.dumps(
             [
                 what,
@@ -212,7 +212,7 @@ class FrozenPrefix:
 def _kept_ahead(
     store: ActivationCache | NullCache, points: list[CachePoint], n_rows: int
 ) -> set[int]:
-    """Steps whose outputs are kept unasked, if half of the cache is left for what is asked."""
+    """Return the steps cached unasked, if half of the cache stays free for requested ones."""
     if not store.keeps_rows:
         return set()
     chosen = [point for point in points if point.worth_keeping]

@@ -1,4 +1,4 @@
-"""Pooled outputs of any layers of a network, computed from rows."""
+"""Pooled outputs of arbitrary layers of a network, computed from rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from skltransfer.network.runtime import Network, in_float32
 def feature_part(
     network: Network, layers: tuple[str, ...], pooling: str, engine: str
 ) -> FrozenPart:
-    """From rows to the pooled outputs of `layers`, side by side."""
+    """Return the part from rows to the concatenated pooled outputs of `layers`."""
     key = ("features", layers, pooling, engine)
     spec = network.row_spec
     if engine == "openvino":
@@ -30,9 +30,9 @@ def feature_part(
 def feature_function(
     network: Network, layers: tuple[str, ...] = (), pooling: str | None = None
 ) -> Callable[..., Any]:
-    """What `feature_part` compiles: a function from a row's tensors to one tensor of features.
+    """Return the function that `feature_part` compiles: from a row's tensors to its features.
 
-    Without `layers` the features' end is pooled.
+    Without `layers`, the end of the features is pooled.
     """
     graph = network.graph if layers else network.features
     steps = [network.position_of(name) for name in layers] or [network.end]

@@ -1,7 +1,7 @@
-"""Functions of one row, compiled by OpenVINO, each run by one thread.
+"""Functions of one row, compiled by OpenVINO, each run on one thread.
 
-Several rows run at a time, but every one of them alone and in a single thread, so that its bits
-depend neither on its company nor on the number of threads.
+Several rows run at a time, but each by itself on a single thread, so that its bits depend neither
+on other rows nor on the number of threads.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
 class NotConvertible(ValueError):
-    """OpenVINO does not know what a function is made of."""
+    """OpenVINO does not support an operation of the function."""
 
 
 @cache
 def is_installed() -> bool:
-    """Whether there is OpenVINO; it is not loaded."""
+    """Return whether OpenVINO is installed, without loading it."""
     return find_spec("openvino") is not None
 
 
 @cache
 def installed_version() -> str:
-    """Version of the installed OpenVINO, read from its files once."""
+    """Return the version of the installed OpenVINO, read once."""
     return version("openvino")
 
 
@@ -54,9 +54,9 @@ class CompiledSegment:
     Parameters
     ----------
     compute : callable
-        From a tensor to a tensor. Variables that it reads become constants.
+        From a tensor to a tensor. The variables that it reads become constants.
     spec : tuple of TensorSpec
-        The one tensor of a row.
+        The only tensor of a row, of float32.
     precision : {"float32", "bfloat16", "float16"}
         Number format in which OpenVINO computes; rows are float32.
 
@@ -68,7 +68,7 @@ class CompiledSegment:
     Raises
     ------
     NotConvertible
-        When OpenVINO lacks one of the operations, or here the number format.
+        If OpenVINO lacks one of the operations, or here the number format.
     """
 
     def __init__(self, compute: Callable[..., Any], spec: RowSpec, precision: str) -> None:
@@ -81,7 +81,7 @@ class CompiledSegment:
         self._own = threading.local()  # a request serves one thread at a time
 
     def __call__(self, row: np.ndarray) -> np.ndarray:
-        """Compute rows (1, ...); the result is overwritten by the next call in the same thread."""
+        """Compute a row (1, ...); the next call in the same thread overwrites the result."""
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         found = self._own.request.infer({0: row}, share_inputs=True, share_outputs=True)
@@ -90,19 +90,19 @@ class CompiledSegment:
 
 
 class RowByRow:
-    """Segments one behind the other, run on one row by each of several threads.
+    """A chain of segments; each of several threads runs it on one row.
 
     It is called like `InvariantBatches`: its first result is that of the last segment, the others
-    are what passes between the segments.
+    are the activations between the segments.
 
     Parameters
     ----------
     segments : sequence of CompiledSegment
-        Each takes the result of the one before.
+        Each takes the result of the preceding one.
     whole : callable or None
-        Gives the same as one segment, which takes less time. It is tried when many rows
-        have come, and serves if some of them get the same bits by it, and nothing is wanted from
-        between.
+        Returns a single segment that computes the same in less time. It is tested once many rows
+        have come, and used if it gives the same bits for some of them and no activations between
+        segments are needed.
     """
 
     n_rows: ClassVar[int] = 1
@@ -126,7 +126,7 @@ class RowByRow:
         chosen: Sequence[int] = (0,),
         is_wanted: Callable[[], bool] = always,
     ) -> list[np.ndarray]:
-        """Compute any number of rows, each alone."""
+        """Compute any number of rows, each separately."""
         start()
         (given,) = rows
         results = {i: TensorSpec(self.shapes[i][1:]).empty(len(given)) for i in chosen}
@@ -142,15 +142,15 @@ class RowByRow:
                     results[place][index] = row[0].copy()  # the next row is written over it
 
         for _ in _threads().map(run, range(len(given))):
-            pass  # raises what a thread raised
+            pass  # re-raises errors of the threads
         return [results[i] for i in chosen]
 
     def at_most(self, n_rows: int) -> RowByRow:
-        """The same: its blocks are of one row already."""
+        """Return itself: its blocks have one row already."""
         return self
 
     def _found_fastest(self, rows: np.ndarray) -> tuple[CompiledSegment, ...]:
-        """The whole where that changes no bit, else the segments; it is tried once."""
+        """Return the whole network if that changes no bit, else the segments; tested once."""
         with self._lock:
             self._n_seen += len(rows)
             n_tried = max(4, _VALUES_TRIED // prod(side or 1 for side in self.shapes[0][1:]))
@@ -168,7 +168,7 @@ class RowByRow:
 
 
 def _bits(segments: Sequence[CompiledSegment], row: np.ndarray) -> bytes:
-    """The bits of the last result."""
+    """Return the bits of the last result."""
     row = np.ascontiguousarray(row)[np.newaxis]
     for segment in segments:
         row = segment(row)
@@ -177,9 +177,9 @@ def _bits(segments: Sequence[CompiledSegment], row: np.ndarray) -> bytes:
 
 @lru_cache(maxsize=1)
 def _threads() -> ThreadPoolExecutor:
-    """Threads that hand over the rows of all networks of the process.
+    """Return the threads that pass the rows of all networks of the process to OpenVINO.
 
-    They wait while OpenVINO's own compute, so that some more keep those busy.
+    They wait while OpenVINO's own threads compute, so a few more keep those busy.
     """
     n_threads = _IN_FLIGHT * computing_threads()
     return ThreadPoolExecutor(n_threads, thread_name_prefix="skltransfer-openvino")
@@ -193,27 +193,27 @@ def _core() -> Core:
 
 
 def _compiled(graph: object, output: str, precision: str) -> CompiledModel:
-    """Compile TensorFlow's graph of one function, whose result has the name `output`."""
+    """Compile TensorFlow's graph of a function whose result is named `output`."""
     from openvino import Model
     from openvino.frontend import FrontEndManager
     from openvino.frontend.tensorflow.graph_iterator import GraphIteratorTFGraph
 
-    # openvino.convert_model does the same, and reports each use to its makers.
+    # openvino.convert_model does the same, but sends usage statistics.
     frontend = FrontEndManager().load_by_framework("tf")
     options = {
         "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
         "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_NUM_THREADS": computing_threads(),
-        "NUM_STREAMS": computing_threads(),  # one thread for a request
-        "ENABLE_CPU_PINNING": False,  # workers would all be tied to the same cores
+        "NUM_STREAMS": computing_threads(),  # one thread for each request
+        "ENABLE_CPU_PINNING": False,  # otherwise all workers would be pinned to the same cores
     }
     try:
-        nodes = GraphIteratorTFGraph(graph, False)  # asked until all is converted
+        nodes = GraphIteratorTFGraph(graph, False)  # must live until everything is converted
         model = frontend.convert(frontend.load(nodes))
-        # Whatever nobody reads has become a result too.
+        # Outputs that nobody reads have become results too.
         model = Model([model.output(output).node], model.get_parameters())
         compiled = _core().compile_model(model, "CPU", options)
-    except Exception as error:  # the kinds that OpenVINO raises have no common base
+    except Exception as error:  # OpenVINO's errors have no common base class
         reason = str(error).strip().splitlines()[-1]
         raise NotConvertible(f"OpenVINO cannot convert it: {reason:.200}") from error
     if compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() != _PRECISIONS[precision]:

@@ -1,7 +1,7 @@
-"""Blocks of rows on their way through a network: read ahead, and computed two at a time.
+"""Blocks of rows on their way through a network: read ahead, and computed concurrently.
 
-Rows are read in threads while the network computes, and no core waits for the last row of a
-block, since the next one is being computed already. Blocks come out in the order they came in.
+Threads read rows while the network computes. No core waits for the last row of a block, because the
+next block is being computed already. Blocks come out in the order they went in.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ROWS_READ_TOGETHER = 4
 
 @dataclass
 class Block:
-    """Rows that run through the network together, and the lock on them.
+    """Rows that run through the network together, with their lock.
 
     Attributes
     ----------
@@ -39,11 +39,11 @@ class Block:
     lock : RowLock
         The lock on these rows and perhaps more.
     plan : ResumePlan
-        How they are computed.
+        The plan for computing them.
     inputs : tuple of ndarray
-        What they are computed from; filled in by the pipeline where they are read.
+        Input of the computation; the pipeline fills it in if rows are read.
     together : int
-        How many of them the backend was asked to compute together.
+        Number of rows that the backend computed together.
     """
 
     rows: list[int]
@@ -54,12 +54,12 @@ class Block:
 
     @property
     def kept(self) -> list[int]:
-        """Which of the results that pass on the way are kept."""
+        """Positions of the activations on the way that are cached."""
         return [index for index, namespace in enumerate(self.plan.kept) if namespace is not None]
 
 
 Computed: TypeAlias = tuple[Block, list[Array]]
-"""A block with the activations of its rows, and those that pass on the way and are kept."""
+"""A block with the activations of its rows, and the activations on the way to be cached."""
 
 
 @dataclass
@@ -71,17 +71,17 @@ class ReadTask:
 
     @property
     def is_last(self) -> bool:
-        """Whether the block is complete with it."""
+        """Whether this completes the block."""
         return self.positions.stop >= len(self.block.rows)
 
 
 class Failures(dict[int, ReadError]):
-    """The rows that cannot be read, or an error at the first.
+    """The rows that cannot be read; or the first one raises its error.
 
     Parameters
     ----------
     keep_going : bool
-        Whether they are noted.
+        Whether rows are recorded instead of raising.
     """
 
     def __init__(self, keep_going: bool) -> None:
@@ -89,23 +89,23 @@ class Failures(dict[int, ReadError]):
         self.keep_going = keep_going
 
     def note(self, row: int, error: ReadError) -> None:
-        """Take note of a row, or raise its error."""
+        """Record a row, or raise its error."""
         if not self.keep_going:
             raise error
         self[row] = error
 
 
 class Loaded(Protocol):
-    """Told each row's position and tensors, perhaps by several threads."""
+    """Called with each row's position and tensors, perhaps by several threads."""
 
     def __call__(self, row: int, tensors: Rows) -> None:
-        """Take note of a row."""
+        """Receive a row."""
         ...
 
 
 @dataclass
 class Pipeline:
-    """What reads and computes the blocks of one pass.
+    """Reads and computes the blocks of one pass.
 
     Attributes
     ----------
@@ -114,15 +114,15 @@ class Pipeline:
     block_rows : int
         Rows of the largest blocks.
     rows_in_flight : int
-        Bound on the number of read rows in memory, if three blocks fit in it.
+        Limit on the number of read rows in memory, if it leaves room for three blocks.
     failures : Failures
-        Told of rows that cannot be read.
+        Collects rows that cannot be read.
     loaded : callable
         See `Loaded`.
     readers, runners : Prefetcher
-        Threads that read, and `BLOCKS_TOGETHER` that hand blocks to the network.
+        Threads that read, and `BLOCKS_TOGETHER` threads that run blocks through the network.
     at_most : int or None
-        Rows that run together since the backend ran out of memory; None: it did not.
+        Maximum number of rows that run together after memory ran out; None if it did not.
     """
 
     source: Source
@@ -137,9 +137,9 @@ class Pipeline:
     _running: deque[Future[tuple[Block, list[Array] | None]]] = field(default_factory=deque)
 
     def sizes(self) -> Iterator[int]:
-        """Rows that blocks are to have in turn.
+        """Yield the numbers of rows of successive blocks.
 
-        Of rows that take time to read the first are few, as the network waits for them.
+        If rows take time to read, the first blocks are small, because the network waits for them.
         """
         few = max(_ROWS_READ_TOGETHER, most_block_rows())
         size = self.block_rows if self.source.is_at_hand else min(few, self.block_rows)
@@ -148,7 +148,7 @@ class Pipeline:
             size = min(2 * size, self.block_rows)
 
     def feed(self, block: Block) -> Iterator[Computed]:
-        """Begin with one more block; give those that are computed until there is room for it."""
+        """Start one more block; yield computed blocks until there is room for it."""
         for start in range(0, len(block.rows), _ROWS_READ_TOGETHER):
             stop = min(start + _ROWS_READ_TOGETHER, len(block.rows))
             self._reading.append(self._begin_to_read(ReadTask(block, range(start, stop))))
@@ -156,22 +156,22 @@ class Pipeline:
                 yield from self._move_on()
 
     def drain(self) -> Iterator[Computed]:
-        """Give all blocks that are still on their way."""
+        """Yield all blocks that are still on their way."""
         while self._reading:
             yield from self._move_on()
         while self._running:
             yield self._take()
 
     def _move_on(self) -> Iterator[Computed]:
-        """Wait for what was begun to be read first; a block that is complete runs."""
+        """Wait for the oldest read task; run its block if it is complete."""
         try:
             task = self._reading.popleft().result()
         except Exception:
-            self._reading.clear()  # what follows is not wanted; what runs already counts
+            self._reading.clear()  # later results are not needed; running tasks still count
             raise
         if task.is_last:
             self._running.append(self._begin_to_run(task.block))
-            del task  # or it stays in memory while the next ones are waited for
+            del task  # otherwise it stays in memory while waiting for the next ones
             if len(self._running) >= BLOCKS_TOGETHER:
                 yield self._take()
 
@@ -185,7 +185,7 @@ class Pipeline:
         return rows_ahead // _ROWS_READ_TOGETHER - 1
 
     def _begin_to_read(self, task: ReadTask) -> Future[ReadTask]:
-        # Of rows at hand, threads would only disturb those of the network.
+        # If rows are in memory, threads would only disturb those of the network.
         begin = done_now if self.source.is_at_hand else self.readers.submit
         return begin(self._read, task)
 
@@ -215,14 +215,14 @@ class Pipeline:
 
     def _begin_to_run(self, block: Block) -> Future[tuple[Block, list[Array] | None]]:
         if len(self.source) <= _ROWS_READ_TOGETHER:
-            return done_now(self._attempt, block)  # so few that a thread would only take time
+            return done_now(self._attempt, block)  # too few to be worth a thread
         attempt = partial(self._attempt, is_wanted=lambda: self.runners.are_wanted)
         return self.runners.submit(attempt, block)
 
     def _attempt(
         self, block: Block, is_wanted: Callable[[], bool] = always
     ) -> tuple[Block, list[Array] | None]:
-        """Run the network on a block; None where memory does not suffice.
+        """Run the network on a block; return None if memory runs out.
 
         May run in a thread of its own.
         """
@@ -240,7 +240,8 @@ class Pipeline:
     def _take(self) -> Computed:
         """Wait for the block that runs longest.
 
-        What did not fit in memory is computed here, and from now on all, with fewer rows together.
+        A block that did not fit into memory is computed here; from then on, all blocks run with
+        fewer rows together.
         """
         try:
             block, outputs = self._running.popleft().result()

@@ -1,4 +1,4 @@
-"""From where activations are computed, and which others are kept on the way."""
+"""Where computations start, and which activations on the way are cached."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def resume_plans(
     engine: str,
     kept: Collection[int] = (),
 ) -> tuple[ResumePlan, ...]:
-    """All plans for the activations at a freeze point, the shortest first, that from X last.
+    """Return all plans for activations at a freeze point: the shortest first, from X last.
 
     Parameters
     ----------
     network : Network
         The backbone.
     freeze_point : int or None
-        Step whose output is wanted; None: the rows themselves.
+        Step whose output is needed; None is the rows themselves.
     namespace_of : callable
         From a step, or None for the rows themselves, to its namespace in the cache.
     engine : str
-        Who computes.
+        The engine.
     kept : collection of int
-        Steps on the way whose outputs are kept too.
+        Steps on the way whose outputs are cached too.
     """
     steps = [point.step for point in cache_points_before(network, freeze_point, engine)]
 
@@ -59,20 +59,20 @@ def explained(
     points: Collection[CachePoint],
     kept: Collection[int],
 ) -> str:
-    """Say in one line from where rows came, what was kept on the way, and why.
+    """Describe in one line where computations started, what was cached on the way, and why.
 
     Parameters
     ----------
     name : str
-        The layer whose activations were wanted.
+        The layer whose activations were requested.
     n_rows : int
-        How many.
+        Number of rows.
     computed : mapping of str to int
-        How many were computed from where.
+        Number of rows computed from each starting point.
     points : collection of CachePoint
-        Those on the way.
+        The cache points on the way.
     kept : collection of int
-        Steps of those that were kept.
+        Steps of the cached ones.
     """
     sources = [f"{n} computed from {start}" for start, n in computed.items()]
     sources.insert(0, f"{n_rows - sum(computed.values())} from the cache")

@@ -1,4 +1,4 @@
-"""Threads that work ahead of those who need their results, started when there is work."""
+"""Threads that work ahead of their consumers, started when there is work."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _Result = TypeVar("_Result")
 
 
 def thread_count(n_jobs: int | None) -> int:
-    """Threads for reading rows: one for each core of this process unless told otherwise."""
+    """Return the number of reading threads: one for each core unless `n_jobs` says otherwise."""
     return computing_threads() if n_jobs in (None, -1) else int(effective_n_jobs(n_jobs))
 
 
 class Prefetcher:
-    """Threads that begin nothing new once the caller fails or is interrupted.
+    """Threads that start nothing new once the caller fails or is interrupted.
 
     Parameters
     ----------
     count : callable
-        Gives their number when the first is needed: to count cores takes 0.3 ms, a tenth of a
-        pass of which every row is in the cache.
+        Returns their number when the first is needed: counting cores takes 0.3 ms, a tenth of a
+        pass whose rows are all cached.
 
     Attributes
     ----------
     are_wanted : bool
-        Whether anybody still waits for results; what takes long may look.
+        Whether anybody still waits for results; long tasks may check it.
     """
 
     def __init__(self, count: Callable[[], int]) -> None:
@@ -45,26 +45,26 @@ class Prefetcher:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Drop what has not begun, and wait for what has."""
+        """Drop tasks that have not started, and wait for those that have."""
         self.are_wanted = False
         if "_pool" in self.__dict__:
             self._pool.shutdown(cancel_futures=True)
 
     def submit(self, function: Callable[[_Item], _Result], item: _Item) -> Future[_Result]:
-        """Have a thread do `function` to `item`."""
+        """Call `function` with `item` in a thread."""
         return self._pool.submit(function, item)
 
     def map_ahead(
         self, function: Callable[[_Item], _Result], items: Iterable[_Item]
     ) -> Iterator[_Result]:
-        """Results in the order of `items`, while threads work on the next ones.
+        """Yield results in the order of `items`, while threads work on the next ones.
 
         Parameters
         ----------
         function : callable
-            What threads do.
+            The function to call.
         items : iterable
-            What they do it to. As many wait to be taken as there are threads, and one more.
+            Its arguments. At most one more result than there are threads waits to be taken.
         """
         waiting: deque[Future[_Result]] = deque()
         for item in items:
@@ -84,7 +84,7 @@ class Prefetcher:
 
 
 def done_now(function: Callable[[_Item], _Result], item: _Item) -> Future[_Result]:
-    """Do it in this thread, as a thread would only take time."""
+    """Call it in this thread, where another thread would only take time."""
     future: Future[_Result] = Future()
     try:
         future.set_result(function(item))

@@ -1,13 +1,13 @@
-"""The network up to a freeze point, and the cache points from any of which it can be computed.
+"""The network up to a freeze point, and the cache points from which it can be computed.
 
-Cache points are the ends of stages. A compiled part gives what passes at each of them besides its
-own result. TensorFlow's optimizer keeps what a graph gives, so it joins no operations across a
-cache point, and a part that starts there computes the same bits as one that passes through: with
-oneDNN's kernels, whose bits depend on their input alone. With others there are no cache points:
-XLA, for one, joins what it likes.
-OpenVINO does join operations, and chooses kernels by what is around them. So with it the network
-is a chain of segments, each compiled by itself, that meet at the cache points worth keeping: the
-bits are the same from wherever the chain is entered.
+Cache points are the ends of stages. A compiled part returns the activations at each of them besides
+its own result. TensorFlow's optimizer preserves the outputs of a graph, so it fuses no operations
+across a cache point. A part that starts there therefore computes the same bits as one that passes
+through, with oneDNN's kernels, whose bits depend only on their input. With others there are no
+cache points: XLA, for example, fuses freely. OpenVINO fuses operations and chooses kernels by their
+context. With OpenVINO the network is therefore a chain of segments, each compiled by itself, that
+meet at the cache points worth keeping: the bits are the same wherever a computation enters the
+chain.
 """
 
 from __future__ import annotations
@@ -30,44 +30,44 @@ from skltransfer.network.pooling import pooled
 from skltransfer.network.runtime import Network, in_float32
 
 _MULTIPLICATIONS_PER_SECOND = 1e11
-"""Two cores with AVX-512 ran the bundled network at 1.1e11."""
+"""Multiplications a second; two cores with AVX-512 ran the bundled network at 1.1e11."""
 
 _BYTES_PER_SECOND = 1e9
-"""A row with its checksum, written to memory or read: one thread measured 1.0 to 1.6e9."""
+"""Bytes a second for a row with its checksum, written to memory or read: measured 1.0 to 1.6e9."""
 
 _WORTH_A_GUESS = 3.0
-"""Nobody asked for a cache point yet, so keeping it must save so many times what it costs."""
+"""Caching unrequested activations must save this many times what it costs."""
 
 _STEADY = {
     *("InputLayer", "Conv2D", "DepthwiseConv2D", "BatchNormalization", "ReLU", "Relu6", "Add"),
     *("ZeroPadding2D", "MaxPooling2D", "Concatenate", "Dropout", "Rescaling"),
 }
-"""Steps that treat the rows of a block alike."""
+"""Steps that treat all rows of a block alike."""
 
 _ALWAYS_KEPT = 32768
-"""Bytes of a row that are kept without arithmetic: they cost no more than looking them up."""
+"""Rows of up to this many bytes are always cached: they cost no more than looking them up."""
 
 _USUAL_LENGTH = 64
-"""Of rows of unknown length, to estimate what they cost."""
+"""Length assumed for rows of unknown length, to estimate their cost."""
 
 
 @dataclass(frozen=True)
 class CachePoint:
-    """A place where the network may be entered.
+    """A step at which a computation may start.
 
     Attributes
     ----------
     step : int
-        Step whose output passes there.
+        The step whose output is cached.
     name : str
         Name of that step.
     n_bytes : int
         Size of a row in float32.
     milliseconds : float
-        Estimated time to compute a row from the cache point before that is worth keeping.
+        Estimated time to compute a row from the preceding cache point that is worth keeping.
     worth_keeping : bool
-        Whether that is so much longer than writing and reading the row that it is kept before
-        anybody has asked for it.
+        Whether that takes so much longer than writing and reading the row that it is cached before
+        anybody has requested it.
     """
 
     step: int
@@ -78,12 +78,12 @@ class CachePoint:
 
 
 def is_end(network: Network, freeze_point: int | None) -> bool:
-    """Whether everything is frozen, so that rows are pooled features."""
+    """Return whether everything is frozen, so that rows are pooled features."""
     return freeze_point == network.end
 
 
 def row_spec(network: Network, freeze_point: int | None) -> RowSpec:
-    """A row of activations at a freeze point; the row itself where nothing is frozen."""
+    """Return the specification of activations at a freeze point; without one, that of rows."""
     if freeze_point is None:
         return network.row_spec
     if is_end(network, freeze_point):
@@ -92,12 +92,12 @@ def row_spec(network: Network, freeze_point: int | None) -> RowSpec:
 
 
 def name_of(network: Network, freeze_point: int | None) -> str:
-    """Name of the layer at a freeze point."""
+    """Return the name of the layer at a freeze point."""
     return "input" if freeze_point is None else network.features.steps[freeze_point].name
 
 
 def position_of(network: Network, freeze_point: int | None) -> int | None:
-    """Position of a freeze point in the whole network, wherever its features end."""
+    """Return the position of a freeze point in the whole network, wherever its features end."""
     if freeze_point is None:
         return None
     return network.graph.position[network.features.steps[freeze_point].name]
@@ -106,7 +106,7 @@ def position_of(network: Network, freeze_point: int | None) -> int | None:
 def cache_points_before(
     network: Network, freeze_point: int | None, engine: str
 ) -> list[CachePoint]:
-    """Cache points on the way to a freeze point, from the input on."""
+    """Return the cache points on the way to a freeze point, starting at the input."""
     if freeze_point is None or (engine != "openvino" and not _begins_anywhere(network)):
         return []
     key = ("cache points", freeze_point)
@@ -115,18 +115,18 @@ def cache_points_before(
 
 
 def _begins_anywhere(network: Network) -> bool:
-    """Whether Keras' backend computes the same bits from wherever it starts."""
+    """Return whether Keras' backend computes the same bits wherever it starts."""
     return kernels() == "onednn" and network.precision == "float32"
 
 
 def is_cache_point(network: Network, freeze_point: int | None, engine: str) -> bool:
-    """Whether what is behind can be computed from these activations; the end counts too."""
+    """Return whether later steps can be computed from these activations, as at the end."""
     steps = [point.step for point in cache_points_before(network, network.end, engine)]
     return freeze_point is not None and freeze_point in (*steps, network.end)
 
 
 def cache_key_fields(network: Network, engine: str) -> dict[str, Any]:
-    """What the bits of activations depend on beside the network's weights and the row."""
+    """Return what the bits of activations depend on besides the network's weights and the row."""
     if engine != "openvino":
         return engine_key_fields(engine)
     points = cache_points_before(network, network.end, engine)
@@ -135,7 +135,7 @@ def cache_key_fields(network: Network, engine: str) -> dict[str, Any]:
 
 
 def segments(network: Network, start: int | None, freeze_point: int | None) -> list[str]:
-    """Names of the segments from `start` to a freeze point, under which work is counted."""
+    """Return the names of the segments from `start` to a freeze point, used to count work."""
     if freeze_point is None:
         return []
     steps = [start, *_steps_between(network, start, freeze_point), freeze_point]
@@ -146,14 +146,14 @@ def segments(network: Network, start: int | None, freeze_point: int | None) -> l
 def prefix_part(
     network: Network, start: int | None, freeze_point: int | None, engine: str
 ) -> FrozenPart:
-    """From `start` to a freeze point: the activations there, and what passes on the way.
+    """Compile from `start` to a freeze point: its activations, and those on the way.
 
-    Rows are given back as they are where nothing is frozen.
+    If nothing is frozen, rows are returned unchanged.
 
     Raises
     ------
     ValueError
-        When nothing is frozen and rows are of several tensors, which cannot be trained on.
+        If nothing is frozen and rows have several tensors, which cannot be trained on.
     """
     if freeze_point is None:
         return _nothing_frozen(network)
@@ -195,17 +195,17 @@ def _segment(network: Network, start: int | None, step: int) -> CompiledSegment:
 
 
 def _passed(network: Network, start: int | None, freeze_point: int, engine: str) -> list[int]:
-    """Steps of the cache points between `start` and a freeze point."""
+    """Return the steps of the cache points between `start` and a freeze point."""
     first = -1 if start is None else start
     points = cache_points_before(network, freeze_point, engine)
     return [point.step for point in points if point.step > first]
 
 
 def block_rows(network: Network) -> int:
-    """Rows that run together in every part of the network, so that parts agree to the bit.
+    """Return how many rows run together in every part of the network, so that bits agree.
 
-    Convolutions and what is done value by value treat rows alike. Networks of other kinds of
-    steps are tried as a whole; of the others only the pooling at their end.
+    Convolutions and elementwise steps treat rows alike. Networks with other kinds of steps are
+    tested as a whole; for the others, only the pooling at the end is tested.
     """
     if any(tensor.is_ragged for tensor in network.row_spec):
         return 1
@@ -224,7 +224,7 @@ def _part_on_trial(network: Network) -> FrozenPart:
 
 
 def _computation(network: Network, start: int | None, steps: list[int]) -> Callable[..., Any]:
-    """Function of rows at `start` to those at the last of `steps`, then to those at the others."""
+    """Return a function from rows at `start` to the last of `steps`, then the other steps."""
 
     def compute(*tensors: Any) -> tuple[Any, ...]:
         x = network.preprocess(*tensors) if start is None else tensors[0]
@@ -251,7 +251,7 @@ def _found_cache_points(network: Network, freeze_point: int) -> list[CachePoint]
 
 
 def _cache_point(network: Network, start: int | None, step: int) -> CachePoint:
-    """The cache point at `step`, with the work from `start` on."""
+    """Return the cache point at `step`, with the work from `start` on."""
     graph = network.features
     n_bytes = 4 * math.prod(_usual(graph.steps[step].shape))
     seconds = _n_multiplications(graph, start, step) / _MULTIPLICATIONS_PER_SECOND
@@ -261,7 +261,7 @@ def _cache_point(network: Network, start: int | None, step: int) -> CachePoint:
 
 
 def _n_multiplications(graph: Graph, start: int | None, stop: int) -> int:
-    """Multiplications for one row: every kernel is used at every position of its output."""
+    """Count multiplications for one row: each kernel is used at each position of its output."""
     total = 0
     for index in needed_steps(graph, start, (stop,)):
         step = graph.steps[index]

@@ -1,4 +1,4 @@
-"""One way to compute rows."""
+"""A plan for computing rows."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ResumePlan:
-    """One way to compute rows: from what X holds, or from activations that the cache has.
+    """A plan for computing rows: from X, or from cached activations.
 
     Attributes
     ----------
     name : str
-        Where it begins.
+        Name of its starting point.
     part : callable
-        Gives the compiled part; called when rows are computed by this plan.
+        Returns the compiled part; called when rows are computed by this plan.
     segments : tuple of str
-        Segments of the network that it runs through, under which work is counted.
+        Segments of the network that it runs, under which work is counted.
     start : bytes or None
-        Namespace of the cache where its input is looked up; None: rows are read.
+        Namespace in which its input is cached; None means that rows are read.
     kept : tuple of bytes or None
-        For each of the results that pass on the way the namespace in which they are kept, or None.
+        For each activation on the way, the namespace in which it is cached, or None.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""An estimator's state in one file without pickle, checked whole before anything is built."""
+"""An estimator's state in one file without pickle, checked completely before anything is built."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def write_state(
     Raises
     ------
     TypeError
-        When a value cannot be saved.
+        If a value cannot be saved.
     ValueError
-        When `read_state` would refuse the file.
+        If `read_state` would refuse the file.
     """
     kind = estimator.__name__
     if module_of(kind) != estimator.__module__:
@@ -87,7 +87,7 @@ def write_state(
 
 
 def read_state(path: PathLike) -> tuple[type, dict[str, Any]]:
-    """The estimator's class, and what it held.
+    """Return the estimator's class and its state.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def read_state(path: PathLike) -> tuple[type, dict[str, Any]]:
     Raises
     ------
     ValueError
-        With the reason, when anything in the file is not as `write_state` writes it.
+        With the reason, if anything in the file differs from what `write_state` writes.
     """
     try:
         manifest, arrays = read_file(_expanded(path))
@@ -123,7 +123,7 @@ def _check_manifest(manifest: dict[str, Any], reader: Reader) -> tuple[type, dic
 
 
 def _class_of(name: object) -> Any:
-    """The class of estimators that a file asks for."""
+    """Return the estimator class that a file names."""
     module = module_of(name) if isinstance(name, str) else None
     if module is None:
         allowed = ", ".join(known_kinds())
@@ -133,7 +133,7 @@ def _class_of(name: object) -> Any:
 
 @contextmanager
 def _naming(what: str) -> Iterator[None]:
-    """Say what it is that cannot be saved, and the way out."""
+    """Name what cannot be saved, and say what to do."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -149,7 +149,7 @@ def _encoded(name: str, value: object, writer: Writer) -> Any:
 
 
 def _decoded(nodes: dict[str, Any], backbones: list[object], reader: Reader) -> dict[str, Any]:
-    # What refers to networks comes after them.
+    # Values that refer to networks are decoded after them.
     reader.backbones.extend(decode_backbone(node, reader) for node in backbones)
     return {name: _attribute(name, node, reader) for name, node in nodes.items()}
 

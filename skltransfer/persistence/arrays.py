@@ -1,4 +1,4 @@
-"""Arrays as plain bytes, and how they are described; sizes are checked before memory is taken."""
+"""Arrays as plain bytes, with their descriptions; sizes are checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# Booleans, integers, floats and str of a bounded width: what has the same bytes everywhere.
+# Booleans, integers, floats and str of limited width: types with the same bytes everywhere.
 _DTYPES = re.compile(r"\|[biu]1|<[iu][248]|<f[248]|<U[1-9][0-9]{0,5}")
 _MOST_DIMENSIONS = 8
 _MOST_ITEMS = 1 << 40
@@ -16,28 +16,28 @@ _LAST_CHARACTER = 0x10FFFF
 
 
 def can_be_saved(array: np.ndarray) -> bool:
-    """Whether the items of `array` are plain bytes."""
+    """Return whether the items of `array` are plain bytes."""
     return bool(_DTYPES.fullmatch(_stored(array.dtype).str)) and array.ndim <= _MOST_DIMENSIONS
 
 
 def described(array: np.ndarray) -> dict[str, Any]:
-    """Dtype and shape of `array` in JSON's types."""
+    """Return dtype and shape of `array` in JSON types."""
     return {"dtype": _stored(array.dtype).str, "shape": list(array.shape)}
 
 
 def little_endian(array: np.ndarray) -> np.ndarray:
-    """The same items, the least significant byte first."""
+    """Return the array in little-endian byte order."""
     return array.astype(_stored(array.dtype), copy=False)
 
 
 def views_of(descriptions: object, payload: memoryview) -> list[np.ndarray]:
-    """The arrays that lie one after another in `payload`, as read-only views of it.
+    """Return the consecutive arrays of `payload`, as read-only views.
 
     Raises
     ------
     ValueError
-        When a description is none, when the arrays do not fill the payload to the byte, or when
-        bytes are no value of their dtype.
+        If a description is invalid, the arrays do not fill the payload exactly, or bytes are not a
+        value of their dtype.
     """
     if not isinstance(descriptions, list):
         raise ValueError("its list of arrays is none.")
@@ -73,7 +73,7 @@ def _is_shape(shape: object) -> bool:
         return False
     if not all(type(side) is int and side >= 0 for side in shape):
         return False
-    n_items: int = math.prod(max(side, 1) for side in shape)  # also of an array of nothing
+    n_items: int = math.prod(max(side, 1) for side in shape)  # also for empty arrays
     return n_items <= _MOST_ITEMS
 
 

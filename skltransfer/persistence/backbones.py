@@ -1,4 +1,4 @@
-"""Networks in a file: by name and fingerprint where the package ships them, else by content."""
+"""Networks in a file: by name and fingerprint if the package ships them, else by content."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _PIXELS = "biuf"
 
 
 def encode_backbone(spec: BackboneSpec, writer: Writer) -> dict[str, Any]:
-    """The network in JSON's types; the bundled one is named only.
+    """Return the network in JSON types; for the bundled one, only its name and fingerprint.
 
     Raises
     ------
     ValueError
-        When its configuration names what would not be opened again.
+        If its configuration names something that could not be loaded again.
     """
     named = {"name": spec.name, "fingerprint": spec.fingerprint}
     if spec.bundled:
@@ -44,12 +44,12 @@ def encode_backbone(spec: BackboneSpec, writer: Writer) -> dict[str, Any]:
 
 
 def decode_backbone(node: object, reader: Reader) -> BackboneSpec:
-    """The network, whose content is that of its fingerprint; no layer is built.
+    """Return the network, after checking its fingerprint; no layer is built.
 
     Raises
     ------
     ValueError
-        When it is another network than its fingerprint tells, or asks for what is not allowed.
+        If the network does not match its fingerprint, or asks for something forbidden.
     """
     if not isinstance(node, dict) or tuple(node) not in (_KEYS, _BUNDLED_KEYS):
         raise ValueError(f"a backbone in it does not consist of {', '.join(_KEYS)}.")
@@ -69,7 +69,7 @@ def decode_backbone(node: object, reader: Reader) -> BackboneSpec:
     pattern = architecture_of(described).stage_pattern(described)
     try:
         spec = BackboneSpec(node["name"], **content, weights=weights, stage_pattern=pattern)
-    except (AttributeError, KeyError, TypeError) as error:  # of a configuration that is none
+    except (AttributeError, KeyError, TypeError) as error:  # from an invalid configuration
         raise ValueError("a backbone in it has layers that are none.") from error
     if spec.fingerprint != node["fingerprint"]:
         raise ValueError(f"its backbone {node['name']!r:.60} is not the one that was saved.")
@@ -93,7 +93,7 @@ def _bundled(name: str, fingerprint: str) -> BackboneSpec:
 
 
 def _check_content(architecture: Any, preprocessing: Any, input: Any) -> None:
-    if not is_json([architecture, preprocessing]):  # of which a fingerprint can be made
+    if not is_json([architecture, preprocessing]):  # required by the fingerprint
         raise ValueError("a backbone in it is not described in JSON's types.")
     if not _is_architecture(architecture):
         raise ValueError("a backbone in it has an architecture that is none.")

@@ -1,4 +1,4 @@
-"""What a value in a file may be: predicates, and how they follow from annotations."""
+"""Predicates for values in a file, and how they follow from annotations."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _DTYPES = {
 
 
 def checks_of(annotated: type) -> dict[str, Check]:
-    """What each field of a class may hold, by its annotation."""
+    """Return the checks of each field of a class, from its annotations."""
     hints = get_type_hints(annotated, include_extras=True)
     return {name: check_of(hint) for name, hint in hints.items()}
 
 
 def check_of(hint: Any) -> Check:
-    """Whether a value is what an annotation says; an int is at least 0."""
+    """Return the check for an annotation; ints must be at least 0."""
     kind, parts = get_origin(hint) or hint, get_args(hint)
     if kind in _PLAIN:
         return _PLAIN[kind]
@@ -68,7 +68,7 @@ def check_of(hint: Any) -> Check:
 
 
 def _is_tuple(parts: tuple[Any, ...]) -> Check:
-    """Check for tuples of one item for each of some annotations; "..." repeats the one before."""
+    """Return the check for tuples with these items; "..." repeats the preceding one."""
     checks = [check_of(part) for part in parts if part is not ...]
 
     def is_tuple(value: Any) -> bool:
@@ -84,7 +84,7 @@ def _is_tuple(parts: tuple[Any, ...]) -> Check:
 
 
 def _is_array(scalar: type[np.generic]) -> Check:
-    """Check for arrays of a type of scalars, or of one that differs in its bits alone."""
+    """Return the check for arrays of a scalar type, whatever its number of bits."""
     kinds = {
         letter
         for letter, kind in _DTYPES.items()
@@ -94,24 +94,24 @@ def _is_array(scalar: type[np.generic]) -> Check:
 
 
 def is_int(value: Any) -> bool:
-    """A number that is at least 0; no bool."""
+    """Return whether the value is an int of at least 0, and not a bool."""
     is_integer = isinstance(value, (int, np.integer)) and not is_bool(value)
     return is_integer and bool(0 <= value <= _LARGEST_INT)
 
 
 def is_positive(value: Any) -> bool:
-    """A number that is at least 1; no bool."""
+    """Return whether the value is an int of at least 1, and not a bool."""
     return is_int(value) and value > 0
 
 
 def is_number(value: Any) -> bool:
-    """A number, NaN and the infinite among them; no bool."""
+    """Return whether the value is a number, including NaN and infinity, and not a bool."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def is_finite(value: Any) -> bool:
-    """A number that is a finite float, or an int of that size; no bool."""
-    return is_number(value) and abs(value) <= sys.float_info.max  # NaN is not
+    """Return whether the value is a finite float or an int in that range, and not a bool."""
+    return is_number(value) and abs(value) <= sys.float_info.max  # False for NaN
 
 
 def is_bool(value: Any) -> bool:
@@ -125,7 +125,7 @@ def is_str(value: Any) -> bool:
 
 
 def is_json(value: Any) -> bool:
-    """Data in JSON's types, tuples among them."""
+    """Return whether the value is data in JSON types, including tuples."""
     if type(value) in (list, tuple):
         return all(map(is_json, value))
     if type(value) is dict:
@@ -134,17 +134,17 @@ def is_json(value: Any) -> bool:
 
 
 def one_of(*allowed: str) -> Check:
-    """One of a few strings."""
+    """Return the check for one of a few strings."""
     return lambda value: is_str(value) and value in allowed
 
 
 def optional(check: Check) -> Check:
-    """Also None."""
+    """Return a check that also allows None."""
     return lambda value: value is None or check(value)
 
 
 def sequence_of(check: Check, *lengths: int) -> Check:
-    """A tuple or list, of one of `lengths` where some are given."""
+    """Return the check for a tuple or list, optionally of one of `lengths`."""
     return lambda value: (
         type(value) in (tuple, list)
         and (not lengths or len(value) in lengths)
@@ -153,12 +153,12 @@ def sequence_of(check: Check, *lengths: int) -> Check:
 
 
 def instance_of(kind: type) -> Check:
-    """Of exactly this class."""
+    """Return the check for instances of exactly this class."""
     return lambda value: type(value) is kind
 
 
 def array_of(kinds: str, n_dimensions: int) -> Check:
-    """An array whose dtype is of one of `kinds`, NumPy's letters."""
+    """Return the check for an array whose dtype is of one of `kinds`, in NumPy's letters."""
     return lambda value: (
         type(value) is np.ndarray and value.dtype.kind in kinds and value.ndim == n_dimensions
     )

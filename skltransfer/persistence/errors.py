@@ -1,7 +1,7 @@
-"""Why a file is not opened."""
+"""Reasons why a file is not loaded."""
 
 from __future__ import annotations
 
 
 class Explained(ValueError):
-    """A reason that can befall a file which `save` wrote; its message tells what to do."""
+    """A reason that can affect a file written by `save`; its message says what to do."""

@@ -1,6 +1,6 @@
 """The container: a manifest in JSON, arrays, and a checksum of both. Reading it runs no code.
 
-``docs/persistence.md`` tells the layout and what the protocol number means.
+``docs/persistence.md`` describes the layout and the protocol number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from skltransfer.persistence.arrays import described, little_endian, views_of
 from skltransfer.persistence.errors import Explained
 
 MAGIC = b"\x93SKLTR\r\n"
-"""The first byte is no text, and the line end shows a file that was carried over as text."""
+"""The first byte is not text, and the line ending reveals a transfer in text mode."""
 PROTOCOL = 2
 
 _LENGTH = struct.Struct("<Q")
@@ -50,12 +50,12 @@ _FOREIGN = {
 
 
 def write_file(path: Path, content: dict[str, Any], arrays: list[np.ndarray]) -> None:
-    """Write a manifest of `content` and the arrays; the file is whole, or as it was before.
+    """Write a manifest of `content` and the arrays; the file is complete, or as it was before.
 
     Raises
     ------
     ValueError
-        When the manifest would be too long to be read.
+        If the manifest would be too long to be read.
     """
     manifest = {
         "protocol": PROTOCOL,
@@ -78,12 +78,12 @@ def write_file(path: Path, content: dict[str, Any], arrays: list[np.ndarray]) ->
 
 
 def read_file(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """Manifest and read-only arrays of a file, of which every byte was checked.
+    """Return the manifest and read-only arrays of a file, after checking every byte.
 
     Raises
     ------
     ValueError
-        With the reason, when the file is damaged, of a newer protocol, or none of ours.
+        With the reason, if the file is damaged, of a newer protocol, or not one of ours.
     """
     data = _bytes_of(path)
     if not _is_whole(data):
@@ -100,8 +100,8 @@ def read_file(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
 
 
 def _bytes_of(path: Path) -> bytes:
-    """All bytes of a file of ours; of any other only the first are read."""
-    path.stat()  # no such file is FileNotFoundError
+    """Return all bytes of a file; of a foreign file, only the first are read."""
+    path.stat()  # raises FileNotFoundError
     if not path.is_file():
         raise Explained("it is no regular file.")
     with open(path, "rb") as file:
@@ -119,7 +119,7 @@ def _parts(text: bytes, arrays: list[np.ndarray]) -> Iterator[bytes]:
 
 
 def _canonical(manifest: dict[str, Any]) -> bytes:
-    """The one way to write a manifest, so that a key cannot come twice nor bytes hide."""
+    """Return the canonical bytes of a manifest: no repeated keys, no hidden bytes."""
     return json.dumps(manifest, allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -147,7 +147,7 @@ def _parsed(text: bytes) -> dict[str, Any]:
 def _is_canonical(manifest: dict[str, Any], text: bytes) -> bool:
     try:
         return _canonical(manifest) == text
-    except (ValueError, RecursionError):  # a number beyond the largest float
+    except (ValueError, RecursionError):  # a number larger than any float
         return False
 
 
@@ -171,7 +171,7 @@ def _kind_of(start: bytes) -> str:
 
 
 def _check_place(path: Path) -> None:
-    """Refuse what is no place for a file, before a file beside it would be."""
+    """Refuse an invalid path, before a temporary file is created beside it."""
     if path.is_dir():
         raise IsADirectoryError(f"path={str(path)!r} is a folder. Add the name of a file to it.")
     if not path.parent.is_dir():
@@ -188,7 +188,7 @@ def _check_place(path: Path) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file beside `path` that takes its place once it is complete and on the disk."""
+    """Yield a file beside `path` that replaces it once it is complete and on disk."""
     path = Path(os.path.realpath(path))
     _check_place(path)
     beside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")

@@ -1,7 +1,7 @@
-"""Configurations of Keras: nothing is built of them here, and none may name code or files.
+"""Checks of Keras configurations: nothing is built here, and no code or file may be named.
 
-Keras' safe mode is used as well when a model is built. This goes further: it is a list of what may
-be named, and it is read before anything is built.
+Keras' safe mode is used too when a model is built. This check goes further: it allows only listed
+names, and runs before anything is built.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from skltransfer.persistence.errors import Explained
 
-# Where Keras' own parts say that they are from.
+# Modules of Keras' own classes and functions.
 _MODULES = {
     f"keras.{name}"
     for name in (
@@ -22,7 +22,7 @@ _MODULES = {
 }
 _FROM_KERAS_ITSELF = {"DTypePolicy", "Functional", "Model", "Sequential"}
 _INTERNAL_MODULES = ("keras.src.ops.", "keras.src.models.", "keras.src.applications.")
-# They hold code, or read a file that a configuration names.
+# These contain code, or read a file named in a configuration.
 _REFUSED = {
     *("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"),
     *("IntegerLookup", "StringLookup", "TextVectorization"),
@@ -34,15 +34,15 @@ _VALUES = {
 
 
 def check_config(config: object) -> None:
-    """Refuse a configuration that asks for anything but layers and functions of Keras.
+    """Refuse a configuration that names anything but Keras' layers and functions.
 
-    Layers and functions that this process has registered by
+    Layers and functions registered in this process with
     ``keras.saving.register_keras_serializable`` are allowed too.
 
     Raises
     ------
     ValueError
-        Naming the class.
+        The message names the class.
     """
     if isinstance(config, dict):
         if "class_name" in config:
@@ -90,6 +90,6 @@ def _is_name(text: object) -> bool:
 
 
 def _is_registered(name: str) -> bool:
-    """Keras is not imported to find out: without it nothing is registered."""
+    """Return whether a name is registered, without importing Keras."""
     keras = sys.modules.get("keras")
     return keras is not None and keras.saving.get_registered_object(name) is not None

@@ -1,4 +1,4 @@
-"""A Keras layer as the parameter `augment`: by its configuration, rebuilt in safe mode."""
+"""Keras layers as the parameter `augment`: saved as configuration, rebuilt in safe mode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """A checked configuration, of which nothing is built yet."""
+    """A checked configuration, from which nothing has been built yet."""
 
     config: dict[str, Any]
 
@@ -29,14 +29,14 @@ class LayerConfig:
 
 
 def config_of(layer: Layer) -> LayerConfig:
-    """The configuration of `layer`; its seeds are drawn from the images, and are not kept.
+    """Return the configuration of `layer` without seeds, because seeds come from the images.
 
     Raises
     ------
     TypeError
-        When the layer holds weights.
+        If the layer has weights.
     ValueError
-        When the configuration asks for what would not be opened again.
+        If the configuration names something that could not be loaded again.
     """
     keras = import_keras()
     if layer.weights:
@@ -53,12 +53,12 @@ def layer_from(found: LayerConfig) -> Layer:
     Raises
     ------
     ValueError
-        When Keras cannot, or gives no layer.
+        If Keras cannot build it, or returns something else.
     """
     keras = import_keras()
     try:
         layer = build_from_config(found.config)
-    except Exception as error:  # Keras raises many kinds for a configuration that it cannot use
+    except Exception as error:  # Keras raises many types for an invalid configuration
         raise Explained(
             f"the Keras of this process cannot build its augment: {error} Open it with the version "
             "of Keras that it was saved with."

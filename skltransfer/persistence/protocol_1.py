@@ -1,7 +1,7 @@
-"""Files of protocol 1, brought to what protocol 2 would have written.
+"""Conversion of protocol 1 files to protocol 2.
 
-It named records by their classes, had one record for images and rows of numbers, and knew class
-labels only. What it lacks is filled with the values that meant the same.
+Protocol 1 named records after their classes, had one record for images and rows of numbers, and
+knew only class labels. Missing values are filled in with those that have the same meaning.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 _RENAMED = {"_cut": "_freeze_point", "_reading": "_encoding"}
 _LATER = {"_freeze_point", "_encoding", "_task", "_layer", "_pooling"}
 _LATER_PARAMETERS = {"layer": None, "pooling": None}
-"""Of the classifier; the extractor had both from the first."""
+"""Parameters missing from the classifier; the extractor had both from the start."""
 
 _HEAD = ("n_features", "units", "activation", "n_classes")
 _TRAINING_STATE = ("theta", "fixed", "standardizer", "first", "second", "n_steps")
@@ -31,17 +31,17 @@ _VIEWS = {"flips+turns": "dihedral"}
 
 
 def upgraded(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The manifest as protocol 2 has it; what is not as protocol 1 writes it is left to be refused.
+    """Return the manifest in protocol 2; invalid parts stay as they are, to be refused later.
 
     Parameters
     ----------
     manifest : dict
-        As it was read.
+        The manifest as read.
 
     Raises
     ------
     ValueError
-        When it holds what came with protocol 2.
+        If it contains something that protocol 2 introduced.
     """
     state, backbones = manifest["state"], manifest["backbones"]
     if isinstance(state, dict):
@@ -85,7 +85,7 @@ def _check_none_later(found: dict[str, Any], later: set[str]) -> None:
 
 
 def _renamed(state: dict[str, Any]) -> dict[str, Any]:
-    """The attributes under their new names, with the records in them under theirs."""
+    """Return the attributes and their records under their new names."""
     return {
         _RENAMED.get(name, name): _ATTRIBUTES[name](node) if name in _ATTRIBUTES else node
         for name, node in state.items()
@@ -93,7 +93,7 @@ def _renamed(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _record(old: str, new: str, names: tuple[str, ...]) -> Callable[[Any], Any]:
-    """Function that renames a record and its fields."""
+    """Return a function that renames a record and its fields."""
 
     def renamed(node: Any) -> Any:
         fields = _fields(node, old, names)
@@ -105,7 +105,7 @@ def _record(old: str, new: str, names: tuple[str, ...]) -> Callable[[Any], Any]:
 
 
 def _fields(node: Any, name: str, names: tuple[str, ...]) -> dict[str, Any] | None:
-    """The fields of a record as protocol 1 wrote it; None for anything else."""
+    """Return the fields of a protocol 1 record; None for anything else."""
     if not isinstance(node, dict) or list(node) != [name]:
         return None
     content: dict[str, Any] = node[name]
@@ -126,7 +126,7 @@ def _encoding(node: Any) -> Any:
 
 
 def _origin(node: Any) -> Any:
-    """What a fit starts from, with the parameters that came later."""
+    """Return the origin of a fit, with the parameters that were added later."""
     if isinstance(node, dict) and isinstance(node.get("dict"), list):
         return {"dict": [*node["dict"], *map(list, _LATER_PARAMETERS.items())]}
     return node

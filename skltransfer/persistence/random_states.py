@@ -1,4 +1,4 @@
-"""``numpy.random.RandomState`` by its state."""
+"""``numpy.random.RandomState`` as its state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FIELDS = ("key", "pos", "has_gauss", "gauss")
 
 
 def from_random_state(random_state: np.random.RandomState) -> dict[str, Any]:
-    """The state of the Mersenne Twister, which is what nearly every RandomState runs on."""
+    """Return the state of the Mersenne Twister, which nearly every RandomState uses."""
     state = random_state.get_state(legacy=False)
     if state["bit_generator"] != "MT19937":
         raise TypeError(f"it holds a RandomState on {state['bit_generator']}, not on MT19937")
@@ -20,7 +20,7 @@ def from_random_state(random_state: np.random.RandomState) -> dict[str, Any]:
 
 
 def to_random_state(fields: object) -> np.random.RandomState:
-    """A generator that goes on from there."""
+    """Return a generator that continues from this state."""
     if not isinstance(fields, dict) or tuple(fields) != _FIELDS or not _possible(**fields):
         raise ValueError("it holds a random_state that is none.")
     state = {"key": fields["key"], "pos": fields["pos"]}
@@ -30,7 +30,7 @@ def to_random_state(fields: object) -> np.random.RandomState:
 
 
 def _normal(state: dict[str, Any]) -> tuple[int, float]:
-    """The second of a pair of normal numbers, if it was drawn and not given out."""
+    """Return the cached second number of a normal pair, if there is one."""
     return int(state["has_gauss"]), float(state["gauss"])
 
 

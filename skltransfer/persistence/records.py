@@ -1,7 +1,7 @@
-"""Records: the plain data of the fitted state, under names of their own in a file.
+"""Records: the plain data of the fitted state, under their own names in a file.
 
-A name in a file means a record that is registered here, and never the path of a class, so that
-classes may be renamed and moved. What a field may hold follows from its annotation.
+A name in a file means a record registered here, never the path of a class, so classes may be
+renamed and moved. The allowed values of a field follow from its annotation.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from skltransfer.persistence.checks import Check, checks_of
 
 @dataclass(frozen=True)
 class Record:
-    """How one class is written and read.
+    """How a class is written and read.
 
     Attributes
     ----------
     kind : type
         A dataclass.
     others : mapping of str to callable
-        What fields may hold whose annotations do not say it.
+        Checks of fields whose annotations do not define them.
     fits : callable
-        Whether the fields fit together.
+        Returns whether the fields are consistent.
     role : str or None
-        What it serves as: "encoding", "input" or "task".
+        Role of the record: "encoding", "input" or "task".
     """
 
     kind: type
@@ -37,7 +37,7 @@ class Record:
 
     @cached_property
     def checks(self) -> dict[str, Check]:
-        """For each field, in order, what it may hold."""
+        """The check of each field, in order."""
         found = {**checks_of(self.kind), **self.others}
         return {each.name: found[each.name] for each in fields(self.kind)}
 
@@ -47,38 +47,38 @@ _names: dict[type, str] = {}
 
 
 def register_record(name: str, record: Record) -> None:
-    """Add a record under a name that no other has."""
+    """Register a record under a unique name."""
     _records[name] = record
     _names[record.kind] = name
 
 
 def name_of(kind: type) -> str | None:
-    """The name of a class's record, if it has one."""
+    """Return the name of a class's record, if it has one."""
     return _names.get(kind)
 
 
 def fields_of(value: object) -> dict[str, Any]:
-    """What a record holds, by the names of its fields."""
+    """Return the values of a record by field name."""
     return {name: getattr(value, name) for name in _records[_names[type(value)]].checks}
 
 
 def is_record(name: str) -> bool:
-    """Whether a record has the name."""
+    """Return whether a record has this name."""
     return name in _records
 
 
 def serves_as(role: str) -> Check:
-    """Check for a record that serves as something."""
+    """Return the check for a record with a role."""
     return lambda value: type(value) in _names and _records[_names[type(value)]].role == role
 
 
 def check_record(name: str, values: dict[str, Any]) -> Any:
-    """The record of a name.
+    """Build the record with this name.
 
     Raises
     ------
     ValueError
-        When it has other fields than the record, or a field holds what it cannot.
+        If the fields differ from those of the record, or a value is not allowed.
     """
     record = _records[name]
     if tuple(values) != tuple(record.checks):

@@ -1,4 +1,4 @@
-"""What the attributes of each estimator may be called, and what they may hold."""
+"""The names and allowed values of the attributes of each estimator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from skltransfer.training.head import Head
 from skltransfer.training.state import TrainingState
 
 CARRIED = "_carried_backbone"
-"""The handle of a registered name, which goes with an estimator that uses the name."""
+"""The handle of a registered name, saved with an estimator that uses the name."""
 
 _METHODS = {"fit", "partial_fit", "score"}
 _ORIGIN = {
@@ -33,16 +33,16 @@ _ORIGIN = {
 
 @dataclass(frozen=True)
 class EstimatorState:
-    """What estimators of one class hold.
+    """The state of estimators of one class.
 
     Attributes
     ----------
     module : str
-        Where the class is.
+        Module of the class.
     fitted : mapping of str to callable
-        The attributes that `fit` sets, with what each may hold.
+        The attributes that `fit` sets, with their checks.
     fits : callable
-        Whether the attributes fit together.
+        Returns whether the attributes are consistent.
     """
 
     module: str
@@ -63,7 +63,7 @@ def _is_output_config(value: dict[str, Any]) -> bool:
 
 
 def _is_requested(value: dict[str, dict[Any, Any]]) -> bool:
-    """Whether this is what ``set_fit_request`` and the like can have asked for."""
+    """Return whether ``set_fit_request`` and the like could have produced this."""
     return set(value) <= _METHODS and all(
         map(_is_alias, chain.from_iterable(aliases.values() for aliases in value.values()))
     )
@@ -134,7 +134,7 @@ def _extractor_fits(state: dict[str, Any]) -> bool:
 
 
 def fine_tuned_fits(state: dict[str, Any]) -> bool:
-    """Whether the attributes of a fine-tuned estimator fit together."""
+    """Return whether the attributes of a fine-tuned estimator are consistent."""
     head, learned, task = state["_head"], state["_state"], state["_task"]
     of_head = sum(math.prod(shape) for shape in head.shapes)
     return bool(
@@ -169,22 +169,22 @@ _estimators = {
 
 
 def register_estimator(kind: type, fitted: Mapping[str, Check], fits: Callable[..., bool]) -> None:
-    """Let estimators of one more class be saved and opened."""
+    """Register a class of estimators for saving and loading."""
     _estimators[kind.__name__] = EstimatorState(kind.__module__, fitted, fits)
 
 
 def module_of(kind: str) -> str | None:
-    """Where the class of estimators is that may be saved under a name; None: there is none."""
+    """Return the module of the estimator class saved under a name; None if there is none."""
     return _estimators[kind].module if kind in _estimators else None
 
 
 def known_kinds() -> tuple[str, ...]:
-    """Names of all classes of estimators that may be saved."""
+    """Return the names of all estimator classes that can be saved."""
     return tuple(_estimators)
 
 
 def unknown_names(kind: str, state: Collection[str], parameters: Collection[str]) -> set[str]:
-    """Names in `state` that no estimator of `kind` has."""
+    """Return the names in `state` that no estimator of `kind` has."""
     return set(state) - {*parameters, *_estimators[kind].fitted, *_OPTIONAL}
 
 
@@ -194,7 +194,7 @@ def check_state(kind: str, state: dict[str, Any], parameters: Collection[str]) -
     Raises
     ------
     ValueError
-        Naming what is missing, or too much, or of another type or shape.
+        The message names what is missing, unexpected, or of a wrong type or shape.
     """
     wanted, fits = _estimators[kind].fitted, _estimators[kind].fits
     missing = set(parameters) - set(state)

@@ -1,4 +1,4 @@
-"""The records of the package, and under which names they are kept."""
+"""The package's records, and the names under which they are saved."""
 
 from __future__ import annotations
 

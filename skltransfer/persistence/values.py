@@ -1,7 +1,7 @@
-"""Values of parameters and fitted attributes as JSON, by a list of what may occur.
+"""Parameters and fitted attributes as JSON, restricted to a list of allowed kinds.
 
-None, bool, int, float, str and list stand for themselves. All else is an object with one key, the
-name of its kind, so that nothing is ever looked up by the path of a module.
+None, bool, int, float, str and list stand for themselves. Everything else is an object with one
+key, the name of its kind, so nothing is ever looked up by module path.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Writer:
     Attributes
     ----------
     arrays : list of ndarray
-        In the order in which they were met.
+        The arrays in the order of their first use.
     backbones : list of BackboneSpec
         Each network once.
     """
@@ -39,12 +39,12 @@ class Writer:
         self.backbones: list[BackboneSpec] = []
 
     def encode(self, value: Any, depth: int = 0) -> Any:
-        """`value` in JSON's types.
+        """Return `value` in JSON types.
 
         Raises
         ------
         TypeError
-            Naming what is not on the list.
+            The message names what is not on the list.
         """
         if depth > _DEEPEST:
             raise TypeError(f"it is nested more than {_DEEPEST} deep")
@@ -59,7 +59,7 @@ class Writer:
         return {name: content}
 
     def add_array(self, array: np.ndarray) -> int:
-        """Position of `array` among the arrays."""
+        """Add an array; return its position."""
         if not can_be_saved(array):
             raise TypeError(f"it holds an array of dtype {array.dtype}")
         self.arrays.append(array)
@@ -104,12 +104,12 @@ class Writer:
 
 
 class Reader:
-    """Gives values back; refuses all that `Writer` does not write.
+    """Decodes values; refuses everything that `Writer` does not write.
 
     Parameters
     ----------
     arrays : list of ndarray
-        Read-only views of the file; every one is to be used once.
+        Read-only views of the file; each must be used exactly once.
     """
 
     def __init__(self, arrays: list[np.ndarray]):
@@ -118,12 +118,12 @@ class Reader:
         self.backbones: list[BackboneSpec] = []
 
     def decode(self, node: Any, depth: int = 0) -> Any:
-        """The value that `node` stands for.
+        """Return the value that `node` stands for.
 
         Raises
         ------
         ValueError
-            When it stands for none.
+            If it is not a value.
         """
         if depth > _DEEPEST:
             raise ValueError(f"it nests values more than {_DEEPEST} deep.")
@@ -141,7 +141,7 @@ class Reader:
         return _DECODERS[name](self, content, depth + 1)
 
     def view(self, position: object) -> np.ndarray:
-        """The array at `position`, which nothing else refers to."""
+        """Return the array at `position`; nothing else may refer to it."""
         if type(position) is not int or not 0 <= position < len(self.arrays):
             raise ValueError(f"it refers to an array {position!r:.40}, which is not there.")
         if position in self.used:
@@ -150,7 +150,7 @@ class Reader:
         return self.arrays[position]
 
     def check_all_used(self) -> None:
-        """Refuse arrays that belong to nothing."""
+        """Refuse arrays that no value refers to."""
         if len(self.used) != len(self.arrays):
             raise ValueError("it holds arrays that nothing refers to.")
 
@@ -185,7 +185,7 @@ class Reader:
         array = self._array(content, depth)
         if array.ndim:
             raise ValueError("it holds a number that is an array.")
-        return cast(np.generic, array[()])  # of an array without axes NumPy gives a scalar
+        return cast(np.generic, array[()])  # NumPy returns a scalar for an array without axes
 
     def _objects(self, content: Any, depth: int) -> np.ndarray:
         items = self.decode(_list(content), depth)

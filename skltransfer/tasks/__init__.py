@@ -1,1 +1,1 @@
-"""What is learned."""
+"""Kinds of targets."""

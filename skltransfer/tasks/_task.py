@@ -1,7 +1,7 @@
-"""The seam for what is learned: from y to targets, and from outputs of the head to predictions.
+"""The protocol for kinds of targets: from y to targets, and from outputs to predictions.
 
-A `Task` is a description of the targets, decided in `fit` and stored as plain data. The rest of
-the package sees this protocol and no task.
+A `Task` describes the targets; `fit` decides it, and it is stored as plain data. The rest of the
+package knows only this protocol.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Singles: TypeAlias = NDArray[np.float32]
 
 
 class WeightedLoss(NamedTuple):
-    """The loss of some rows together and its gradient.
+    """The weighted loss of some rows and its gradient.
 
     Attributes
     ----------
     loss : float
         Sum of the losses of the rows times their shares.
     slope : ndarray of shape (n, n_outputs)
-        Gradient by the outputs.
+        Gradient with respect to the outputs.
     """
 
     loss: float
@@ -38,14 +38,14 @@ class WeightedLoss(NamedTuple):
 
 
 class Loss(Protocol):
-    """The loss of a row; equal losses compare equal, so that what is compiled is shared."""
+    """The loss of a row; equal losses compare equal, so that compiled functions are shared."""
 
     def of_tensors(self, outputs: KerasTensor, targets: KerasTensor) -> KerasTensor:
-        """Loss of each row, (n,), of tensors of shape (n, n_outputs), in Keras' operations."""
+        """Loss of each row, (n,), for tensors of shape (n, n_outputs), with Keras' operations."""
         ...
 
     def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
-        """The same in NumPy for rows of some shares, (n, 1), with the gradient."""
+        """The same in NumPy, for rows with shares (n, 1), with the gradient."""
         ...
 
     def __hash__(self) -> int: ...
@@ -53,12 +53,12 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class Targets:
-    """What is trained on.
+    """The training targets.
 
     Attributes
     ----------
     values : ndarray of float32, shape (n, n_outputs)
-        What the loss compares outputs with.
+        Values that the loss compares outputs with.
     weights : ndarray of float64, shape (n,)
         Weights of the rows; some are positive.
     """
@@ -68,11 +68,11 @@ class Targets:
 
 
 class Task(Protocol):
-    """What is learned."""
+    """A kind of target."""
 
     @property
     def n_outputs(self) -> int:
-        """Numbers that the head gives for a row."""
+        """Number of the head's outputs for a row."""
         ...
 
     @property
@@ -82,12 +82,12 @@ class Task(Protocol):
 
     @property
     def loss_of_a_guess(self) -> float:
-        """Loss of the best outputs that do not depend on the row, or a bound on it."""
+        """Loss of the best outputs that do not depend on the row, or an upper bound."""
         ...
 
     @property
     def loss_of_a_failure(self) -> float:
-        """A loss so much larger that training must have diverged."""
+        """A loss so large that training must have diverged."""
         ...
 
     @property
@@ -97,56 +97,56 @@ class Task(Protocol):
 
     @property
     def weight_seen(self) -> float:
-        """Weight of all rows that it was told of by `observed`."""
+        """Total weight of all rows passed to `observed`."""
         ...
 
     def encode(self, y: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Numbers of fixed type by which equal targets are known, (n,) or (n, k)."""
+        """Encode targets as numbers of a fixed type, (n,) or (n, k); equal targets are equal."""
         ...
 
     def observed(self, rows: WeightedRows) -> Self:
-        """The task after it has seen more training rows."""
+        """Return the task after it has seen more training rows."""
         ...
 
     def targets(self, rows: WeightedRows, all_rows: WeightedRows) -> Targets:
-        """What some of the training rows are trained on.
+        """Return the targets of some of the training rows.
 
         Raises
         ------
         ValueError
-            When weights have no finite sum, or none of them is positive.
+            If weights have no finite sum, or none of them is positive.
         """
         ...
 
     def hold_out(
         self, rows: WeightedRows, fraction: float, rng: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Choose rows to validate on, about `fraction` of the weight; none where none can be."""
+        """Choose validation rows with about `fraction` of the weight; none if impossible."""
         ...
 
     def completed(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles, Floats]:
-        """The convex problem with such rows added as it needs to have a sensible solution."""
+        """Add rows to the convex problem if it needs them for a sensible solution."""
         ...
 
     def linear_probe(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles]:
-        """Kernel (n_features, n_outputs) and bias of the solution of a convex problem.
+        """Return kernel (n_features, n_outputs) and bias of the solution of a convex problem.
 
-        It is computed in one thread, so that the number of threads changes no bit.
+        It is computed on one thread, so that the number of threads changes no bit.
         """
         ...
 
     def measures(self, outputs: Singles, targets: Targets) -> dict[str, float]:
-        """Names and values of what is told of held-out rows; the first decides when to stop."""
+        """Return metrics of held-out rows by name; the first decides when to stop."""
         ...
 
     def averaged(self, outputs: Sequence[Singles]) -> Floats:
-        """Predictions from the outputs for several views of the same rows."""
+        """Return predictions from the outputs for several views of the same rows."""
         ...
 
     def keras_outputs(self, outputs: KerasTensor) -> KerasTensor:
-        """Predictions of a Keras model, from the outputs of its head."""
+        """Return predictions of a Keras model, from the outputs of its head."""
         ...

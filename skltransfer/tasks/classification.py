@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 ClassWeight: TypeAlias = Mapping[object, float] | Literal["balanced"] | None
 
 _MUCH_LESS_LIKELY = float(np.log(10_000))
-"""The right class is 10,000 times less likely than by a guess. Where a rate is too large, the loss
-ends far above that; that of a few rows of noise, which recovers too late, stays below."""
+"""The right class is 10,000 times less likely than by chance. If the learning rate is too
+large, the loss ends far above that; the loss of a few rows of noise, which recovers slowly, stays
+below.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class SoftmaxCrossEntropy:
         return -ops.sum(targets * ops.log_softmax(outputs, axis=-1), axis=-1)
 
     def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
-        """Loss of rows together and its gradient, in NumPy."""
+        """Weighted loss of rows and its gradient, in NumPy."""
         log_probabilities = log_softmax(outputs)
         expected = np.exp(log_probabilities) * targets.sum(axis=1, keepdims=True)
         loss = -float((shares * targets * log_probabilities).sum())
@@ -57,7 +59,7 @@ class Classification:
     label_smoothing : float, default=0.0
         Share of each target that is spread evenly over the classes.
     totals : ndarray of float64, shape (n_classes,), or None, default=None
-        Weight of each class in the training rows; None before any were seen.
+        Weight of each class in the training rows; None before any row was seen.
     """
 
     classes: LabelVector
@@ -69,7 +71,7 @@ class Classification:
 
     @property
     def n_outputs(self) -> int:
-        """A logit for each class."""
+        """One logit for each class."""
         return len(self.classes)
 
     @property
@@ -84,17 +86,17 @@ class Classification:
 
     @property
     def loss_of_a_failure(self) -> float:
-        """Loss where the right class is made ever so unlikely."""
+        """Loss if the right class has a tiny probability."""
         return self.loss_of_a_guess + _MUCH_LESS_LIKELY
 
     @property
     def weight_seen(self) -> float:
-        """Weight of all rows that were trained on."""
+        """Total weight of all training rows seen."""
         return 0.0 if self.totals is None else float(np.sum(self.totals))
 
     @property
     def most_frequent(self) -> int:
-        """Index of the class with the greatest weight."""
+        """Index of the class with the largest weight."""
         return 0 if self.totals is None else int(self.totals.argmax())
 
     def encode(self, y: NDArray[np.generic]) -> NDArray[np.intp]:
@@ -102,13 +104,13 @@ class Classification:
         return np.searchsorted(self.classes, y)
 
     def observed(self, rows: WeightedRows) -> Self:
-        """The same with the weights of the classes of more rows."""
+        """Return the task with the class weights of more rows added."""
         counts = np.bincount(_indices(rows), rows.weights, minlength=len(self.classes))
-        seen = np.asarray(counts, np.float64)  # which it is, but to its type
+        seen = np.asarray(counts, np.float64)  # for the type checker
         return replace(self, totals=seen if self.totals is None else self.totals + seen)
 
     def targets(self, rows: WeightedRows, all_rows: WeightedRows) -> Targets:
-        """Probabilities that rows should get, and their weights with those of their classes."""
+        """Return target probabilities of rows, and row weights times class weights."""
         factors = self._factors(all_rows)
         labels, n_classes, smoothing = _indices(rows), len(self.classes), self.label_smoothing
         values = np.full((len(rows), n_classes), smoothing / n_classes, np.float32)
@@ -132,10 +134,9 @@ class Classification:
     def hold_out(
         self, rows: WeightedRows, fraction: float, rng: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Choose a stratified part of about `fraction` of the weight of each class that counts.
+        """Choose a stratified part with about `fraction` of the weight of each class.
 
-        Every class keeps at least one row on the other side; a class of a single row is not chosen
-        from.
+        Every class keeps at least one training row; a class with a single row is left out.
         """
         labels = _indices(rows)
         chosen = np.zeros(len(rows), dtype=bool)
@@ -148,10 +149,10 @@ class Classification:
     def completed(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles, Floats]:
-        """The problem, with an average row for each class that has none.
+        """Add an average row for each class that has none.
 
-        The first `partial_fit` may lack classes, and nothing would hold their logits: to unlearn
-        such a certainty takes gradient steps by the hundred.
+        The first `partial_fit` may lack classes, and nothing would bound their logits: unlearning
+        such certainty takes hundreds of gradient steps.
         """
         counted = weights > 0
         seen = targets[counted]
@@ -184,8 +185,8 @@ class Classification:
         }
 
     def averaged(self, outputs: Sequence[Singles]) -> Floats:
-        """Logarithms of the mean probabilities over the views."""
-        with np.errstate(invalid="ignore"):  # what overflowed is refused by its row
+        """Return the logarithms of the mean probabilities over the views."""
+        with np.errstate(invalid="ignore"):  # overflow is reported later, with its row
             scores = [log_softmax(logits.astype(np.float64)) for logits in outputs]
         total = scores[0]
         for score in scores[1:]:
@@ -199,22 +200,22 @@ class Classification:
         return keras.layers.Softmax(name="probabilities", dtype="float32")(outputs)
 
     def _factors(self, rows: WeightedRows) -> Floats:
-        """Factor of each class on the loss; "balanced" makes the classes' total weights equal."""
+        """Factor of each class on the loss; "balanced" gives the classes equal total weights."""
         if self.class_weight is None:
             return np.ones(len(self.classes))
         if not isinstance(self.class_weight, str):
             return _given_factors(self.class_weight, self.classes.tolist())
         labels, n_classes = _indices(rows), len(self.classes)
         totals = np.array([math.fsum(rows.weights[labels == k]) for k in range(n_classes)])
-        present = totals > 0  # after a warm start or in partial_fit some class may be absent
+        present = totals > 0  # a class may be absent after a warm start or in partial_fit
         factors = np.ones(n_classes)
-        with np.errstate(over="ignore"):  # it is refused with the weights of the rows
+        with np.errstate(over="ignore"):  # overflow is refused with the weights of the rows
             factors[present] = math.fsum(totals) / (np.count_nonzero(present) * totals[present])
         return factors
 
 
 def check_class_weight(class_weight: ClassWeight) -> None:
-    """Refuse factors that are no numbers, negative or not finite, before anything is read."""
+    """Refuse factors that are not numbers, negative or not finite, before anything is read."""
     for label, factor in class_weight.items() if isinstance(class_weight, Mapping) else ():
         is_number = isinstance(factor, Real) and not isinstance(factor, bool)
         if not is_number or not 0 <= factor < math.inf:
@@ -229,10 +230,10 @@ def _indices(rows: WeightedRows) -> NDArray[np.intp]:
 
 
 def _given_factors(class_weight: Mapping[object, float], labels: list[object]) -> Floats:
-    """Factors of a dict, 1 for classes that it leaves out.
+    """Return the factors of a dict, 1 for classes that are missing from it.
 
-    As in scikit-learn, it may hold more than the classes only where it leaves none out: a fold
-    may lack a class, but a mistyped label would go unnoticed.
+    As in scikit-learn, a dict that contains all classes may contain more. A fold may lack a class,
+    but if a class were missing too, a mistyped label would go unnoticed.
     """
     unknown = [label for label in class_weight if label not in labels]
     without = [label for label in labels if label not in class_weight]

@@ -1,4 +1,4 @@
-"""One number or several for each row."""
+"""One or several numbers for each row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FAILS_AT = 10.0  # times the loss of a guess
 
 
 class _ByResidual:
-    """A loss that is the mean over the outputs of a function of the residual."""
+    """A loss that averages a function of the residual over the outputs."""
 
     def of_tensors(self, outputs: KerasTensor, targets: KerasTensor) -> KerasTensor:
         """Loss of each row, in Keras' operations."""
@@ -32,14 +32,14 @@ class _ByResidual:
         return ops.mean(self._losses(outputs - targets, ops), axis=-1)
 
     def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
-        """Loss of rows together and its gradient, in NumPy."""
+        """Weighted loss of rows and its gradient, in NumPy."""
         residuals = outputs - targets
         shares = shares / residuals.shape[1]
         loss = float((shares * self._losses(residuals, np)).sum())
         return WeightedLoss(loss, shares * self._slopes(residuals))
 
     def _losses(self, residuals: Any, operations: Any) -> Any:
-        """The function, by the operations of NumPy or of Keras, which have the same names."""
+        """The function, with operations of NumPy or Keras, which have the same names."""
         raise NotImplementedError
 
     def _slopes(self, residuals: Singles) -> Singles:
@@ -97,21 +97,21 @@ LOSSES: Mapping[str, SquaredError | AbsoluteError | HuberLoss] = {
 
 @dataclass(frozen=True)
 class Regression:
-    """One number or several for each row.
+    """One or several numbers for each row.
 
     Attributes
     ----------
     n_targets : int
-        How many.
+        Number of targets.
     is_flat : bool
         Whether predictions have shape (n,) and not (n, 1).
     loss_name : str
         One of `LOSSES`.
     mean, scale : ndarray of float64, shape (n_targets,), or None, default=None
-        Weighted moments of the targets in the rows of the first fit, by which they are
-        standardised; None before any were seen. Targets that never differ have scale 1.
+        Weighted mean and standard deviation of the targets in the first fit, used to standardise
+        them; None before any row was seen. Constant targets have scale 1.
     weight_seen : float, default=0.0
-        Weight of all rows that were trained on.
+        Total weight of all training rows seen.
     """
 
     n_targets: PositiveInt
@@ -125,7 +125,7 @@ class Regression:
 
     @property
     def n_outputs(self) -> int:
-        """A standardised number for each target."""
+        """One standardised number for each target."""
         return self.n_targets
 
     @property
@@ -135,20 +135,20 @@ class Regression:
 
     @property
     def loss_of_a_guess(self) -> float:
-        """What predicting the mean costs at most."""
+        """Upper bound on the loss of predicting the mean."""
         return LOSSES[self.loss_name].of_a_guess
 
     @property
     def loss_of_a_failure(self) -> float:
-        """Errors of several standard deviations."""
+        """Loss of errors of several standard deviations."""
         return _FAILS_AT * self.loss_of_a_guess
 
     def encode(self, y: NDArray[np.generic]) -> Floats:
-        """The numbers, with one zero in place of two."""
+        """Return the numbers, with -0.0 replaced by 0.0."""
         return np.asarray(y, np.float64) + 0.0
 
     def observed(self, rows: WeightedRows) -> Self:
-        """The same after more rows, the first of which decide on the moments."""
+        """Return the task after more rows; the first ones decide on the moments."""
         seen = replace(self, weight_seen=self.weight_seen + float(rows.weights.sum()))
         if self.mean is not None:
             return seen
@@ -164,19 +164,19 @@ class Regression:
     def hold_out(
         self, rows: WeightedRows, fraction: float, rng: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Choose about `fraction` of the weight; what has two targets stays on one side."""
+        """Choose about `fraction` of the weight; rows of equal content stay on one side."""
         return split_by_content(rows, fraction, rng)
 
     def completed(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles, Floats]:
-        """The problem as it is, which always has a solution."""
+        """Return the problem unchanged: it always has a solution."""
         return features, targets, weights
 
     def linear_probe(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles]:
-        """Kernel and bias of a ridge regression, whatever the loss."""
+        """Return kernel and bias of a ridge regression, whatever the loss."""
         return ridge(features, targets, weights)
 
     def measures(self, outputs: Singles, targets: Targets) -> dict[str, float]:
@@ -186,7 +186,7 @@ class Regression:
         return {"loss": loss, "r2": _r2(outputs, targets)}
 
     def averaged(self, outputs: Sequence[Singles]) -> Floats:
-        """Mean over the views, in the units of y."""
+        """Return the mean over the views, in the units of y."""
         mean, scale = self._moments
         averaged = sum(found.astype(np.float64) for found in outputs) / len(outputs)
         predictions = np.asarray(mean + scale * averaged)
@@ -205,7 +205,7 @@ class Regression:
 
 
 def _columns(rows: WeightedRows) -> Floats:
-    """Targets of shape (n, n_targets)."""
+    """Return targets of shape (n, n_targets)."""
     return rows.targets.reshape(len(rows), -1)  # type: ignore[return-value]
 
 
@@ -215,7 +215,7 @@ def _moments(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
     Raises
     ------
     ValueError
-        When numbers differ by more than float64 can hold.
+        If numbers differ by more than float64 can represent.
     """
     shares = (weights / weights.sum())[:, np.newaxis]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -235,7 +235,7 @@ def _moments(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
 
 
 def _r2(outputs: Singles, targets: Targets) -> float:
-    """R² averaged over the targets; NaN of a single row, for which it is not defined."""
+    """R² averaged over the targets; NaN for a single row, where it is undefined."""
     from sklearn.metrics import r2_score
 
     if len(outputs) < 2:

@@ -1,10 +1,10 @@
 """Ridge regression on features, with the penalty that predicts left-out content best.
 
-The penalty comes from the closed form for leave-one-out residuals of a linear smoother (Allen,
+The penalty minimises leave-one-out residuals, which a linear smoother has in closed form (Allen,
 "The Relationship between Variable Selection and Data Agumentation and a Method for Prediction",
-Technometrics 1974). What is left out at a time is all that has the same features, with all of its
-weight: were rows left out one by one, a row that comes twice would predict its own copy, and
-repeated rows would choose another penalty than weighted ones.
+Technometrics 1974). All rows with the same features are left out together, with their whole weight.
+If rows were left out one by one, one of two equal rows would predict the other, and repeated rows
+would lead to another penalty than weighted ones.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from skltransfer.tasks._task import Floats, Singles
 from skltransfer.tasks.solved_problems import Solution, SolvedProblems
 
 PENALTIES = np.logspace(4, -4, 17)
-"""Penalties that are tried, for each feature; the largest first, which wins where all are equal."""
+"""Candidate penalties for each feature, the largest first, which wins ties."""
 
 _ROWS_TOGETHER = 1024
-_LEAST = 1e-10  # of the part of a row's fit that is not its own; less is rounding
+_LEAST = 1e-10  # smallest share of a row's fit that comes from other rows; less is rounding
 
 
 def ridge(features: Singles, targets: Singles, weights: Floats) -> tuple[Singles, Singles]:
-    """Minimise the weighted squared error plus a penalty on the kernel, for each output its own.
+    """Minimise the weighted squared error plus a penalty on the kernel, one for each output.
 
     Parameters
     ----------
@@ -47,20 +47,20 @@ def ridge(features: Singles, targets: Singles, weights: Floats) -> tuple[Singles
 
 @dataclass(frozen=True)
 class _Spectrum:
-    """The centred problem by its principal directions, rows times the roots of their weights.
+    """The centred problem in its principal directions; rows are scaled by roots of weights.
 
     Attributes
     ----------
     directions : ndarray of shape (n_features, r)
         Orthonormal.
     squares : ndarray of shape (r,)
-        Squared lengths of the data along them.
+        Squared singular values of the data.
     rows : ndarray of shape (n, r)
         Coordinates of the rows.
     targets : ndarray of shape (n, n_outputs)
-        What they should become.
+        Targets of the rows.
     shares : ndarray of shape (n,)
-        Their weights, of a sum of 1.
+        Weights of the rows, summing to 1.
     """
 
     directions: Floats
@@ -71,7 +71,7 @@ class _Spectrum:
 
     @classmethod
     def of(cls, features: Floats, targets: Floats, weights: Floats) -> _Spectrum:
-        """Decompose by the smaller of the two matrices of products."""
+        """Decompose the smaller of the two Gram matrices."""
         roots = np.sqrt(weights)[:, np.newaxis]
         features, targets = roots * features, roots * targets
         shares = weights / weights.sum()
@@ -85,11 +85,11 @@ class _Spectrum:
         return cls(directions, squares[kept], rows[:, kept] * lengths, targets, shares)
 
     def kernel(self, penalties: Floats) -> Floats:
-        """Solutions of shape (n_features, n_outputs), each output with its penalty."""
+        """Return solutions of shape (n_features, n_outputs), with a penalty for each output."""
         return self.directions @ (self._shrunk(penalties) * (self.rows.T @ self.targets))
 
     def left_out_errors(self, penalties: Floats) -> Floats:
-        """Weighted squared errors of rows left out, of shape (n_penalties, n_outputs)."""
+        """Return weighted squared errors of left-out rows, of shape (n_penalties, n_outputs)."""
         along, factors = self.rows.T @ self.targets, self._shrunk(penalties)
         errors = np.zeros((len(penalties), self.targets.shape[1]))
         for start in range(0, len(self.rows), _ROWS_TOGETHER):
@@ -118,9 +118,9 @@ def _solved(features: Singles, targets: Singles, weights: Floats) -> Solution:
 
 
 def _merged(features: Singles, targets: Singles, weights: Floats) -> tuple[Floats, Floats, Floats]:
-    """One row for all that has the same features, with its mean targets and its whole weight.
+    """Merge rows with equal features into one, with their mean target and total weight.
 
-    The solution stays the same, and so does the order of penalties by their errors.
+    This changes neither the solution nor the ranking of penalties.
     """
     found: dict[bytes, int] = {}
     numbers = np.array([found.setdefault(row.tobytes(), len(found)) for row in features])

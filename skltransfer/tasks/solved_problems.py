@@ -1,4 +1,4 @@
-"""The solutions of convex problems that were last used, by the content of the problems."""
+"""The most recently used solutions of convex problems, keyed by the content of the problems."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _SOLUTIONS_KEPT = 64
 
 
 class SolvedProblems:
-    """Solves problems of one kind, and remembers the solutions last used.
+    """Solves problems of one kind, and remembers the most recently used solutions.
 
-    Candidates of a search that differ in training alone start from the same solution.
+    Candidates of a search that differ only in training start from the same solution.
 
     Parameters
     ----------
     solve : callable
-        From the arrays that pose a problem to its solution, in float64. It runs on one thread,
-        so that the number of threads changes no bit.
+        From the arrays that define a problem to its solution, in float64. It runs on one thread, so
+        that the number of threads changes no bit.
     capacity : int, default=64
-        How many solutions are kept.
+        Number of solutions to remember.
     """
 
     def __init__(self, solve: Callable[..., Solution], capacity: int = _SOLUTIONS_KEPT) -> None:
@@ -38,7 +38,7 @@ class SolvedProblems:
         self._solutions: LastUsed[Solved] = LastUsed(capacity)
 
     def get(self, *arrays: NDArray[np.floating]) -> Solved:
-        """Solution of the problem that `arrays` pose, in float32; its arrays are read-only."""
+        """Return the solution of the problem defined by `arrays`, in float32 and read-only."""
         return self._solutions.get(_digest(arrays), lambda: self._solved(arrays))
 
     def _solved(self, arrays: tuple[NDArray[np.floating], ...]) -> Solved:

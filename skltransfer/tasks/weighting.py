@@ -1,8 +1,8 @@
 """Rows, targets and weights as one weighted distribution.
 
-A fit that is a function of the distribution alone gives integer weights the meaning of repeated
-rows, and weight 0 that of a row removed, exactly: rows of weight 0 are dropped, equal rows with
-equal targets merged, and the rest put in an order that only content decides.
+A fit depends only on the distribution, so an integer weight equals repeated rows, and weight 0
+equals a removed row, exactly. To ensure this, rows of weight 0 are dropped, equal rows with equal
+targets are merged, and the rest are sorted by content.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class WeightedRows:
     rows : ndarray of int, shape (n,)
         Position in X of the first of each group of equal rows.
     targets : ndarray, shape (n,) or (n, k)
-        What each is to become, as the task encodes it.
+        Targets, as the task encodes them.
     weights : ndarray of float64, shape (n,)
         Sum of the weights of each group.
     keys : list of bytes
-        Content of each row, by which they are ordered.
+        Content of each row, used for sorting.
     """
 
     rows: NDArray[np.intp]
@@ -39,7 +39,7 @@ class WeightedRows:
         return len(self.rows)
 
     def take(self, chosen: NDArray[np.bool_]) -> WeightedRows:
-        """A part of the rows, in the same order."""
+        """Return some of the rows, in the same order."""
         positions = np.flatnonzero(chosen)
         return WeightedRows(
             self.rows[positions],
@@ -52,14 +52,14 @@ class WeightedRows:
 def merge_rows(
     keys: list[bytes], targets: NDArray[np.generic], weights: NDArray[np.float64]
 ) -> WeightedRows:
-    """Merge equal (row, target) pairs and put them in the order of their content.
+    """Merge equal (row, target) pairs and sort them by content.
 
     Parameters
     ----------
     keys : list of bytes
         Digest of each row.
     targets : ndarray, shape (n,) or (n, k)
-        What each row is to become, as the task encodes it.
+        Target of each row, as the task encodes it.
     weights : ndarray of float64, shape (n,)
         Positive weights.
     """
@@ -71,7 +71,7 @@ def merge_rows(
     return WeightedRows(
         rows=firsts,
         targets=targets[firsts],
-        # fsum rounds once: 3 x 0.1 is the same however it is put together
+        # fsum rounds once: 3 x 0.1 is the same in any order
         weights=np.array([math.fsum(weights[rows]) for rows in ordered]),
         keys=[keys[first] for first in firsts],
     )
@@ -85,7 +85,7 @@ def _comparable(targets: NDArray[np.generic]) -> list[object]:
 def split_by_weight(
     weights: NDArray[np.float64], fraction: float, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Choose rows at random with about `fraction` of the weight, one at least, but never all."""
+    """Choose rows at random with about `fraction` of the weight: at least one, but not all."""
     order = rng.permutation(len(weights))
     reached = np.cumsum(weights[order])
     wanted = int(np.searchsorted(reached, fraction * reached[-1])) + 1
@@ -97,7 +97,7 @@ def split_by_content(
 ) -> NDArray[np.bool_]:
     """Choose content at random with about `fraction` of the weight, with all of its rows.
 
-    None is chosen where all rows have the same content.
+    If all rows have the same content, none is chosen.
     """
     is_new = [index == 0 or key != rows.keys[index - 1] for index, key in enumerate(rows.keys)]
     numbers = np.cumsum(is_new) - 1  # equal keys stand side by side

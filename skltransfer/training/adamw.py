@@ -1,8 +1,9 @@
 """Steps of AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019).
 
-The gradient is scaled down to a norm of at most 1. On a CPU the step is taken in place by NumPy,
-a few thousand weights at a time, so that they stay in the processor's cache: half of TensorFlow's
-time, and the same bits on any number of threads. On a GPU the weights stay there.
+The gradient is scaled down to a norm of at most 1. On a CPU, NumPy takes the step in place, a few
+thousand weights at a time, so that they stay in the processor's cache. This takes half of
+TensorFlow's time, and gives the same bits on any number of threads. On a GPU the weights stay on
+the device.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from keras import KerasTensor
 
 Update: TypeAlias = Callable[..., tuple[Any, ...]]
-"""From the arguments that `adamw` names to vectors that NumPy or the backend holds."""
+"""From the arguments described in `adamw` to vectors that NumPy or the backend holds."""
 
 _BETA_1, _BETA_2, _EPSILON = np.float32(0.9), np.float32(0.999), np.float32(1e-7)
 _LARGEST_NORM = 1.0
@@ -28,18 +29,18 @@ _WEIGHTS_TOGETHER = 1 << 15
 
 
 def adamw(n_weights: int) -> Update:
-    """Function that takes one step with `n_weights` weights.
+    """Return a function that takes one step with `n_weights` weights.
 
-    Its arguments are float32 vectors, one value a weight: the weights, their first and second
-    moments, the gradient, factors on the learning rate, and weight decays; then the learning rate
-    and the number of the step, counted from 1. It gives the new weights and moments. Those that
-    were handed in are not to be used again.
+    Its arguments are float32 vectors with one value for each weight: the weights, their first and
+    second moments, the gradient, learning-rate factors and weight decays; then the learning rate
+    and the number of the step, starting at 1. It returns the new weights and moments. The vectors
+    passed in must not be used again.
     """
     return _step_on_device(n_weights) if holds_weights() else _step_on_host
 
 
 def held(array: np.ndarray) -> KerasTensor:
-    """A vector for many steps: copied to a GPU once, on a CPU left as it is."""
+    """Return a vector for many steps: copied to a GPU once, on a CPU unchanged."""
     return as_tensor(array) if holds_weights() else array
 
 
@@ -56,7 +57,8 @@ def _step_on_host(
     gradient = np.asarray(gradient)
     scale, rate, of_first, of_second = _factors(_norm(gradient), rate, number)
     into_first, into_second = (1 - _BETA_1) * scale, (1 - _BETA_2) * scale * scale
-    # The moments' corrections leave the root and the quotient, for fewer passes over the weights.
+    # The bias corrections are applied outside the root and the quotient, for fewer passes over the
+    # weights.
     of_change, epsilon = rate * of_first / np.sqrt(of_second), _EPSILON / np.sqrt(of_second)
     for part in chunks(len(params), _WEIGHTS_TOGETHER):
         change = gradient[part] * into_first
@@ -79,13 +81,13 @@ def _step_on_host(
 
 
 def _norm(gradient: np.ndarray) -> float:
-    """Length of the gradient."""
+    """Return the norm of the gradient."""
     squares = (np.square(gradient[part]) for part in chunks(len(gradient), _WEIGHTS_TOGETHER))
     return math.sqrt(math.fsum(float(some.sum()) for some in squares))
 
 
 def _factors(norm: float, rate: float, number: int) -> np.ndarray:
-    """Factors on the gradient, on the change, and that correct the moments' start at zero."""
+    """Return factors on the gradient and the change, and those that correct the moments' bias."""
     scale = _LARGEST_NORM / max(norm, _LARGEST_NORM)
     return np.array(
         [scale, rate, 1 / (1 - float(_BETA_1) ** number), 1 / (1 - float(_BETA_2) ** number)],

@@ -1,4 +1,4 @@
-"""Gradients of whole batches, added up over smaller ones where memory is short."""
+"""Gradients of whole batches, accumulated over smaller ones if memory is short."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Rows
 
 GradientAndLoss: TypeAlias = tuple[Any, Any]
-"""Tensors or arrays: one value a weight, and a number."""
+"""Tensors or arrays: one value for each weight, and a number."""
 
 
 class BatchGradient:
-    """Gradient and loss of a batch, as `TrainStep.gradient` gives them.
+    """Gradient and loss of a batch, as returned by `TrainStep.gradient`.
 
     Parameters
     ----------
     compiled : callable
-        From a number of rows to the compiled gradient of so many.
+        From a number of rows to the compiled gradient for that number.
     n_rows : int
-        Rows of a batch.
+        Number of rows of a batch.
     prepare : callable
         From rows to the arrays that the compiled gradient takes of them.
     together : int
@@ -50,7 +50,7 @@ class BatchGradient:
     def __call__(
         self, params: KerasTensor, fixed: KerasTensor, standardizer: KerasTensor, *batch: np.ndarray
     ) -> GradientAndLoss:
-        """Compute; after an error for want of memory in halves, now and from now on."""
+        """Compute; if memory runs out, split the batch in halves, now and in later calls."""
         together, state = self._together, (params, fixed, standardizer)
         try:
             if together == self._n_rows:
@@ -81,7 +81,7 @@ class BatchGradient:
 
 
 def _split(batch: Rows, together: int) -> Iterator[Rows]:
-    """Parts of a batch; the last is filled up with its first rows, which do not count."""
+    """Yield parts of a batch; the last is padded with first rows, which have weight 0."""
     x, targets, weights, *masks = batch
     n_rows = len(x)
     for part in chunks(n_rows, together):

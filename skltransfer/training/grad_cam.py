@@ -1,8 +1,8 @@
-"""Where in an image a network finds what speaks for a class, from its last feature map.
+"""Where in an image a network finds evidence for a class, from its last feature map.
 
 Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-Localization", ICCV 2017), and the class activation maps that it is equal to where the mean of the
-map is all that a linear classifier sees (Zhou et al., "Learning Deep Features for Discriminative
+Localization", ICCV 2017), and the class activation maps to which it reduces if a linear classifier
+sees only the mean of the map (Zhou et al., "Learning Deep Features for Discriminative
 Localization", CVPR 2016).
 """
 
@@ -31,7 +31,7 @@ def feature_maps(
     pixels: np.ndarray,
     values: dict[int, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Output of one layer before it is pooled.
+    """Compute the output of one layer before pooling.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def feature_maps(
     pixels : ndarray of float32, shape (n, height, width, 3)
         Images from 0 to 255.
     values : dict of int to ndarray, default=None
-        Weights by the ``id`` of their variables; None: the pretrained ones.
+        Weights by the ``id`` of their variables; None uses the pretrained ones.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def feature_maps(
     Raises
     ------
     ValueError
-        When the layer makes no map of more than one position.
+        If the layer has no map with more than one position.
     """
     from keras import ops
 
@@ -65,7 +65,7 @@ def feature_maps(
 
 
 def tuned_values(trained: TrainStep, state: TrainingState) -> dict[int, np.ndarray]:
-    """All weights of a fine-tuned backbone, by the ``id`` of their variables."""
+    """Return all weights of a fine-tuned backbone, by the ``id`` of their variables."""
     arrays = trained.tuned(trained.network.spec.weights, state.params, state.fixed)
     return dict(zip(map(id, trained.network.variables), arrays, strict=True))
 
@@ -73,23 +73,23 @@ def tuned_values(trained: TrainStep, state: TrainingState) -> dict[int, np.ndarr
 def grad_cam(
     trained: TrainStep, state: TrainingState, maps: np.ndarray, targets: np.ndarray
 ) -> np.ndarray:
-    """Grad-CAM of the last feature maps.
+    """Compute Grad-CAM of the last feature maps.
 
     Parameters
     ----------
     trained : TrainStep
-        Gives the head.
+        The step that contains the head.
     state : TrainingState
-        What it learned.
+        The trained weights.
     maps : ndarray of float32, shape (n, h, w, channels)
-        The maps that the head sees the means of.
+        The maps whose means the head sees.
     targets : ndarray of int, shape (n,)
-        The logit that is explained, for each row.
+        The logit to explain, for each row.
 
     Returns
     -------
     ndarray of float32, shape (n, h, w)
-        The channels weighted by the mean gradient of the logit, summed up; negative sums are 0.
+        Sum of the channels, weighted by the mean gradient of the logit; negative sums are set to 0.
     """
     from keras import ops
 
@@ -101,14 +101,14 @@ def grad_cam(
     def explained(parameters: list[KerasTensor]) -> KerasTensor:
         features = (pooled(parameters[0], trained.network.pooling) - mean) / scale
         outputs = trained.head.outputs(weights, features)
-        return ops.sum(outputs * chosen)  # no row's outputs depend on another's map
+        return ops.sum(outputs * chosen)  # the outputs of a row depend only on its own map
 
     _, (gradients,) = value_and_gradients(explained, [ops.convert_to_tensor(maps)])
     return class_activation_maps(maps, as_array(gradients).mean(axis=(1, 2)))
 
 
 def class_activation_maps(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted sums over the channels of `maps`, negative ones as 0.
+    """Return weighted sums over the channels of `maps`, with negative sums set to 0.
 
     Parameters
     ----------

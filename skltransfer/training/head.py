@@ -1,4 +1,4 @@
-"""What is put on top of the network: standardised features, hidden layers, one number an output.
+"""The head of the network: standardised features, hidden layers, and the outputs.
 
 The head starts from a convex problem, the "linear probing" of linear probing then fine-tuning
 (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution",
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _VARIANCE_FLOOR = 0.1
 
 Drop: TypeAlias = Callable[[Any, int], Any]
-"""From the input of a layer and the position of the layer's kernel to what is left of it."""
+"""From the input of a layer and the position of its kernel to the input after dropout."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Standardizer:
     Attributes
     ----------
     mean, scale : ndarray of float32, shape (n_features,)
-        A tenth of the mean variance is added to each, so that features that hardly ever move do
-        not dominate. Those that differ by rounding alone have scale 1.
+        A tenth of the mean variance is added to each variance, so that nearly constant features do
+        not dominate. Features that differ only by rounding have scale 1.
     """
 
     mean: Singles
@@ -43,7 +43,7 @@ class Standardizer:
 
     @classmethod
     def of(cls, features: Singles, weights: Floats) -> Standardizer:
-        """Moments of rows of `features` under `weights`."""
+        """Return the weighted moments of `features`."""
         share = (weights / weights.sum())[:, None]
         mean = (features * share).sum(axis=0, dtype=np.float64)
         variance = ((features - mean) ** 2 * share).sum(axis=0, dtype=np.float64)
@@ -69,7 +69,7 @@ class Head:
     activation : str
         Name of a Keras activation.
     n_outputs : int
-        Numbers that come out, such as a logit for each class.
+        Number of outputs, such as a logit for each class.
     """
 
     n_features: PositiveInt
@@ -79,13 +79,13 @@ class Head:
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Shapes of the weights: a kernel and a bias a layer."""
+        """Shapes of the weights: a kernel and a bias for each layer."""
         widths = (self.n_features, *self.units, self.n_outputs)
         layers = pairwise(widths)
         return [shape for fan_in, width in layers for shape in ((fan_in, width), (width,))]
 
     def outputs(self, weights: list[Any], features: Any, drop: Drop | None = None) -> Any:
-        """Outputs for standardised `features`; `drop` is applied before every layer."""
+        """Return outputs for standardised `features`; `drop` is applied before every layer."""
         import keras
 
         x = self.hidden(weights, features, drop)
@@ -93,7 +93,7 @@ class Head:
         return keras.ops.matmul(x, weights[-2]) + weights[-1]
 
     def hidden(self, weights: list[Any], features: Any, drop: Drop | None = None) -> Any:
-        """Output of the last hidden layer; the features themselves where there is none."""
+        """Return the output of the last hidden layer; without one, the features themselves."""
         import keras
 
         activation = keras.activations.get(self.activation)
@@ -107,25 +107,26 @@ class Head:
 def linear_probe_init(
     head: Head, task: Task, features: Singles, targets: Singles, weights: Floats, seed: int
 ) -> list[Singles]:
-    """Weights of a head whose last layer solves a convex problem.
+    """Return the weights of a head whose last layer solves a convex problem.
 
-    The first hidden layer holds the linear solution, with both signs, as far as its width allows,
-    and random directions beside it; so the head is not worse than a linear one from the start.
+    The first hidden layer contains the linear solution, with both signs, as far as its width
+    allows, and random directions beside it. From the start, the head is therefore as good as a
+    linear one.
 
     Parameters
     ----------
     head : Head
-        The shape wanted.
+        Shape of the head.
     task : Task
-        Poses and solves the problem.
+        Defines and solves the problem.
     features : ndarray of float32, shape (n, n_features)
         Standardised features.
     targets : ndarray of float32, shape (n, n_outputs)
-        What each row should become.
+        Target of each row.
     weights : ndarray of float64, shape (n,)
         Weights of the rows.
     seed : int
-        Of the random directions.
+        Seed of the random directions.
     """
     features, targets, weights = task.completed(features, targets, weights)
     kernel, bias = task.linear_probe(features, targets, weights)
@@ -141,7 +142,7 @@ def linear_probe_init(
 
 
 def random_head(head: Head, seed: int = 0) -> list[Singles]:
-    """He-initialised hidden layers (He et al. 2015) and a last layer of zeros."""
+    """Return He-initialised hidden layers (He et al. 2015) and a last layer of zeros."""
     rng = np.random.default_rng(seed)
     arrays = [
         (rng.standard_normal(shape) * np.sqrt(2.0 / shape[0])).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The parameters `head_units` and `head_activation`: what they allow, and what they say if not."""
+"""Checks of the parameters `head_units` and `head_activation`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from skltransfer._similar import did_you_mean
 
-# Those of keras.activations that keep the shape. Named here, so that Keras need not be imported.
+# The shape-preserving functions of keras.activations, listed so that Keras need not be imported.
 ACTIVATIONS = (
     *("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "mish"),
     *("sigmoid", "log_sigmoid", "hard_sigmoid", "hard_silu", "hard_swish", "sparse_sigmoid"),
@@ -18,12 +18,12 @@ ACTIVATIONS = (
 
 
 def check_units(head_units: Any) -> tuple[int, ...]:
-    """Widths of the hidden layers as a tuple; an int is one layer.
+    """Return the widths of the hidden layers as a tuple; an int is one layer.
 
     Raises
     ------
     ValueError
-        When it is anything but a positive int, or a list or tuple of them.
+        If it is anything but a positive int, or a list or tuple of them.
     """
     units = (head_units,) if _is_width(head_units) else head_units
     if not isinstance(units, (list, tuple)) or not all(map(_is_width, units)):
@@ -35,12 +35,12 @@ def check_units(head_units: Any) -> tuple[int, ...]:
 
 
 def check_activation(head_activation: Any) -> str:
-    """The name of an activation.
+    """Return the name of an activation.
 
     Raises
     ------
     ValueError
-        When it names none; the message proposes similar names.
+        If it names none; the message suggests similar names.
     """
     if isinstance(head_activation, str) and head_activation in ACTIVATIONS:
         return head_activation

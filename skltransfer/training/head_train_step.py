@@ -1,7 +1,7 @@
-"""A head by itself, trained and run by NumPy.
+"""A head on its own, trained and run by NumPy.
 
-Its batches are so little arithmetic that handing them to TensorFlow takes longer, and nothing is
-compiled for a new shape.
+Its batches need so little arithmetic that passing them to TensorFlow takes longer. NumPy also needs
+no compilation for a new shape.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Masks = Sequence[np.ndarray]
 
 
 class HeadTrainStep(TrainStep):
-    """What is trained where the whole backbone is frozen, and its rows are pooled features."""
+    """The train step for a fully frozen backbone, whose rows are pooled features."""
 
     def held(self, array: np.ndarray) -> np.ndarray:
-        """An array as it is."""
+        """Return the array unchanged."""
         return np.asarray(array)
 
     @staticmethod
     def serves(head: Head) -> bool:
-        """Whether the gradient of the head's activation is known here."""
+        """Return whether the gradient of the head's activation is implemented here."""
         return not head.units or head.activation == "relu"
 
     def _compile_forward(self) -> Forward:
@@ -44,7 +44,7 @@ class HeadTrainStep(TrainStep):
     def _forward(
         self, rows: Rows, state: Sequence[np.ndarray], chosen: Sequence[int] = (0,)
     ) -> list[np.ndarray]:
-        """Outputs and features; each row is computed by itself, so that its bits stay the same."""
+        """Return outputs and features, row by row, so that the bits of a row stay the same."""
         (x,), (params, _, standardizer) = rows, state
         layers = self._layers(params)
         z = (x - standardizer[0]) / standardizer[1]
@@ -65,7 +65,7 @@ class HeadTrainStep(TrainStep):
         weights: np.ndarray,
         *masks: np.ndarray,
     ) -> tuple[np.ndarray, float]:
-        """The gradient by all weights, and the loss."""
+        """Return the gradient with respect to all weights, and the loss."""
         layers, gradient = self._layers(params), np.empty_like(params)
         with one_thread():
             inputs, outputs = _run(layers, (x - standardizer[0]) / standardizer[1], masks)
@@ -75,19 +75,19 @@ class HeadTrainStep(TrainStep):
         return gradient, loss
 
     def _layers(self, flat: np.ndarray) -> Layers:
-        """Kernel and bias of each layer, as views of a flat vector."""
+        """Return kernel and bias of each layer, as views of a flat vector."""
         parts = split(flat, self.shapes)
         return list(zip(parts[::2], parts[1::2], strict=True))
 
 
 def _row_by_row(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Product of each row with the kernel, as if it were alone."""
+    """Multiply each row by the kernel as if it were alone."""
     product: np.ndarray = np.matmul(x[:, np.newaxis], kernel)
     return product[:, 0]
 
 
 def _run(layers: Layers, x: np.ndarray, masks: Masks) -> tuple[list[np.ndarray], np.ndarray]:
-    """Inputs of all layers, with dropout, and the outputs."""
+    """Return the inputs of all layers, with dropout, and the outputs."""
     inputs, z = [], x
     for number, (kernel, bias) in enumerate(layers):
         x = np.maximum(z, 0) if number else z
@@ -99,7 +99,7 @@ def _run(layers: Layers, x: np.ndarray, masks: Masks) -> tuple[list[np.ndarray],
 def _run_back(
     layers: Layers, inputs: list[np.ndarray], masks: Masks, slope: np.ndarray, gradient: Layers
 ) -> None:
-    """Fill in the gradient by each layer, from the last on; `slope` is that by the outputs."""
+    """Fill in the gradient of each layer, last to first; `slope` is that of the outputs."""
     for number in reversed(range(len(layers))):
         by_kernel, by_bias = gradient[number]
         np.matmul(inputs[number].T, slope, out=by_kernel)

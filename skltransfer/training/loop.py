@@ -1,4 +1,4 @@
-"""The training loop: epochs of AdamW over activations, with a warm-up and a cosine."""
+"""The training loop: epochs of AdamW over activations, with warm-up and a cosine schedule."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _ROWS_TOGETHER = 64
 _SORTED_TOGETHER = 16
 """Batches whose rows are sorted by length together: chance still mixes most of the rows."""
 
-_RANDOM_VALUES = 1 << 16  # numbers of 16 bits are drawn in a quarter of the time of floats
+_RANDOM_VALUES = 1 << 16  # 16-bit numbers are drawn in a quarter of the time of floats
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rate by step: a linear warm-up over a tenth of the steps, then a cosine to zero.
+    """Learning rate by step: linear warm-up over a tenth of the steps, then a cosine to zero.
 
-    The cosine is that of Loshchilov and Hutter, "SGDR" (2017), without restarts.
+    The cosine follows Loshchilov and Hutter, "SGDR" (2017), without restarts.
     """
 
     peak: float
@@ -39,7 +39,7 @@ class Schedule:
     kind: str = "cosine"
 
     def __call__(self, step: int) -> float:
-        """Learning rate of `step`, counted from 0."""
+        """Return the learning rate of `step`, counted from 0."""
         if self.kind == "constant":
             return self.peak
         warm = max(1, round(_WARM_UP * self.n_steps))
@@ -52,15 +52,15 @@ class Schedule:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What is trained on.
+    """The training data.
 
     Attributes
     ----------
     rows : callable
         From (positions, epoch) to their activations at the freeze point.
     targets : Targets
-        What the loss compares outputs with, and weights of the rows; the loss divides by their
-        mean.
+        Values that the loss compares outputs with, and weights of the rows; the loss is divided by
+        their mean.
     """
 
     rows: RowsByEpoch
@@ -77,13 +77,13 @@ class OptimizerConfig:
     Attributes
     ----------
     batch_size : int
-        Rows of a step; less when there are fewer rows.
+        Rows in a step; fewer if there are fewer rows.
     rates, decays : ndarray of float32, shape (n_weights,)
         Factor on the learning rate, and weight decay, of each weight.
     dropout : float
-        Probability that an input of a layer of the head is dropped.
+        Probability of dropping an input of a head layer.
     seed : int
-        Decides the order of rows and the dropout.
+        Determines the order of rows and the dropout.
     """
 
     batch_size: int
@@ -94,7 +94,7 @@ class OptimizerConfig:
 
 
 def steps_per_epoch(n_rows: int, batch_size: int) -> int:
-    """Number of steps in which every row is seen once."""
+    """Return the number of steps to see every row once."""
     return math.ceil(n_rows / min(batch_size, n_rows))
 
 
@@ -107,12 +107,12 @@ def run_epoch(
     epoch: int,
     advance: Callable[[int], None] = lambda n_rows: None,
 ) -> float:
-    """Train on every row once; `state`, which was made `to_train`, is changed.
+    """Train on every row once; `state`, as returned by `to_train`, is modified.
 
     Returns
     -------
     float
-        Mean weighted loss of the rows, each before the step that it took part in.
+        Mean weighted loss of the rows, each computed before its own step.
     """
     rng = np.random.default_rng([how.seed, epoch])
     gradient = step.batch_gradient(min(how.batch_size, len(data)))
@@ -128,7 +128,7 @@ def run_epoch(
         batch = data.rows(positions, epoch), data.targets.values[positions], weights, *masks
         rate = schedule(state.n_steps)
         state.n_steps += 1
-        with np.errstate(over="ignore", invalid="ignore"):  # the loss tells of it
+        with np.errstate(over="ignore", invalid="ignore"):  # the loss reveals it
             found, loss = gradient(state.params, fixed, standardizer, *batch)
             state.params, state.exp_avg, state.exp_avg_sq = update(
                 state.params,
@@ -148,10 +148,10 @@ def run_epoch(
 def _batches(
     n: int, size: int, rng: np.random.Generator, lengths: np.ndarray | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions of each batch, and 1 where they count.
+    """Yield the positions of each batch, and a mask that is 1 for rows that count.
 
-    All batches have one size: the last is filled up with real rows that do not count, so that
-    BatchNorm never sees padding. Where rows have `lengths`, those of a batch are alike.
+    All batches have one size: the last is padded with real rows that do not count, so that
+    BatchNorm never sees padding.
     """
     size = min(size, n)
     order, parts = rng.permutation(n), list(chunks(n, size))
@@ -178,7 +178,7 @@ def _lengths(data: TrainingData) -> np.ndarray:
 def _dropout_masks(
     head: Head, rows: int, rate: float, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Zero or the inverse of the share that is kept, for each input of each layer of the head."""
+    """Return dropout masks for each head layer: zero, or the inverse of the share that is kept."""
     if rate == 0:
         return []
     kept = max(1, round((1.0 - rate) * _RANDOM_VALUES))
@@ -190,7 +190,7 @@ def _dropout_masks(
 def outputs_of(
     step: TrainStep, state: TrainingState, activations: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs of the head and pooled features of `activations`.
+    """Return outputs of the head and pooled features of `activations`.
 
     Returns
     -------
@@ -203,7 +203,7 @@ def outputs_of(
 
 
 def features_of(data: TrainingData, above: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """What `above` makes of all rows as they are at first, a few at a time."""
+    """Apply `above` to all rows as they are at first, a few at a time."""
     positions = np.arange(len(data))
     parts = chunks(len(data), _ROWS_TOGETHER)
     return np.concatenate([above(data.rows(positions[part], 0)) for part in parts])
@@ -212,15 +212,16 @@ def features_of(data: TrainingData, above: Callable[[np.ndarray], np.ndarray]) -
 def estimate_statistics(
     step: TrainStep, state: TrainingState, data: TrainingData, batch_size: int, seed: int
 ) -> np.ndarray:
-    """Set BatchNorm's statistics above the freeze point to the training rows' own.
+    """Set BatchNorm's statistics above the freeze point to those of the training rows.
 
-    Means over batches of the batches' moments (Li et al., "Revisiting Batch Normalization For
-    Practical Domain Adaptation", 2017; Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021).
+    The statistics are means over batches of the batches' moments (Li et al., "Revisiting Batch
+    Normalization For Practical Domain Adaptation", 2017; Wu and Johnson, "Rethinking 'Batch' in
+    BatchNorm", 2021).
 
     Returns
     -------
     ndarray of float32, shape (n, n_features)
-        Pooled features of the rows as their batches were normalised.
+        Pooled features of the rows, normalised by their batches.
     """
     moments = step.moments(min(batch_size, len(data)))
     rng = np.random.default_rng([seed, 2**31])

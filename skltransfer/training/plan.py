@@ -1,4 +1,4 @@
-"""What a fit is about to take, measured on a few rows, and the one bar that shows how far it is."""
+"""An estimate of a fit's duration, measured on a few rows, and its progress bar."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 _ROWS_READ_AT_FIRST = 4
 _ROWS_RUN_AT_FIRST = 4
-_SHARE_OF_FORWARD = 1 / 3  # a training step is a forward and twice as much backward
+_SHARE_OF_FORWARD = 1 / 3  # a training step is a forward pass and a backward pass of twice the cost
 _BYTES = {3: "KB", 6: "MB", 9: "GB"}
 _UNITS = (("s", 1), ("min", 60), ("h", 3600))
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Milliseconds that one row takes.
+    """Milliseconds for one row.
 
     Attributes
     ----------
     frozen : float
-        From what is stored to activations at the freeze point.
+        From stored row to activations at the freeze point.
     trained : float
-        In a step of training.
+        In a training step.
     """
 
     frozen: float = 0.0
@@ -44,20 +44,20 @@ class Costs:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is to be done.
+    """The work of a fit.
 
     Attributes
     ----------
     n_rows, n_epochs : int
-        Images, and how often each is trained on.
+        Number of rows, and how often each is trained on.
     n_views : int or None
-        Fixed views of a row, itself being one; None: another one each epoch.
+        Number of fixed views of a row, including the row itself; None draws a new one each epoch.
     n_weights : int
-        Weights that learn.
+        Number of trained weights.
     row_bytes : int
         Size of the activations of one view.
     costs : Costs
-        Of one row.
+        Costs of one row.
     """
 
     n_rows: int
@@ -69,18 +69,18 @@ class Workload:
 
     @property
     def milliseconds(self) -> float:
-        """Time for all, if the cache has nothing."""
+        """Total time with an empty cache."""
         n_views = self.n_epochs + 1 if self.n_views is None else self.n_views
         rounds = self.n_epochs + _SHARE_OF_FORWARD
         return self.n_rows * (n_views * self.costs.frozen + rounds * self.costs.trained)
 
     @property
     def bytes(self) -> int:
-        """Activations that are held in memory at the same time."""
+        """Bytes of activations in memory at the same time."""
         return self.n_rows * (self.n_views or 0) * self.row_bytes
 
     def __str__(self) -> str:
-        """One line for the user."""
+        """Return one line for the user."""
         epochs = f"{self.n_epochs} epoch" + "s" * (self.n_epochs != 1)
         told = (
             f"fine-tuning {self.n_rows:,} rows, {epochs}, {_short(self.n_weights)} weights: "
@@ -92,7 +92,7 @@ class Workload:
 
 
 class FitProgress:
-    """Shows how far a fit is, in shares of the time that was estimated."""
+    """Shows the progress of a fit, as a share of the estimated time."""
 
     def __init__(self, bar: Bar, work: Workload | None = None):
         self._bar = bar
@@ -101,15 +101,15 @@ class FitProgress:
         self._n_epochs = work.n_epochs if work else 0
 
     def frozen(self, n_rows: int) -> None:
-        """Note rows that have come through the frozen part."""
+        """Record rows that have passed the frozen part."""
         self._bar(n_rows * self._costs.frozen)
 
     def started(self, n_rows: int) -> None:
-        """Note that the head has its starting point, from `n_rows` rows."""
+        """Record that the head has been initialised from `n_rows` rows."""
         self._bar(n_rows * self._costs.trained * _SHARE_OF_FORWARD)
 
     def trained(self, n_rows: int) -> None:
-        """Note rows that were trained on; views drawn anew ran through the frozen part for it."""
+        """Record trained rows; new views of them passed the frozen part too."""
         self._bar(n_rows * (self._costs.trained + self._drawn * self._costs.frozen))
 
     def epoch(self, history: dict[str, list[float]]) -> None:
@@ -121,12 +121,12 @@ class FitProgress:
 
 @contextmanager
 def fit_progress(plan: Callable[[], Workload], verbose: int) -> Iterator[FitProgress]:
-    """Tell what a fit will take, then show one bar; nothing, and no plan is made, if not verbose.
+    """Print an estimate, then show one progress bar; do nothing unless verbose.
 
     Yields
     ------
     FitProgress
-        To be told what is done.
+        Receives the progress.
     """
     if not verbose:
         yield FitProgress(Bar())
@@ -141,9 +141,9 @@ def fit_progress(plan: Callable[[], Workload], verbose: int) -> Iterator[FitProg
 def measure(
     step: TrainStep, part: FrozenPart, source: Source, batch_size: int, n_threads: int
 ) -> Costs:
-    """Take the time of one block and one step, on rows of noise, and of a few reads.
+    """Time one block and one step on rows of noise, and a few reads.
 
-    Threads read while the network computes, so that the slower of both counts.
+    Threads read while the network computes, so the slower of the two counts.
     """
     block = part_of(step.network.trial_rows(), slice(_ROWS_RUN_AT_FIRST))
     n_run = len(block[0])
@@ -156,7 +156,7 @@ def measure(
 
 
 def _training_step(step: TrainStep, rows: Array) -> Callable[[], object]:
-    """Function that takes a step on some rows, with ones for everything else."""
+    """Return a function that takes a step on some rows, with ones for all other arguments."""
     gradient, update = step.batch_gradient(len(rows)), step.update()
     params, fixed, standardizer, _, *others = (
         np.ones([1 if side is None else side for side in shape], np.float32)
@@ -173,7 +173,7 @@ def _training_step(step: TrainStep, rows: Array) -> Callable[[], object]:
 
 
 def _reading_time(source: Source, part: FrozenPart) -> float:
-    """Milliseconds to read one of the first rows; 0 where one of them cannot be read."""
+    """Return the milliseconds to read one of the first rows; 0 if one of them cannot be read."""
     rows = range(min(_ROWS_READ_AT_FIRST, len(source)))
     out = empty_rows(part.row_spec, len(rows))
     try:
@@ -183,7 +183,7 @@ def _reading_time(source: Source, part: FrozenPart) -> float:
 
 
 def _milliseconds(run: Callable[[], object]) -> float:
-    """Time of a second run; the first pays for what is set up once."""
+    """Time a second run, because the first includes one-time setup."""
     run()
     began = time.perf_counter()
     run()

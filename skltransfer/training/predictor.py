@@ -1,4 +1,4 @@
-"""What a fitted network and its head make of rows."""
+"""Predictions of a fitted network and its head."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROWS_TOGETHER = 256
 
 @dataclass(frozen=True)
 class Predictor:
-    """What was learned, and the way of rows through it.
+    """The trained network, and how rows run through it.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Predictor:
     state : TrainingState
         Their weights.
     task : Task
-        Makes predictions of outputs.
+        Turns outputs into predictions.
     """
 
     prefix: FrozenPrefix
@@ -49,21 +49,21 @@ class Predictor:
         views_of: Callable[[Source], Sequence[Source]],
         advance: Callable[[int], None],
     ) -> tuple[Floats, dict[int, ReadError]]:
-        """Predictions averaged over views, NaN for what could not be read, and why.
+        """Return predictions averaged over views (NaN for unreadable rows), and the read errors.
 
         Parameters
         ----------
         source : Source
             The rows.
         views_of : callable
-            From rows to the views that are averaged; the first are the rows themselves.
+            From rows to the views to average; the first are the rows themselves.
         advance : callable
-            Told how many rows were done.
+            Called with the number of rows done.
 
         Raises
         ------
         ValueError
-            For rows that were read, but for which the network overflows.
+            If the network overflows for a row that was read.
         """
         blocks, failures = [], {}
         for start, rows in _blocks(source):
@@ -76,7 +76,7 @@ class Predictor:
         return found, failures
 
     def features(self, source: Source) -> Singles:
-        """Standardised features, as the head sees them; NaN for what could not be read."""
+        """Return standardised features, as the head sees them; NaN for unreadable rows."""
         blocks = []
         for _, rows in _blocks(source):
             activations, unread = self._activations(rows)
@@ -93,11 +93,11 @@ class Predictor:
             failures.update(unread)
             outputs.append(outputs_of(self.step, self.state, activations)[0])
         found = self.task.averaged(outputs)
-        found[list(failures)] = np.nan  # an activation such as ReLU may have swallowed it
+        found[list(failures)] = np.nan  # an activation such as ReLU may have hidden the NaN
         return found, failures
 
     def _activations(self, source: Source) -> tuple[Array, dict[int, ReadError]]:
-        """Activations; a cache is told what rows hold, which a fit will ask for."""
+        """Compute activations, and cache content digests for a later fit."""
         contents, point = self.prefix.digests(source), self.step.freeze_point
         if not contents.cache.keeps_rows:
             return self.prefix.activations(source, point)
@@ -119,7 +119,7 @@ class Predictor:
 
 
 def _blocks(source: Source) -> Iterator[tuple[int, Source]]:
-    """Rows that are predicted together, with the position of the first."""
+    """Yield rows that are predicted together, with the position of the first."""
     positions = np.arange(len(source))
     for part in chunks(len(source), _ROWS_TOGETHER):
         yield part.start, source.take(positions[part])

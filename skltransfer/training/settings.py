@@ -1,4 +1,4 @@
-"""How a training goes, whatever is learned."""
+"""Training settings, whatever the kind of target."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """The parameters of an estimator that decide a training; see `FineTunedClassifier`.
+    """The parameters of an estimator that control training; see `FineTunedClassifier`.
 
     Attributes
     ----------
     epochs, batch_size, n_iter_no_change : int
-        As the parameters of these names.
+        As the parameters of the same names.
     learning_rate, layer_decay, weight_decay, head_dropout, validation_fraction : float
-        As the parameters of these names.
+        As the parameters of the same names.
     head_learning_rate : float or None
         None is `learning_rate`.
     schedule, batch_norm, head_init : str
-        As the parameters of these names.
+        As the parameters of the same names.
     early_stopping : bool
         As the parameter.
     precision : str
-        As the parameter, which decides nothing here but is told where features overflow.
+        As the parameter; used only in messages about overflowing features.
     """
 
     epochs: int
@@ -42,7 +42,7 @@ class TrainingSettings:
 
     @property
     def by_batch(self) -> bool:
-        """Whether BatchNorm goes by the batch."""
+        """Whether BatchNorm uses the batch's statistics."""
         return self.batch_norm == "train"
 
     @property

@@ -1,4 +1,4 @@
-"""All that changes during training."""
+"""Everything that changes during training."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from skltransfer._fields import Matrix, Vector
 
 @dataclass
 class TrainingState:
-    """All that changes during training.
+    """Everything that changes during training.
 
     Attributes
     ----------
     params : ndarray or tensor of shape (n_weights,)
-        Weights that learn: the suffix, then the head.
+        Trained weights: the suffix, then the head.
     fixed : ndarray of shape (n_fixed,)
         BatchNorm's statistics and other variables above the freeze point.
     standardizer : ndarray of shape (2, n_features)
@@ -36,7 +36,7 @@ class TrainingState:
     n_steps: int = 0
 
     def to_train(self) -> TrainingState:
-        """A copy, as steps change arrays in place; with moments of zero if there are none."""
+        """Return a copy, because steps modify arrays in place; missing moments are set to zero."""
         first, second = (
             np.zeros(np.shape(self.params), np.float32) if array is None else np.array(array)
             for array in (self.exp_avg, self.exp_avg_sq)
@@ -45,7 +45,7 @@ class TrainingState:
         return replace(self, params=params, exp_avg=first, exp_avg_sq=second)
 
     def as_arrays(self) -> TrainingState:
-        """The same without tensors."""
+        """Return the same with arrays instead of tensors."""
         return TrainingState(
             np.asarray(self.params),
             np.asarray(self.fixed),
@@ -56,5 +56,5 @@ class TrainingState:
         )
 
     def without_optimizer(self) -> TrainingState:
-        """A copy of the weights alone: all that prediction and a warm start need."""
+        """Return a copy of the weights alone, which suffice for prediction and a warm start."""
         return TrainingState(np.array(self.params), self.fixed, self.standardizer)

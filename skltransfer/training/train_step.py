@@ -1,7 +1,7 @@
-"""Compiled training and prediction of what lies above a freeze point: the suffix and the head.
+"""Compiled training and prediction above a freeze point: the suffix and the head.
 
-All weights that learn are one flat vector that is handed in and out, so a step is compiled once for
-each (network, freeze point, shape of head, loss) and a hundred fits share it.
+All trained weights form one flat vector, passed in and returned. A step is therefore compiled once
+for each (network, freeze point, shape of head, loss), and a hundred fits share it.
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ class Forward(Protocol):
     def __call__(
         self, rows: Rows, state: Sequence[Any], chosen: Sequence[int] = (0,)
     ) -> list[np.ndarray]:
-        """Those of the two that are `chosen`, for weights that learn, others and standardizer."""
+        """Return those of the two that are `chosen`, for (weights, fixed, standardizer) as `state`."""
         ...
 
 
 class TrainStep:
-    """What is trained, compiled.
+    """The trained part of a network, compiled.
 
     Parameters
     ----------
     network : Network
         The backbone, up to the end of its features.
     freeze_point : int or None
-        Last frozen step; None: nothing is frozen.
+        Last frozen step; None if nothing is frozen.
     head : Head
-        What is put on top.
+        The head on top.
     loss : Loss
         The loss of a row.
     by_batch : bool
@@ -91,7 +91,7 @@ class TrainStep:
         self._compiled: dict[Any, Any] = {}
 
     def held(self, array: np.ndarray) -> KerasTensor:
-        """Make an argument ready for many calls."""
+        """Prepare an argument for many calls."""
         return as_tensor(array)
 
     @property
@@ -118,7 +118,7 @@ class TrainStep:
 
     @cached_property
     def trained(self) -> list[Variable]:
-        """Variables of the backbone that learn, from the input on."""
+        """Trained variables of the backbone, starting at the input."""
         found = {id(v): v for i in self.steps for v in self._of(i, "trainable_weights")}
         return list(found.values())
 
@@ -129,13 +129,13 @@ class TrainStep:
 
     @cached_property
     def fixed(self) -> list[Variable]:
-        """Variables above the freeze point that do not learn: BatchNorm's statistics, mostly."""
+        """Untrained variables above the freeze point, mostly BatchNorm's statistics."""
         found = {id(v): v for i in self.steps for v in self._of(i, "non_trainable_weights")}
         return [v for v in found.values() if "float" in v.dtype]
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Shapes of what learns: the suffix, then the head."""
+        """Shapes of the trained weights: the suffix, then the head."""
         return [tuple(v.shape) for v in self.trained] + self.head.shapes
 
     def pretrained(self) -> list[np.ndarray]:
@@ -151,9 +151,9 @@ class TrainStep:
         return self._once(("moments", rows), lambda: self._compile_moments(rows))
 
     def batch_shapes(self, rows: int) -> list[Shape]:
-        """Shapes of what a step is handed: state, x, targets, row weights and masks.
+        """Return the shapes of a step's arguments: state, x, targets, row weights and masks.
 
-        Masks are there with dropout only, one for each layer of the head.
+        There are masks only with dropout, one for each layer of the head.
         """
         widths = [(rows, shape[0]) for shape in self.head.shapes[::2]] if self.dropout else []
         batch = [(rows, *self.input.shape), (rows, self.head.n_outputs), (rows,), *widths]
@@ -167,10 +167,10 @@ class TrainStep:
         return self._once(("gradient", rows), lambda: self._compile_gradient(rows))
 
     def batch_gradient(self, rows: int) -> BatchGradient:
-        """As `gradient`, and in smaller batches where the backend runs out of memory."""
+        """As `gradient`, but in smaller batches if the backend runs out of memory."""
         if self.pads:
             made = BatchGradient(self.gradient, rows, padded)
-        elif self.input.is_ragged:  # rows of one length each cannot be put side by side
+        elif self.input.is_ragged:  # rows of different lengths cannot be stacked
             made = BatchGradient(self.gradient, rows, lambda x: (np.stack(list(x)),), 1)
         else:
             made = BatchGradient(self.gradient, rows)
@@ -181,10 +181,10 @@ class TrainStep:
         return self._once("update", lambda: adamw(count(self.shapes)))
 
     def with_statistics(self, fixed: np.ndarray, moments: list[np.ndarray]) -> np.ndarray:
-        """`fixed` with BatchNorm's statistics replaced by (mean, variance) of each in turn.
+        """Return `fixed` with BatchNorm's statistics replaced by the (mean, variance) of each layer.
 
-        Of a layer that is called several times the mean over its calls, as Keras' moving averages
-        tend to.
+        A layer that is called several times gets the mean over its calls, which Keras' moving
+        averages approach.
         """
         shapes = [tuple(v.shape) for v in self.fixed]
         values = dict(zip(map(id, self.fixed), split(fixed, shapes), strict=True))
@@ -199,7 +199,7 @@ class TrainStep:
     def tuned(
         self, arrays: Sequence[np.ndarray], params: np.ndarray, fixed: np.ndarray
     ) -> list[np.ndarray]:
-        """The backbone's `arrays` with what was learned in place of what it was learned from."""
+        """Return the backbone's `arrays` with trained values in place of the pretrained ones."""
         learned = dict(zip(map(id, self.trained), split(params, self.shapes), strict=False))
         shapes = [tuple(v.shape) for v in self.fixed]
         learned.update(zip(map(id, self.fixed), split(fixed, shapes), strict=True))
@@ -207,11 +207,11 @@ class TrainStep:
         return [learned.get(id(v), a) for v, a in zip(variables, arrays, strict=True)]
 
     def of_head(self, params: np.ndarray) -> list[np.ndarray]:
-        """The head's weights."""
+        """Return the head's weights."""
         return split(params, self.shapes)[len(self.trained) :]
 
     def stage_of_weights(self) -> np.ndarray:
-        """For each trained weight of the backbone the number of stages above its own."""
+        """Return for each trained weight of the backbone the number of later stages."""
         stages = self.network.stages
         found: dict[int, tuple[int, int]] = {}
         for index in self.steps:
@@ -252,11 +252,11 @@ class TrainStep:
         return (trial_rows(cast("Size", self.input.shape), 0.0, 1.0),)
 
     def _dtypes(self, n_arguments: int, of_rows: int) -> list[str]:
-        """Dtypes of the arguments of a compiled function, of which one is the rows."""
+        """Return the dtypes of a compiled function's arguments, of which one is the rows."""
         return [self.input.dtype if i == of_rows else "float32" for i in range(n_arguments)]
 
     def _trial_state(self) -> tuple[np.ndarray, ...]:
-        """The backbone as it is, and a head that lets every feature through."""
+        """Return the pretrained backbone, and a head that passes every feature on."""
         rng = np.random.default_rng(0)
         head = [rng.normal(0, shape[0] ** -0.5, shape) for shape in self.head.shapes]
         fixed = join(self.network.arrays[id(v)] for v in self.fixed)
@@ -334,12 +334,12 @@ class TrainStep:
 
 
 def count(shapes: list[tuple[int, ...]]) -> int:
-    """Number of weights of `shapes` together."""
+    """Return the total number of weights of `shapes`."""
     return sum(math.prod(shape) for shape in shapes)
 
 
 def split(flat: KerasTensor, shapes: list[tuple[int, ...]]) -> list[Any]:
-    """Views of a flat array or tensor in `shapes`, one after the other."""
+    """Return consecutive views of a flat array or tensor, in `shapes`."""
     parts, start = [], 0
     for shape in shapes:
         size = math.prod(shape)
@@ -352,7 +352,7 @@ def split(flat: KerasTensor, shapes: list[tuple[int, ...]]) -> list[Any]:
 
 
 def join(arrays: Iterable[ArrayLike]) -> np.ndarray:
-    """One flat float32 vector of all arrays."""
+    """Return one flat float32 vector of all arrays."""
     flat = [np.asarray(array, np.float32).ravel() for array in arrays]
     return np.concatenate(flat) if flat else np.zeros(0, np.float32)
 

@@ -1,4 +1,4 @@
-"""One training: starting point, epochs, early stopping."""
+"""A single training: initialisation, epochs, early stopping."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _BATCHES_REMEMBERED = 10
 
 @dataclass
 class Best:
-    """The weights with the smallest validation loss so far, and how long ago that was."""
+    """The weights with the smallest validation loss so far, and the epochs since then."""
 
     loss: float
     state: TrainingState
@@ -44,24 +44,24 @@ class Best:
 
 @dataclass
 class Trainer:
-    """What a training works with.
+    """Everything that a training works with.
 
     Attributes
     ----------
     settings : TrainingSettings
-        How it goes.
+        Settings of the training.
     task : Task
-        What is learned.
+        The kind of target.
     step : TrainStep
-        What is trained, compiled.
+        The compiled train step.
     data : TrainingData
-        What is trained on.
+        The training data.
     validation : TrainingData or None
         The held-out rows.
     seed : int
-        Decides everything random.
+        Seed of everything random.
     progress : FitProgress
-        Told what is done.
+        Receives the progress.
     """
 
     settings: TrainingSettings
@@ -73,19 +73,19 @@ class Trainer:
     progress: FitProgress
 
     def start(self, features: Array | None) -> TrainingState:
-        """Pretrained suffix, and a head from the convex problem or at random.
+        """Return the pretrained suffix, and a head from the convex problem or at random.
 
         Parameters
         ----------
         features : ndarray of shape (n, n_features) or None
-            Pooled features of the training data by the pretrained network; None where BatchNorm
-            does not go by its statistics, so that they are computed here.
+            Pooled features of the training data by the pretrained network; None if BatchNorm does
+            not use its statistics, so that they are computed here.
         """
         self._check_constraints()
         state = pretrained_state(self.step, self.seed)
         if features is None:
             features = self._adapted_features(state)
-        singles = cast("Singles", features)  # whatever runs, a network ends in float32
+        singles = cast("Singles", features)  # networks always end in float32
         self._check_features(singles)
         targets = self.data.targets
         standardizer = Standardizer.of(singles, targets.weights)
@@ -103,9 +103,9 @@ class Trainer:
         Returns
         -------
         state : TrainingState
-            The result; with early stopping that of the best epoch.
+            The result; with early stopping, that of the best epoch.
         history : dict of str to list of float
-            One value an epoch.
+            One value for each epoch.
         """
         settings, how, state = self.settings, self._optimizer(), state.to_train()
         n_steps = settings.epochs * steps_per_epoch(len(self.data), settings.batch_size)
@@ -129,11 +129,11 @@ class Trainer:
     def run_once(
         self, state: TrainingState, epoch: int, weight: float, weight_seen: float
     ) -> tuple[TrainingState, float]:
-        """One epoch at a constant rate, going on from `state`, after `epoch` others.
+        """Train one epoch at a constant rate from `state`, after `epoch` earlier epochs.
 
-        BatchNorm's statistics are those of these rows, of the given weight, and of the rows of
-        weight `weight_seen` before, which count as some batches at most, since the network has
-        changed since.
+        BatchNorm's statistics combine these rows, of weight `weight`, with the earlier rows, of
+        weight `weight_seen`. The earlier rows count as a few batches at most, because the network
+        has changed since then.
         """
         before, state = state.fixed, state.to_train()
         schedule = Schedule(self.settings.learning_rate, 1, "constant")
@@ -159,14 +159,14 @@ class Trainer:
         return loss
 
     def _adapted_features(self, state: TrainingState) -> NDArray[np.float32]:
-        """Pooled features as BatchNorm will see them; its statistics are adapted on the way."""
+        """Return pooled features as BatchNorm will see them, and adapt its statistics."""
         features = self._estimated(state)
         if self.settings.by_batch:
             return features
         return features_of(self.data, lambda rows: outputs_of(self.step, state, rows)[1])
 
     def _set_statistics(self, state: TrainingState) -> None:
-        """Statistics for prediction, after training on those of the batches."""
+        """Set the statistics for prediction after training on batch statistics."""
         if self.settings.by_batch and self.step.norms:
             self._estimated(state)
 
@@ -192,7 +192,7 @@ class Trainer:
         return replace(best, stale=best.stale + 1)
 
     def _optimizer(self) -> OptimizerConfig:
-        """Learning rate and weight decay of every weight."""
+        """Return the learning rate and weight decay of every weight."""
         settings, step = self.settings, self.step
         n_head = sum(int(np.prod(shape)) for shape in step.head.shapes)
         head_rate = (settings.head_learning_rate or settings.learning_rate) / settings.learning_rate
@@ -209,10 +209,10 @@ class Trainer:
             seed=self.seed,
         )
 
-    # What goes wrong -----------------------------------------------------------------------
+    # Problems ------------------------------------------------------------------------------
 
     def _check_constraints(self) -> None:
-        """Tell of weights that Keras would hold to something after each step."""
+        """Warn of weights that Keras would constrain after each step."""
         held = [v for v in self.step.trained if getattr(v, "constraint", None) is not None]
         if held:
             warn_user(
@@ -222,7 +222,7 @@ class Trainer:
             )
 
     def _check_features(self, features: NDArray[np.float32]) -> None:
-        """Refuse a network that overflows, which would look like a training that diverges."""
+        """Refuse a network that overflows, which would look like diverging training."""
         n_faulty = np.count_nonzero(~np.isfinite(features).all(axis=1))
         if n_faulty:
             raise ValueError(
@@ -233,7 +233,7 @@ class Trainer:
             )
 
     def _warn_of_a_large_loss(self, losses: list[float]) -> None:
-        """Tell of a training that ended worse than it began, and much worse than a guess."""
+        """Warn if training ended worse than it began, and much worse than a guess."""
         guess, failure = self.task.loss_of_a_guess, self.task.loss_of_a_failure
         if losses[1:] and losses[-1] > max(losses[0], failure):
             warn_user(
@@ -245,7 +245,7 @@ class Trainer:
 
 
 def pretrained_state(step: TrainStep, seed: int) -> TrainingState:
-    """The pretrained suffix under a head at random, which sees features as they are."""
+    """Return the pretrained suffix with a random head that sees unscaled features."""
     head = step.head
     moments = np.stack([np.zeros(head.n_features), np.ones(head.n_features)])
     arrays = step.network.arrays
