@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from functools import cached_property
 
 from skltransfer.cache import ActivationCache, NullCache
@@ -170,8 +170,8 @@ _NOTHING = TensorSpec((0,))
 def _nothing_from(encoding: Encoding) -> FrozenPart:
     """Return a part that computes rows of no numbers."""
 
-    def nothing(*tensors: object) -> tuple[object, ...]:
-        return (_NOTHING.empty(len(tensors[0])),)  # type: ignore[arg-type]
+    def nothing(*tensors: Sized) -> tuple[object, ...]:
+        return (_NOTHING.empty(len(tensors[0])),)
 
     spec = encoding.row_spec
     return FrozenPart(InvariantBatches(nothing, _ROWS_READ_TOGETHER), spec, _NOTHING)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 from skltransfer.backend import backend_name, kernels
 from skltransfer.frozen.engines import FrozenPart, chained, compile_part, engine_key_fields
@@ -215,10 +215,9 @@ def block_rows(network: Network) -> int:
 def _part_on_trial(network: Network) -> FrozenPart:
     kinds = {keras_class(step.operation) for step in network.features.steps}
     if network.precision == "float32" and kinds <= _STEADY:
-        shape = network.features.steps[-1].shape
-        trial = (trial_rows(cast(tuple[int, ...], shape), 0.0, 1.0),)
-        spec = (TensorSpec(shape),)
-        return compile_part(lambda x: pooled([x], network.pooling), spec, trial=trial)
+        spec = TensorSpec(network.features.steps[-1].shape)
+        trial = (trial_rows(spec.sides, 0.0, 1.0),)
+        return compile_part(lambda x: pooled([x], network.pooling), (spec,), trial=trial)
     compute = _computation(network, None, [network.end])
     return compile_part(compute, network.row_spec, trial=network.trial_rows())
 

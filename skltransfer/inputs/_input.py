@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,12 @@ class TensorSpec:
         """Room for rows, which hold anything."""
         if self.is_ragged:
             return np.empty(n_rows, object)
-        return np.empty((n_rows, *self.shape), self.dtype)  # type: ignore[arg-type]
+        return np.empty((n_rows, *self.sides), self.dtype)
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The shape, where it is the same for all rows."""
+        return cast(tuple[int, ...], self.shape)
 
     def blank(self) -> Array:
         """A row of zeros; of unknown length, the shortest that networks take."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -226,7 +226,7 @@ def check_class_weight(class_weight: ClassWeight) -> None:
 
 
 def _indices(rows: WeightedRows) -> NDArray[np.intp]:
-    return rows.targets  # type: ignore[return-value]
+    return cast("NDArray[np.intp]", rows.targets)  # as `encode` made them
 
 
 def _given_factors(class_weight: Mapping[object, float], labels: list[object]) -> Floats:

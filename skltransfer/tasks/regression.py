@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,7 +206,7 @@ class Regression:
 
 def _columns(rows: WeightedRows) -> Floats:
     """Return targets of shape (n, n_targets)."""
-    return rows.targets.reshape(len(rows), -1)  # type: ignore[return-value]
+    return cast("Floats", rows.targets).reshape(len(rows), -1)  # as `encode` made them
 
 
 def _moments(values: Floats, weights: Floats) -> tuple[Floats, Floats]:

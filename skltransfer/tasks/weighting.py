@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,8 +79,8 @@ def merge_rows(
 
 
 def _comparable(targets: NDArray[np.generic]) -> list[object]:
-    values: list[object] = targets.tolist()
-    return values if targets.ndim == 1 else [tuple(row) for row in values]  # type: ignore[arg-type]
+    values: list[Any] = targets.tolist()
+    return values if targets.ndim == 1 else [tuple(row) for row in values]
 
 
 def split_by_weight(

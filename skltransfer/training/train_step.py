@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from skltransfer.backend import Shape
-    from skltransfer.inputs._input import Rows, Size
+    from skltransfer.inputs._input import Rows
     from skltransfer.network.execution import Moments
     from skltransfer.network.runtime import Network
     from skltransfer.tasks._task import Loss
@@ -249,7 +249,7 @@ class TrainStep:
     def _trial_rows(self) -> tuple[np.ndarray, ...]:
         if self.freeze_point is None or self.input.is_ragged:
             return self.network.trial_rows()
-        return (trial_rows(cast("Size", self.input.shape), 0.0, 1.0),)
+        return (trial_rows(self.input.sides, 0.0, 1.0),)
 
     def _dtypes(self, n_arguments: int, of_rows: int) -> list[str]:
         """Return the dtypes of a compiled function's arguments, of which one is the rows."""
