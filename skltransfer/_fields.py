@@ -22,4 +22,5 @@ ValueRange: TypeAlias = Annotated[
 Vector: TypeAlias = Annotated[NDArray[np.floating], lambda array: array.ndim == 1]
 Matrix: TypeAlias = Annotated[NDArray[np.floating], lambda array: array.ndim == 2]
 FiniteVector: TypeAlias = Annotated[Vector, lambda array: bool(np.isfinite(array).all())]
+IntVector: TypeAlias = Annotated[NDArray[np.integer], lambda array: array.ndim == 1]
 LabelVector: TypeAlias = Annotated[NDArray[np.generic], lambda array: array.ndim == 1]

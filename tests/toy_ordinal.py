@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
+from skltransfer._fields import IntVector
 from skltransfer.backend.blas import one_thread
 from skltransfer.estimators.fine_tuned import FineTunedBase
-from skltransfer.persistence.checks import array_of, is_number
 from skltransfer.persistence.records import Record, register_record
 from skltransfer.persistence.states import FINE_TUNED, fine_tuned_fits, register_estimator
 from skltransfer.tasks._task import Targets, WeightedLoss
@@ -43,7 +43,7 @@ class CumulativeCrossEntropy:
 class Ordinal:
     """Grades, lowest first."""
 
-    grades: np.ndarray
+    grades: IntVector
     weight_seen: float = 0.0
 
     loss = CumulativeCrossEntropy()
@@ -154,7 +154,5 @@ class FineTunedOrdinal(FineTunedBase):
         return float(np.mean(self.predict(X) == y))
 
 
-register_record(
-    "ordinal", Record(Ordinal, {"grades": array_of("iu", 1), "weight_seen": is_number}, role="task")
-)
+register_record("ordinal", Record(Ordinal, role="task"))
 register_estimator(FineTunedOrdinal, FINE_TUNED, fine_tuned_fits)

@@ -52,7 +52,8 @@ def check_of(hint: Any) -> Check:
     if kind is Literal:
         return one_of(*parts)
     if kind is np.ndarray:
-        return _is_array(get_args(parts[1])[0])
+        (scalar,) = get_args(parts[1]) if parts else (np.generic,)
+        return _is_array(scalar)
     if kind is tuple:
         return _is_tuple(parts)
     if kind is list:
@@ -99,11 +100,6 @@ def is_int(value: Any) -> bool:
     return is_integer and bool(0 <= value <= _LARGEST_INT)
 
 
-def is_positive(value: Any) -> bool:
-    """Return whether the value is an int of at least 1, and not a bool."""
-    return is_int(value) and value > 0
-
-
 def is_number(value: Any) -> bool:
     """Return whether the value is a number, including NaN and infinity, and not a bool."""
     return isinstance(value, Real) and not isinstance(value, bool)
@@ -138,30 +134,9 @@ def one_of(*allowed: str) -> Check:
     return lambda value: is_str(value) and value in allowed
 
 
-def optional(check: Check) -> Check:
-    """Return a check that also allows None."""
-    return lambda value: value is None or check(value)
-
-
-def sequence_of(check: Check, *lengths: int) -> Check:
-    """Return the check for a tuple or list, optionally of one of `lengths`."""
-    return lambda value: (
-        type(value) in (tuple, list)
-        and (not lengths or len(value) in lengths)
-        and all(map(check, value))
-    )
-
-
 def instance_of(kind: type) -> Check:
     """Return the check for instances of exactly this class."""
     return lambda value: type(value) is kind
-
-
-def array_of(kinds: str, n_dimensions: int) -> Check:
-    """Return the check for an array whose dtype is of one of `kinds`, in NumPy's letters."""
-    return lambda value: (
-        type(value) is np.ndarray and value.dtype.kind in kinds and value.ndim == n_dimensions
-    )
 
 
 _PLAIN: dict[Any, Check] = {

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from skltransfer._fields import PositiveInt
+from skltransfer._fields import IntVector, PositiveInt
 from skltransfer.backbones.spec import BackboneSpec
 from skltransfer.backend import backend_names
 from skltransfer.persistence.checks import Check, checks_of, is_str, one_of
@@ -107,7 +107,7 @@ class FineTunedState(BackboneState):
     _modes: tuple[bool, bool]
     _state: TrainingState
     _task: Annotated[object, serves_as("task")]
-    failed_rows_: Annotated[NDArray[np.integer], lambda rows: rows.ndim == 1]
+    failed_rows_: IntVector
     history_: Annotated[dict[str, list[float]], _is_history]
     n_iter_: int
     n_trainable_params_: PositiveInt

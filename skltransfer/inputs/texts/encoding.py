@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_feature_names
 
+from skltransfer._fields import PositiveInt
 from skltransfer._warnings import warn_user
 from skltransfer.inputs._input import RowSpec, Size, TensorSpec
 from skltransfer.inputs.texts.sources import TextSource
@@ -35,7 +36,7 @@ class TextEncoding:
         SHA-256 of the tokenizer, which the backbone holds.
     """
 
-    max_tokens: int
+    max_tokens: PositiveInt
     tokenizer: str
 
     is_learned: ClassVar[bool] = False

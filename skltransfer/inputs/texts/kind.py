@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_feature_names
 
+from skltransfer._fields import PositiveInt
 from skltransfer.inputs._input import Encoding, Rows, RowSpec, Size, Source, ViewFamily
 from skltransfer.inputs.texts.encoding import TOKENS, TextEncoding
 from skltransfer.inputs.texts.taking import check_texts
@@ -48,8 +49,8 @@ class TextInput:
     """
 
     tokenizer: str
-    max_tokens: int = USUAL_TOKENS
-    n_positions: int | None = None
+    max_tokens: PositiveInt = USUAL_TOKENS
+    n_positions: PositiveInt | None = None
     causal: bool = False
 
     name: ClassVar[str] = "text"
