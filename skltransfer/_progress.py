@@ -1,4 +1,4 @@
-"""A progress bar on standard error, when somebody asked for one."""
+"""A progress bar on standard error, shown on request."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 
 class Bar:
-    """How far something is; this one shows nothing."""
+    """A progress bar; this one shows nothing."""
 
     def __call__(self, amount: float) -> None:
-        """Note that `amount` more of the total is done."""
+        """Record that `amount` more of the total is done."""
 
     def tell(self, text: str) -> None:
-        """Show `text` behind the bar, in place of what was there."""
+        """Show `text` after the bar, instead of the previous text."""
 
     def finish(self) -> None:
-        """Note that all is done, be it less than was expected."""
+        """Record that everything is done, even if less than expected."""
 
 
 class RichBar(Bar):
-    """A bar of the package rich."""
+    """A progress bar of the package rich."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self.progress = progress
@@ -48,18 +48,18 @@ def progress_bar(title: str, total: float, verbose: int, *, counted: bool = True
     Parameters
     ----------
     title : str
-        What is done.
+        The name of the task.
     total : float
         Rows, or anything else that adds up.
     verbose : int
         0 shows nothing.
     counted : bool, default=True
-        Whether the total means something to the reader; else only its share is shown.
+        Whether the total is meaningful to the reader; otherwise only the share is shown.
 
     Yields
     ------
     Bar
-        Takes what was done since the last call.
+        Takes the amount done since the last call.
     """
     if not verbose:
         yield Bar()
@@ -88,5 +88,5 @@ def progress_bar(title: str, total: float, verbose: int, *, counted: bool = True
 
 
 def tell(message: str) -> None:
-    """Say something on standard error, where progress is shown."""
+    """Print a message to standard error, where progress is shown."""
     print(f"skltransfer: {message}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Rows of a dataclass that read as a table, in a terminal and in a notebook."""
+"""Rows of a dataclass that print as a table, in a terminal and in a notebook."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _WIDEST = 10_000
 
 
 def column(header: str, show: Callable[[Any], str] = str, *, right: bool = True) -> Any:
-    """Field of a dataclass that a `Table` shows.
+    """Return a dataclass field that a `Table` shows.
 
     Parameters
     ----------
     header : str
-        What stands above the column.
+        Header of the column.
     show : callable, default=str
         From a value to its text.
     right : bool, default=True
-        Whether texts are flush right, as numbers are.
+        Whether texts are right-aligned, as for numbers.
     """
     return field(metadata={"header": header, "show": show, "side": "right" if right else "left"})
 
@@ -45,7 +45,7 @@ class Table(tuple[Row, ...], Generic[Row]):
         return super().__getitem__(index)
 
     def __repr__(self) -> str:
-        """Aligned text, the header first."""
+        """Return aligned text with a header."""
         if not self:
             return "(no rows)"
         from rich.console import Console
@@ -84,10 +84,10 @@ def _texts(row: Any) -> list[str]:
 
 
 def with_commas(number: int) -> str:
-    """Write a number as in 4,600,000."""
+    """Format a number as in 4,600,000."""
     return f"{number:,}"
 
 
 def joined(sizes: tuple[int | None, ...]) -> str:
-    """Write a shape as in 7 x 7 x 320; n is a length that differs by row."""
+    """Format a shape as in 7 x 7 x 320; n is a length that differs by row."""
     return " x ".join("n" if size is None else str(size) for size in sizes)

@@ -1,4 +1,4 @@
-"""What public names take, for type checkers; at runtime nothing of it is needed."""
+"""Types of public parameters, for type checkers; not needed at run time."""
 
 from __future__ import annotations
 

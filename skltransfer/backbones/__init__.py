@@ -1,3 +1,3 @@
-"""What was pretrained: networks by name, by file and by content."""
+"""Pretrained networks, by name, file and content."""
 
 from skltransfer.backbones import images as images

@@ -1,6 +1,6 @@
-"""Kinds of architectures and of preprocessing, by the names that specs have for them.
+"""Kinds of architectures and preprocessing, by the names used in specs.
 
-A file of backbones for one kind of input registers what is its own.
+The module for each kind of input registers its own.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Architecture:
-    """How networks of one make are built.
+    """How networks of one kind are built.
 
     Attributes
     ----------
     build : callable
         From the description in a spec and a size of rows to a ``keras.Model``.
     stage_pattern : callable
-        From the description to a regular expression that reads stages from names of layers, or
-        None.
+        From the description to a regular expression that reads stages from layer names, or None.
     is_built_by_code : bool
-        Whether code of Keras or of this package builds it, which draws the names of layers.
+        Whether code of Keras or of this package builds it, which assigns the layer names.
     """
 
     build: Callable[[dict[str, Any], Size], Any]
@@ -40,20 +39,20 @@ _preprocessing: dict[str, Callable[[dict[str, Any]], Callable[..., Any]]] = {
 
 
 def register_architecture(kind: str, architecture: Architecture) -> None:
-    """Add a kind of architecture, the ``"kind"`` of the descriptions in specs."""
+    """Register a kind of architecture, the ``"kind"`` of descriptions in specs."""
     _architectures[kind] = architecture
 
 
 def register_preprocessing(kind: str, make: Callable[[dict[str, Any]], Callable[..., Any]]) -> None:
-    """Add a kind of preprocessing; `make` gives the function from a row's tensors to one tensor."""
+    """Register a kind of preprocessing; `make` returns a function from a row to one tensor."""
     _preprocessing[kind] = make
 
 
 def architecture_of(description: dict[str, Any]) -> Architecture:
-    """How a described network is built."""
+    """Return how a described network is built."""
     return _architectures[description["kind"]]
 
 
 def preprocessing_of(how: dict[str, Any]) -> Callable[..., Any]:
-    """Function from the tensors of rows to the network's input."""
+    """Return the function from the tensors of rows to the network's input."""
     return _preprocessing[how["kind"]](how)

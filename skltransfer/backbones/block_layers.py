@@ -1,6 +1,6 @@
-"""Layers that hold a chain of blocks, taken apart so that a network can be frozen between them.
+"""Layers that contain a chain of blocks, unpacked so that a network can be frozen between them.
 
-The encoders of keras-hub's ViT and DINOv2 are such layers: to Keras' graph each is one step.
+The encoders of keras-hub's ViT and DINOv2 are such layers: in Keras' graph each is a single step.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from keras import Layer, Model
 
 _MOSTLY = 0.5
-"""Share of the weights of a layer that its blocks must own, so that no block is taken apart."""
+"""Minimum share of a layer's weights that its blocks own, so that blocks themselves stay whole."""
 
 
 def with_blocks_apart(model: Model) -> Model:
-    """`model`, or if it has layers that hold blocks, one that calls their blocks one by one.
+    """Return `model`, or if some layers contain blocks, a model that calls the blocks directly.
 
-    The two share all weights, and compute the same. A layer whose code cannot run on symbolic
-    tensors, or which uses weights of its own, stays as it is.
+    The two models share all weights and compute the same. A layer stays whole if its code cannot
+    run on symbolic tensors, or if it uses weights of its own.
     """
     import keras
 
@@ -31,19 +31,19 @@ def with_blocks_apart(model: Model) -> Model:
         apart = keras.models.clone_model(
             model, clone_function=lambda layer: layer, call_function=_call
         )
-    except Exception:  # whatever the code of a user's layer raises
+    except Exception:  # code of a user's layer may raise anything
         return model
     has_all = {id(w) for w in apart.weights} == {id(w) for w in model.weights}
     return apart if has_all else model
 
 
 def _call(layer: Layer, *arguments: Any, **options: Any) -> Any:
-    """Call a layer, or in place of one that holds blocks what it calls itself."""
+    """Call a layer, or instead of a layer of blocks the layers that it calls."""
     return (layer.call if _holds_blocks(layer) else layer)(*arguments, **options)
 
 
 def _holds_blocks(layer: Layer) -> bool:
-    """Whether most of a layer's weights are in layers of one class and equal shapes."""
+    """Return whether most of a layer's weights are in layers of one class and equal shapes."""
     is_of_keras = type(layer).__module__.partition(".")[0] == "keras"
     if is_of_keras or has_graph(layer):
         return False

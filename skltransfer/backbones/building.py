@@ -30,12 +30,12 @@ def build_model(spec: BackboneSpec, size: Size) -> keras.Model:
     Returns
     -------
     keras.Model
-        At `size` where the architecture is built for one; a user's model as it is.
+        At `size` if the architecture is built for a size; a user's model unchanged.
 
     Raises
     ------
     ValueError
-        When the network cannot be built for rows of `size`.
+        If the network cannot be built for rows of `size`.
     """
     with _naming_the_backbone(spec, size):
         model = built(lambda: _build(spec, size))
@@ -46,21 +46,21 @@ def build_model(spec: BackboneSpec, size: Size) -> keras.Model:
 
 
 def build_outline(spec: BackboneSpec, size: Size) -> keras.Model:
-    """Build the network of `spec` where its weights are going to be handed in at each call.
+    """Build the network of `spec` for calls that pass its weights as arguments.
 
-    To make values for variables takes most of the time, so that those of known networks have none
-    where the backend allows it, and nobody may ask for them. While these are built, their layers
-    make nothing of weights but for Normalization, which is refreshed.
+    Creating values for variables takes most of the time, so the variables of known networks have
+    none if the backend allows it, and nobody may read them. While such a network is built, only
+    Normalization layers compute from weights; they are refreshed.
 
     Returns
     -------
     keras.Model
-        As `build_model` gives it, but for the values.
+        Like the result of `build_model`, except for the values.
 
     Raises
     ------
     ValueError
-        When the network cannot be built for rows of `size`.
+        If the network cannot be built for rows of `size`.
     """
     if not spec.is_built_by_code:
         return build_model(spec, size)
@@ -75,7 +75,7 @@ def build_outline(spec: BackboneSpec, size: Size) -> keras.Model:
 def compute_in(model: keras.Model, precision: str) -> None:
     """Let the layers of a model compute in "bfloat16" or "float16"; weights stay float32.
 
-    Quantised layers stay as they are: their policy holds what their integers mean.
+    Quantised layers are unchanged: their policy defines what their integers mean.
     """
     from keras.dtype_policies import QuantizedDTypePolicy
 
@@ -85,7 +85,7 @@ def compute_in(model: keras.Model, precision: str) -> None:
 
 
 def random_arrays(spec: BackboneSpec, seed: int) -> list[np.ndarray]:
-    """Weights as the architecture's initializers draw them from `seed`."""
+    """Return weights that the architecture's initializers draw from `seed`."""
     with seeded_python_random(seed):
         return arrays_of(_build(spec, spec.input.size))
 
@@ -102,7 +102,7 @@ def _naming_the_backbone(spec: BackboneSpec, size: Size) -> Iterator[None]:
 
 
 def _check_shapes(model: keras.Model, spec: BackboneSpec) -> None:
-    """Refuse weights that are not those of the model, as Keras does where it sets them."""
+    """Refuse weights that do not match the model, as Keras does when setting them."""
     if len(model.weights) != len(spec.weights):
         raise ValueError(
             f"it has {len(model.weights)} weights, and {len(spec.weights)} are given. {_OTHER}"
@@ -121,6 +121,6 @@ def _build(spec: BackboneSpec, size: Size) -> keras.Model:
 
 
 def _let_all_learn(model: keras.Model) -> None:
-    """Forget which layers the user froze in Keras: what learns is said by ``freeze_depth``."""
-    for layer in model._flatten_layers():  # of a model that was frozen, its own flag is not enough
+    """Make all layers trainable, whatever the user froze in Keras: ``freeze_depth`` decides."""
+    for layer in model._flatten_layers():  # in a frozen model, its own flag is not enough
         layer.trainable = True

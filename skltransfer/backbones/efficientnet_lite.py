@@ -100,9 +100,9 @@ def load_efficientnet_lite0_weights() -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to ndarray
-        Read-only float32 arrays in Keras' layout and in the order of ``keras.Model.weights``,
-        named ``"<layer>/<variable>"``, as in ``"stem_conv/kernel"`` or ``"top_bn/moving_mean"``.
-        Their source and licence (Apache-2.0) are told in ``weights/README.md``.
+        Read-only float32 arrays in Keras' layout and in the order of ``keras.Model.weights``, named
+        ``"<layer>/<variable>"``, as in ``"stem_conv/kernel"`` or ``"top_bn/moving_mean"``.
+        ``weights/README.md`` gives their source and licence (Apache-2.0).
     """
     with np.load(_WEIGHTS_FILE, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}

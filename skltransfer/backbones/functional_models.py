@@ -1,4 +1,4 @@
-"""Which Keras models are graphs from one tensor to one, and what weights they have."""
+"""Checks that Keras models are graphs from one tensor to one, and their weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def has_graph(operation: Operation) -> bool:
-    """Whether `operation` is a model made of operations, and not of Python code of its own."""
+    """Return whether `operation` is a model made of operations, without Python code of its own."""
     import keras
 
     if not isinstance(operation, keras.Model) or not _is_called_as_keras_defines(operation):
@@ -24,7 +24,7 @@ def _is_called_as_keras_defines(model: keras.Model) -> bool:
 
 
 def check_one_input_and_output(model: Any) -> None:
-    """Refuse a model that is no graph from one tensor to one."""
+    """Refuse a model that is not a graph from one tensor to one."""
     if not has_graph(model) or not getattr(model, "inputs", None):
         raise ValueError(
             f"The model {getattr(model, 'name', model)!r} is not a functional or sequential Keras "

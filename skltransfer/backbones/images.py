@@ -1,4 +1,4 @@
-"""Image networks: how they are built, and what becomes of pixels before their first layer."""
+"""Image networks: how they are built, and the preprocessing of pixels before the first layer."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _DEFAULT_SIZE = (224, 224)
 _MODES = ("tf", "torch", "caffe")
 
 
-@lru_cache(maxsize=1)  # its fingerprint is that of all weights
+@lru_cache(maxsize=1)  # its fingerprint covers all weights
 def bundled_spec() -> BackboneSpec:
-    """The network whose weights are part of the package."""
+    """Return the network whose weights are part of the package."""
     return BackboneSpec(
         name=BUNDLED,
         architecture={"kind": "bundled", "name": BUNDLED},
@@ -52,12 +52,12 @@ def bundled_spec() -> BackboneSpec:
 
 
 def bundled_input() -> ImageInput:
-    """What that network reads."""
+    """Return the input of that network."""
     return ImageInput((224, 224))
 
 
 def application_spec(name: str, weights: Any, seed: int) -> BackboneSpec:
-    """A network of ``keras.applications`` with downloaded, random or loaded weights."""
+    """Return a network of ``keras.applications`` with downloaded, random or loaded weights."""
     described = {"kind": "keras.applications", "name": name}
     return BackboneSpec(
         name=name,
@@ -79,7 +79,7 @@ def image_network(
     model : keras.Model
         Functional or sequential.
     name : str
-        What it is called by.
+        Its name.
     preprocessing : {"tf", "torch", "caffe"}, (scale, offset) or None, default=None
         See `register_backbone`.
     renumber : bool, default=False
@@ -88,7 +88,8 @@ def image_network(
     Raises
     ------
     ValueError
-        When the model takes no images, or whole numbers of which preprocessing makes fractions.
+        If the model takes no images, or takes whole numbers that preprocessing would turn into
+        fractions.
     """
     _check_takes_images(model, name, preprocessing)
     height, width, channels = model.inputs[0].shape[1:]
@@ -98,7 +99,7 @@ def image_network(
 
 
 def _check_takes_images(model: Any, name: str, preprocessing: Any) -> None:
-    """Refuse a model that takes no images, or ints of which preprocessing makes fractions."""
+    """Refuse a model that takes no images, or ints that preprocessing would turn into fractions."""
     check_one_input_and_output(model)
     shape = tuple(model.inputs[0].shape[1:])
     if len(shape) != 3 or shape[-1] not in (1, 3):
@@ -115,7 +116,7 @@ def _check_takes_images(model: Any, name: str, preprocessing: Any) -> None:
 
 
 def _described(preprocessing: Any) -> dict[str, Any]:
-    """Preprocessing in JSON's types."""
+    """Return preprocessing in JSON types."""
     if preprocessing is None:
         return {"kind": "scale", "scale": 1.0, "offset": 0.0}
     if preprocessing in _MODES:
@@ -149,7 +150,7 @@ def _build_application(description: dict[str, Any], size: Size) -> Any:
 
 
 def _in_channels(make: Callable[[dict[str, Any]], Callable[[Any], Any]]) -> Callable[..., Any]:
-    """Let what `make` gives end in one channel where the network wants grey images."""
+    """Reduce the result of `make` to one channel if the network takes grey images."""
 
     def made(how: dict[str, Any]) -> Callable[[Any], Any]:
         function = make(how)

@@ -1,8 +1,8 @@
 """The networks of `keras.applications`, by the names of their constructors.
 
-Everything is read from Keras: which constructors there are, their preprocessing and the end of
-their features. Native sizes and numbers of parameters are in ``keras_applications.json``, which
-``measure_keras_applications.py`` writes, since to ask Keras means to build each network.
+Everything is read from Keras: which constructors exist, their preprocessing and the end of their
+features. Native sizes and numbers of parameters are in ``keras_applications.json``, which
+``measure_keras_applications.py`` writes, because determining them means building each network.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ FACTS_FILE = Path(__file__).with_name("keras_applications.json")
 _USUAL_SIDE = 224
 _SECONDS_OF_SILENCE = 20.0
 
-# Layer names that tell the stages of the architectures' papers; other networks are cut at the
-# halvings of the image. MobileNets number their blocks through, so the first block of each group
-# (the rows of their papers' tables) is named. ResNetV2 normalises and activates the output of its
-# first convolution before the first block splits into two paths, as its paper tells.
+# Layer names that mark the stages of the architectures' papers; other networks are divided where
+# they halve the image. MobileNets number their blocks consecutively, so the first block of each
+# group (a row of the tables in their papers) is listed. ResNetV2 normalises and activates the
+# output of its first convolution before the first block splits into two paths, as described in its
+# paper.
 _STAGE_PATTERNS = {
     "EfficientNet": r"^block(\d+)[a-z]+_",
     "MobileNetV2": r"^(expanded_conv|block_(?:1|3|6|10|13|16))_",
@@ -53,7 +54,7 @@ _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 @lru_cache(maxsize=1)
 def constructors() -> dict[str, Callable[..., keras.Model]]:
-    """Every constructor of an image network in `keras.applications`, by name."""
+    """Return all constructors of image networks in `keras.applications`, by name."""
     keras = import_keras()
     return {
         name: found
@@ -70,7 +71,7 @@ def facts() -> dict[str, dict[str, Any]]:
 
 
 def names() -> tuple[str, ...]:
-    """Names of the networks of `keras.applications`; Keras is asked only if it is loaded."""
+    """Return the names of the networks of `keras.applications`, from Keras only if it is loaded."""
     return tuple(constructors() if "keras" in sys.modules else facts())
 
 

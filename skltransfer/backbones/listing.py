@@ -1,4 +1,4 @@
-"""The networks that go in by name."""
+"""The networks that can be passed by name."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Backbone:
     name : str
         What to pass as ``backbone=``.
     source : {"bundled", "companion", "keras.applications", "registered"}
-        Where it comes from: with the package, with a distribution beside it (``pip install
-        ./companions/minilm``), from Keras (which downloads weights), or from `register_backbone`.
+        Its source: the package, a companion distribution (``pip install ./companions/minilm``),
+        Keras (which downloads weights), or `register_backbone`.
     input_size : tuple of int
         Native (height, width) in pixels; empty for networks that read texts.
     parameters : int
-        Number of weights without the classification top, BatchNorm's statistics included.
+        Number of weights without the classification top, including BatchNorm statistics.
     """
 
     name: str = column("backbone", right=False)
@@ -34,18 +34,18 @@ class Backbone:
 
 
 def list_backbones() -> Table[Backbone]:
-    """List the networks that ``backbone=`` takes by name.
+    """List the networks that ``backbone=`` accepts by name.
 
     Returns
     -------
     Table of Backbone
-        An immutable sequence that reads as a table: the bundled network, that of the companion,
+        An immutable sequence that prints as a table: the bundled network, that of the companion,
         those of ``keras.applications``, and those registered in this process. Neither Keras nor
         TensorFlow is loaded.
 
     See Also
     --------
-    register_backbone : Adds a network of your own.
+    register_backbone : Adds your own network.
     freeze_points : Lists the stages of one network.
 
     Examples

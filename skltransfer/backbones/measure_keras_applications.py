@@ -1,7 +1,7 @@
-"""Write ``keras_applications.json``: what only building each network of Keras can tell.
+"""Write ``keras_applications.json``: facts that only building each Keras network reveals.
 
-Run with ``python -m skltransfer.backbones.measure_keras_applications`` after Keras gained
-networks; a test compares the file with the installed Keras.
+Run ``python -m skltransfer.backbones.measure_keras_applications`` when Keras has new networks; a
+test compares the file with the installed Keras.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ _RANDOM_LOCK = threading.RLock()
 
 @contextmanager
 def seeded_python_random(seed: int) -> Iterator[None]:
-    """Give Keras' initializers a fixed seed and Python's generator its state back.
+    """Give Keras' initializers a fixed seed, and restore the state of Python's generator.
 
-    An initializer without a seed draws one from Python's global generator when it is made.
+    An initializer without a seed draws one from Python's global generator when it is created.
     """
     with _RANDOM_LOCK:
         state = random.getstate()

@@ -103,7 +103,7 @@ def register_backbone(
         spec = replace(resolve(model_or_builder), name=name)
     else:
         model = user_models.model_of(name, model_or_builder)
-        is_new = model is not model_or_builder  # in every process another number for its layers
+        is_new = model is not model_or_builder  # its layers have other numbers in every process
         if tokenizer is None:
             spec = image_network(model, name, preprocessing, renumber=is_new)
         else:
@@ -163,7 +163,7 @@ def adopt(spec: BackboneSpec) -> str | BackboneSpec:
 
 
 def companions() -> dict[str, int]:
-    """Names of the networks of companion distributions, installed or not, with their weights."""
+    """Return the companions' networks, installed or not, with their number of weights."""
     return {COMPANION: COMPANION_PARAMETERS}
 
 
@@ -213,13 +213,13 @@ def _is_file_name(name: str) -> bool:
 
 
 def is_keras_model(backbone: object) -> bool:
-    """Whether `backbone` is a live Keras model; Keras is not imported to find out."""
+    """Return whether `backbone` is a live Keras model, without importing Keras."""
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(backbone, keras.Model)
 
 
 def is_downloaded(backbone: object) -> bool:
-    """Whether `backbone` names a network whose pretrained weights Keras downloads."""
+    """Return whether `backbone` names a network whose pretrained weights Keras downloads."""
     if not isinstance(backbone, str) or backbone in _registered:
         return False
     return _folded(backbone) in map(_folded, applications.names())
@@ -244,7 +244,7 @@ def _named(name: str, weights: Any, seed: int) -> BackboneSpec:
 
 
 def _names() -> tuple[str, ...]:
-    """All names that mean a network without being registered."""
+    """Return all names that mean a network without being registered."""
     return (*SHIPPED, *applications.names())
 
 
@@ -276,7 +276,7 @@ def _file_identity(file: Any) -> Any:
 
 
 def _folder_identity(folder: Any) -> tuple[Any, ...]:
-    """A key for caching: a folder of which a file changes is another one."""
+    """Return a cache key of a folder, which changes when one of its files changes."""
     path = os.path.abspath(os.path.expanduser(folder))
     return (path, *(_file_identity(os.path.join(path, name)) for name in FILES))
 

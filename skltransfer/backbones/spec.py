@@ -1,4 +1,4 @@
-"""One pretrained network as plain data: what to build, with which weights, reading what."""
+"""A pretrained network as plain data: what to build, its weights, and its input."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BackboneSpec:
-    """A pretrained network by content; pickles without Keras objects.
+    """A pretrained network identified by content; it pickles without Keras objects.
 
     Attributes
     ----------
     name : str
-        The name it was asked for by.
+        The requested name.
     architecture : dict
-        What to build, in JSON's types: {"kind": "bundled" | "keras.applications" | "model" |
-        "model of blocks", ...}; the last is a model of which `block_layers` takes layers apart.
+        What to build, in JSON types: {"kind": "bundled" | "keras.applications" | "model" | "model
+        of blocks", ...}; in the last, `block_layers` unpacks layers of the model.
     preprocessing : dict
-        How the tensors of a row become the network's input, in JSON's types.
+        How the tensors of a row become the network's input, in JSON types.
     input : InputKind
-        What the network reads.
+        The network's kind of input.
     weights : tuple of ndarray
         Arrays in the order of ``keras.Model.weights``.
     stage_pattern : str or None
-        Regular expression that reads a stage's label from a layer's name.
+        Regular expression that extracts a stage's label from a layer's name.
     bundled : bool
         Whether the weights are those shipped with the package, which pickles leave out.
     fingerprint : str
-        SHA-256 of architecture, preprocessing and weights, in hexadecimal digits. The numbers
-        that Keras gives to unnamed layers do not matter.
+        SHA-256 of architecture, preprocessing and weights, in hexadecimal digits. It ignores the
+        numbers that Keras gives to unnamed layers.
     wording : str
-        SHA-256 of the architecture with these numbers.
+        SHA-256 of the architecture, including these numbers.
     """
 
     name: str
@@ -69,7 +69,7 @@ class BackboneSpec:
 
     @property
     def is_built_by_code(self) -> bool:
-        """Whether it is built by code of Keras or of this package, which draws layers' names."""
+        """Whether code of Keras or of this package builds it and assigns the layer names."""
         return architecture_of(self.architecture).is_built_by_code
 
     @property
@@ -79,7 +79,7 @@ class BackboneSpec:
 
     @property
     def n_parameters(self) -> int:
-        """Number of weights, BatchNorm's statistics included."""
+        """Number of weights, including BatchNorm statistics."""
         return sum(array.size for array in self.weights)
 
     def __eq__(self, other: object) -> bool:
@@ -118,7 +118,7 @@ def _check_is_the_same(shipped: BackboneSpec, fingerprint: str) -> None:
 
 
 def fingerprint(described: str, arrays: Iterable[np.ndarray]) -> str:
-    """SHA-256 over a description and the content, dtype and shape of arrays."""
+    """Return the SHA-256 of a description and of the content, dtype and shape of arrays."""
     digest = hashlib.sha256(described.encode())
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
@@ -127,7 +127,7 @@ def fingerprint(described: str, arrays: Iterable[np.ndarray]) -> str:
 
 
 def read_only(arrays: Iterable[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Copies of `arrays` that nobody can write to by mistake."""
+    """Return read-only copies of `arrays`."""
     copies = tuple(np.array(array) for array in arrays)
     for copy in copies:
         copy.flags.writeable = False
@@ -135,5 +135,5 @@ def read_only(arrays: Iterable[np.ndarray]) -> tuple[np.ndarray, ...]:
 
 
 def arrays_of(model: Any) -> list[np.ndarray]:
-    """The weights of a Keras model, as ``get_weights`` gives them."""
+    """Return the weights of a Keras model, as ``get_weights`` does."""
     return [as_array(variable) for variable in model.weights]

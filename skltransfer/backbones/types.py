@@ -1,6 +1,6 @@
-"""What `backbone` and `augment` take, and what becomes a Keras model, for type checkers.
+"""Types of `backbone` and `augment`, and of whatever becomes a Keras model, for type checkers.
 
-Keras is not imported for it when the package runs.
+Keras is not imported for them at run time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A user's own Keras model as a backbone, held by content."""
+"""A user's Keras model as a backbone, held by content."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def spec_of_model(
 ) -> BackboneSpec:
     """Describe a functional or sequential Keras model by its configuration and weights.
 
-    Without `preprocessing` it is given the tensor of a row as it is. With `renumber` its layers
+    Without `preprocessing` the model receives a row's tensor unchanged. With `renumber`, layers
     that nobody has named get the names that they have in a fresh process.
 
     Raises
     ------
     ValueError
-        When the model has several inputs or outputs, is no graph, or its configuration does not
+        If the model has several inputs or outputs, is not a graph, or its configuration does not
         load in Keras' safe mode.
     """
     check_one_input_and_output(model)
@@ -57,7 +57,7 @@ def spec_of_model(
 
 
 def model_from_file(path: PathLike) -> tuple[keras.Model, str]:
-    """Read a ``.keras`` file in safe mode, as it can hold no code, and name it."""
+    """Read a ``.keras`` file in safe mode, which refuses code, and name it."""
     keras = import_keras()
     path = Path(os.path.expanduser(path))
     if path.name.lower().endswith(".weights.h5"):
@@ -92,12 +92,12 @@ def build_from_config(config: dict[str, Any]) -> Any:
     """Build a model from its configuration, in safe mode."""
     import keras
 
-    # A copy, since Keras empties what it is given.
+    # A copy, because Keras empties its argument.
     return keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
 
 
 def model_of(name: str, model_or_builder: object) -> keras.Model:
-    """The model itself, or what its builder returns."""
+    """Return the model itself, or the result of its builder."""
     keras = import_keras()
     if isinstance(model_or_builder, keras.Model):
         return model_or_builder

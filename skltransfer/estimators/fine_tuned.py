@@ -416,7 +416,7 @@ class FineTunedBase(BackboneEstimator):
         return train_step_for(self._network(), self._freeze_point, self._head, loss, *self._modes)
 
     def _continued(self, keeper: str) -> TrainingState:
-        """Return the learned state for the current freeze point; `keeper` is the reason to keep it."""
+        """Return the learned state for the current freeze point; `keeper` is why it is kept."""
         now = origin_of(self, resolve(self.backbone, self.weights, 0))
         check_same_origin(self._origin, now, keeper)
         self._choose_engine()

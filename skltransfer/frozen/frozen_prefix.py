@@ -155,7 +155,7 @@ class FrozenPrefix:
         width: int,
         advance: Callable[[int], None] = _nothing,
     ) -> tuple[Array, dict[int, ReadError]]:
-        """Compute pooled outputs of layers, concatenated to `width`; also return unreadable rows."""
+        """Compute pooled outputs of layers, concatenated to `width`; also return read errors."""
         part = partial(feature_part, self.network, layers, pooling, self.engine)
         segment = ":".join([self.network.spec.name, "input", *layers])
         positions = [self.network.position_of(name) for name in layers]

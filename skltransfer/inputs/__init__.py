@@ -1,4 +1,4 @@
-"""What comes in: kinds of input, and how an X of each becomes rows of tensors."""
+"""Kinds of input, and how an X of each kind becomes rows of tensors."""
 
 from skltransfer.inputs.images.kind import ImageInput
 from skltransfer.inputs.kinds import register_kind

@@ -1,9 +1,8 @@
-"""The seam for what comes in: from X to rows of tensors that a network reads.
+"""The protocols for kinds of input: from X to the rows of tensors that a network reads.
 
-A backbone says of which kind its input is, by an `InputKind`. In `fit` the kind looks at X and
-decides on an `Encoding`, which is stored and turns every later X into a `Source`: rows that are
-known by their content and read when they are needed. The rest of the package sees these protocols
-and no kind.
+A backbone declares its kind of input with an `InputKind`. In `fit` the kind looks at X and decides
+on an `Encoding`, which is stored and turns every later X into a `Source`: rows identified by their
+content, and read when they are needed. The rest of the package knows only these protocols.
 """
 
 from __future__ import annotations
@@ -21,19 +20,20 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
     from sklearn.utils import Tags
 
-_VALUES_TRIED = 1 << 19  # three images of usual size, and many small rows
+_VALUES_TRIED = 1 << 19  # three images of the usual size, or many small rows
 _MOST_ROWS_TRIED = 32
 
 Array: TypeAlias = NDArray[np.generic]
 Rows: TypeAlias = tuple[Array, ...]
-"""Rows of several tensors: one array for each tensor, with as many rows each. Where the length of
-rows is not known ahead, it is a 1-D array of objects, each of them the array of one row."""
+"""Rows of several tensors: one array for each tensor, with the same number of rows. If the
+length of rows is not known in advance, it is a 1-D array of objects, each the array of one row.
+"""
 
 Size: TypeAlias = tuple[int, ...]
-"""What is free in the shape of a row when a network is built, such as height and width."""
+"""The variable part of a row's shape, such as height and width; fixed when a network is built."""
 
 View: TypeAlias = Callable[[Array, int, np.random.Generator], Array]
-"""From (a row, the number of the view, a random generator) to the row seen differently."""
+"""From (row, number of the view, random generator) to the view of the row."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,10 @@ class TensorSpec:
     Attributes
     ----------
     shape : tuple of int or None
-        Without the axis of rows. None, only as the first, is a length that differs by row.
+        Shape without the axis of rows. None, only as the first entry, is a length that differs by
+        row.
     dtype : str, default="float32"
-        A dtype of NumPy.
+        NumPy dtype.
     """
 
     shape: tuple[int | None, ...]
@@ -53,11 +54,11 @@ class TensorSpec:
 
     @property
     def is_ragged(self) -> bool:
-        """Whether the length of rows is not known ahead."""
+        """Whether the length of rows is not known in advance."""
         return None in self.shape
 
     def empty(self, n_rows: int) -> Array:
-        """Room for rows, which hold anything."""
+        """Allocate rows with undefined content."""
         if self.is_ragged:
             return np.empty(n_rows, object)
         return np.empty((n_rows, *self.sides), self.dtype)
@@ -68,11 +69,11 @@ class TensorSpec:
         return cast(tuple[int, ...], self.shape)
 
     def blank(self) -> Array:
-        """A row of zeros; of unknown length, the shortest that networks take."""
+        """Return a row of zeros; if the length is unknown, the shortest that networks accept."""
         return np.zeros([1 if side is None else side for side in self.shape], self.dtype)
 
     def missing(self) -> Array:
-        """What stands for a row that could not be read."""
+        """Return the placeholder for a row that could not be read."""
         blank = self.blank()
         return np.full_like(blank, np.nan) if blank.dtype.kind == "f" else blank
 
@@ -88,11 +89,11 @@ class ViewFamily:
     Attributes
     ----------
     seed_name : str
-        What random draws are seeded by, beside the seed and the content.
+        Part of the seed of random draws, besides the seed and the content.
     view : callable
         See `View`. View 0 is the row itself.
     n_distinct : callable
-        How many different views rows of a size have; None: any number.
+        Returns how many different views rows of a size have; None means any number.
     """
 
     seed_name: str
@@ -101,7 +102,7 @@ class ViewFamily:
 
 
 class Source(Protocol):
-    """Rows of X, read when they are asked for; safe to use from several threads."""
+    """Rows of X, read on demand; may be used from several threads."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -109,30 +110,30 @@ class Source(Protocol):
 
     @property
     def is_at_hand(self) -> bool:
-        """Whether reading is a mere copy, for which a thread is not worth while."""
+        """Whether reading only copies memory, so that a thread would not pay off."""
         ...
 
     def digest(self, row: int) -> bytes:
-        """Return 32 bytes by which what is stored of a row is known, without reading all of it.
+        """Return a 32-byte digest of the stored row, without reading all of it.
 
         Raises
         ------
         ReadError
-            When the row cannot be read.
+            If the row cannot be read.
         """
         ...
 
     def still_has(self, row: int, digest: bytes) -> bool:
-        """Whether a row is as it was when its digest was taken; only files may not be."""
+        """Return whether a row is unchanged since its digest was taken; only files can change."""
         ...
 
     def load(self, rows: Sequence[int], out: Rows) -> None:
-        """Read some rows into the first places of `out`, an array for each tensor.
+        """Read some rows into the first places of `out`, one array for each tensor.
 
         Raises
         ------
         ReadError
-            When one of them cannot be read.
+            If one of them cannot be read.
         """
         ...
 
@@ -142,7 +143,7 @@ class Source(Protocol):
 
 
 class Encoding(Protocol):
-    """How X is read: decided in `fit`, stored as plain data, repeated in every later call."""
+    """How X is read: decided in `fit`, stored as plain data, and used in every later call."""
 
     @property
     def size(self) -> Size:
@@ -156,12 +157,12 @@ class Encoding(Protocol):
 
     @property
     def is_learned(self) -> bool:
-        """Whether it depends on the training rows, so that other rows have another encoding."""
+        """Whether it depends on the training rows, so that other rows lead to another encoding."""
         ...
 
     @property
     def refuses_views(self) -> str | None:
-        """Why rows cannot be seen differently, and the way out; None: they can."""
+        """Why rows cannot have views, and what to do; None if they can."""
         ...
 
     def cache_key_fields(self) -> list[object]:
@@ -171,32 +172,32 @@ class Encoding(Protocol):
     def source(
         self, estimator: BaseEstimator, X: object, chosen: NDArray[np.intp] | None = None
     ) -> Source:
-        """X, or the `chosen` rows of it, checked against what `fit` saw.
+        """Return the source of X, or of its `chosen` rows, after checking X against `fit`.
 
         Raises
         ------
         ValueError, TypeError
-            When X is of another kind than in `fit`; with the way out.
+            If X is of another kind than in `fit`; the message says what to do.
         """
         ...
 
     def keras_input(self) -> tuple[KerasTensor, KerasTensor]:
-        """Input of a Keras model for what `fit` saw, and the rows that are made of it.
+        """Return a Keras model's input for what `fit` saw, and the network's rows made from it.
 
         Raises
         ------
         ValueError
-            When Keras has no exact equal of this encoding.
+            If Keras has no exact counterpart of this encoding.
         """
         ...
 
 
 class InputKind(Protocol):
-    """What a backbone reads, with all that the backbone decides of it; plain data."""
+    """A kind of input, with everything that the backbone decides about it; plain data."""
 
     @property
     def name(self) -> str:
-        """The kind, such as "image"."""
+        """Name of the kind, such as "image"."""
         ...
 
     @property
@@ -206,17 +207,17 @@ class InputKind(Protocol):
 
     @property
     def pooling(self) -> str:
-        """How the kind's features become one row when nothing is asked for."""
+        """Default pooling of this kind."""
         ...
 
     @property
     def poolings(self) -> frozenset[str]:
-        """All that may be asked for."""
+        """All values of `pooling` that this kind allows."""
         ...
 
     @property
     def parameters(self) -> frozenset[str]:
-        """Names of the estimators' parameters that mean something for this kind alone."""
+        """Names of the estimators' parameters that apply only to this kind."""
         ...
 
     @property
@@ -225,15 +226,15 @@ class InputKind(Protocol):
         ...
 
     def identity(self) -> list[object]:
-        """What the network's numbers depend on beside the weights, in JSON's types."""
+        """Return what the network's output depends on besides the weights, in JSON types."""
         ...
 
     def row_spec(self, size: Size) -> RowSpec:
-        """The tensors of rows of a size."""
+        """Return the tensors of rows of a size."""
         ...
 
     def trial_rows(self, size: Size) -> Rows:
-        """A few rows of noise, the same in every process, to try networks on."""
+        """Return a few rows of noise for testing networks, the same in every process."""
         ...
 
     def adapt_tags(self, tags: Tags) -> None:
@@ -252,13 +253,13 @@ class InputKind(Protocol):
         Parameters
         ----------
         estimator : BaseEstimator
-            Gives the values of `parameters`, and is given the attributes.
+            Has the values of `parameters`, and receives the attributes.
         X : object
-            What the user handed over.
+            The user's X.
         weights : ndarray of shape (n,) or None
-            Weights of the rows. Nothing is decided by rows of weight 0.
+            Weights of the rows. Rows of weight 0 do not affect the decision.
         accepts : callable
-            Whether the backbone can be built for rows of a size.
+            Returns whether the backbone can be built for rows of a size.
 
         Returns
         -------
@@ -270,33 +271,33 @@ class InputKind(Protocol):
         ...
 
     def check(self, X: object) -> None:
-        """Refuse an X that no parameter would make readable, before anything is done."""
+        """Refuse an X that no parameter could make readable, before anything is done."""
         ...
 
 
 def empty_rows(spec: RowSpec, n_rows: int) -> Rows:
-    """Room for rows of several tensors."""
+    """Allocate rows of several tensors."""
     return tuple(tensor.empty(n_rows) for tensor in spec)
 
 
 def chunks(n_rows: int, size: int) -> Iterator[slice]:
-    """Slices of `size` rows, one after the other; the last may be shorter."""
+    """Yield consecutive slices of `size` rows; the last may be shorter."""
     return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
 
 
 def part_of(rows: Rows, positions: slice | Array) -> Rows:
-    """Some of the rows; of a slice, views."""
+    """Return some of the rows; for a slice, views."""
     return tuple(array[positions] for array in rows)
 
 
 def each_row(rows: Rows) -> Iterator[Rows]:
-    """Every row as rows of one, whatever its length."""
+    """Yield every row as an array of one row, whatever its length."""
     for row in range(len(rows[0])):
         yield tuple(np.asarray(array[row])[np.newaxis] for array in rows)
 
 
 def trial_rows(shape: Sequence[int], low: float, high: float) -> NDArray[np.float32]:
-    """Rows of random numbers of one shape, the same in every process."""
+    """Return random rows of one shape, the same in every process."""
     count = min(max(_VALUES_TRIED // math.prod(shape), 2), _MOST_ROWS_TRIED)
     rows = np.random.default_rng(0).uniform(low, high, (count, *shape))
     return rows.astype(np.float32)

@@ -1,4 +1,4 @@
-"""What X is as a container: how many dimensions it has, and what its one column holds."""
+"""X as a container: its number of dimensions, and the content of its only column."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Any
 
 
 def check_not_empty(X: Any) -> None:
-    """Refuse an X of no rows, of which it cannot be said what they would hold.
+    """Refuse an X without rows, because its kind cannot be determined.
 
     Parameters
     ----------
     X : object
-        What the user handed over.
+        The user's X.
 
     Raises
     ------
     ValueError
-        When there are no rows.
+        If there are no rows.
     """
     length = (len(X),) if isinstance(X, (list, tuple)) else ()
     shape = tuple(getattr(X, "shape", length))
@@ -30,7 +30,7 @@ def check_not_empty(X: Any) -> None:
 def n_dimensions(X: Any) -> int:
     """Return the number of dimensions of array-likes and nested lists; 0 for anything else."""
     if hasattr(X, "__array__") and hasattr(X, "shape"):
-        of_an_item = getattr(getattr(X, "dtype", None), "shape", ())  # of polars' arrays
+        of_an_item = getattr(getattr(X, "dtype", None), "shape", ())  # for polars arrays
         return len(X.shape) + len(of_an_item)
     if isinstance(X, (list, tuple)) and X and isinstance(X[0], (list, tuple)):
         return 1 + max(1, n_dimensions(X[0]))
@@ -38,7 +38,7 @@ def n_dimensions(X: Any) -> int:
 
 
 def as_column(X: Any) -> list[Any] | None:
-    """Return the items of a list, 1-D array, Series or one column that may hold objects."""
+    """Return the items of a list, 1-D array, Series or single column that may hold objects."""
     if isinstance(X, (list, tuple)):
         is_one_column = X and all(isinstance(row, (list, tuple)) and len(row) == 1 for row in X)
         return [row[0] for row in X] if is_one_column else list(X)
@@ -51,5 +51,5 @@ def as_column(X: Any) -> list[Any] | None:
 
 
 def _may_hold_objects(X: Any) -> bool:
-    """Say whether the dtype, of NumPy, pandas or polars, is none of plain numbers."""
+    """Return whether a NumPy, pandas or polars dtype is not one of plain numbers."""
     return getattr(getattr(X, "dtype", None), "kind", "O") not in "biufc"

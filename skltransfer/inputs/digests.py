@@ -1,4 +1,4 @@
-"""Digests of what rows hold, by content.
+"""Content digests of rows.
 
 SHA-256 is the fastest strong hash of the standard library on processors with SHA instructions
 (97 µs for 150 KB, as fast as SHA-1; BLAKE2b takes 186).
@@ -19,17 +19,17 @@ def digest_array(array: np.ndarray) -> bytes:
 
 
 def digest_pil_pixels(array: np.ndarray) -> bytes:
-    """Return the digest of a PIL image's pixels, which are scaled otherwise than an array's."""
+    """Return the digest of a PIL image's pixels, which are scaled differently from an array's."""
     return hashlib.sha256(b"PIL image\0" + digest_array(array)).digest()
 
 
 def digest_encoded(encoded: bytes | bytearray | memoryview) -> bytes:
-    """Return the digest of encoded bytes: that of a file which holds them."""
+    """Return the digest of encoded bytes, equal to that of a file that contains them."""
     state = encoded_hash()
     state.update(encoded)
     return state.digest()
 
 
 def encoded_hash() -> hashlib._Hash:
-    """Return the hash to begin with for encoded bytes, in memory or in a file."""
+    """Return the initial hash for encoded bytes, in memory or in a file."""
     return hashlib.sha256(b"encoded\0")

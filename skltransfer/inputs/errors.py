@@ -12,15 +12,15 @@ _FIRST_BYTES = 8
 
 
 class ReadError(ValueError):
-    """A row of X cannot be read, be it an image or of another kind.
+    """A row of X cannot be read, whatever its kind.
 
-    This is what ``on_error="nan"`` covers. Faults of numeric arrays are plain
-    ``ValueError`` or ``TypeError`` and always raise.
+    ``on_error="nan"`` covers only this error. Invalid numeric arrays always raise a plain
+    ``ValueError`` or ``TypeError``.
 
     Parameters
     ----------
     message : str
-        Row, source, reason and way out.
+        Row, source, reason and what to do.
     row : int
         Index of the row in X.
     source : str
@@ -36,7 +36,7 @@ class ReadError(ValueError):
     See Also
     --------
     ImageReadError : The same for images.
-    UnreadableRowsWarning : What ``on_error="nan"`` warns of.
+    UnreadableRowsWarning : The warning of ``on_error="nan"``.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class ReadError(ValueError):
         self.source = source
 
     def __reduce__(self) -> tuple[type, tuple[str, int, str]]:
-        """Rebuild with all three, so that the error travels between processes."""
+        """Rebuild with all three arguments, so that the error can be pickled between processes."""
         return type(self), (str(self), self.row, self.source)
 
 
@@ -86,7 +86,7 @@ class ImageReadError(ReadError):
     See Also
     --------
     ReadError : The same for rows of any kind.
-    UnreadableImagesWarning : What ``on_error="nan"`` warns of.
+    UnreadableImagesWarning : The warning of ``on_error="nan"``.
 
     Examples
     --------
@@ -108,7 +108,7 @@ class Unreadable(Exception):
 def read_error(
     row: int, source: Any, reason: str, kind: type[ReadError] = ImageReadError
 ) -> ReadError:
-    """Make the error for one row.
+    """Create the error for one row.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def read_error(
     source : object
         The content of the row.
     reason : str
-        What is wrong, and the way out.
+        What is wrong, and what to do.
     kind : type, default=ImageReadError
         The class of the error, which says what a row should hold.
 

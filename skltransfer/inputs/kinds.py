@@ -1,4 +1,4 @@
-"""The kinds of input, by name: each registers itself."""
+"""The kinds of input, by name; each registers itself."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _kinds: dict[str, type[InputKind]] = {}
 
 
 def register_kind(kind: type[InputKind], name: str) -> None:
-    """Add a kind of input."""
+    """Register a kind of input."""
     _kinds[name] = kind
 
 
 def parameters_of_kinds() -> frozenset[str]:
-    """All parameters that mean something for some kinds alone."""
+    """Return all parameters that apply only to some kinds."""
     found: frozenset[str] = frozenset()
     return found.union(*(_parameters(kind) for kind in _kinds.values()))
 

@@ -1,4 +1,4 @@
-"""Values that stand for none."""
+"""Missing values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def is_missing(item: Any) -> bool:
-    """Say whether an item is None, NaN, pandas' NA or NaT."""
+    """Return whether an item is None, NaN, pandas' NA or NaT."""
     if item is None or type(item).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(item, float) and math.isnan(item)

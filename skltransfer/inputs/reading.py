@@ -1,4 +1,4 @@
-"""What rows hold is opened: paths that are refused, files known again, errors that name the row."""
+"""Opening files: refused paths, files seen before, and errors that name the row."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from skltransfer.inputs.errors import ImageReadError, ReadError, Unreadable, rea
 from skltransfer.inputs.silence import without_warnings
 
 FileIdentity: TypeAlias = tuple[str, int, int, int, int, int]
-"""Path, device, inode, size and times: what an unchanged file is known by."""
+"""Path, device, inode, size and times, which identify an unchanged file."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 _NO_VALUE = "there is no value. Fill it in, or leave the row out."
 
 _SETTLED_NS = 2_000_000_000
-"""Files changed this short before they were read may change again under the same time stamp:
-the coarsest file systems count in steps of two seconds."""
+"""Files changed this shortly before they were read may change again with the same time stamp:
+the coarsest file systems count in steps of two seconds.
+"""
 
 _MOST_FILES = 200_000
 
@@ -36,9 +37,9 @@ _MOST_FILES = 200_000
 def naming_the_row(
     source: Any, index: int, kind: type[ReadError] = ImageReadError
 ) -> Iterator[None]:
-    """Turn whatever goes wrong in reading a source into an error that names the row.
+    """Turn any failure to read a source into an error that names the row.
 
-    Libraries' warnings stay unheard, so that filters of warnings decide nothing.
+    Warnings of libraries are suppressed, so that warning filters have no influence.
     """
     try:
         with without_warnings():
@@ -50,14 +51,14 @@ def naming_the_row(
 
 
 def reason(error: Exception) -> str:
-    """Say what an exception of a decoder or the file system means, and the way out."""
+    """Explain an exception of a decoder or the file system, and say what to do."""
     if isinstance(error, Unreadable):
         return str(error)
     if isinstance(error, FileNotFoundError):
         return "there is no such file. Check the path and the working directory."
     if isinstance(error, PermissionError):
         return "permission denied. Make the file readable."
-    if isinstance(error, OSError) and error.strerror:  # Pillow's own have no such text
+    if isinstance(error, OSError) and error.strerror:  # Pillow's own errors have no such text
         return f"the system cannot open it ({error.strerror}). Check the path."
     detail = str(error) or type(error).__name__
     return f"it is damaged or truncated ({detail}). Replace the file, or leave the row out."
@@ -65,12 +66,12 @@ def reason(error: Exception) -> str:
 
 @contextmanager
 def open_path(path: Path, index: int) -> Iterator[BufferedReader]:
-    """Open a file for reading, and name the row in every error of its reading.
+    """Open a file for reading; errors while reading it name the row.
 
     Parameters
     ----------
     path : str or path-like
-        ``~`` stands for the home directory. URLs are refused.
+        ``~`` is the home directory. URLs are refused.
     index : int
         The row, for messages.
 
@@ -82,7 +83,7 @@ def open_path(path: Path, index: int) -> Iterator[BufferedReader]:
     Raises
     ------
     ImageReadError
-        When there is no such file, or it is not a regular file, or it cannot be read.
+        If the file does not exist, is not a regular file, or cannot be read.
     """
     with naming_the_row(path, index), open(existing_file(path)[0], "rb") as file:
         yield file
@@ -94,7 +95,7 @@ def missing_value(index: int, kind: type[ReadError] = ImageReadError) -> ReadErr
 
 
 def local_path(path: Path) -> str:
-    """Return the name of a local file, with ``~`` replaced; refuse URLs and nothing."""
+    """Return the name of a local file, with ``~`` expanded; refuse URLs and empty paths."""
     name = path if type(path) is str else os.fsdecode(path)
     if name.startswith("~"):
         name = os.path.expanduser(name)
@@ -107,7 +108,7 @@ def local_path(path: Path) -> str:
 
 
 def existing_file(path: Path | None) -> tuple[str, os.stat_result]:
-    """Return the name and the status of a regular file that is there."""
+    """Return the name and status of an existing regular file."""
     if path is None:
         raise Unreadable(_NO_VALUE)
     name = local_path(path)
@@ -123,13 +124,13 @@ def existing_file(path: Path | None) -> tuple[str, os.stat_result]:
 class FileDigests:
     """Digests of files, remembered while size, times and inode stay the same.
 
-    As in git's index, an entry is trusted only when the file was last modified well before the
-    entry was made: a later change would else be missed within the resolution of time stamps.
+    As in git's index, an entry is trusted only if the file was last modified well before the entry
+    was made. Otherwise a later change within the resolution of time stamps would be missed.
 
     Parameters
     ----------
     capacity : int, default=200000
-        Most files remembered; the oldest entries make room.
+        Maximum number of files to remember; the oldest entries are dropped.
     """
 
     def __init__(self, capacity: int = _MOST_FILES) -> None:
@@ -138,9 +139,9 @@ class FileDigests:
         self._lock = threading.Lock()
 
     def digest(self, path: Path, row: int, identity: FileIdentity | None = None) -> bytes:
-        """Return the digest of a file's bytes, reading them only where needed.
+        """Return the digest of a file's bytes, reading them only if needed.
 
-        The file is looked at, unless it was just now, and is told by its `identity`.
+        The file's status is checked unless its `identity` was just determined.
         """
         identity = identity or _identity(path)
         known = None if identity is None else self._known.get(identity)
@@ -162,12 +163,12 @@ class FileDigests:
 
 
 def file_identity(path: Path | None) -> FileIdentity:
-    """Return what tells a file as it is now; errors say why there is none to read."""
+    """Return the identity of a file; errors say why it cannot be read."""
     return _key(*existing_file(path))
 
 
 def _identity(path: Path) -> FileIdentity | None:
-    """Return the same, and None where it cannot be looked at: reading it will say what is wrong."""
+    """Return the identity, or None if it cannot be determined: reading will raise the error."""
     try:
         return file_identity(path)
     except Exception:
@@ -175,8 +176,8 @@ def _identity(path: Path) -> FileIdentity | None:
 
 
 def _key(name: str, status: os.stat_result) -> FileIdentity:
-    """Join all by which an unchanged file is known."""
-    # Inodes are all 0 on some file systems, so the path counts too.
+    """Combine everything that identifies an unchanged file."""
+    # All inodes are 0 on some file systems, so the path is included.
     name = name if name.startswith(os.sep) else os.path.abspath(name)
     times = (status.st_mtime_ns, status.st_ctime_ns)
     return (name, status.st_dev, status.st_ino, status.st_size, *times)

@@ -1,9 +1,10 @@
 """Reading images without the warnings of the libraries that decode them.
 
-Pillow warns of damaged metadata, such as the EXIF data of many old photographs, although the
-image is fine. Where a user has made warnings errors, such an image would be refused.
-``warnings.catch_warnings`` is no way out: it swaps a list that all threads share. So one entry is
-put in front of that list, which matches in threads that are reading an image, and nowhere else.
+Pillow warns of damaged metadata, such as the EXIF data of many old photographs, although the image
+is fine. If the user turns warnings into errors, such an image would be refused.
+``warnings.catch_warnings`` does not help, because it replaces a list that all threads share. So one
+entry is inserted at the front of that list, which matches only in threads that are reading an
+image.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ _depth = threading.local()
 
 
 class _InReadingThreads:
-    """Takes the place of the pattern for modules in a filter of warnings."""
+    """Replaces the module pattern of a warning filter."""
 
     pattern = "(?!)"
-    """What scikit-learn copies to its workers instead: it matches nothing."""
+    """The pattern that scikit-learn copies to its workers: it matches nothing."""
 
     def match(self, module: str) -> bool:
         return getattr(_depth, "now", 0) > 0

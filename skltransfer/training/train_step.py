@@ -48,7 +48,7 @@ class Forward(Protocol):
     def __call__(
         self, rows: Rows, state: Sequence[Any], chosen: Sequence[int] = (0,)
     ) -> list[np.ndarray]:
-        """Return those of the two that are `chosen`, for (weights, fixed, standardizer) as `state`."""
+        """Return the `chosen` results; `state` is (weights, fixed, standardizer)."""
         ...
 
 
@@ -181,7 +181,7 @@ class TrainStep:
         return self._once("update", lambda: adamw(count(self.shapes)))
 
     def with_statistics(self, fixed: np.ndarray, moments: list[np.ndarray]) -> np.ndarray:
-        """Return `fixed` with BatchNorm's statistics replaced by the (mean, variance) of each layer.
+        """Return `fixed` with BatchNorm's statistics replaced by (mean, variance) of each layer.
 
         A layer that is called several times gets the mean over its calls, which Keras' moving
         averages approach.

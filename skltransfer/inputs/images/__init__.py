@@ -1,1 +1,1 @@
-"""Images: what is taken for them, how they are read, resized and scaled."""
+"""Images: what counts as one, and how images are read, resized and scaled."""

@@ -20,14 +20,15 @@ from skltransfer.inputs.images.grey_levels import BLACK_TO_WHITE
 
 _CHANNELS = (1, 2, 3, 4)
 _SUSPICIOUSLY_DARK = 32
-"""Images whose largest value is at most this grey level of 255 are more often on another scale,
-such as 0-16, or 12 bits in uint16."""
+"""Images whose largest value is at most this grey level of 255 are usually on another scale,
+such as 0-16, or 12 bits in uint16.
+"""
 _TOLERANCE = 0.1
 """Share of the range by which values may exceed it before they count as another scale."""
 _FARTHEST = 1e6
-"""Ranges by which values may exceed theirs before they are refused; float32 would overflow."""
+"""Number of range widths by which values may lie outside; beyond, float32 would overflow."""
 _NARROWEST, _LARGEST_END = 1e-30, 1e30
-"""Smallest width and largest end of a range that float32 can be scaled by."""
+"""Smallest width and largest end of a range that float32 can scale."""
 _FAMILY_RANGES = {"bool": (0.0, 1.0), "uint16": (0.0, 65535.0)}
 
 
@@ -38,7 +39,7 @@ class ValueRange:
     Parameters
     ----------
     family : {"bool", "uint16", "integer", "float"}
-        The integers but uint16 are one family.
+        All integers except uint16 are one family.
     low, high : float
         Smallest and largest value.
     """
@@ -98,7 +99,7 @@ def check_image_shape(shape: tuple[int, ...], who: str) -> None:
 
 
 def _channel_advice(shape: tuple[int, ...]) -> str:
-    """Say how to bring the channels where they belong."""
+    """Say how to move the channels to the last axis."""
     if shape[0] in _CHANNELS and min(shape[1:]) > max(_CHANNELS):
         return (
             "Its channels come first; put them last: np.moveaxis(image, 0, -1) for one "
@@ -114,12 +115,12 @@ def _channel_advice(shape: tuple[int, ...]) -> str:
 
 
 def value_range(array: np.ndarray) -> ValueRange:
-    """Smallest and largest value of an array; NaN and infinities show in them."""
+    """Return the smallest and largest value of an array; NaN and infinities show in them."""
     return ValueRange(_family(array.dtype), float(array.min()), float(array.max()))
 
 
 def merge_ranges(ranges: Iterable[ValueRange]) -> tuple[ValueRange, ...]:
-    """Join the ranges of each family; families in alphabetic order."""
+    """Merge the ranges of each family, in alphabetical order."""
     merged: dict[str, ValueRange] = {}
     for new in ranges:
         old = merged.get(new.family, new)
@@ -137,10 +138,10 @@ def decide_pixel_range(
     Parameters
     ----------
     values : ndarray, tuple of ValueRange, or None
-        The numbers, or what ``ImageSource.range_summary`` says of them. Empty or None: there
-        are only files, encoded bytes and PIL images, which carry their own range.
+        The numbers, or the result of ``ImageSource.range_summary``. Empty or None means only files,
+        encoded bytes and PIL images, which have a range of their own.
     pixel_range : tuple of two float or None, default=None
-        The user's word, which rules when given.
+        The user's choice, which takes precedence.
 
     Returns
     -------
@@ -155,8 +156,8 @@ def decide_pixel_range(
     Warns
     -----
     UserWarning
-        When the rule applies but another scale is likely, or when values lie plainly outside
-        the `pixel_range` given.
+        If the rule applies but another scale is likely, or if values lie clearly outside the given
+        `pixel_range`.
     """
     ranges = _summarised(values)
     if pixel_range is not None:
@@ -174,7 +175,7 @@ def decide_pixel_range(
 
 
 def check_pixel_range(pixel_range: Any) -> tuple[float, float]:
-    """Return `pixel_range` as two floats, or say what is wrong with it."""
+    """Return `pixel_range` as two floats, or raise an error that says what is wrong."""
     try:
         low, high = (float(limit) for limit in pixel_range)
     except (TypeError, ValueError):
@@ -196,25 +197,25 @@ def check_pixel_range(pixel_range: Any) -> tuple[float, float]:
 def check_scale(
     values: np.ndarray | tuple[ValueRange, ...] | None, pixel_range: tuple[float, float]
 ) -> None:
-    """Warn when numbers are plainly on another scale than the one decided in fit.
+    """Warn if numbers are clearly on another scale than the one decided in fit.
 
     Parameters
     ----------
     values : ndarray, tuple of ValueRange, or None
         As in :func:`decide_pixel_range`.
     pixel_range : tuple of two float
-        What fit decided.
+        The range decided in fit.
 
     Raises
     ------
     ValueError
-        When values leave the range by more than a million times its width.
+        If values leave the range by more than a million times its width.
 
     Warns
     -----
     UserWarning
-        When values leave the range by more than a tenth of it, or when all of them lie within
-        its lowest 1/255, as images of 0-1 do in a range of 0-255.
+        If values leave the range by more than a tenth of it, or if all of them lie within its
+        lowest 1/255, as images of 0-1 do in a range of 0-255.
     """
     low, high = pixel_range
     slack, one_level = _TOLERANCE * (high - low), (high - low) / BLACK_TO_WHITE[1]
@@ -237,7 +238,7 @@ def check_scale(
 def scale_pixels(
     array: np.ndarray, pixel_range: tuple[float, float] | None, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """Bring numbers from their range to float32 grey levels of 0 to 255.
+    """Scale numbers from their range to float32 grey levels of 0 to 255.
 
     Parameters
     ----------
@@ -264,19 +265,19 @@ def scale_pixels(
 
 
 def to_rgb(image: np.ndarray, pixel_range: tuple[float, float] | None) -> np.ndarray:
-    """Scale to 0-255 and lay alpha over white.
+    """Scale to 0-255 and composite alpha over white.
 
     Parameters
     ----------
     image : ndarray of shape (h, w, c)
         c is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
     pixel_range : tuple of two float or None
-        The values that become 0 and 255; of alpha too.
+        The values that become 0 and 255, for alpha too.
 
     Returns
     -------
     ndarray of shape (h, w, 1) or (h, w, 3), dtype uint8 or float32
-        uint8 where nothing had to be computed, which is faster to resize.
+        uint8 if nothing had to be computed, because uint8 resizes faster.
     """
     plain = image.dtype == np.uint8 and (pixel_range or BLACK_TO_WHITE) == BLACK_TO_WHITE
     has_alpha = image.shape[2] in (2, 4)
@@ -288,14 +289,14 @@ def to_rgb(image: np.ndarray, pixel_range: tuple[float, float] | None) -> np.nda
 
 
 def _over_white(image: np.ndarray, pixel_range: tuple[float, float] | None) -> np.ndarray:
-    """Lay an image whose last channel is alpha over a white ground."""
+    """Composite an image whose last channel is alpha over white."""
     *colours, alpha = np.moveaxis(image, -1, 0)
     opacity = scale_pixels(alpha, pixel_range)
     opacity /= np.float32(255)
     planes = np.empty((len(colours), *alpha.shape), np.float32)
     for plane, colour in zip(planes, colours, strict=True):
         scale_pixels(colour, pixel_range, plane)
-        plane -= np.float32(255)  # in place, for the sake of memory
+        plane -= np.float32(255)  # in place, to save memory
         plane *= opacity
         plane += np.float32(255)
     return np.moveaxis(planes, 0, -1)
@@ -317,7 +318,7 @@ def _summarised(values: np.ndarray | tuple[ValueRange, ...] | None) -> tuple[Val
 
 
 def _range_by_rule(seen: ValueRange) -> tuple[float, float]:
-    """Apply the rule to one family, or say why it cannot tell."""
+    """Apply the rule to one family, or raise an error that says why it cannot decide."""
     if seen.family in _FAMILY_RANGES:
         return _FAMILY_RANGES[seen.family]
     if seen.low < 0:
@@ -350,7 +351,7 @@ def _mixed_message(ranges: tuple[ValueRange, ...]) -> str:
 
 
 def _warn_if_dark(ranges: tuple[ValueRange, ...], chosen: tuple[float, float]) -> None:
-    """Warn when all values stay far below the white that the rule says."""
+    """Warn if all values stay far below the rule's white."""
     largest, white = max(seen.high for seen in ranges), chosen[1]
     if 0 < largest * BLACK_TO_WHITE[1] <= _SUSPICIOUSLY_DARK * white:
         warn_user(

@@ -1,4 +1,4 @@
-"""What holds images within it and is not taken, with what to pass in its place."""
+"""Containers of images that are refused, with advice on what to pass instead."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FRAMEWORKS = {"keras", "tensorflow", "torch"}
 
 
 def check_container(X: Any) -> None:
-    """Refuse what holds images within it, an X of no rows, and masked values."""
+    """Refuse containers of images, an X without rows, and masked values."""
     if _is_container(X):
         raise TypeError(
             f"X is a {type(X).__name__}, which is no array and no list of images. Pass "
@@ -38,7 +38,7 @@ def check_container(X: Any) -> None:
 
 
 def _check_lists_of_polars(X: Any) -> None:
-    """Refuse a Series or a one-column frame of polars whose rows are lists."""
+    """Refuse a polars Series or one-column frame whose rows are lists."""
     names = list(getattr(X, "columns", ()))
     column, place = (X[names[0]], f"X[{names[0]!r}]") if len(names) == 1 else (X, "X")
     if str(getattr(column, "dtype", "")).startswith("List("):
@@ -49,7 +49,7 @@ def _check_lists_of_polars(X: Any) -> None:
 
 
 def _check_dicts(X: Any) -> None:
-    """Refuse rows that are dicts, as data sets of Hugging Face have them."""
+    """Refuse rows that are dicts, as in Hugging Face data sets."""
     column = as_column(X)
     if not column or not isinstance(column[0], Mapping):
         return
@@ -62,7 +62,7 @@ def _check_dicts(X: Any) -> None:
 
 
 def _is_container(X: Any) -> bool:
-    """Whether X is neither array nor list, and NumPy would take it for one single object."""
+    """Return whether X is neither array nor list, and NumPy would treat it as a single object."""
     if isinstance(X, (list, tuple)) or hasattr(X, "__array__") or issparse(X):  # or a dict
         return False
     is_stream = hasattr(X, "__iter__") and not hasattr(X, "__getitem__")
@@ -70,19 +70,19 @@ def _is_container(X: Any) -> bool:
 
 
 def _is_of_a_framework(X: Any) -> bool:
-    """Whether X is a data set, a loader or another object of what trains networks."""
+    """Return whether X is a data set, a loader or another object of a training framework."""
     return any(cls.__module__.partition(".")[0] in _FRAMEWORKS for cls in type(X).__mro__)
 
 
 def _contents(X: Any) -> str:
-    """Say what to pass in place of a container."""
+    """Say what to pass instead of a container."""
     if _is_of_a_framework(X):
         return "the images as one array, or the paths of their files as a list, and labels as y"
     return "what is in it, as in X['data']" if isinstance(X, Mapping) else "list(X)"
 
 
 def _check_tables_of_images(X: Any) -> None:
-    """Refuse several columns of which one holds images."""
+    """Refuse several columns if one of them holds images."""
     names = list(getattr(X, "columns", ()))
     columns = [X[name] for name in names] if names else [[item] for item in _first_row(X)]
     images = [place for place, column in enumerate(columns) if looks_like_images(column)]
@@ -97,7 +97,7 @@ def _check_tables_of_images(X: Any) -> None:
 
 
 def _first_row(X: Any) -> list[Any]:
-    """Return the row by which lists of rows and 2-D arrays of objects or text are judged."""
+    """Return the row used to judge lists of rows, and 2-D arrays of objects or text."""
     if isinstance(X, np.ndarray):
         return list(X[0]) if X.ndim == 2 and X.dtype.kind in "OSU" and len(X) else []
     nested = isinstance(X, (list, tuple)) and isinstance(X[0], (list, tuple))

@@ -3,18 +3,17 @@
 One rule for each kind of image:
 
 - The EXIF orientation is applied. Colour profiles are ignored.
-- Alpha, of channels, palettes and transparent colours, is laid over white.
+- Alpha (channels, palettes and transparent colours) is composited over white.
 - 1-bit is black and white; 16-bit grey is scaled from 0-65535; CMYK, YCbCr and HSV are
   converted by Pillow's formulas.
-- The first frame of animations and the first page of documents counts; of PIL images, the
-  frame they stand at.
-- JPEGs at least twice as large as needed both ways are decoded reduced.
-- Files of more than `MAX_PIXELS` pixels, after that reduction, or with a side longer than
-  65,535 are refused by their header; so are PIL images that were opened from such files.
-- An image is read or refused; warnings of Pillow, which tell of damaged metadata, are not heard.
+- Of animations and documents, the first frame or page is read; of PIL images, the current frame.
+- JPEGs at least twice as large as needed in both directions are decoded at a reduced size.
+- Files with more than `MAX_PIXELS` pixels after that reduction, or with a side longer than 65,535,
+  are refused from their header; so are PIL images opened from such files.
+- An image is read or refused; Pillow's warnings about damaged metadata are suppressed.
 
-No setting of Pillow is changed. Its own limit, which warns of files that are not even decoded,
-plays no part unless it was lowered.
+No setting of Pillow is changed. Pillow's own limit, which warns even of files that are not decoded,
+has no effect unless it was lowered.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ __all__ = ["MAX_PIXELS", "decode", "raw_pixels"]
 _WHITE = np.float32(BLACK_TO_WHITE[1])
 
 _reading_pil_images = threading.Lock()
-"""PIL images load lazily and may stand in several rows, but are not thread-safe."""
+"""PIL images load lazily and may occur in several rows, but are not thread-safe."""
 
 
 def decode(source: Any, rule: ImagePreprocessing, index: int) -> np.ndarray:
@@ -51,10 +50,10 @@ def decode(source: Any, rule: ImagePreprocessing, index: int) -> np.ndarray:
     Parameters
     ----------
     source : str, path-like, bytes, bytearray, memoryview, PIL.Image.Image, ndarray or None
-        A path may begin with ``~``. Arrays are (h, w) or (h, w, c) with c of 1 (grey),
-        2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha). None is a missing value, an error.
+        A path may begin with ``~``. Arrays are (h, w) or (h, w, c) with c of 1 (grey), 2 (grey,
+        alpha), 3 (RGB) or 4 (RGB, alpha). None is a missing value and raises an error.
     rule : ImagePreprocessing
-        Size wanted, and the range of values in arrays.
+        Target size, and the range of values in arrays.
     index : int
         The row, for messages.
 
@@ -94,7 +93,7 @@ def raw_pixels(image: Image.Image, index: int) -> np.ndarray:
 
 
 def _load(image: Image.Image) -> None:
-    """Load a user's PIL image; those that were opened from files have the bounds of files."""
+    """Load a user's PIL image; images opened from files have the same limits as files."""
     if isinstance(image, ImageFile.ImageFile):
         check_pixels(image, image.size)
     with naming_the_limit():
@@ -124,13 +123,13 @@ def _resized(
     pixel_range: tuple[float, float] | None,
     rule: ImagePreprocessing,
 ) -> np.ndarray:
-    """Scale to 0-255, lay over white and resize, a few rows at a time."""
+    """Scale to 0-255, composite over white and resize, a few rows at a time."""
 
     def rgb_rows(top: int, bottom: int) -> np.ndarray:
         return to_rgb(rows(top, bottom), pixel_range)
 
     resized = resize_rows(rgb_rows, shape, rule.size, rule.resize)
     if resized.shape[:2] == tuple(shape):
-        return resized  # perhaps the user's own
-    np.minimum(resized, _WHITE, out=resized)  # weights that were rounded may sum to more
+        return resized  # possibly the user's own array
+    np.minimum(resized, _WHITE, out=resized)  # rounded weights may sum to more
     return resized

@@ -37,7 +37,7 @@ class EncodedImages:
     Parameters
     ----------
     images : ImageSource
-        The images as they are stored.
+        The stored images.
     preprocessing : ImagePreprocessing
         How they are read.
     """
@@ -55,7 +55,7 @@ class EncodedImages:
         return self.images.digest(row)
 
     def still_has(self, row: int, digest: bytes) -> bool:
-        """Say whether a file is as it was when its digest was taken."""
+        """Return whether a file is unchanged since its digest was taken."""
         return self.images.still_has(row, digest)
 
     def load(self, rows: Sequence[int], out: Rows) -> None:
@@ -92,18 +92,18 @@ class ImageEncoding:
 
     @property
     def row_spec(self) -> RowSpec:
-        """Tensors of a row: one image in RGB, from 0 to 255."""
+        """Tensors of a row: one RGB image, from 0 to 255."""
         return (TensorSpec((*self.size, 3)),)
 
     def cache_key_fields(self) -> list[object]:
-        """The rule, and the libraries that decide the bits of a decoded file."""
+        """Return the rule, and the libraries that determine the bits of a decoded file."""
         rule = self.preprocessing
         return [rule.size, rule.resize, rule.pixel_range, decoder_fingerprint()]
 
     def source(
         self, estimator: BaseEstimator, X: object, chosen: NDArray[np.intp] | None = None
     ) -> EncodedImages:
-        """X, or the `chosen` rows of it, checked against what `fit` saw."""
+        """Return the source of X, or of its `chosen` rows, after checking X against `fit`."""
         check_container(X)
         if not looks_like_images(X) and self.image_shape is None:
             raise ValueError(
@@ -117,12 +117,12 @@ class ImageEncoding:
         return EncodedImages(images, self.preprocessing)
 
     def keras_input(self) -> tuple[KerasTensor, KerasTensor]:
-        """Input of images of any size, and the same at the network's size.
+        """Return an input for images of any size, and the images at the network's size.
 
         Raises
         ------
         ValueError
-            When images are cropped or padded: only stretching has an exact equal in Keras.
+            If images are cropped or padded: only stretching has an exact counterpart in Keras.
         """
         from skltransfer.inputs.images.keras_input import image_input
 

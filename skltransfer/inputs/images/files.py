@@ -27,11 +27,11 @@ from skltransfer.inputs.images.resizing import draft_size
 if TYPE_CHECKING:
     from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 
-with suppress(ImportError):  # it came with Pillow 11.3
+with suppress(ImportError):  # new in Pillow 11.3
     from PIL import AvifImagePlugin  # noqa: F401
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM", "HEIF")
-"""Formats read. HEIF is there when the user has registered a plugin for it."""
+"""Supported formats. HEIF works if the user has registered a plugin for it."""
 
 _SIGNATURES = (
     (b"", "it is empty. Copy or download it again."),
@@ -45,12 +45,12 @@ _SIGNATURES = (
 
 
 def load_file(file: BinaryIO, rule: ImagePreprocessing) -> Image.Image:
-    """Decode the first frame of a file, a JPEG at the fraction that fits.
+    """Decode the first frame of a file, and a JPEG at the suitable fraction.
 
     Raises
     ------
-    Unreadable, or whatever Pillow stumbles on
-        When the file is no image that is read, too large, or damaged.
+    Unreadable, or any error of Pillow
+        If the file is not a supported image, too large, or damaged.
     """
     with naming_the_limit():
         return _loaded(file, rule)
@@ -58,7 +58,7 @@ def load_file(file: BinaryIO, rule: ImagePreprocessing) -> Image.Image:
 
 @contextmanager
 def naming_the_limit() -> Iterator[None]:
-    """Say why an image is refused by Pillow's own limit, which plugins apply to parts too."""
+    """Explain a refusal by Pillow's own limit, which plugins also apply to parts of an image."""
     try:
         yield
     except Image.DecompressionBombError as error:
@@ -78,21 +78,21 @@ def _loaded(file: BinaryIO, rule: ImagePreprocessing) -> Image.Image:
 def _identified(file: BinaryIO) -> Image.Image:
     """Open an image by its header, as `PIL.Image.open` does.
 
-    That function also tries formats which run other programs or which hardly any file is
-    in, and applies a process-wide limit.
+    That function also tries formats that run other programs or that are hardly ever used, and
+    applies a process-wide limit.
     """
     start = file.read(64)
     for name in _FORMATS:
         factory, accepts = Image.OPEN.get(name, (None, None))
         if factory is not None and accepts is not None and accepts(start[:16]) is True:
             file.seek(0)
-            # Without a name, so that no plugin maps the file into memory.
+            # Without a name, so that no plugin memory-maps the file.
             return factory(file, "")
     raise Unreadable(_unknown_content(start))
 
 
 def _unknown_content(start: bytes) -> str:
-    """Say what data that no format accepts seem to be."""
+    """Describe data that no format accepts."""
     for signature, meaning in _SIGNATURES:
         if start.lstrip().startswith(signature) if signature else not start:
             return meaning
@@ -106,7 +106,7 @@ def _unknown_content(start: bytes) -> str:
 
 
 def _reduce_jpeg(image: JpegImagePlugin.JpegImageFile, rule: ImagePreprocessing) -> None:
-    """Have a JPEG decoded at the fraction that fits."""
+    """Let a JPEG be decoded at the suitable fraction."""
     turned = orientation_of(image) >= 5
     height, width = image.size if turned else image.size[::-1]
     wanted = draft_size((height, width), rule.size, rule.resize)
@@ -114,7 +114,7 @@ def _reduce_jpeg(image: JpegImagePlugin.JpegImageFile, rule: ImagePreprocessing)
 
 
 def check_pixels(image: Image.Image, header_size: tuple[int, int]) -> None:
-    """Refuse an opened image that is larger than is good for memory and time."""
+    """Refuse an opened image that would take too much memory or time."""
     reason = refusal(image, header_size)
     if reason is not None:
         raise Unreadable(reason)

@@ -1,4 +1,4 @@
-"""The grey levels that all images are brought to."""
+"""The grey levels to which all images are scaled."""
 
 from __future__ import annotations
 

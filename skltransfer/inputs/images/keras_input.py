@@ -1,4 +1,4 @@
-"""Reading of images as layers of a Keras model."""
+"""Image preprocessing as layers of a Keras model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def image_input(size: Size, pixel_range: tuple[float, float]) -> tuple[KerasTensor, KerasTensor]:
-    """Input of RGB images of any height and width, and the same stretched to `size`."""
+    """Return an input for RGB images of any size, and the images stretched to `size`."""
     import keras
 
     low, high = pixel_range
@@ -22,9 +22,9 @@ def image_input(size: Size, pixel_range: tuple[float, float]) -> tuple[KerasTens
 
 
 def resized(images: KerasTensor, size: Size) -> KerasTensor:
-    """Antialiased bilinear resizing, as `resizing` does it.
+    """Resize with an antialiased bilinear filter, as `resizing` does.
 
-    Not as a Resizing layer: Keras takes its ``training=True`` over for all layers behind it.
+    This is not a Resizing layer, because Keras passes its ``training=True`` on to all later layers.
     """
     from keras import ops
 

@@ -1,4 +1,4 @@
-"""The kind of input that image networks read: images, and rows of numbers made into images."""
+"""The input of image networks: images, and rows of numbers turned into images."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class ImageInput:
     views: ClassVar[Mapping[str, ViewFamily]] = VIEWS
 
     def identity(self) -> list[object]:
-        """Nothing: the size is not part of a network's identity, for it is chosen in fit."""
+        """Return nothing: the size is chosen in fit and is not part of a network's identity."""
         return []
 
     def row_spec(self, size: Size) -> RowSpec:
-        """Tensors of a row: one image in RGB."""
+        """Tensors of a row: one RGB image."""
         return (TensorSpec((*size, 3)),)
 
     def trial_rows(self, size: Size) -> Rows:
@@ -68,7 +68,7 @@ class ImageInput:
         return (trial_rows((*size, 3), 0.0, _WHITE),)
 
     def adapt_tags(self, tags: Tags) -> None:
-        """Change nothing: rows of numbers are taken too."""
+        """Change nothing: rows of numbers are accepted too."""
 
     def fit(
         self,
@@ -88,5 +88,5 @@ class ImageInput:
         return fit_images(estimator, X, self.size, weights)
 
     def check(self, X: object) -> None:
-        """Refuse containers of images, an X of no rows, and masked values."""
+        """Refuse containers of images, an X without rows, and masked values."""
         check_container(X)

@@ -1,31 +1,33 @@
-"""How many pixels are decoded of one file."""
+"""Limits on the pixels decoded from one file."""
 
 from __future__ import annotations
 
 from PIL import Image
 
 MAX_PIXELS = 2**26
-"""Most pixels decoded of one file: 67 million, more than cameras take but for JPEGs, which are
-decoded reduced. Reading so many takes 0.35 GB for a moment, and of WebP 1.1."""
+"""Maximum number of pixels decoded from one file: 67 million, more than cameras produce,
+except for JPEGs, which are decoded at a reduced size. Reading that many takes 0.35 GB temporarily,
+and 1.1 GB for WebP.
+"""
 
 MAX_SIDE = 65_535
 """Longest side of a file, as in JPEG: Pillow's time grows with the square of a line's length."""
 
 _MAX_REDUCED_FROM = 4 * MAX_PIXELS
-"""Most pixels of a JPEG that is decoded reduced: its Huffman codes are all read."""
+"""Maximum number of pixels of a JPEG decoded at a reduced size: all its Huffman codes are read."""
 
 
 def refusal(image: Image.Image, header_size: tuple[int, int]) -> str | None:
-    """Why an opened image is larger than is good for memory and time; None: it is not.
+    """Return why an opened image would take too much memory or time; None if it would not.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        Not loaded yet; its size is the one it will be decoded at.
+        Not loaded yet; its size is that of the decoded image.
     header_size : tuple of two int
         Width and height that the header announces.
     """
-    # Progressive files keep all coefficients, whatever the size they are decoded at.
+    # Progressive files keep all coefficients, whatever size they are decoded to.
     decoded = header_size if "progressive" in image.info else image.size
     fits = _pixels(decoded) <= MAX_PIXELS and _pixels(header_size) <= _MAX_REDUCED_FROM
     if fits and max(header_size) <= MAX_SIDE:
@@ -34,7 +36,7 @@ def refusal(image: Image.Image, header_size: tuple[int, int]) -> str | None:
 
 
 def too_large(announced: str) -> str:
-    """Say that a file announces too many pixels, and the way out."""
+    """Say that a file announces too many pixels, and what to do."""
     return (
         f"its header announces {announced} pixels, and at most {MAX_PIXELS:,} are decoded, "
         f"{MAX_SIDE:,} on a side. Make it smaller, or cut it into tiles."

@@ -1,4 +1,4 @@
-"""The EXIF orientation of images, and its undoing."""
+"""The EXIF orientation of images, and how to undo it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; damaged EXIF data count as upright."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # whatever the parser stumbles on, the image itself is fine
+    except Exception:  # whatever the parser raises, the image itself is fine
         return 1
     return int(orientation) if orientation in range(1, 9) else 1
 

@@ -13,14 +13,14 @@ _SIXTEEN_BITS = (0.0, 65535.0)
 
 
 class UprightImage:
-    """A loaded PIL image, seen upright and in numbers.
+    """A loaded PIL image as upright numbers.
 
-    Converting a few rows at a time keeps a large image from standing in memory several times.
+    Converting a few rows at a time avoids several copies of a large image in memory.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        Loaded. It is never changed.
+        Loaded; it is never modified.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class UprightImage:
     Raises
     ------
     Unreadable
-        When the mode does not say which values are black and white, or there are no pixels.
+        If the mode does not define which values are black and white, or there are no pixels.
     """
 
     def __init__(self, image: Image.Image) -> None:
@@ -46,12 +46,12 @@ class UprightImage:
         self.pixel_range = _SIXTEEN_BITS if sixteen_bits else BLACK_TO_WHITE
 
     def rows(self, top: int, bottom: int) -> np.ndarray:
-        """Return some rows of the upright image, with channels as `arrays.to_rgb` takes them."""
+        """Return some rows of the upright image, with channels as `arrays.to_rgb` expects them."""
         array = _stored_pixels(self._part(top, bottom))
         return oriented(array if array.ndim == 3 else array[..., np.newaxis], self._orientation)
 
     def _part(self, top: int, bottom: int) -> Image.Image:
-        """Return the part of the image, as it is stored, that holds some upright rows."""
+        """Return the part of the stored image that contains some upright rows."""
         if (top, bottom) == (0, self.shape[0]):
             return self._image
         if self._orientation in (3, 4, 7, 8):
@@ -72,7 +72,7 @@ def _stored_pixels(image: Image.Image) -> np.ndarray:
 
 
 def _in_plain_mode(image: Image.Image) -> Image.Image:
-    """Convert to the mode among L, LA, RGB and RGBA that keeps all of an image."""
+    """Convert to the mode among L, LA, RGB and RGBA that preserves the whole image."""
     if image.has_transparency_data:
         mode = "LA" if image.mode in ("LA", "La") else "RGBA"
     else:
@@ -81,14 +81,14 @@ def _in_plain_mode(image: Image.Image) -> Image.Image:
 
 
 def _sixteen_bits(image: Image.Image) -> np.ndarray:
-    """Return 16-bit grey, its transparent grey level as white."""
+    """Return 16-bit grey, with its transparent grey level as white."""
     array = np.asarray(image)
     transparent = image.info.get("transparency")
     return array if transparent is None else np.where(array == transparent, 65535, array)
 
 
 def _check_mode(image: Image.Image) -> None:
-    """Refuse the modes whose values do not say what is black and white."""
+    """Refuse modes whose values do not define black and white."""
     if image.mode == "LAB":
         raise Unreadable("its colours are in CIELAB. Convert it to RGB with PIL.ImageCms.")
     if image.mode == "I":
@@ -98,7 +98,7 @@ def _check_mode(image: Image.Image) -> None:
 
 
 def _check_integers(array: np.ndarray) -> None:
-    """Refuse 32-bit integers that are not plainly 16-bit grey levels."""
+    """Refuse 32-bit integers that are not clearly 16-bit grey levels."""
     low, high = int(array.min()), int(array.max())
     if low < 0 or high > 65535 or 0 < high <= 255:
         raise Unreadable(
@@ -108,7 +108,7 @@ def _check_integers(array: np.ndarray) -> None:
 
 
 def _check_floats(array: np.ndarray) -> None:
-    """Refuse floats that are not plainly grey levels of 0 to 255."""
+    """Refuse floats that are not clearly grey levels of 0 to 255."""
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and (high == 0 or 1 < high <= 255)):
         raise Unreadable(

@@ -14,7 +14,7 @@ from skltransfer._fields import ImageSize, ValueRange
 from skltransfer._types import Resize
 
 DECODING_VERSION: int = 3
-"""Raised whenever the same input would give other pixels; part of every cache key."""
+"""Incremented whenever the same input would give other pixels; part of every cache key."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,10 @@ class ImagePreprocessing:
     size : tuple of two int
         Height and width of the result.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        What happens when the aspect ratios differ, see
-        :func:`skltransfer.inputs.resize`.
+        How to handle another aspect ratio, see :func:`skltransfer.inputs.resize`.
     pixel_range : tuple of two float or None, default=None
-        The values that mean black and white in numeric arrays. None stands for 0 and 255.
-        Files, encoded bytes and PIL images carry their own range.
+        The values that mean black and white in numeric arrays. None stands for 0 and 255. Files,
+        encoded bytes and PIL images have a range of their own.
     """
 
     size: ImageSize
@@ -40,14 +39,14 @@ class ImagePreprocessing:
 
 @lru_cache(maxsize=1)
 def decoder_fingerprint() -> str:
-    """Name the decoding rule and the libraries that decide the bits of a decoded file.
+    """Return the decoding rule and the libraries that determine the bits of a decoded file.
 
     Returns
     -------
     str
-        Differs wherever decoded files may differ; for the keys of caches shared by
-        environments. zlib is left out: whatever its version it gives the same bytes, and which
-        one is found may depend on what a process imported first.
+        Differs wherever decoded files may differ; used in the keys of caches shared by several
+        environments. zlib is left out: all its versions give the same bytes, and which one is
+        loaded may depend on what a process imported first.
     """
     decoding = {"jpg", "libjpeg_turbo", "libtiff", "webp", "avif"}
     present = sorted(decoding.intersection(features.get_supported()))

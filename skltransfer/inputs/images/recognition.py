@@ -1,4 +1,4 @@
-"""What X is: images, or numbers."""
+"""Deciding whether X holds images or numbers."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ ENCODED = (bytes, bytearray, memoryview)
 
 
 def looks_like_images(X: Any) -> bool:
-    """Say whether X speaks for itself as images, without an ``image_shape``.
+    """Return whether X is recognisable as images, without an ``image_shape``.
 
     Parameters
     ----------
     X : object
-        What the user handed over.
+        The user's X.
 
     Returns
     -------
     bool
-        True for arrays of three or more dimensions, and for lists, 1-D object or string
-        arrays, Series and one-column frames that hold a path, encoded bytes, a PIL image or an
-        array of two or more dimensions. Also for a single path, bytes or PIL image, so that
-        :func:`read_images` can say that a list is wanted. False for rows of numbers and
-        anything else.
+        True for arrays of three or more dimensions, and for lists, 1-D object or string arrays,
+        Series and one-column frames that hold a path, encoded bytes, a PIL image or an array of two
+        or more dimensions. Also True for a single path, bytes or PIL image, so that
+        :func:`read_images` can ask for a list. False for rows of numbers and anything else.
     """
     if isinstance(X, (*PATHS, *ENCODED, Image.Image)):
         return True
@@ -39,7 +38,7 @@ def looks_like_images(X: Any) -> bool:
 
 
 def is_image_like(item: Any) -> bool:
-    """Say whether an item alone shows that X holds images."""
+    """Return whether an item alone shows that X holds images."""
     if isinstance(item, (*PATHS, *ENCODED, Image.Image)):
         return True
     return hasattr(item, "__array__") and n_dimensions(item) >= 2

@@ -1,9 +1,9 @@
-"""The one definition of resizing: antialiased bilinear, in float32, unrounded.
+"""The only definition of resizing: antialiased bilinear, in float32, unrounded.
 
-The filter is the triangle of Pillow, which ``keras.ops.image.resize`` with ``antialias=True``
-shares. Across and down it is a product with a sparse matrix, which SciPy sums in one order and in
-the thread that asks, so that the bits depend on the image alone. Large images are resized across
-a few rows at a time, so that their floats never stand in memory at once.
+The filter is Pillow's triangle, which ``keras.ops.image.resize`` with ``antialias=True`` shares. In
+each direction, resizing is a product with a sparse matrix. SciPy sums it in a fixed order and in
+the calling thread, so the bits depend only on the image. Large images are resized horizontally a
+few rows at a time, so that their floats are never in memory all at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 _PIXELS_TOGETHER = 2**18
-"""Pixels of which floats are made together; larger images are taken a few rows at a time."""
+"""Number of pixels converted to floats together; larger images take a few rows at a time."""
 
 ReadRows = Callable[[int, int], np.ndarray]
 """From (top, bottom) to these rows of an image, of shape (bottom - top, w, 3) or (..., 1)."""
@@ -28,7 +28,7 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 
 class Placement(NamedTuple):
-    """Which part of the source fills which part of the target.
+    """The part of the source that fills a part of the target.
 
     Attributes
     ----------
@@ -53,18 +53,18 @@ def resize(image: np.ndarray, size: tuple[int, int], how: str = "stretch") -> np
     image : ndarray of shape (h, w, 3) or (h, w, 1), dtype uint8 or float32
         Grey is repeated to three channels.
     size : tuple of two int
-        Height and width wanted.
+        Target height and width.
     how : {"stretch", "crop", "pad", "within"}, default="stretch"
         ``"stretch"`` ignores the aspect ratio. ``"crop"`` uses the largest central box of the
-        wanted aspect ratio, with its exact, fractional edges. ``"pad"`` fits the whole image
-        in the middle and fills the rest with black (0); its height and width are rounded to
-        whole pixels, and an odd pixel of padding goes to the bottom or right. ``"within"``, for
-        people to look at, reduces a larger image until it fits, and leaves a smaller one alone.
+        target's aspect ratio, with exact, fractional edges. ``"pad"`` fits the whole image in the
+        middle and fills the rest with black (0); its height and width are rounded to whole pixels,
+        and an odd pixel of padding goes to the bottom or right. ``"within"``, for people to look
+        at, reduces a larger image until it fits, and leaves a smaller one unchanged.
 
     Returns
     -------
     ndarray of shape (size[0], size[1], 3), dtype float32
-        C-contiguous. A view of `image` where it already is that. With ``"within"`` it may be
+        C-contiguous. A view of `image` if it already has that form. With ``"within"`` it may be
         smaller.
     """
     return resize_rows(lambda top, bottom: image[top:bottom], image.shape[:2], size, how)
@@ -81,18 +81,18 @@ def resize_rows(
     Parameters
     ----------
     rows : callable
-        Gives the rows from `top` to before `bottom` as `resize` takes images.
+        Returns the rows from `top` to before `bottom`, in the form that `resize` takes.
     source : tuple of two int
         Height and width of the image.
     size : tuple of two int
-        Height and width wanted.
+        Target height and width.
     how : {"stretch", "crop", "pad", "within"}, default="stretch"
         As in :func:`resize`.
 
     Returns
     -------
     ndarray of shape (size[0], size[1], 3), dtype float32
-        C-contiguous. What `rows` gave where it already is that.
+        C-contiguous. The result of `rows` if it already has that form.
     """
     if how == "within":
         size, how = place(source, size, how).inner, "stretch"
@@ -110,7 +110,7 @@ def resize_rows(
 
 
 def place(source: tuple[int, int], size: tuple[int, int], how: str) -> Placement:
-    """Say which box of a source of one size goes where in a target of another.
+    """Return which box of the source goes where in the target.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def place(source: tuple[int, int], size: tuple[int, int], how: str) -> Placement
     Raises
     ------
     ValueError
-        When `how` is none of the three.
+        If `how` is none of the three.
     """
     height, width = size
     whole = (0.0, 0.0, float(source[1]), float(source[0]))
@@ -146,11 +146,11 @@ def place(source: tuple[int, int], size: tuple[int, int], how: str) -> Placement
 
 
 def draft_size(source: tuple[int, int], size: tuple[int, int], how: str) -> tuple[int, int]:
-    """Size to ask of a JPEG decoder, which can decode at 1/2, 1/4 and 1/8.
+    """Return the size to request from a JPEG decoder, which can decode at 1/2, 1/4 and 1/8.
 
-    Pillow's draft mode takes the smallest of these fractions that is not below this size in
-    either direction, so that a file at least twice as large as needed both ways is decoded
-    reduced, and no pixel is made up.
+    Pillow's draft mode uses the smallest of these fractions that is not below this size in either
+    direction. A file at least twice as large as needed in both directions is therefore decoded at a
+    reduced size, and never has to be enlarged.
 
     Parameters
     ----------
@@ -191,9 +191,9 @@ class _Triangles(NamedTuple):
     Attributes
     ----------
     weights : csr_array of shape (n_wanted, len(needed)), dtype float32
-        With channels, both times so many as there are channels.
+        With channels, both dimensions are multiplied by the number of channels.
     needed : range
-        Which of the source's rows or columns are weighted.
+        The source rows or columns that have weights.
     """
 
     weights: csr_array
@@ -204,7 +204,7 @@ class _Triangles(NamedTuple):
 def _triangles(
     n_source: int, n_wanted: int, start: float, stop: float, n_channels: int
 ) -> _Triangles:
-    """Weights of samples between `start` and `stop`, as wide as the step between them."""
+    """Return weights of samples between `start` and `stop`, as wide as the step between them."""
     step = (stop - start) / n_wanted
     reach = max(1.0, step)
     centres = start + (np.arange(n_wanted)[:, np.newaxis] + 0.5) * step
@@ -226,7 +226,7 @@ def _triangles(
 def _narrowed(
     rows: ReadRows, width: int, needed: range, across: tuple[int, float, float]
 ) -> np.ndarray:
-    """Resize the needed rows across, a few at a time, to shape (h, wanted width * channels)."""
+    """Resize the needed rows horizontally, a few at a time, to (h, target width * channels)."""
     together = max(1, _PIXELS_TOGETHER // width)
     blocks = []
     for top in needed[::together]:
@@ -238,6 +238,6 @@ def _narrowed(
 
 
 def _as_float_rgb(image: np.ndarray) -> np.ndarray:
-    """Return float32 with three channels, unchanged where nothing is to be done."""
+    """Return float32 with three channels, unchanged if it has that form already."""
     rgb = image if image.shape[2] == 3 else np.repeat(image, 3, axis=2)
     return np.ascontiguousarray(rgb, np.float32)

@@ -1,4 +1,4 @@
-"""Images row by row, read when asked for."""
+"""Images row by row, read on demand."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 
 _BLOCK = 64
-"""Rows of a large array looked at together."""
+"""Number of rows of a large array that are checked together."""
 
 _FRESH_SECONDS = 1.0
-"""For how long a file need not be looked at again: between that and reading it passes more time."""
+"""How long a file need not be checked again; more time passes between checking and reading it."""
 
 _file_digests = FileDigests()
 
 
 class ImageSource:
-    """Rows of images, read when asked for.
+    """Rows of images, read on demand.
 
-    Made by :func:`read_images`. Reading is safe from several threads.
+    Created by :func:`read_images`. Reading is safe from several threads.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class ImageSource:
         i : int
             Position in this source.
         rule : ImagePreprocessing
-            Size wanted, and the range of values in arrays.
+            Target size, and the range of values in arrays.
 
         Returns
         -------
@@ -88,19 +88,19 @@ class ImageSource:
         indices : sequence of int
             Positions in this source.
         rule : ImagePreprocessing
-            Size wanted, and the range of values in arrays.
+            Target size, and the range of values in arrays.
         out : ndarray of shape (len(indices) or more, h, w, 3), dtype float32
-            Where to write; further rows are left alone.
+            Where to write; any further rows are left unchanged.
         """
         for position, i in enumerate(indices):
             out[position] = self.load(i, rule)
 
     def is_at_hand(self, rule: ImagePreprocessing) -> bool:
-        """Say whether reading is a mere copy, for which a thread is not worth while."""
+        """Return whether reading only copies memory, so that a thread would not pay off."""
         return False
 
     def digest(self, i: int) -> bytes:
-        """Return 32 bytes by which equal content of one kind is known.
+        """Return a 32-byte digest; equal content of one kind has equal digests.
 
         Parameters
         ----------
@@ -110,7 +110,8 @@ class ImageSource:
         Returns
         -------
         bytes
-            Of the encoded bytes, of a file as in memory; or of dtype, shape and values.
+            Digest of the encoded bytes, the same in a file and in memory; or of dtype, shape and
+            values.
 
         Raises
         ------
@@ -120,19 +121,19 @@ class ImageSource:
         raise NotImplementedError
 
     def still_has(self, i: int, digest: bytes) -> bool:
-        """Say whether a row is as it was when its digest was taken; only files may not be.
+        """Return whether a row is unchanged since its digest was taken; only files can change.
 
         Parameters
         ----------
         i : int
             Position in this source.
         digest : bytes
-            What `digest` gave.
+            The earlier result of `digest`.
 
         Returns
         -------
         bool
-            False also for a file that is gone.
+            Also False for a deleted file.
         """
         return True
 
@@ -142,7 +143,7 @@ class ImageSource:
         Returns
         -------
         tuple of ValueRange
-            One for each family of dtypes; empty where there are no arrays.
+            One for each family of dtypes; empty if there are no arrays.
 
         Raises
         ------
@@ -152,12 +153,12 @@ class ImageSource:
         return self._range_summary
 
     def check_paths(self) -> None:
-        """Look whether all files are there, before any is read.
+        """Check that all files exist, before any is read.
 
         Raises
         ------
         ImageReadError
-            For the first that is missing; it tells how many are.
+            For the first missing file; the message says how many are missing.
         """
 
     def take(self, indices: Sequence[int] | np.ndarray) -> ImageSource:
@@ -203,7 +204,7 @@ class ArrayImages(ImageSource):
         self.n_features = math.prod(images.shape[1:])
 
     def load_block(self, indices: Sequence[int], rule: ImagePreprocessing, out: np.ndarray) -> None:
-        """Read several images; a mere copy where nothing is to be resized."""
+        """Read several images; this only copies memory if nothing has to be resized."""
         if not self.is_at_hand(rule):
             return super().load_block(indices, rule, out)
         block = self._images[self._rows_at(indices)]
@@ -212,11 +213,11 @@ class ArrayImages(ImageSource):
         arrays.scale_pixels(np.broadcast_to(block, target.shape), rule.pixel_range, target)
 
     def digest(self, i: int) -> bytes:
-        """Return 32 bytes by which equal content of one kind is known."""
+        """Return a 32-byte digest; equal content of one kind has equal digests."""
         return digest_array(self._item(i))
 
     def is_at_hand(self, rule: ImagePreprocessing) -> bool:
-        """Say whether reading is a mere copy."""
+        """Return whether reading only copies memory."""
         shape = self._images.shape
         return shape[1:3] == tuple(rule.size) and shape[3:] in ((), (1,), (3,))
 
@@ -246,7 +247,7 @@ class ItemImages(ImageSource):
         self._fresh_until = 0.0
 
     def digest(self, i: int) -> bytes:
-        """Return 32 bytes by which equal content of one kind is known."""
+        """Return a 32-byte digest; equal content of one kind has equal digests."""
         row = int(self._rows[i])
         item = self._items[row]
         if isinstance(item, PATHS):
@@ -260,7 +261,7 @@ class ItemImages(ImageSource):
         return digest_array(item)
 
     def still_has(self, i: int, digest: bytes) -> bool:
-        """Say whether a file is as it was when its digest was taken."""
+        """Return whether a file is unchanged since its digest was taken."""
         item = self._item(i)
         if not isinstance(item, PATHS):
             return True
@@ -270,7 +271,7 @@ class ItemImages(ImageSource):
             return False
 
     def check_paths(self) -> None:
-        """Look whether all files are there, before any is read."""
+        """Check that all files exist, before any is read."""
         faults: list[tuple[int, str]] = []
         for row in self._rows.tolist():
             if isinstance(self._items[row], (*PATHS, type(None))):
@@ -285,7 +286,7 @@ class ItemImages(ImageSource):
         self._fresh_until = time.monotonic() + _FRESH_SECONDS
 
     def _identity_just_seen(self, row: int) -> FileIdentity | None:
-        """Identity of a row's file, if `check_paths` has just looked at it, and nobody since."""
+        """Return the identity of a row's file, if `check_paths` has just determined it."""
         is_fresh = time.monotonic() < self._fresh_until
         return self._identities.pop(row, None) if is_fresh else None
 

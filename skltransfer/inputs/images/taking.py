@@ -1,4 +1,4 @@
-"""X taken as images: what it holds is checked, and nothing is read yet."""
+"""Taking X as images: its content is checked, and nothing is read yet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from skltransfer.inputs.images.sources import ArrayImages, ImageSource, ItemImag
 from skltransfer.inputs.missing import is_missing
 
 _SIDE_OF_A_IMAGE = 32
-"""Pixels; grey images of three or four columns and so many rows are hardly ever meant."""
+"""In pixels; grey images three or four pixels wide with this many rows are hardly ever intended."""
 
 
 def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSource:
@@ -37,7 +37,7 @@ def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSou
           PIL images and arrays, also mixed.
         - Rows of numbers of shape (n, n_features), when `image_shape` is given.
     image_shape : (h, w) or (h, w, c), default=None
-        How to read rows of numbers; otherwise without effect.
+        How to read rows of numbers; no effect on other kinds of X.
 
     Returns
     -------
@@ -47,9 +47,9 @@ def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSou
     Raises
     ------
     TypeError
-        When X or one of its items is of no kind above.
+        If X or one of its items is of none of these kinds.
     ValueError
-        When X is empty, or a shape is not that of images, or `image_shape` does not fit.
+        If X is empty, a shape is not that of images, or `image_shape` does not fit.
     """
     if isinstance(X, (*PATHS, *ENCODED, Image.Image)):
         raise TypeError(
@@ -95,7 +95,7 @@ def _checked_images(array: np.ndarray) -> np.ndarray:
 
 
 def _warn_of_one_image(shape: tuple[int, ...]) -> None:
-    """Tell that an array which looks like one image in colour is read as many grey ones."""
+    """Warn that an array that looks like one colour image is read as many grey ones."""
     if len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= _SIDE_OF_A_IMAGE:
         count, height, width = shape
         warn_user(
@@ -105,7 +105,7 @@ def _warn_of_one_image(shape: tuple[int, ...]) -> None:
 
 
 def _checked_item(item: Any, row: int) -> Any:
-    """Return an item that can be read later; arrays are looked at now."""
+    """Check an item that is read later; arrays are checked completely."""
     if is_missing(item):
         return None
     if isinstance(item, memoryview) and not _is_plain(item):
@@ -123,7 +123,7 @@ def _checked_item(item: Any, row: int) -> Any:
 
 
 def _is_plain(view: memoryview) -> bool:
-    """Say whether a view is of bytes side by side, as hashing and slicing take for granted."""
+    """Return whether a view holds contiguous bytes, as hashing and slicing require."""
     return view.contiguous and (view.ndim, view.itemsize) == (1, 1)
 
 
@@ -144,7 +144,7 @@ def _rows_as_images(array: np.ndarray, image_shape: Sequence[int]) -> np.ndarray
 
 
 def _checked_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
-    """Return (h, w, c), or say what is wrong with `image_shape`."""
+    """Return (h, w, c), or raise an error that says what is wrong with `image_shape`."""
     whole = isinstance(image_shape, (tuple, list)) and all(
         isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side > 0
         for side in image_shape
@@ -159,7 +159,7 @@ def _checked_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _other_channels(columns: int, height: int, width: int) -> str:
-    """Propose the number of channels that would fit the width of rows."""
+    """Suggest the number of channels that would fit the width of rows."""
     channels, rest = divmod(columns, height * width)
     if rest or not 1 <= channels <= 4:
         return ""

@@ -20,7 +20,7 @@ def flip(pixels: Array, number: int, rng: np.random.Generator) -> Array:
 
 
 def dihedral(pixels: Array, number: int, rng: np.random.Generator) -> Array:
-    """The eight symmetries of a square, in turn; of other images the four of a rectangle."""
+    """Apply the eight symmetries of a square in turn; for other images, the four of a rectangle."""
     turned = pixels[:, ::-1] if number % 2 else pixels
     half, quarter = number // 2 % 2, number // 4 % 2
     turned = turned[::-1, ::-1] if half else turned
@@ -29,7 +29,7 @@ def dihedral(pixels: Array, number: int, rng: np.random.Generator) -> Array:
 
 
 def crop_flip_colour(pixels: Array, number: int, rng: np.random.Generator) -> Array:
-    """A random crop at the same size, flipped and recoloured; view 0 is the image itself."""
+    """Crop at random, keep the size, flip and recolour; view 0 is the image itself."""
     if number == 0:
         return pixels
     height, width = pixels.shape[:2]
@@ -60,8 +60,8 @@ def _n_symmetries(size: Size) -> int:
 
 VIEWS: dict[str, ViewFamily] = {
     "flip": ViewFamily("flip", flip, lambda size: 2),
-    # Random draws are seeded by the first name that these views had.
+    # The seed of random draws uses the first name that these views had.
     "dihedral": ViewFamily("flips+turns", dihedral, _n_symmetries),
     "standard": ViewFamily("standard", crop_flip_colour, lambda size: None),
 }
-"""By the names of ``augment``."""
+"""Keyed by the names that ``augment`` takes."""

@@ -1,1 +1,1 @@
-"""Rows of plain numbers, shown to image networks as small images."""
+"""Rows of plain numbers, presented to image networks as small images."""

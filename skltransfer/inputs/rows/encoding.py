@@ -32,7 +32,7 @@ _SIDE_GROWS_TO = (32, 64, 96, 128)
 
 
 class TabularSource:
-    """Rows of numbers, each of them laid out as an image.
+    """Rows of numbers, each laid out as an image.
 
     Parameters
     ----------
@@ -63,13 +63,13 @@ class TabularSource:
         return type(self)(self.rows[np.asarray(rows)], self.layout, self.size)
 
     def digest(self, row: int) -> bytes:
-        """Return the digest of a row and of the layout that it is shown in."""
+        """Return the digest of a row and of its layout."""
         digest = self._layout_digest.copy()
         digest.update(np.ascontiguousarray(self.rows[row]).tobytes())
         return digest.digest()
 
     def still_has(self, row: int, digest: bytes) -> bool:
-        """Return True: numbers do not change by themselves."""
+        """Return True: numbers in memory do not change."""
         return True
 
     @cached_property
@@ -110,7 +110,7 @@ class TabularEncoding:
     def source(
         self, estimator: BaseEstimator, X: object, chosen: NDArray[np.intp] | None = None
     ) -> TabularSource:
-        """X, or the `chosen` rows of it, checked against what `fit` saw."""
+        """Return the source of X, or of its `chosen` rows, after checking X against `fit`."""
         if looks_like_images(X):
             raise ValueError(
                 f"X holds images, but this {type(estimator).__name__} was fitted on rows of "
@@ -121,7 +121,7 @@ class TabularEncoding:
         return TabularSource(rows if chosen is None else rows[chosen], self.layout, self.size)
 
     def keras_input(self) -> tuple[KerasTensor, KerasTensor]:
-        """Input of rows of numbers, and the images that are made of them."""
+        """Return an input for rows of numbers, and the images made from them."""
         from skltransfer.inputs.rows.keras_input import tabular_input
 
         return tabular_input(self.layout, self.size)
@@ -148,14 +148,14 @@ def fit_tabular(
 def numeric_rows(
     estimator: BaseEstimator, X: object, *, reset: bool, convert: bool = True
 ) -> NDArray[np.float64]:
-    """Finite rows of numbers, judged by scikit-learn; of their own dtype unless converted."""
+    """Return finite rows of numbers, validated by scikit-learn; optionally in their own dtype."""
     dtype = np.float64 if convert else "numeric"
     rows: NDArray[np.float64] = validate_data(estimator, X, reset=reset, dtype=dtype)
     return rows
 
 
 def _warn_of_wide_rows(rows: NDArray[np.float64]) -> None:
-    """Warn of rows that may be flattened images, or features, for which there are better ways."""
+    """Warn of rows that may be flattened images or features, which should be passed differently."""
     width = rows.shape[1]
     shape = square_shape(width) or "(height, width) or (height, width, channels)"
     if looks_flattened(rows):
@@ -175,7 +175,7 @@ def _warn_of_wide_rows(rows: NDArray[np.float64]) -> None:
 def _smallest_size(
     layout: TabularToImage, native_size: Size, accepts: Callable[[Size], bool]
 ) -> Size:
-    """The smallest square that holds the row and that the backbone can be built for."""
+    """Return the smallest square that holds the row and for which the backbone can be built."""
     side = layout.image_side(min(native_size))
     for candidate in (side, *(s for s in _SIDE_GROWS_TO if s > side)):
         if accepts((candidate, candidate)):

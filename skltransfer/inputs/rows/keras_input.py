@@ -1,4 +1,4 @@
-"""Rows of numbers made into images, as layers of a Keras model."""
+"""Rows of numbers turned into images, as layers of a Keras model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def tabular_input(layout: TabularToImage, size: Size) -> tuple[KerasTensor, KerasTensor]:
-    """Input of rows, and what ``TabularToImage.images`` makes of them."""
+    """Return an input for rows, and the result of ``TabularToImage.images``."""
     import keras
     from keras import ops
 

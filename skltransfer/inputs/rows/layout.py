@@ -13,7 +13,7 @@ from skltransfer._fields import FiniteVector
 if TYPE_CHECKING:
     from skltransfer.inputs._input import Size
 
-_SMALLEST_SIDE = 64  # at 32 pixels the bundled net tells little apart
+_SMALLEST_SIDE = 64  # at 32 pixels the bundled net distinguishes little
 _SIDE_STEP = 32
 CENTRE = 127.5
 GREY_LEVELS_PER_DEVIATION = 51.0  # 2.5 standard deviations reach the ends of 0 to 255
@@ -37,16 +37,17 @@ class TabularToImage:
 
     @classmethod
     def of(cls, rows: np.ndarray, weights: np.ndarray | None = None) -> TabularToImage:
-        """Weighted moments of float64 `rows`.
+        """Return the layout with weighted moments of float64 `rows`.
 
-        Equal rows are merged and all put in order first, so that neither the order of rows nor
-        repetition in place of weights changes a bit.
+        Equal rows are merged and all rows sorted first, so that neither the order of rows nor
+        repetition instead of weights changes a bit.
         """
         weights = np.ones(len(rows)) if weights is None else weights
         distinct, group = np.unique(rows, axis=0, return_inverse=True)
         share = np.bincount(group.ravel(), weights)[:, None]
         share = share / share.sum()
-        # In powers of two, which round nothing, so that no square leaves the range of float64.
+        # Scaled by powers of two, which does not round, so that squares stay in the range of
+        # float64.
         unit = np.ldexp(1.0, np.frexp(np.abs(distinct).max(axis=0))[1] - 1)
         distinct = distinct / unit
         mean = (distinct * share).sum(axis=0)
@@ -56,16 +57,16 @@ class TabularToImage:
 
     @property
     def grid(self) -> int:
-        """Side of the near-square into which the columns are written line by line."""
+        """Side of the near-square that holds the columns line by line."""
         return math.isqrt(max(len(self.mean) - 1, 0)) + 1
 
     def image_side(self, native_side: int) -> int:
-        """Side of the image in pixels: small, since there is nothing to enlarge."""
+        """Side of the image in pixels: small, because there is nothing to enlarge."""
         fitting = max(_SMALLEST_SIDE, math.ceil(self.grid / _SIDE_STEP) * _SIDE_STEP)
         return min(fitting, max(native_side, _SMALLEST_SIDE))
 
     def images(self, rows: np.ndarray, size: Size) -> np.ndarray:
-        """Grey float32 images (n, h, w, 3); standardised zero is the middle of 0 to 255."""
+        """Return grey float32 images (n, h, w, 3); standardised zero is the middle of 0 to 255."""
         from skltransfer.inputs.images.resizing import resize
 
         with np.errstate(over="ignore"):  # infinity is clipped too
@@ -84,18 +85,18 @@ class TabularToImage:
 
 
 def looks_flattened(rows: np.ndarray) -> bool:
-    """Whether integer rows have the width of square grey or colour images of 7 pixels or more."""
+    """Return whether integer rows are as wide as square images of 7 pixels or more."""
     width = rows.shape[1]
     return width >= _NARROWEST_IMAGE and square_shape(width) is not None and _are_whole(rows)
 
 
 def looks_like_features(rows: np.ndarray) -> bool:
-    """Whether rows are fractions, and as wide as the features of a network; or images in 0-1."""
+    """Return whether rows look like features of a network, or like flattened images of 0-1."""
     return rows.shape[1] >= _NARROWEST_FEATURES and not _are_whole(rows)
 
 
 def square_shape(width: int) -> tuple[int, ...] | None:
-    """Shape of square images, grey or in colour, of so many numbers; None: there are none."""
+    """Return the shape of square grey or colour images with this many numbers, or None."""
     for channels in ((), (3,)):
         side = math.isqrt(width // math.prod(channels))
         if math.prod((side, side, *channels)) == width:
@@ -108,7 +109,7 @@ def _are_whole(rows: np.ndarray) -> bool:
 
 
 def _enlarged(grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Repeat each cell as often as fits, from the top left corner on."""
+    """Repeat each cell as often as fits, starting at the top left corner."""
     factor = min(size) // grid.shape[1]
     cells = np.repeat(np.repeat(grid, factor, axis=1), factor, axis=2)
     images = np.zeros((len(grid), *size, 3), np.float32)
