@@ -98,7 +98,7 @@ def register_backbone(
     >>> PretrainedFeatureExtractor(handle).set_params(pooling="max").pooling
     'max'
     """
-    _require_free(name)
+    _check_free(name)
     if is_folder(model_or_builder):
         spec = replace(resolve(model_or_builder), name=name)
     else:
@@ -113,7 +113,7 @@ def register_backbone(
     return spec
 
 
-def _require_free(name: Any) -> None:
+def _check_free(name: Any) -> None:
     """Refuse names that `resolve` would interpret as something else."""
     if not isinstance(name, str) or not name:
         raise TypeError(f"name={name!r} must be a non-empty str.")
@@ -147,7 +147,7 @@ def adopt(spec: BackboneSpec) -> str | BackboneSpec:
         If another network was registered under the same name in this process, or the name means a
         bundled or a Keras network.
     """
-    _require_free(spec.name)
+    _check_free(spec.name)
     if spec.name not in _registered:
         _registered[spec.name] = spec
         _adopted.add(spec.name)

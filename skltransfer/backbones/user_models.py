@@ -88,6 +88,16 @@ def model_from_file(path: PathLike) -> tuple[keras.Model, str]:
     return model, path.stem
 
 
+def bare_config(part: keras.Model | keras.Layer) -> dict[str, Any]:
+    """Return the configuration of a model or layer, without its build and compile settings."""
+    import keras
+
+    config: dict[str, Any] = keras.saving.serialize_keras_object(part)
+    for key in ("build_config", "compile_config"):
+        config.pop(key, None)
+    return config
+
+
 def build_from_config(config: dict[str, Any]) -> Any:
     """Build a model from its configuration, in safe mode."""
     import keras
@@ -115,11 +125,7 @@ def model_of(name: str, model_or_builder: object) -> keras.Model:
 
 
 def _safe_config(model: keras.Model, name: str) -> dict[str, Any]:
-    import keras
-
-    config: dict[str, Any] = keras.saving.serialize_keras_object(model)
-    for key in ("build_config", "compile_config"):
-        config.pop(key, None)
+    config = bare_config(model)
     try:
         with seeded_python_random(0):
             rebuilt = built(lambda: build_from_config(config))

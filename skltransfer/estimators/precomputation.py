@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from skltransfer._progress import progress_bar
 from skltransfer._similar import did_you_mean
 from skltransfer._warnings import warn_unreadable, warn_user
@@ -18,6 +16,7 @@ from skltransfer.estimators.base import begin
 from skltransfer.estimators.classifier import FineTunedClassifier
 from skltransfer.estimators.fine_tuned import views_of
 from skltransfer.frozen.prefix import cache_points_before
+from skltransfer.inputs._input import blocks_of
 from skltransfer.network.stages import resolve_freeze_depth
 
 if TYPE_CHECKING:
@@ -187,8 +186,7 @@ def _fill(
     on_the_way = _cached_on_the_way(prefix, points)
     failures: dict[int, ReadError] = {}
     with progress_bar(network.spec.name, len(source), verbose) as advance:
-        for start in range(0, len(source), _ROWS_TOGETHER):
-            rows = source.take(np.arange(start, min(start + _ROWS_TOGETHER, len(source))))
+        for start, rows in blocks_of(source, _ROWS_TOGETHER):
             unread = _fill_some(prefix, views_of_rows(rows), points, on_the_way)
             failures.update({start + row: error for row, error in unread.items()})
             advance(len(rows))

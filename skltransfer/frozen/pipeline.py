@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from skltransfer.backend import is_out_of_memory
 from skltransfer.frozen.prefetcher import Prefetcher, done_now
-from skltransfer.inputs._input import Array, Rows, Source, part_of
+from skltransfer.inputs._input import Array, Rows, Source, chunks, part_of
 from skltransfer.inputs.errors import ReadError
 from skltransfer.network.batch_invariance import always, most_block_rows, warn_out_of_memory
 
@@ -149,9 +149,9 @@ class Pipeline:
 
     def feed(self, block: Block) -> Iterator[Computed]:
         """Start one more block; yield computed blocks until there is room for it."""
-        for start in range(0, len(block.rows), _ROWS_READ_TOGETHER):
-            stop = min(start + _ROWS_READ_TOGETHER, len(block.rows))
-            self._reading.append(self._begin_to_read(ReadTask(block, range(start, stop))))
+        for part in chunks(len(block.rows), _ROWS_READ_TOGETHER):
+            task = ReadTask(block, range(part.start, part.stop))
+            self._reading.append(self._begin_to_read(task))
             while len(self._reading) > self._tasks_ahead:
                 yield from self._move_on()
 

@@ -285,6 +285,13 @@ def chunks(n_rows: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
 
 
+def blocks_of(source: Source, size: int) -> Iterator[tuple[int, Source]]:
+    """Yield the rows of a source, `size` at a time, with the position of the first of them."""
+    positions = np.arange(len(source))
+    for part in chunks(len(source), size):
+        yield part.start, source.take(positions[part])
+
+
 def part_of(rows: Rows, positions: slice | Array) -> Rows:
     """Return some of the rows; for a slice, views."""
     return tuple(array[positions] for array in rows)

@@ -27,7 +27,7 @@ from skltransfer.backend import (
     kernels,
     start,
 )
-from skltransfer.inputs._input import Rows, RowSpec, TensorSpec, each_row, part_of
+from skltransfer.inputs._input import Rows, RowSpec, TensorSpec, chunks, each_row, part_of
 
 MANY_ROWS = 32
 """Few enough that waiting for the last is short, and that they take little memory."""
@@ -92,8 +92,7 @@ class InvariantBatches:
         CancelledError
             If a block is no longer wanted when its turn comes.
         """
-        starts = range(0, len(rows[0]), self.n_rows)
-        blocks = [part_of(rows, slice(start, start + self.n_rows)) for start in starts]
+        blocks = [part_of(rows, part) for part in chunks(len(rows[0]), self.n_rows)]
         if len(blocks) == 1:
             return self._block(state, blocks[0], chosen)
         start()  # otherwise a fork would wait for threads that it does not have

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skltransfer.backbones.user_models import build_from_config
+from skltransfer.backbones.user_models import bare_config, build_from_config
 from skltransfer.backend import import_keras
 from skltransfer.persistence.checks import is_json
 from skltransfer.persistence.errors import Explained
@@ -38,13 +38,9 @@ def config_of(layer: Layer) -> LayerConfig:
     ValueError
         If the configuration names something that could not be loaded again.
     """
-    keras = import_keras()
     if layer.weights:
         raise TypeError(f"it is the layer {layer.name!r}, which holds weights of its own")
-    config = keras.saving.serialize_keras_object(layer)
-    for key in ("build_config", "compile_config"):
-        config.pop(key, None)
-    return LayerConfig(config)
+    return LayerConfig(bare_config(layer))
 
 
 def layer_from(found: LayerConfig) -> Layer:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skltransfer.inputs._input import chunks
+from skltransfer.inputs._input import blocks_of
 from skltransfer.training.loop import outputs_of
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Predictor:
             If the network overflows for a row that was read.
         """
         blocks, failures = [], {}
-        for start, rows in _blocks(source):
+        for start, rows in blocks_of(source, _ROWS_TOGETHER):
             block, unread = self._predicted(views_of(rows))
             advance(len(rows))
             blocks.append(block)
@@ -78,7 +78,7 @@ class Predictor:
     def features(self, source: Source) -> Singles:
         """Return standardised features, as the head sees them; NaN for unreadable rows."""
         blocks = []
-        for _, rows in _blocks(source):
+        for _, rows in blocks_of(source, _ROWS_TOGETHER):
             activations, unread = self._activations(rows)
             block = outputs_of(self.step, self.state, activations)[1].copy()  # may be read-only
             block[list(unread)] = np.nan
@@ -116,10 +116,3 @@ class Predictor:
                 f"precision={network.precision!r}. In float16, numbers end at 65504; fit with "
                 "precision='float32', or leave these rows out."
             )
-
-
-def _blocks(source: Source) -> Iterator[tuple[int, Source]]:
-    """Yield rows that are predicted together, with the position of the first."""
-    positions = np.arange(len(source))
-    for part in chunks(len(source), _ROWS_TOGETHER):
-        yield part.start, source.take(positions[part])

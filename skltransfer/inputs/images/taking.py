@@ -57,10 +57,10 @@ def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSou
             "of class folders, see images_from_folder."
         )
     if n_dimensions(X) >= 3:
-        return ArrayImages(_checked_images(_as_numbers(X)))
+        return ArrayImages(_check_images(_as_numbers(X)))
     column = as_column(X)
     if column is not None and any(is_image_like(item) for item in column):
-        return ItemImages([_checked_item(item, row) for row, item in enumerate(column)])
+        return ItemImages([_check_item(item, row) for row, item in enumerate(column)])
     if image_shape is not None:
         return ArrayImages(_rows_as_images(_as_numbers(X), image_shape))
     check_not_empty(X)
@@ -82,7 +82,7 @@ def _as_numbers(X: Any) -> np.ndarray:
     return array
 
 
-def _checked_images(array: np.ndarray) -> np.ndarray:
+def _check_images(array: np.ndarray) -> np.ndarray:
     """Return the array if it is a batch of images."""
     check_not_empty(array)
     if array.ndim not in (3, 4):
@@ -104,7 +104,7 @@ def _warn_of_one_image(shape: tuple[int, ...]) -> None:
         )
 
 
-def _checked_item(item: Any, row: int) -> Any:
+def _check_item(item: Any, row: int) -> Any:
     """Check an item that is read later; arrays are checked completely."""
     if is_missing(item):
         return None
@@ -129,7 +129,7 @@ def _is_plain(view: memoryview) -> bool:
 
 def _rows_as_images(array: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
     """View rows of numbers as images of one shape."""
-    shape = _checked_image_shape(image_shape)
+    shape = _check_image_shape(image_shape)
     if array.ndim != 2:
         raise ValueError(f"image_shape is for 2-D rows of numbers, but X has shape {array.shape}.")
     check_not_empty(array)
@@ -143,7 +143,7 @@ def _rows_as_images(array: np.ndarray, image_shape: Sequence[int]) -> np.ndarray
     return array.reshape(len(array), height, width, channels)
 
 
-def _checked_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
+def _check_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     """Return (h, w, c), or raise an error that says what is wrong with `image_shape`."""
     whole = isinstance(image_shape, (tuple, list)) and all(
         isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side > 0
