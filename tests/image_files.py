@@ -13,6 +13,7 @@ H, W = 6, 9
 ORIENTATION = 0x0112
 RNG = np.random.default_rng(0)
 RGBA = RNG.integers(0, 256, (H, W, 4), dtype=np.uint8)
+RGBA[0, 0, [1, 3]] = 255  # opaque somewhere, as alpha is, whichever channel is taken for it
 RGB = np.ascontiguousarray(RGBA[..., :3])
 LA = np.ascontiguousarray(RGBA[..., 2:])
 L = np.ascontiguousarray(RGB[..., 0])
@@ -87,7 +88,7 @@ def chunk(name, data):
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def png(levels, bit_depth, colour, interlaced=False, chunks=b""):
+def png(levels, bit_depth, colour, interlaced=False, chunks=b"", width=None):
     passes = [(0, 0, 1, 1)]
     if interlaced:
         passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4)]
@@ -95,8 +96,9 @@ def png(levels, bit_depth, colour, interlaced=False, chunks=b""):
     levels = levels.astype(">u2" if bit_depth == 16 else "u1")
     parts = (levels[top::down, left::right] for top, left, down, right in passes)
     lines = b"".join(b"\0" + line.tobytes() for part in parts if part.size for line in part)
-    height, width = levels.shape[:2]
-    header = struct.pack(">IIBBBBB", width, height, bit_depth, colour, 0, 0, interlaced)
+    header = struct.pack(
+        ">IIBBBBB", width or levels.shape[1], len(levels), bit_depth, colour, 0, 0, interlaced
+    )
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)

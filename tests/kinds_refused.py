@@ -81,13 +81,13 @@ def bombs():
 
 def modes():
     for name, image, message in [
-        ("integers of 0-255 in mode I", Image.new("I", (3, 2), 200), "from 200 to 200, so their"),
-        ("integers above 65535", Image.new("I", (3, 2), 70000), "Hand over an array, and give"),
-        ("negative integers", Image.new("I", (3, 2), -1), "its mode is I and .* from -1 to -1"),
-        ("floats of 0-1", Image.new("F", (3, 2), 0.5), "its floats reach from 0.5 to 0.5"),
-        ("floats above 255", Image.new("F", (3, 2), 256.0), r"not known \(0 to 255 is expected\)"),
-        ("negative floats", Image.new("F", (3, 2), -1.0), "its floats reach from -1"),
-        ("NaN in mode F", Image.new("F", (3, 2), float("nan")), "its floats reach from nan to nan"),
+        ("integers of 0-255 in mode I", Image.new("I", (3, 2), 200), "mode I from 200 to 200, whi"),
+        ("integers above 65535", Image.new("I", (3, 2), 70000), r"as in pixel_range=\(0, 4095\)"),
+        ("negative integers", Image.new("I", (3, 2), -1), "32-bit integers in mode I from -1 to"),
+        ("floats of 0-1", Image.new("F", (3, 2), 0.5), "floats in mode F from 0.5 to 0.5, which"),
+        ("floats above 255", Image.new("F", (3, 2), 256.0), "do not say what is black and what is"),
+        ("negative floats", Image.new("F", (3, 2), -1.0), "floats in mode F from -1 to -1"),
+        ("NaN in mode F", Image.new("F", (3, 2), float("nan")), "in mode F from nan to nan"),
         ("LAB", lab(), "its colours are in CIELAB. Convert it to RGB with PIL.ImageCms"),
         ("a PIL image without pixels", Image.new("RGB", (0, 5)), "it has no pixels"),
     ]:

@@ -152,7 +152,7 @@ def test_the_bounds_of_files_hold_for_pil_images_of_files(monkeypatch):
     with pytest.raises(ImageReadError, match="at most 1,024 are decoded"):
         decode(of_a_file, ImagePreprocessing((16, 16)), 0)
     with pytest.raises(ImageReadError, match="at most 1,024 are decoded"):
-        decoding.raw_pixels(of_a_file, 0)
+        decoding.pil_digest(of_a_file, 0)
     in_memory = decode(LARGE, ImagePreprocessing((16, 16)), 0)
     assert in_memory.shape == (16, 16, 3)
 

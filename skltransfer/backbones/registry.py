@@ -22,12 +22,14 @@ from skltransfer.backbones.texts import (
     text_network,
     unread_input,
 )
+from skltransfer.inputs.file_identity import FileDigests, identity_of
 
 if TYPE_CHECKING:
     from skltransfer.backbones.types import ModelOrBuilder, Preprocessing
     from skltransfer.inputs._input import InputKind
 
 _registered: dict[str, BackboneSpec] = {}
+_digests = FileDigests()
 _adopted: set[str] = set()
 """Names not registered in this process, which came with pickled estimators."""
 
@@ -265,14 +267,14 @@ def _with_weights(spec: BackboneSpec, weights: Any, seed: int) -> BackboneSpec:
 
 
 def _file_identity(file: Any) -> Any:
-    """Return a cache key of a file, which changes when the file changes."""
+    """Return a cache key of a file, which changes when its content does."""
     if file is None or file == "imagenet":
         return file
     path = Path(os.path.expanduser(file))
-    if not path.exists():
+    if not path.is_file():
         return (str(path), None)
-    status = path.stat()
-    return (str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+    identity = identity_of(path, path.stat())
+    return (str(path), _digests.digest(path, lambda: path.open("rb"), identity))
 
 
 def _folder_identity(folder: Any) -> tuple[Any, ...]:

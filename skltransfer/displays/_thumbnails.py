@@ -33,10 +33,13 @@ class Thumbnails:
         The images.
     pixel_range : tuple of float
         The values that mean black and white in arrays.
+    is_explicit : bool
+        Whether they hold for files of more than 8 bits too, because the user said so.
     """
 
     source: ImageSource
     pixel_range: tuple[float, float] | None
+    is_explicit: bool = False
 
     @classmethod
     def of(
@@ -57,7 +60,8 @@ class Thumbnails:
             The values that mean black and white; None decides.
         """
         source = _source(X, image_shape)
-        return cls(source, decide_pixel_range(source.range_summary(), pixel_range))
+        chosen = decide_pixel_range(source.range_summary(), pixel_range)
+        return cls(source, chosen, pixel_range is not None)
 
     @classmethod
     def as_read_by(cls, estimator: Any, X: Images) -> Thumbnails:
@@ -66,7 +70,7 @@ class Thumbnails:
         if not isinstance(encoding, ImageEncoding):
             return cls.of(X)
         rule = encoding.preprocessing
-        return cls(_source(X, encoding.image_shape), rule.pixel_range)
+        return cls(_source(X, encoding.image_shape), rule.pixel_range, rule.is_explicit)
 
     def shown(self, rows: Iterable[int], side: int) -> list[np.ndarray]:
         """Return the images of some rows, at most `side` pixels wide and high; others are not read.
@@ -75,7 +79,7 @@ class Thumbnails:
         -------
         list of ndarray of shape (h, w, 3), dtype uint8
         """
-        rule = ImagePreprocessing((side, side), "within", self.pixel_range)
+        rule = ImagePreprocessing((side, side), "within", self.pixel_range, self.is_explicit)
         return [as_bytes(self.source.load(int(row), rule)) for row in rows]
 
 

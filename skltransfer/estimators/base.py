@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 _EXPLAINS = 2
 """From this `verbose` on, messages say what is cached, and why."""
 
+ACTING_AT_ONCE = frozenset(
+    {"n_jobs", "batch_size", "cache", "verbose", "on_error", "tta", "augment", "n_views"}
+)
+"""Parameters that a fitted estimator goes by as they are: the first five change no number, and the
+last three say which views a prediction averages."""
+
 _Fit = TypeVar("_Fit", bound=Callable[..., Any])
 
 
@@ -53,8 +59,9 @@ class BackboneEstimator(Documented, BaseEstimator):
     """Base of the estimators that run a pretrained network.
 
     `fit` fixes what the numbers depend on: the network `backbone_`, where its features end and how
-    they are pooled (`_layer` and `_pooling`), how X is read (`_encoding`), and the engine
-    (`engine_`).
+    they are pooled (`_layer` and `_pooling`), how X is read (`_encoding`), the engine (`engine_`)
+    and its number format (`_precision`). Parameters that are set later take effect in the next fit;
+    only those in `ACTING_AT_ONCE` act on a fitted estimator.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -87,6 +94,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         self._check_parameters_apply()
         kind = self.backbone_.input
         self._pooling = self.pooling or kind.pooling
+        self._precision = self.precision
         self._encoding, source = kind.fit(self, X, weights, self._accepts)
         return source
 
@@ -129,7 +137,7 @@ class BackboneEstimator(Documented, BaseEstimator):
     def _choose_engine(self) -> None:
         """Set `engine_`, once it is known what has to be computed."""
         told = tell if self.verbose else lambda line: None
-        network = self._network(self.precision)
+        network = self._network(self._precision)
         self.engine_ = chosen_engine(self.engine, network, *self._computed(), told)
 
     def _computed(self) -> tuple[tuple[str, ...], str]:
@@ -138,7 +146,7 @@ class BackboneEstimator(Documented, BaseEstimator):
 
     def _prefix(self) -> FrozenPrefix:
         """Return the frozen part, with everything that rows need to run through it."""
-        network = self._network(self.precision)
+        network = self._network(self._precision)
         return FrozenPrefix(
             network=network,
             encoding=self._encoding,

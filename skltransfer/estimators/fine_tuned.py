@@ -419,6 +419,7 @@ class FineTunedBase(BackboneEstimator):
         """Return the learned state for the current freeze point; `keeper` is why it is kept."""
         now = origin_of(self, resolve(self.backbone, self.weights, 0))
         check_same_origin(self._origin, now, keeper)
+        self._precision = self.precision
         self._choose_engine()
         before, freeze_point = self._train_step(), self._wanted_freeze_point()
         units, activation = check_units(self.head_units), self.head_activation

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skltransfer.backend.rescaling import rescaled
+from skltransfer.export.prediction import at_prediction
 from skltransfer.network.pooling import pooled
-from skltransfer.network.runtime import Network, feature_model
+from skltransfer.network.runtime import Network, feature_graph
 
 if TYPE_CHECKING:
     from keras import KerasTensor, Model
@@ -55,7 +56,7 @@ def keras_model(
     import keras
 
     spec = replace(network.spec, weights=weights, bundled=False, fingerprint="")
-    backbone = feature_model(spec, network.size, network.layer)
+    backbone = at_prediction(feature_graph(spec, network.size, network.layer), "backbone")
     # Layers that compute in another number format also return it.
     features = keras.ops.cast(backbone(network.preprocess(rows)), "float32")
     pooled_features = pooled(features, network.pooling)

@@ -18,9 +18,9 @@ def digest_array(array: np.ndarray) -> bytes:
     return state.digest()
 
 
-def digest_pil_pixels(array: np.ndarray) -> bytes:
-    """Return the digest of a PIL image's pixels, which are scaled differently from an array's."""
-    return hashlib.sha256(b"PIL image\0" + digest_array(array)).digest()
+def digest_pil_pixels(array: np.ndarray, meaning: str) -> bytes:
+    """Return the digest of a PIL image's pixels, and of what says which are black and white."""
+    return hashlib.sha256(f"PIL image {meaning}\0".encode() + digest_array(array)).digest()
 
 
 def digest_encoded(encoded: bytes | bytearray | memoryview) -> bytes:

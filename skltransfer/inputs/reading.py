@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from typing import Any, TypeAlias
 
 from skltransfer._types import Path
+from skltransfer.inputs import file_identity as files
 from skltransfer.inputs.digests import encoded_hash
 from skltransfer.inputs.errors import ImageReadError, ReadError, Unreadable, read_error
+from skltransfer.inputs.file_identity import MOST_FILES
 from skltransfer.inputs.silence import without_warnings
 
-FileIdentity: TypeAlias = tuple[str, int, int, int, int, int]
-"""Path, device, inode, size and times, which identify an unchanged file."""
+FileIdentity: TypeAlias = files.Identity
+"""Path, device, inode, size and times: what an unchanged file is known by."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 _NO_VALUE = "there is no value. Fill it in, or leave the row out."
-
-_SETTLED_NS = 2_000_000_000
-"""Files changed this shortly before they were read may change again with the same time stamp:
-the coarsest file systems count in steps of two seconds.
-"""
-
-_MOST_FILES = 200_000
 
 
 @contextmanager
@@ -122,10 +114,7 @@ def existing_file(path: Path | None) -> tuple[str, os.stat_result]:
 
 
 class FileDigests:
-    """Digests of files, remembered while size, times and inode stay the same.
-
-    As in git's index, an entry is trusted only if the file was last modified well before the entry
-    was made. Otherwise a later change within the resolution of time stamps would be missed.
+    """Digests of files of rows, remembered as `file_identity.FileDigests` has it.
 
     Parameters
     ----------
@@ -133,10 +122,8 @@ class FileDigests:
         Maximum number of files to remember; the oldest entries are dropped.
     """
 
-    def __init__(self, capacity: int = _MOST_FILES) -> None:
-        self._capacity = capacity
-        self._known: dict[FileIdentity, bytes] = {}
-        self._lock = threading.Lock()
+    def __init__(self, capacity: int = MOST_FILES) -> None:
+        self._digests = files.FileDigests(encoded_hash, capacity)
 
     def digest(self, path: Path, row: int, identity: FileIdentity | None = None) -> bytes:
         """Return the digest of a file's bytes, reading them only if needed.
@@ -144,27 +131,12 @@ class FileDigests:
         The file's status is checked unless its `identity` was just determined.
         """
         identity = identity or _identity(path)
-        known = None if identity is None else self._known.get(identity)
-        if known is not None:
-            return known
-        with open_path(path, row) as file:
-            read_at = time.time_ns()
-            status = os.fstat(file.fileno())
-            digest = hashlib.file_digest(file, encoded_hash).digest()
-        if status.st_mtime_ns + _SETTLED_NS < read_at:
-            self._remember(_key(local_path(path), status), digest)
-        return digest
-
-    def _remember(self, key: FileIdentity, digest: bytes) -> None:
-        with self._lock:
-            while len(self._known) >= self._capacity:
-                del self._known[next(iter(self._known))]
-            self._known[key] = digest
+        return self._digests.digest(path, lambda: open_path(path, row), identity)
 
 
 def file_identity(path: Path | None) -> FileIdentity:
-    """Return the identity of a file; errors say why it cannot be read."""
-    return _key(*existing_file(path))
+    """Return what tells a file as it is now; errors say why there is none to read."""
+    return files.identity_of(*existing_file(path))
 
 
 def _identity(path: Path) -> FileIdentity | None:
@@ -173,11 +145,3 @@ def _identity(path: Path) -> FileIdentity | None:
         return file_identity(path)
     except Exception:
         return None
-
-
-def _key(name: str, status: os.stat_result) -> FileIdentity:
-    """Combine everything that identifies an unchanged file."""
-    # All inodes are 0 on some file systems, so the path is included.
-    name = name if name.startswith(os.sep) else os.path.abspath(name)
-    times = (status.st_mtime_ns, status.st_ctime_ns)
-    return (name, status.st_dev, status.st_ino, status.st_size, *times)

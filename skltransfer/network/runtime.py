@@ -201,15 +201,13 @@ def in_float32(network: Network) -> Network:
     return network_of(network.spec, network.size).ending_at(network.layer, network.pooling)
 
 
-def feature_model(spec: BackboneSpec, size: Size, layer: str | None = None) -> Any:
-    """Keras model of its own from preprocessed rows to the end of the features, or to `layer`."""
-    import keras
-
+def feature_graph(spec: BackboneSpec, size: Size, layer: str | None = None) -> Graph:
+    """Graph of its own from preprocessed rows to the end of the features, or to `layer`."""
     graph = _graph(build_model(spec, size), spec, size)
     end = end_of_features(graph) if layer is None else graph.position[layer]
     features = graph.ancestors_of(end)
     _name_by_steps(features)
-    return keras.Model(features.input, features.output, name="backbone")
+    return features
 
 
 def _name_by_steps(graph: Graph) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from skltransfer._types import Path as PathLike
 from skltransfer.augmentation.keras_layers import is_keras_layer
 from skltransfer.persistence import tenants as tenants
+from skltransfer.persistence.additions import completed
 from skltransfer.persistence.backbones import decode_backbone, encode_backbone
 from skltransfer.persistence.errors import Explained
 from skltransfer.persistence.file import read_file, write_file
@@ -103,7 +104,7 @@ def read_state(path: PathLike) -> tuple[type, dict[str, Any]]:
         manifest, arrays = read_file(_expanded(path))
         if manifest["protocol"] == 1:
             manifest = upgraded(manifest)
-        return _check_manifest(with_later_parameters(manifest), Reader(arrays))
+        return _check_manifest(completed(with_later_parameters(manifest)), Reader(arrays))
     except Explained:
         raise
     except ValueError as error:

@@ -84,6 +84,7 @@ class BackboneState(TypedDict):
     engine_: Annotated[str, one_of("openvino", *backend_names())]
     _encoding: Annotated[object, serves_as("encoding")]
     _pooling: str
+    _precision: Annotated[str, one_of("float32", "bfloat16", "float16")]
     n_features_in_: PositiveInt
 
 

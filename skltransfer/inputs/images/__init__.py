@@ -1,1 +1,3 @@
-"""Images: what counts as one, and how images are read, resized and scaled."""
+"""Images: what is taken for them, how they are read, resized and scaled."""
+
+from skltransfer.inputs.images import files as files  # which registers itself

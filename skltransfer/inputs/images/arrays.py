@@ -3,7 +3,8 @@
 The scale is a contract, decided once in fit and stored:
 
 - bool is 0-1, uint16 is 0-65535, every other integer is 0-255;
-- floats are 0-1 when the largest value seen in fit is at most 1, 0-255 when it is at most 255;
+- floats are 0-1 when the largest value seen in fit is at most 1, or up to 1.1, as overshoots of
+  resampling are, which are clipped; 0-255 when it is from 2 to 255;
 - anything else is an error that asks for ``pixel_range``.
 """
 
@@ -20,15 +21,16 @@ from skltransfer.inputs.images.grey_levels import BLACK_TO_WHITE
 
 _CHANNELS = (1, 2, 3, 4)
 _SUSPICIOUSLY_DARK = 32
-"""Images whose largest value is at most this grey level of 255 are usually on another scale,
-such as 0-16, or 12 bits in uint16.
-"""
-_TOLERANCE = 0.1
+"""Images whose largest value is at most this grey level of 255 are more often on another scale,
+such as 0-16, or 12 bits in uint16."""
+_TOLERANCE = 0.1 + 1e-6
 """Share of the range by which values may exceed it before they count as another scale."""
 _FARTHEST = 1e6
 """Number of range widths by which values may lie outside; beyond, float32 would overflow."""
 _NARROWEST, _LARGEST_END = 1e-30, 1e30
-"""Smallest width and largest end of a range that float32 can scale."""
+"""Smallest width and largest end of a range that float32 can be scaled by."""
+_OVERSHOOT, _SMALLEST_OF_GREY_LEVELS = 1.1 + 1e-6, 2.0
+"""Floats up to the first mean 0 to 1; what lies between the two is on no scale that is known."""
 _FAMILY_RANGES = {"bool": (0.0, 1.0), "uint16": (0.0, 65535.0)}
 
 
@@ -170,7 +172,8 @@ def decide_pixel_range(
     if len(candidates) > 1:
         raise ValueError(_mixed_message(ranges))
     chosen = candidates.pop()
-    _warn_if_dark(ranges, chosen)
+    _warn_of_overshoots(ranges, chosen)
+    warn_if_dark(max(seen.high for seen in ranges), chosen[1])
     return chosen
 
 
@@ -236,7 +239,11 @@ def check_scale(
 
 
 def scale_pixels(
-    array: np.ndarray, pixel_range: tuple[float, float] | None, out: np.ndarray | None = None
+    array: np.ndarray,
+    pixel_range: tuple[float, float] | None,
+    out: np.ndarray | None = None,
+    *,
+    clip: bool = False,
 ) -> np.ndarray:
     """Scale numbers from their range to float32 grey levels of 0 to 255.
 
@@ -245,9 +252,11 @@ def scale_pixels(
     array : ndarray of any shape
         Numbers.
     pixel_range : tuple of two float or None
-        The values that become 0 and 255; values outside are not clipped.
+        The values that become 0 and 255; the first is larger where dark and bright are inverted.
     out : ndarray of the same shape and float32, default=None
         Where to write.
+    clip : bool, default=False
+        Whether values outside are brought to 0 and 255.
 
     Returns
     -------
@@ -261,18 +270,28 @@ def scale_pixels(
         out -= np.float32(low)
     if high - low != BLACK_TO_WHITE[1]:
         out *= np.float32(BLACK_TO_WHITE[1] / (high - low))
-    return out
+    return np.clip(out, *BLACK_TO_WHITE, out=out) if clip else out
 
 
-def to_rgb(image: np.ndarray, pixel_range: tuple[float, float] | None) -> np.ndarray:
-    """Scale to 0-255 and composite alpha over white.
+def to_rgb(
+    image: np.ndarray,
+    pixel_range: tuple[float, float] | None,
+    *,
+    opaque: float | None = None,
+    clip: bool = False,
+) -> np.ndarray:
+    """Scale to 0-255 and lay alpha over white.
 
     Parameters
     ----------
     image : ndarray of shape (h, w, c)
         c is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
     pixel_range : tuple of two float or None
-        The values that become 0 and 255, for alpha too.
+        The values that become 0 and 255.
+    opaque : float or None, default=None
+        The alpha of an opaque pixel, where 0 is clear. None: `pixel_range` is that of alpha too.
+    clip : bool, default=False
+        Whether floats outside the range are brought to its ends.
 
     Returns
     -------
@@ -283,20 +302,26 @@ def to_rgb(image: np.ndarray, pixel_range: tuple[float, float] | None) -> np.nda
     has_alpha = image.shape[2] in (2, 4)
     if plain and has_alpha and image[..., -1].min() == 255:
         image, has_alpha = image[..., :-1], False
+    clip = clip and image.dtype.kind == "f"
     if has_alpha:
-        return _over_white(image, pixel_range)
-    return image if plain else scale_pixels(image, pixel_range)
+        return _over_white(image, pixel_range, opaque, clip)
+    return image if plain else scale_pixels(image, pixel_range, clip=clip)
 
 
-def _over_white(image: np.ndarray, pixel_range: tuple[float, float] | None) -> np.ndarray:
-    """Composite an image whose last channel is alpha over white."""
+def _over_white(
+    image: np.ndarray,
+    pixel_range: tuple[float, float] | None,
+    opaque: float | None,
+    clip: bool,
+) -> np.ndarray:
+    """Lay an image whose last channel is alpha over a white ground."""
     *colours, alpha = np.moveaxis(image, -1, 0)
-    opacity = scale_pixels(alpha, pixel_range)
+    opacity = scale_pixels(alpha, pixel_range if opaque is None else (0.0, opaque), clip=clip)
     opacity /= np.float32(255)
     planes = np.empty((len(colours), *alpha.shape), np.float32)
     for plane, colour in zip(planes, colours, strict=True):
-        scale_pixels(colour, pixel_range, plane)
-        plane -= np.float32(255)  # in place, to save memory
+        scale_pixels(colour, pixel_range, plane, clip=clip)
+        plane -= np.float32(255)  # in place, for the sake of memory
         plane *= opacity
         plane += np.float32(255)
     return np.moveaxis(planes, 0, -1)
@@ -334,7 +359,26 @@ def _range_by_rule(seen: ValueRange) -> tuple[float, float]:
             "known. Say which values are black and white, as in pixel_range=(0, 4095) for "
             "12 bits or pixel_range=(0, 65535) for 16."
         )
-    return (0.0, 1.0) if seen.family == "float" and seen.high <= 1 else BLACK_TO_WHITE
+    if seen.family != "float" or seen.high >= _SMALLEST_OF_GREY_LEVELS:
+        return BLACK_TO_WHITE
+    if seen.high > _OVERSHOOT:
+        raise ValueError(
+            f"X holds float values up to {seen.high:g}, too much for images of 0 to 1 and too "
+            "little for images of 0 to 255. Say which values are black and white, as in "
+            f"pixel_range=(0, {seen.high:g}), or clip X to 0 and 1."
+        )
+    return (0.0, 1.0)
+
+
+def _warn_of_overshoots(ranges: tuple[ValueRange, ...], chosen: tuple[float, float]) -> None:
+    """Warn of floats a little above 1, which are clipped."""
+    largest = max(seen.high for seen in ranges)
+    if chosen == (0.0, 1.0) and largest > 1:
+        warn_user(
+            f"X holds float values up to {largest:.8g}, and is read as 0 to 1: what is above, as "
+            "resampling leaves it, is clipped. np.clip(X, 0, 1) silences this warning; "
+            f"pixel_range=(0, {largest:.8g}) makes the largest value white."
+        )
 
 
 def _mixed_message(ranges: tuple[ValueRange, ...]) -> str:
@@ -350,13 +394,27 @@ def _mixed_message(ranges: tuple[ValueRange, ...]) -> str:
     )
 
 
-def _warn_if_dark(ranges: tuple[ValueRange, ...], chosen: tuple[float, float]) -> None:
-    """Warn if all values stay far below the rule's white."""
-    largest, white = max(seen.high for seen in ranges), chosen[1]
+def warn_if_dark(
+    largest: float, white: float, *, where: str = "X", is_inverted: bool = False
+) -> None:
+    """Warn when all values stay far below the white that the rule says.
+
+    Parameters
+    ----------
+    largest : float
+        The largest value seen.
+    white : float
+        The largest that there may be.
+    where : str, default="X"
+        What the values are of.
+    is_inverted : bool, default=False
+        Whether 0 is white.
+    """
     if 0 < largest * BLACK_TO_WHITE[1] <= _SUSPICIOUSLY_DARK * white:
         warn_user(
-            f"The largest value in X is {largest:g}, but by the rule for pixel_range=None X is "
-            f"read as 0 to {white:g}, which makes the images nearly black. If {largest:g} is "
-            f"white, say so: pixel_range=(0, {largest:g}). If the images are that dark, "
+            f"The largest value in {where} is {largest:g}, but by the rule for pixel_range=None X "
+            f"is read as 0 to {white:g}, which makes the images nearly "
+            f"{'white' if is_inverted else 'black'}. If {largest:g} is the end of the scale, say "
+            f"so: pixel_range=(0, {largest:g}). If the images are that way, "
             f"pixel_range=(0, {white:g}) silences this warning.",
         )

@@ -3,14 +3,18 @@
 One rule for each kind of image:
 
 - The EXIF orientation is applied. Colour profiles are ignored.
-- Alpha (channels, palettes and transparent colours) is composited over white.
-- 1-bit is black and white; 16-bit grey is scaled from 0-65535; CMYK, YCbCr and HSV are
-  converted by Pillow's formulas.
-- Of animations and documents, the first frame or page is read; of PIL images, the current frame.
-- JPEGs at least twice as large as needed in both directions are decoded at a reduced size.
-- Files with more than `MAX_PIXELS` pixels after that reduction, or with a side longer than 65,535,
-  are refused from their header; so are PIL images opened from such files.
-- An image is read or refused; Pillow's warnings about damaged metadata are suppressed.
+- Alpha, of channels, palettes and transparent colours, is laid over white.
+- Unsigned integers reach from black to white with all the bits that the header says, or the
+  reverse where it says so. Of more than 8 bits, an explicit ``pixel_range`` stands above that;
+  signed integers and floats need one, but for floats and 32-bit integers whose values are plainly
+  0-255 and 0-65535. Colours of 16 bits are read in full.
+- CMYK, YCbCr and HSV are converted by Pillow's formulas.
+- The first frame of animations and the first page of documents counts; of PIL images, the
+  frame they stand at.
+- JPEGs at least twice as large as needed both ways are decoded reduced.
+- Files of more than `MAX_PIXELS` pixels, after that reduction, or with a side longer than
+  65,535 are refused by their header; so are PIL images that were opened from such files.
+- An image is read or refused; warnings of Pillow, which tell of damaged metadata, are not heard.
 
 No setting of Pillow is changed. Pillow's own limit, which warns even of files that are not decoded,
 has no effect unless it was lowered.
@@ -22,21 +26,27 @@ import io
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image
 
+from skltransfer.inputs.digests import digest_pil_pixels
+from skltransfer.inputs.errors import ImageReadError, Unreadable
 from skltransfer.inputs.images.arrays import as_image, to_rgb
-from skltransfer.inputs.images.files import check_pixels, load_file, naming_the_limit
 from skltransfer.inputs.images.grey_levels import BLACK_TO_WHITE
 from skltransfer.inputs.images.limits import MAX_PIXELS
-from skltransfer.inputs.images.pil_images import UprightImage
 from skltransfer.inputs.images.preprocessing import ImagePreprocessing
+from skltransfer.inputs.images.reader import reader
 from skltransfer.inputs.images.resizing import resize_rows
+from skltransfer.inputs.images.upright import UprightImage
 from skltransfer.inputs.reading import missing_value, naming_the_row, open_path
 
-__all__ = ["MAX_PIXELS", "decode", "raw_pixels"]
+if TYPE_CHECKING:
+    from skltransfer.inputs.images.levels import Levels
+    from skltransfer.inputs.images.stored import StoredImage
+
+__all__ = ["MAX_PIXELS", "decode", "deep_values", "pil_digest"]
 
 _WHITE = np.float32(BLACK_TO_WHITE[1])
 
@@ -71,8 +81,7 @@ def decode(source: Any, rule: ImagePreprocessing, index: int) -> np.ndarray:
     """
     if isinstance(source, Image.Image):
         with _reading_pil_images, naming_the_row(source, index):
-            _load(source)
-            return _read_image(source, rule)
+            return _read_stored(reader().load_pil_image(source, is_explicit=rule.is_explicit), rule)
     if isinstance(source, (str, os.PathLike)):
         with open_path(source, index) as file:
             return _read_file(file, rule)
@@ -84,30 +93,78 @@ def decode(source: Any, rule: ImagePreprocessing, index: int) -> np.ndarray:
     return _read_array(as_image(np.asarray(source), index), rule)
 
 
-def raw_pixels(image: Image.Image, index: int) -> np.ndarray:
-    """Return the upright pixels of a PIL image as an array, before scaling; for its digest."""
+def pil_digest(image: Image.Image, index: int) -> bytes:
+    """Return the digest of a PIL image: of its upright pixels and of what they mean."""
     with _reading_pil_images, naming_the_row(image, index):
-        _load(image)
-        upright = UprightImage(image)
-        return upright.rows(0, upright.shape[0])
+        stored = reader().load_pil_image(image, is_explicit=False)
+        upright = UprightImage(stored)
+        return digest_pil_pixels(upright.rows(0, upright.shape[0]), repr(stored.levels))
 
 
-def _load(image: Image.Image) -> None:
-    """Load a user's PIL image; images opened from files have the same limits as files."""
-    if isinstance(image, ImageFile.ImageFile):
-        check_pixels(image, image.size)
-    with naming_the_limit():
-        image.load()
+def deep_values(
+    source: Any, rule: ImagePreprocessing, index: int
+) -> list[tuple[float, float, Levels]]:
+    """Look at the numbers of a row, if they have more than 8 bits.
+
+    Parameters
+    ----------
+    source : str, path-like, bytes, bytearray, memoryview or PIL.Image.Image
+        What the row holds.
+    rule : ImagePreprocessing
+        How it is read.
+    index : int
+        The row.
+
+    Returns
+    -------
+    list of (float, float, Levels)
+        One: the smallest and the largest, and what they mean. None of other rows, and of those
+        that cannot be read: reading them will say why.
+    """
+    try:
+        stored = _deep_image(source, rule, index)
+        upright = UprightImage(stored) if stored is not None else None
+    except (ImageReadError, Unreadable):
+        return []
+    if stored is None or upright is None:
+        return []
+    pixels = upright.rows(0, upright.shape[0])
+    colours = pixels[..., : max(1, pixels.shape[2] - 1)] if pixels.shape[2] in (2, 4) else pixels
+    return [(float(colours.min()), float(colours.max()), stored.levels)]
+
+
+def _deep_image(source: Any, rule: ImagePreprocessing, index: int) -> StoredImage | None:
+    if isinstance(source, Image.Image):
+        return _deep_pil_image(source, rule, index)
+    if isinstance(source, (str, os.PathLike)):
+        with open_path(source, index) as file:
+            return _deep_file(file, rule)
+    with naming_the_row(source, index):
+        return _deep_file(io.BytesIO(source), rule)
+
+
+def _deep_file(file: BinaryIO, rule: ImagePreprocessing) -> StoredImage | None:
+    if not reader().holds_deep_numbers(file):
+        return None
+    file.seek(0)
+    return reader().load_file(file, rule)
+
+
+def _deep_pil_image(image: Image.Image, rule: ImagePreprocessing, index: int) -> StoredImage | None:
+    if image.mode[:1] not in ("I", "F"):
+        return None
+    with _reading_pil_images, naming_the_row(image, index):
+        return reader().load_pil_image(image, is_explicit=rule.is_explicit)
 
 
 def _read_file(file: BinaryIO, rule: ImagePreprocessing) -> np.ndarray:
-    with load_file(file, rule) as image:
-        return _read_image(image, rule)
+    return _read_stored(reader().load_file(file, rule), rule)
 
 
-def _read_image(image: Image.Image, rule: ImagePreprocessing) -> np.ndarray:
-    upright = UprightImage(image)
-    return _resized(upright.rows, upright.shape, upright.pixel_range, rule)
+def _read_stored(stored: StoredImage, rule: ImagePreprocessing) -> np.ndarray:
+    upright = UprightImage(stored)
+    ends = stored.levels.pixel_range(rule)
+    return _resized(upright.rows, upright.shape, ends, rule, stored.opaque)
 
 
 def _read_array(image: np.ndarray, rule: ImagePreprocessing) -> np.ndarray:
@@ -122,11 +179,13 @@ def _resized(
     shape: tuple[int, int],
     pixel_range: tuple[float, float] | None,
     rule: ImagePreprocessing,
+    opaque: float | None = None,
 ) -> np.ndarray:
     """Scale to 0-255, composite over white and resize, a few rows at a time."""
 
     def rgb_rows(top: int, bottom: int) -> np.ndarray:
-        return to_rgb(rows(top, bottom), pixel_range)
+        part = rows(top, bottom)
+        return to_rgb(part, pixel_range, opaque=opaque, clip=rule.clips)
 
     resized = resize_rows(rgb_rows, shape, rule.size, rule.resize)
     if resized.shape[:2] == tuple(shape):

@@ -20,6 +20,7 @@ from skltransfer.inputs.images.preprocessing import (
     decoder_fingerprint,
 )
 from skltransfer.inputs.images.recognition import looks_like_images
+from skltransfer.inputs.images.scale import check_scale_of_files, warn_of_strange_alpha
 from skltransfer.inputs.images.taking import read_images
 from skltransfer.inputs.rows.encoding import numeric_rows
 from skltransfer.inputs.sizes import as_ints
@@ -98,7 +99,8 @@ class ImageEncoding:
     def cache_key_fields(self) -> list[object]:
         """Return the rule, and the libraries that determine the bits of a decoded file."""
         rule = self.preprocessing
-        return [rule.size, rule.resize, rule.pixel_range, decoder_fingerprint()]
+        ends = [rule.pixel_range, rule.is_explicit]
+        return [rule.size, rule.resize, *ends, decoder_fingerprint()]
 
     def source(
         self, estimator: BaseEstimator, X: object, chosen: NDArray[np.intp] | None = None
@@ -114,6 +116,7 @@ class ImageEncoding:
         images = _images(estimator, X, self.image_shape, reset=False)
         images = images if chosen is None else images.take(chosen)
         check_scale(images.range_summary(), self._pixel_range)
+        check_scale_of_files(images.deep_values(self.preprocessing), self.preprocessing)
         return EncodedImages(images, self.preprocessing)
 
     def keras_input(self) -> tuple[KerasTensor, KerasTensor]:
@@ -132,7 +135,7 @@ class ImageEncoding:
                 "crops and pads to whole pixels, which would give other probabilities. Fit with "
                 "resize='stretch', or predict with the estimator itself."
             )
-        return image_input(self.size, self._pixel_range)
+        return image_input(self.size, self._pixel_range, clip=self.preprocessing.clips)
 
     @property
     def _pixel_range(self) -> tuple[float, float]:
@@ -149,10 +152,14 @@ def fit_images(
     images = _images(estimator, X, estimator.image_shape, reset=True)
     images = images if weights is None else images.take(np.flatnonzero(weights))
     pixel_range = decide_pixel_range(images.range_summary(), estimator.pixel_range)
+    for channels, share in images.opaque_shares(pixel_range[1]).items():
+        warn_of_strange_alpha(channels, share)
     if estimator.on_error == "raise":
         images.check_paths()
     size = as_ints(estimator.input_size or native_size)
-    rule = ImagePreprocessing(size, estimator.resize, pixel_range)
+    is_explicit = estimator.pixel_range is not None
+    rule = ImagePreprocessing(size, estimator.resize, pixel_range, is_explicit)
+    check_scale_of_files(images.deep_values(rule), rule, is_fit=True)
     return ImageEncoding(rule, estimator.image_shape), EncodedImages(images, rule)
 
 

@@ -1,7 +1,8 @@
-"""Encoded images: which formats are read, and how a file becomes a loaded PIL image."""
+"""Encoded images: which formats are read, and how a file becomes numbers."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
@@ -11,6 +12,8 @@ from PIL import (  # noqa: F401
     BmpImagePlugin,
     GifImagePlugin,
     Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
     JpegImagePlugin,
     MpoImagePlugin,
     PngImagePlugin,
@@ -20,9 +23,15 @@ from PIL import (  # noqa: F401
 )
 
 from skltransfer.inputs.errors import Unreadable
+from skltransfer.inputs.images import jpeg, jpeg2000, netpbm, sixteen_bits, tiff
+from skltransfer.inputs.images.levels import unsigned
 from skltransfer.inputs.images.limits import refusal, too_large
 from skltransfer.inputs.images.orientation import orientation_of
+from skltransfer.inputs.images.pil_images import check_header, stored_pil_image
+from skltransfer.inputs.images.reader import register_reader
 from skltransfer.inputs.images.resizing import draft_size
+from skltransfer.inputs.images.stored import PilPixels, StoredImage
+from skltransfer.inputs.images.unread import unknown_content
 
 if TYPE_CHECKING:
     from skltransfer.inputs.images.preprocessing import ImagePreprocessing
@@ -30,22 +39,18 @@ if TYPE_CHECKING:
 with suppress(ImportError):  # new in Pillow 11.3
     from PIL import AvifImagePlugin  # noqa: F401
 
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM", "HEIF")
-"""Supported formats. HEIF works if the user has registered a plugin for it."""
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000", "HEIF")
+"""Formats read. HEIF is there when the user has registered a plugin for it."""
 
-_SIGNATURES = (
-    (b"", "it is empty. Copy or download it again."),
-    (b"version https://git-lfs", "it is a Git LFS pointer. Run git lfs pull to get the file."),
-    (b"%PDF", "it is a PDF. Export its pages as PNG."),
-    (b"PK\x03\x04", "it is a ZIP archive. Unpack it."),
-    (b"\x93NUMPY", "it is a NumPy file. Hand over the array that np.load gives."),
-    (b"<svg", "it is an SVG drawing. Export it as PNG."),
-    (b"<", "it is text (HTML or XML), as a failed download leaves. Download it again."),
+_INKS = (
+    "it holds CMYK of 16 bits, whose numbers are inks, so that pixel_range cannot be applied. "
+    "Convert it to RGB, or hand over an array."
 )
+_TIFF, _JPEG = "TIFF", "JPEG"
 
 
-def load_file(file: BinaryIO, rule: ImagePreprocessing) -> Image.Image:
-    """Decode the first frame of a file, and a JPEG at the suitable fraction.
+def load_file(file: BinaryIO, rule: ImagePreprocessing) -> StoredImage:
+    """Decode the first frame of a file, a JPEG at the fraction that fits.
 
     Raises
     ------
@@ -53,7 +58,33 @@ def load_file(file: BinaryIO, rule: ImagePreprocessing) -> Image.Image:
         If the file is not a supported image, too large, or damaged.
     """
     with naming_the_limit():
-        return _loaded(file, rule)
+        name = _format_of(file)
+        if name == _TIFF:
+            return _load_tiff(file, rule)
+        if name == _JPEG:
+            jpeg.check_coding(file)
+        return _load(_opened(file, name), file, rule)
+
+
+def holds_deep_numbers(file: BinaryIO) -> bool:
+    """Whether a file, by its header, holds numbers of more than 8 bits, or signed ones or floats.
+
+    Raises
+    ------
+    Unreadable, or whatever Pillow stumbles on
+        When the header is damaged.
+    """
+    name = _format_of(file)
+    if name == _TIFF:
+        return tiff.read_tags(file).is_deep
+    if name == "JPEG2000":
+        return jpeg2000.read_precision(file).is_deep
+    if name not in ("PNG", "PPM"):
+        return False
+    image = _opened(file, name)
+    if name == "PPM":
+        return image.mode == "F" or netpbm.largest_value(image) > 255
+    return image.mode.startswith("I") or sixteen_bits.has_sixteen_bit_colours(image)
 
 
 @contextmanager
@@ -65,44 +96,65 @@ def naming_the_limit() -> Iterator[None]:
         raise Unreadable(too_large("too many")) from error
 
 
-def _loaded(file: BinaryIO, rule: ImagePreprocessing) -> Image.Image:
-    image = _identified(file)
+def _format_of(file: BinaryIO) -> str:
+    """Return the format that the first bytes announce.
+
+    `PIL.Image.open` also tries formats which run other programs or which hardly any file is in,
+    and applies a process-wide limit.
+    """
+    start = file.read(132)
+    for name in _FORMATS:
+        _, accepts = Image.OPEN.get(name, (None, None))
+        if accepts is not None and accepts(start[:16]) is True:
+            return name
+    raise Unreadable(unknown_content(start))
+
+
+def _opened(file: BinaryIO, name: str) -> ImageFile.ImageFile:
+    """Open an image by its header."""
+    file.seek(0)
+    # Without a name, so that no plugin maps the file into memory.
+    return Image.OPEN[name][0](file, "")
+
+
+def _load(image: ImageFile.ImageFile, file: BinaryIO, rule: ImagePreprocessing) -> StoredImage:
     header_size = image.size
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         _reduce_jpeg(image, rule)
     check_pixels(image, header_size)
+    if isinstance(image, PpmImagePlugin.PpmImageFile) and netpbm.largest_value(image) > 255:
+        return netpbm.read_deep(image, file)
+    if isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile):
+        precision = jpeg2000.read_precision(file)
+        jpeg2000.check_precision(precision, image.mode)
+        image.load()
+        return jpeg2000.stored_image(image, precision)
+    if sixteen_bits.has_sixteen_bit_colours(image):
+        if rule.is_explicit and sixteen_bits.has_inks(image):
+            raise Unreadable(_INKS)
+        return sixteen_bits.sixteen_bit_colours(image, lambda: _opened(file, str(image.format)))
     image.load()
-    return image
+    if isinstance(image, PngImagePlugin.PngImageFile) and image.mode.startswith("I"):
+        return PilPixels(image, unsigned(16), orientation_of(image))
+    return stored_pil_image(image, rule.is_explicit)
 
 
-def _identified(file: BinaryIO) -> Image.Image:
-    """Open an image by its header, as `PIL.Image.open` does.
-
-    That function also tries formats that run other programs or that are hardly ever used, and
-    applies a process-wide limit.
-    """
-    start = file.read(64)
-    for name in _FORMATS:
-        factory, accepts = Image.OPEN.get(name, (None, None))
-        if factory is not None and accepts is not None and accepts(start[:16]) is True:
-            file.seek(0)
-            # Without a name, so that no plugin memory-maps the file.
-            return factory(file, "")
-    raise Unreadable(_unknown_content(start))
+def _load_tiff(file: BinaryIO, rule: ImagePreprocessing) -> StoredImage:
+    tags = tiff.read_tags(file)
+    image = _opened_tiff(file) if tags.is_read_by_pillow else None
+    if image is None:
+        return tiff.read_by_tifffile(file, tags)
+    return _load(image, file, rule)
 
 
-def _unknown_content(start: bytes) -> str:
-    """Describe data that no format accepts."""
-    for signature, meaning in _SIGNATURES:
-        if start.lstrip().startswith(signature) if signature else not start:
-            return meaning
-    if start[4:8] == b"ftyp":
-        return "it is HEIC, AVIF or a video. Convert it, or register a Pillow plugin for it."
-    kind = "text" if start.isascii() and b"\0" not in start else "data"
-    return (
-        f"it is {kind} of no known image format, beginning {start[:16]!r}. Read are JPEG, PNG, "
-        "GIF, BMP, TIFF, WebP, AVIF and PPM; open others yourself and hand over PIL images."
-    )
+def _opened_tiff(file: BinaryIO) -> ImageFile.ImageFile | None:
+    """Open a TIFF; None: Pillow has no mode for its numbers."""
+    try:
+        return _opened(file, _TIFF)
+    except SyntaxError as error:
+        if "mode" in str(error):
+            return None
+        raise
 
 
 def _reduce_jpeg(image: JpegImagePlugin.JpegImageFile, rule: ImagePreprocessing) -> None:
@@ -113,8 +165,21 @@ def _reduce_jpeg(image: JpegImagePlugin.JpegImageFile, rule: ImagePreprocessing)
     image.draft(None, wanted if turned else wanted[::-1])
 
 
+def load_pil_image(image: Image.Image, *, is_explicit: bool) -> StoredImage:
+    """Load a user's PIL image; those that were opened from files have the bounds of files."""
+    if isinstance(image, ImageFile.ImageFile):
+        check_pixels(image, image.size)
+        check_header(image, is_explicit)
+    with naming_the_limit():
+        image.load()
+    return stored_pil_image(image, is_explicit)
+
+
 def check_pixels(image: Image.Image, header_size: tuple[int, int]) -> None:
     """Refuse an opened image that would take too much memory or time."""
     reason = refusal(image, header_size)
     if reason is not None:
         raise Unreadable(reason)
+
+
+register_reader(sys.modules[__name__])

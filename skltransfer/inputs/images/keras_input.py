@@ -10,14 +10,27 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Size
 
 
-def image_input(size: Size, pixel_range: tuple[float, float]) -> tuple[KerasTensor, KerasTensor]:
-    """Return an input for RGB images of any size, and the images stretched to `size`."""
+def image_input(
+    size: Size, pixel_range: tuple[float, float], *, clip: bool
+) -> tuple[KerasTensor, KerasTensor]:
+    """Input of RGB images of any height and width, and the same stretched to `size`.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Height and width that the network sees.
+    pixel_range : tuple of two float
+        The values of black and white.
+    clip : bool
+        Whether values outside are brought to its ends.
+    """
     import keras
 
     low, high = pixel_range
     factor = 255.0 / (high - low)
     source = keras.Input((None, None, 3), dtype="float32", name="pixels")
     pixels = keras.layers.Rescaling(factor, -low * factor, dtype="float32")(source)
+    pixels = keras.ops.clip(pixels, 0.0, 255.0) if clip else pixels
     return source, resized(pixels, size)
 
 

@@ -29,8 +29,23 @@ def refusal(image: Image.Image, header_size: tuple[int, int]) -> str | None:
     """
     # Progressive files keep all coefficients, whatever size they are decoded to.
     decoded = header_size if "progressive" in image.info else image.size
-    fits = _pixels(decoded) <= MAX_PIXELS and _pixels(header_size) <= _MAX_REDUCED_FROM
-    if fits and max(header_size) <= MAX_SIDE:
+    return refusal_of_size(header_size, decoded)
+
+
+def refusal_of_size(
+    header_size: tuple[int, int], decoded: tuple[int, int] | None = None
+) -> str | None:
+    """Why a size is more than is decoded; None: it is not.
+
+    Parameters
+    ----------
+    header_size : tuple of two int
+        Width and height that the header announces.
+    decoded : tuple of two int, default=None
+        The size it will be decoded at; None: the same.
+    """
+    fits = _pixels(decoded or header_size) <= MAX_PIXELS
+    if fits and _pixels(header_size) <= _MAX_REDUCED_FROM and max(header_size) <= MAX_SIDE:
         return None
     return too_large("{:,}x{:,}".format(*header_size))
 

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
+
+_QUARTER_TURNED = range(5, 9)
+_TOLERANCE = 0.01
+"""Share by which the proportions of an image may differ from those that its EXIF data tell."""
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; damaged EXIF data count as upright."""
+    """Return the EXIF orientation, 1 to 8; damaged EXIF data count as upright.
+
+    `Image.rotate` and `Image.transpose` leave the tag on what they have turned. Such an image is
+    upright: it is one made in memory, as high as its EXIF data say it is wide, and as wide as high.
+    """
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # whatever the parser raises, the image itself is fine
+        exif = image.getexif()
+        orientation = exif.get(ExifTags.Base.Orientation, 1)
+        if orientation in _QUARTER_TURNED and _is_turned(image, exif):
+            return 1
+    except Exception:  # whatever the parser stumbles on, the image itself is fine
         return 1
     return int(orientation) if orientation in range(1, 9) else 1
+
+
+def _is_turned(image: Image.Image, exif: Image.Exif) -> bool:
+    """Whether an image has been turned by a quarter since its EXIF data were written."""
+    if isinstance(image, ImageFile.ImageFile):
+        return False  # as it was opened
+    tags = exif.get_ifd(ExifTags.IFD.Exif)
+    width = tags.get(ExifTags.Base.ExifImageWidth, 0)
+    height = tags.get(ExifTags.Base.ExifImageHeight, 0)
+    if not width or not height or width == height:
+        return False
+    return bool(abs(image.width * width / (image.height * height) - 1) < _TOLERANCE)
 
 
 def oriented(image: np.ndarray, orientation: int) -> np.ndarray:

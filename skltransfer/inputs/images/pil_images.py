@@ -1,117 +1,86 @@
-"""The pixels of PIL images: modes, transparency and orientation, a few rows at a time."""
+"""PIL images that the user opened or made: what their numbers mean."""
 
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile, Jpeg2KImagePlugin, TiffImagePlugin
 
 from skltransfer.inputs.errors import Unreadable
-from skltransfer.inputs.images.grey_levels import BLACK_TO_WHITE
-from skltransfer.inputs.images.orientation import orientation_of, oriented
+from skltransfer.inputs.images import jpeg2000, tiff
+from skltransfer.inputs.images.levels import Levels, by_values, unsigned
+from skltransfer.inputs.images.orientation import orientation_of
+from skltransfer.inputs.images.sixteen_bits import has_sixteen_bit_colours
+from skltransfer.inputs.images.stored import ArrayPixels, PilPixels, StoredImage
 
-_SIXTEEN_BITS = (0.0, 65535.0)
+_CIELAB = "its colours are in CIELAB. Convert it to RGB with PIL.ImageCms."
+_LOST_HEADER = (
+    "it is a PIL image of a TIFF of more than 8 bits that was pickled or copied, which loses the "
+    "header that says what is black. Hand over the path of the file, or an array."
+)
+_CUT_COLOURS = (
+    "of its 16-bit colours a PIL image keeps the upper 8, so that pixel_range cannot be applied. "
+    "Hand over the path of the file, or an array."
+)
 
 
-class UprightImage:
-    """A loaded PIL image as upright numbers.
-
-    Converting a few rows at a time avoids several copies of a large image in memory.
+def check_header(image: ImageFile.ImageFile, is_explicit: bool) -> None:
+    """Refuse an image that is not loaded yet and would lose what `pixel_range` is for.
 
     Parameters
     ----------
-    image : PIL.Image.Image
-        Loaded; it is never modified.
+    image : PIL.ImageFile.ImageFile
+        Opened by the user.
+    is_explicit : bool
+        Whether the user gave `pixel_range`.
+    """
+    if is_explicit and has_sixteen_bit_colours(image):
+        raise Unreadable(_CUT_COLOURS)
+    if isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile) and image.fp is not None:
+        place = image.fp.tell()
+        precision = jpeg2000.read_precision(image.fp)
+        image.fp.seek(place)
+        jpeg2000.check_precision(precision, image.mode)
 
-    Attributes
-    ----------
-    shape : tuple of two int
-        Height and width of the upright image.
-    pixel_range : tuple of two float
-        The values that mean black and white.
+
+def stored_pil_image(image: Image.Image, is_explicit: bool) -> StoredImage:
+    """Return a loaded PIL image with what its numbers mean.
 
     Raises
     ------
     Unreadable
-        If the mode does not define which values are black and white, or there are no pixels.
+        When nothing says which of them are black and white.
     """
-
-    def __init__(self, image: Image.Image) -> None:
-        if 0 in image.size:
-            raise Unreadable("it has no pixels.")
-        _check_mode(image)
-        self._image = image
-        self._orientation = orientation_of(image)
-        self.shape = image.size if self._orientation >= 5 else image.size[::-1]
-        sixteen_bits = image.mode == "I" or image.mode.startswith("I;16")
-        self.pixel_range = _SIXTEEN_BITS if sixteen_bits else BLACK_TO_WHITE
-
-    def rows(self, top: int, bottom: int) -> np.ndarray:
-        """Return some rows of the upright image, with channels as `arrays.to_rgb` expects them."""
-        array = _stored_pixels(self._part(top, bottom))
-        return oriented(array if array.ndim == 3 else array[..., np.newaxis], self._orientation)
-
-    def _part(self, top: int, bottom: int) -> Image.Image:
-        """Return the part of the stored image that contains some upright rows."""
-        if (top, bottom) == (0, self.shape[0]):
-            return self._image
-        if self._orientation in (3, 4, 7, 8):
-            top, bottom = self.shape[0] - bottom, self.shape[0] - top
-        if self._orientation >= 5:
-            return self._image.crop((top, 0, bottom, self._image.height))
-        return self._image.crop((0, top, self._image.width, bottom))
-
-
-# Modes -------------------------------------------------------------------------------------
-
-
-def _stored_pixels(image: Image.Image) -> np.ndarray:
-    """Return the pixels of a loaded image as they are stored."""
-    if image.mode.startswith("I;16"):
-        return _sixteen_bits(image)
-    return np.asarray(image if image.mode in ("I", "F") else _in_plain_mode(image))
-
-
-def _in_plain_mode(image: Image.Image) -> Image.Image:
-    """Convert to the mode among L, LA, RGB and RGBA that preserves the whole image."""
-    if image.has_transparency_data:
-        mode = "LA" if image.mode in ("LA", "La") else "RGBA"
-    else:
-        mode = "L" if image.mode in ("1", "L") else "RGB"
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _sixteen_bits(image: Image.Image) -> np.ndarray:
-    """Return 16-bit grey, with its transparent grey level as white."""
-    array = np.asarray(image)
-    transparent = image.info.get("transparency")
-    return array if transparent is None else np.where(array == transparent, 65535, array)
-
-
-def _check_mode(image: Image.Image) -> None:
-    """Refuse modes whose values do not define black and white."""
     if image.mode == "LAB":
-        raise Unreadable("its colours are in CIELAB. Convert it to RGB with PIL.ImageCms.")
-    if image.mode == "I":
-        _check_integers(np.asarray(image))
-    if image.mode == "F":
-        _check_floats(np.asarray(image))
+        raise Unreadable(_CIELAB)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return _of_tiff(image, is_explicit)
+    return PilPixels(image, _levels(image), orientation_of(image))
 
 
-def _check_integers(array: np.ndarray) -> None:
-    """Refuse 32-bit integers that are not clearly 16-bit grey levels."""
-    low, high = int(array.min()), int(array.max())
-    if low < 0 or high > 65535 or 0 < high <= 255:
+def _levels(image: Image.Image) -> Levels:
+    """Return the levels that the mode alone says."""
+    if image.mode.startswith("I;16"):
+        return unsigned(16)
+    if image.mode not in ("I", "F"):
+        return Levels()
+    kind = "32-bit integers" if image.mode == "I" else "floats"
+    return by_values(f"{kind} in mode {image.mode}", np.asarray(image))
+
+
+def _of_tiff(image: TiffImagePlugin.TiffImageFile, is_explicit: bool) -> StoredImage:
+    tags, is_grey = tiff.tags_of(image), image.mode[:1] in ("I", "F")
+    if tags is None and is_grey:
+        raise Unreadable(_LOST_HEADER)
+    if tags is None or not tags.is_deep:
+        return PilPixels(image, Levels(), orientation_of(image))
+    if not tags.is_read_by_pillow:
         raise Unreadable(
-            f"its mode is I and its integers reach from {low} to {high}, so their scale is not "
-            "known (0 to 65535 is expected). Hand over an array, and give pixel_range."
+            f"it is a TIFF of {tags}, which Pillow misreads. Hand over the path of the file, or an "
+            "array."
         )
-
-
-def _check_floats(array: np.ndarray) -> None:
-    """Refuse floats that are not clearly grey levels of 0 to 255."""
-    low, high = float(array.min()), float(array.max())
-    if not (low >= 0 and (high == 0 or 1 < high <= 255)):
-        raise Unreadable(
-            f"its mode is F and its floats reach from {low:g} to {high:g}, so their scale is not "
-            "known (0 to 255 is expected). Hand over an array, and give pixel_range."
-        )
+    if not is_grey:
+        if is_explicit:
+            raise Unreadable(_CUT_COLOURS)
+        return PilPixels(image, Levels(), orientation_of(image))
+    array = tiff.as_stored(np.asarray(image), tags)[..., np.newaxis]
+    return ArrayPixels(array, tags.levels(array), orientation_of(image))

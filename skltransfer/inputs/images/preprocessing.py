@@ -13,8 +13,10 @@ from scipy import __version__ as scipy_version
 from skltransfer._fields import ImageSize, ValueRange
 from skltransfer._types import Resize
 
-DECODING_VERSION: int = 3
-"""Incremented whenever the same input would give other pixels; part of every cache key."""
+DECODING_VERSION: int = 4
+"""Raised whenever the same input would give other pixels; part of every cache key."""
+
+_FRACTIONS = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,21 @@ class ImagePreprocessing:
     resize : {"stretch", "crop", "pad"}, default="stretch"
         How to handle another aspect ratio, see :func:`skltransfer.inputs.resize`.
     pixel_range : tuple of two float or None, default=None
-        The values that mean black and white in numeric arrays. None stands for 0 and 255. Files,
-        encoded bytes and PIL images have a range of their own.
+        The values that mean black and white in numeric arrays. None stands for 0 and 255.
+    is_explicit : bool, default=False
+        Whether the user gave `pixel_range`. Then it holds for files, encoded bytes and PIL images
+        of more than 8 bits too; otherwise they carry their own range.
     """
 
     size: ImageSize
     resize: Resize | Literal["within"] = "stretch"
     pixel_range: ValueRange | None = None
+    is_explicit: bool = False
+
+    @property
+    def clips(self) -> bool:
+        """Whether floats outside are brought to the ends: those of 0 to 1, by the rule alone."""
+        return not self.is_explicit and self.pixel_range == _FRACTIONS
 
 
 @lru_cache(maxsize=1)
@@ -48,7 +58,7 @@ def decoder_fingerprint() -> str:
         environments. zlib is left out: all its versions give the same bytes, and which one is
         loaded may depend on what a process imported first.
     """
-    decoding = {"jpg", "libjpeg_turbo", "libtiff", "webp", "avif"}
+    decoding = {"jpg", "libjpeg_turbo", "libtiff", "webp", "avif", "jpg_2000"}
     present = sorted(decoding.intersection(features.get_supported()))
     codecs = [f"{codec} {features.version(codec)}" for codec in present]
     libraries = [f"pillow {pillow_version}", f"scipy {scipy_version}"]

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from skltransfer.inputs._input import chunks
-from skltransfer.inputs.digests import digest_array, digest_encoded, digest_pil_pixels
+from skltransfer.inputs.digests import digest_array, digest_encoded
 from skltransfer.inputs.errors import ImageReadError, read_error
 from skltransfer.inputs.images import arrays
-from skltransfer.inputs.images.decoding import decode, raw_pixels
+from skltransfer.inputs.images.decoding import decode, deep_values, pil_digest
 from skltransfer.inputs.images.recognition import ENCODED, PATHS
 from skltransfer.inputs.reading import (
     FileDigests,
@@ -26,10 +26,17 @@ from skltransfer.inputs.reading import (
 )
 
 if TYPE_CHECKING:
+    from skltransfer.inputs.images.levels import Levels
     from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 
 _BLOCK = 64
 """Number of rows of a large array that are checked together."""
+
+_WITH_ALPHA = (2, 4)
+"""Numbers of channels of which the last is alpha."""
+
+_MOST_LOOKED_AT = 8
+"""Images of more than 8 bits that are read ahead, to see on which scale they are."""
 
 _FRESH_SECONDS = 1.0
 """How long a file need not be checked again; more time passes between checking and reading it."""
@@ -152,6 +159,40 @@ class ImageSource:
         """
         return self._range_summary
 
+    def deep_values(self, rule: ImagePreprocessing) -> list[tuple[float, float, Levels]]:
+        """Look at some images of more than 8 bits in files, encoded bytes and PIL images.
+
+        Parameters
+        ----------
+        rule : ImagePreprocessing
+            How they are read.
+
+        Returns
+        -------
+        list of (float, float, Levels)
+            Smallest and largest number of each, and what they mean. What cannot be read is left
+            out: reading it will say why.
+        """
+        return []
+
+    def opaque_shares(self, white: float) -> dict[int, float]:
+        """Return which share of pixels is opaque, for arrays of 2 channels and of 4.
+
+        Parameters
+        ----------
+        white : float
+            The value of an opaque pixel.
+
+        Returns
+        -------
+        dict of int to float
+            By the number of channels; files and PIL images, which say what alpha is, left out.
+        """
+        opaque: dict[int, list[float]] = {}
+        for alpha, channels in self._alphas():
+            opaque.setdefault(channels, []).append(float(np.mean(alpha >= white)))
+        return {channels: float(np.mean(shares)) for channels, shares in opaque.items()}
+
     def check_paths(self) -> None:
         """Check that all files exist, before any is read.
 
@@ -194,6 +235,10 @@ class ImageSource:
     def _ranges(self) -> Iterator[arrays.ValueRange]:
         raise NotImplementedError
 
+    def _alphas(self) -> Iterator[tuple[np.ndarray, int]]:
+        """The last of 2 or 4 channels of arrays, and how many there are."""
+        raise NotImplementedError
+
 
 class ArrayImages(ImageSource):
     """All images in one numeric array of shape (n, h, w) or (n, h, w, c)."""
@@ -210,7 +255,9 @@ class ArrayImages(ImageSource):
         block = self._images[self._rows_at(indices)]
         block = block if block.ndim == 4 else block[..., np.newaxis]
         target = out[: len(block)]
-        arrays.scale_pixels(np.broadcast_to(block, target.shape), rule.pixel_range, target)
+        clip = block.dtype.kind == "f" and rule.clips
+        block = np.broadcast_to(block, target.shape)
+        arrays.scale_pixels(block, rule.pixel_range, target, clip=clip)
 
     def digest(self, i: int) -> bytes:
         """Return a 32-byte digest; equal content of one kind has equal digests."""
@@ -234,6 +281,12 @@ class ArrayImages(ImageSource):
                 _raise_non_finite(block, rows)
             yield seen
 
+    def _alphas(self) -> Iterator[tuple[np.ndarray, int]]:
+        channels = (*self._images.shape, 1)[3]
+        if channels in _WITH_ALPHA:
+            for start in range(0, len(self), _BLOCK):
+                yield self._images[self._rows[start : start + _BLOCK], ..., -1], channels
+
 
 class ItemImages(ImageSource):
     """Images one by one: paths, encoded bytes, PIL images and arrays."""
@@ -255,7 +308,7 @@ class ItemImages(ImageSource):
         if isinstance(item, ENCODED):
             return digest_encoded(item)
         if isinstance(item, Image.Image):
-            return digest_pil_pixels(raw_pixels(item, row))
+            return pil_digest(item, row)
         if item is None:
             raise missing_value(row)
         return digest_array(item)
@@ -284,6 +337,22 @@ class ItemImages(ImageSource):
             count = f" Of {len(self)} rows, {len(faults)} have no file." if faults[1:] else ""
             raise read_error(row, self._items[row], fault + count)
         self._fresh_until = time.monotonic() + _FRESH_SECONDS
+
+    def deep_values(self, rule: ImagePreprocessing) -> list[tuple[float, float, Levels]]:
+        """Look at some images of more than 8 bits."""
+        positions = np.unique(np.linspace(0, len(self) - 1, _MOST_LOOKED_AT).astype(int))
+        found: list[tuple[float, float, Levels]] = []
+        for row in self._rows[positions]:
+            item = self._items[row]
+            if isinstance(item, (*PATHS, *ENCODED, Image.Image)):
+                found += deep_values(item, rule, int(row))
+        return found
+
+    def _alphas(self) -> Iterator[tuple[np.ndarray, int]]:
+        for row in self._rows:
+            item = self._items[row]
+            if isinstance(item, np.ndarray) and (*item.shape, 1)[2] in _WITH_ALPHA:
+                yield item[..., -1], item.shape[2]
 
     def _identity_just_seen(self, row: int) -> FileIdentity | None:
         """Return the identity of a row's file, if `check_paths` has just determined it."""

@@ -1,0 +1,35 @@
+"""What came to protocol 2 while it was not released: older files get what meant the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_IMAGES, _RULE, _EXPLICIT = "image_encoding", "image_preprocessing", "is_explicit"
+
+
+def completed(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest with what it lacks; what is not as it was written is left to be refused.
+
+    Parameters
+    ----------
+    manifest : dict
+        As protocol 2 has it.
+    """
+    state = manifest["state"]
+    if not isinstance(state, dict):
+        return manifest
+    is_explicit = state.get("pixel_range") is not None
+    state = {name: _with_explicit(node, is_explicit) for name, node in state.items()}
+    if "_pooling" in state and "precision" in state:
+        state.setdefault("_precision", state["precision"])
+    return {**manifest, "state": state}
+
+
+def _with_explicit(node: Any, is_explicit: bool) -> Any:
+    """An encoding of images that says whether the user gave the range of pixels."""
+    encoding = node.get(_IMAGES) if isinstance(node, dict) else None
+    rule = encoding.get("preprocessing") if isinstance(encoding, dict) else None
+    fields = rule.get(_RULE) if isinstance(rule, dict) else None
+    if not isinstance(encoding, dict) or not isinstance(fields, dict) or _EXPLICIT in fields:
+        return node
+    return {_IMAGES: {**encoding, "preprocessing": {_RULE: {**fields, _EXPLICIT: is_explicit}}}}
