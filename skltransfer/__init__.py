@@ -20,6 +20,7 @@ _HOMES = {
     "PretrainedFeatureExtractor": "estimators.extractor",
     "ReadError": "inputs.errors",
     "SaliencyDisplay": "displays.saliency",
+    "SoundInput": "inputs.sounds.kind",
     "TopLossesDisplay": "displays.top_losses",
     "TrainingCurveDisplay": "displays.training_curve",
     "UnreadableImagesWarning": "_warnings",
@@ -32,6 +33,7 @@ _HOMES = {
     "load": "estimators.loading",
     "precompute": "estimators.precomputation",
     "register_backbone": "backbones.registry",
+    "sounds_from_folder": "inputs.sounds.folders",
 }
 
 __all__ = sorted(_HOMES)
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from skltransfer.inputs.errors import ImageReadError as ImageReadError
     from skltransfer.inputs.errors import ReadError as ReadError
     from skltransfer.inputs.images.folders import images_from_folder as images_from_folder
+    from skltransfer.inputs.sounds.folders import sounds_from_folder as sounds_from_folder
+    from skltransfer.inputs.sounds.kind import SoundInput as SoundInput
 
 
 def __getattr__(name: str) -> Any:

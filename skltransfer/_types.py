@@ -26,7 +26,7 @@ Numbers: TypeAlias = Any
 SampleWeight: TypeAlias = Sequence[float] | NDArray[Any] | None
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
 
-Pooling: TypeAlias = Literal["avg", "max", "flatten", "cls", "last"]
+Pooling: TypeAlias = Literal["avg", "max", "flatten", "cls", "last", "avg_std"]
 Resize: TypeAlias = Literal["stretch", "crop", "pad"]
 OnError: TypeAlias = Literal["raise", "nan"]
 RegressionLoss: TypeAlias = Literal["squared_error", "absolute_error", "huber"]

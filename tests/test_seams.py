@@ -197,7 +197,8 @@ def test_cross_validation_takes_sequences(network, sequences):
 
 KINDS = {"image", "images", "pixels", "tabular", "texts"}
 OF_TEXTS = ("inputs/texts/", "backbones/texts.py", "backbones/hugging_face.py")
-OF_KINDS = ("inputs/images/", "inputs/rows/", "backbones/images.py", *OF_TEXTS)
+OF_SOUNDS = ("inputs/sounds/", "backbones/sounds.py")
+OF_KINDS = ("inputs/images/", "inputs/rows/", "backbones/images.py", *OF_TEXTS, *OF_SOUNDS)
 NAMING = {  # exempt by name: what users see, and what files hold
     *("__init__.py", "inputs/__init__.py", "backbones/__init__.py", "inputs/errors.py"),
     "_warnings.py",

@@ -86,6 +86,7 @@ class SequenceInput:
     poolings: ClassVar[frozenset] = frozenset({"avg", "max", "flatten"})
     parameters: ClassVar[frozenset] = frozenset()
     views: ClassVar[dict] = {}
+    takes_layers: ClassVar[bool] = False
     size: ClassVar[tuple] = ()
 
     def identity(self):

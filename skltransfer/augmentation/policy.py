@@ -82,7 +82,7 @@ class Views:
 
         def rows(positions: NDArray[np.intp], epoch: int) -> Array:
             chosen = (offsets[positions] + epoch) % len(views)
-            return np.stack([views[k](i) for k, i in zip(chosen, positions, strict=True)])
+            return _side_by_side([views[k](i) for k, i in zip(chosen, positions, strict=True)])
 
         return rows
 
@@ -134,11 +134,28 @@ def check_views(
                     f"{name}={value!r} needs views of the {kind.name}s: set augment to {names} or "
                     f"a Keras layer, or leave {name}={off}."
                 )
-    elif not is_keras_layer(augment) and augment not in tuple(kind.views):
+    elif is_keras_layer(augment) and not kind.takes_layers:
         raise ValueError(
-            f"augment={augment!r} is none of None, {names} and a Keras layer from {kind.name}s, as "
-            f"the network reads them, to {kind.name}s of the same shape."
+            f"augment={augment!r} is a Keras layer, and layers make no views of {kind.name}s. Set "
+            f"augment to {names}, or None."
         )
+    elif not is_keras_layer(augment) and augment not in tuple(kind.views):
+        layers = (
+            f" and a Keras layer from {kind.name}s, as the network reads them, to {kind.name}s of "
+            "the same shape"
+        )
+        raise ValueError(
+            f"augment={augment!r} is none of None, {names}{layers if kind.takes_layers else ''}."
+        )
+
+
+def _side_by_side(rows: list[Array]) -> Array:
+    """Return rows as one array; an array of objects if they differ in length."""
+    if len({row.shape for row in rows}) == 1:
+        return np.stack(rows)
+    together = np.empty(len(rows), object)
+    together[:] = rows
+    return together
 
 
 def check_has_views(encoding: Encoding) -> None:

@@ -39,7 +39,7 @@ def list_backbones() -> Table[Backbone]:
     Returns
     -------
     Table of Backbone
-        An immutable sequence that prints as a table: the bundled network, that of the companion,
+        An immutable sequence that prints as a table: the bundled networks, that of the companion,
         those of ``keras.applications``, and those registered in this process. Neither Keras nor
         TensorFlow is loaded.
 
@@ -54,8 +54,8 @@ def list_backbones() -> Table[Backbone]:
     >>> list_backbones()[0].name
     'efficientnet_lite0'
     """
-    own = shipped_spec()
-    rows = [Backbone(own.name, "bundled", own.input_size, own.n_parameters)]
+    own = [shipped_spec(), shipped_spec("speech_embedding")]
+    rows = [Backbone(spec.name, "bundled", spec.input_size, spec.n_parameters) for spec in own]
     rows += [Backbone(name, "companion", (), count) for name, count in companions().items()]
     for name, known in sorted(applications.facts().items()):
         size = tuple(known["input_size"])

@@ -15,6 +15,7 @@ from skltransfer.backbones import user_models
 from skltransfer.backbones.hugging_face import FILES, folder_spec, is_folder
 from skltransfer.backbones.images import application_spec, bundled_input, image_network
 from skltransfer.backbones.shipped import SHIPPED, shipped_spec
+from skltransfer.backbones.sounds import bundled_sound_input, sound_network
 from skltransfer.backbones.spec import BackboneSpec, read_only
 from skltransfer.backbones.texts import (
     COMPANION,
@@ -23,6 +24,7 @@ from skltransfer.backbones.texts import (
     unread_input,
 )
 from skltransfer.inputs.file_identity import FileDigests, identity_of
+from skltransfer.inputs.sounds.kind import SoundInput
 
 if TYPE_CHECKING:
     from skltransfer.backbones.types import ModelOrBuilder, Preprocessing
@@ -41,6 +43,7 @@ def register_backbone(
     preprocessing: Preprocessing = None,
     tokenizer: str | os.PathLike[str] | None = None,
     max_tokens: int = 256,
+    input: SoundInput | None = None,
 ) -> BackboneSpec:
     """Register your own Keras model under a name, for ``backbone=``.
 
@@ -68,6 +71,9 @@ def register_backbone(
         A ``tokenizer.json``, for a model that reads texts.
     max_tokens : int, default=256
         Maximum number of tokens of a text that such a model reads, special tokens included.
+    input : SoundInput or None, default=None
+        The front end of a model that reads sounds: a model from log-mel maps (frames, n_mels) or
+        (frames, n_mels, 1), with any number of frames, to one output.
 
     Returns
     -------
@@ -106,13 +112,29 @@ def register_backbone(
     else:
         model = user_models.model_of(name, model_or_builder)
         is_new = model is not model_or_builder  # its layers have other numbers in every process
-        if tokenizer is None:
+        if input is not None:
+            spec = _sound_network(model, name, input, preprocessing, tokenizer, renumber=is_new)
+        elif tokenizer is None:
             spec = image_network(model, name, preprocessing, renumber=is_new)
         else:
             spec = text_network(model, name, tokenizer, max_tokens, renumber=is_new)
     _adopted.discard(name)
     _registered[name] = spec
     return spec
+
+
+def _sound_network(
+    model: Any, name: str, input: SoundInput, *others: object, renumber: bool
+) -> BackboneSpec:
+    """A model that reads sounds, for which `others` are not set."""
+    if not isinstance(input, SoundInput):
+        raise TypeError(f"input={input!r} must be a SoundInput, or None for images and texts.")
+    if any(other is not None for other in others):
+        raise ValueError(
+            "preprocessing is for images and tokenizer for texts, and input=SoundInput(...) says "
+            "that the model reads sounds. Leave both at None."
+        )
+    return sound_network(model, name, input, renumber=renumber)
 
 
 def _check_free(name: Any) -> None:
@@ -207,7 +229,9 @@ def input_of(backbone: Any) -> InputKind:
     if isinstance(backbone, BackboneSpec):
         return backbone.input
     handle = registered(backbone)
-    return (unread_input(backbone) or bundled_input()) if handle is None else handle.input
+    if handle is not None:
+        return handle.input
+    return unread_input(backbone) or bundled_sound_input(backbone) or bundled_input()
 
 
 def _is_file_name(name: str) -> bool:

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from skltransfer.backbones.spec import BackboneSpec
 
-_HOMES = {"efficientnet_lite0": "images.bundled_spec", "minilm_l6": "texts.companion_spec"}
+_HOMES = {
+    "efficientnet_lite0": "images.bundled_spec",
+    "minilm_l6": "texts.companion_spec",
+    "speech_embedding": "sounds.bundled_spec",
+}
 """The functions that return them, imported on demand."""
 
 SHIPPED = tuple(_HOMES)

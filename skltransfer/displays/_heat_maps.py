@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from skltransfer.displays._backbone_steps import BackboneStep, linear_weights
-from skltransfer.displays._thumbnails import as_bytes
+from skltransfer.displays._spectrograms import as_bytes
 from skltransfer.estimators.base import BackboneEstimator, encoding_of, network_in
 from skltransfer.estimators.fine_tuned import FineTunedBase, predictor_of
 from skltransfer.inputs._input import chunks, empty_rows
 from skltransfer.inputs.images.encoding import ImageEncoding
 from skltransfer.inputs.images.resizing import resize
+from skltransfer.inputs.sounds.encoding import SoundEncoding
 from skltransfer.training.grad_cam import (
     class_activation_maps,
     feature_maps,
@@ -51,6 +52,8 @@ def check_maps(found: BackboneStep) -> None:
             "to explain. Use a pipeline that ends in a linear classifier such as "
             "LogisticRegression, or a FineTunedClassifier."
         )
+    if isinstance(encoding_of(step), SoundEncoding):  # which is explained without feature maps
+        return
     if step.pooling not in (None, "avg") or len(step.layers_) != 1:
         raise ValueError(
             f"A class activation map needs the means of one feature map, but this "

@@ -10,16 +10,17 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skltransfer.displays._checks import unwrapped
+from skltransfer.displays._spectrograms import Spectrograms, as_bytes
 from skltransfer.estimators.base import encoding_of
 from skltransfer.inputs.images.arrays import decide_pixel_range
 from skltransfer.inputs.images.encoding import ImageEncoding
 from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 from skltransfer.inputs.images.recognition import looks_like_images
 from skltransfer.inputs.images.taking import read_images
+from skltransfer.inputs.sounds.encoding import SoundEncoding
 
 if TYPE_CHECKING:
     from skltransfer._types import Images, PixelRange
-    from skltransfer.inputs._input import Encoding
     from skltransfer.inputs.images.sources import ImageSource
 
 
@@ -64,9 +65,12 @@ class Thumbnails:
         return cls(source, chosen, pixel_range is not None)
 
     @classmethod
-    def as_read_by(cls, estimator: Any, X: Images) -> Thumbnails:
-        """Return the images of X as a fitted estimator reads them, if it reads images."""
-        encoding = _encoding_in(estimator)
+    def as_read_by(cls, estimator: Any, X: Images) -> Thumbnails | Spectrograms:
+        """Return the images of X as a fitted estimator reads them, or spectrograms of sounds."""
+        reader = _reader_in(estimator)
+        encoding = encoding_of(reader)
+        if isinstance(encoding, SoundEncoding):
+            return Spectrograms(encoding.source(reader, X), encoding)
         if not isinstance(encoding, ImageEncoding):
             return cls.of(X)
         rule = encoding.preprocessing
@@ -83,18 +87,12 @@ class Thumbnails:
         return [as_bytes(self.source.load(int(row), rule)) for row in rows]
 
 
-def as_bytes(pixels: np.ndarray) -> np.ndarray:
-    """Convert grey levels of 0 to 255 to the bytes that matplotlib shows."""
-    levels: np.ndarray = np.rint(np.clip(pixels, 0, 255))
-    return levels.astype(np.uint8)
-
-
-def _encoding_in(estimator: Any) -> Encoding | None:
-    """Return how an estimator, or the first step of a pipeline, reads X, if it does."""
+def _reader_in(estimator: Any) -> Any:
+    """Return what is handed X: an estimator, or the first step of a pipeline."""
     found = unwrapped(estimator)
     while isinstance(found, Pipeline):
         found = found[0]
-    return encoding_of(found)
+    return found
 
 
 def _source(X: Images, image_shape: Sequence[int] | None) -> ImageSource:

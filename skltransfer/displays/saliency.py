@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skltransfer.displays._backbone_steps import backbone_step
+from skltransfer.displays._backbone_steps import BackboneStep, backbone_step
 from skltransfer.displays._checks import class_names, positions_among, unwrapped
 from skltransfer.displays._drawing import (
     check_matplotlib,
@@ -16,7 +16,8 @@ from skltransfer.displays._drawing import (
     shortened,
     styled,
 )
-from skltransfer.displays._heat_maps import check_maps, heat_maps, look_at
+from skltransfer.displays._heat_maps import LookedAt, check_maps, heat_maps, look_at
+from skltransfer.displays._occlusion import Heard, hear, heat_of_sounds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,8 @@ class SaliencyDisplay:
     Parameters
     ----------
     images : ndarray of uint8, shape (n_images, height, width, 3)
-        The images as the network sees them: at its input size, stretched, cropped or padded.
+        The images as the network sees them: at its input size, stretched, cropped or padded. For
+        sounds, a list of their spectrograms.
     heat_maps : ndarray of float32, shape (n_images, height, width)
         Heat at every pixel, not negative, as its contribution to the class's logit. A map of zeros
         means that nothing in the image speaks for the class.
@@ -68,11 +70,16 @@ class SaliencyDisplay:
     a linear classifier, the class activation map [2]_ is drawn, to which Grad-CAM reduces there:
     the weights of the channels are the slopes of the decision function. ``tta`` has no effect.
 
+    For sounds, the heat is found by occlusion [3]_: one patch of the log-mel map after another is
+    replaced by what its bands hold most of the time, and the heat is how much the score of the
+    class falls. Any classifier with a ``decision_function`` may follow the extractor.
+
     References
     ----------
     .. [1] Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
        Localization", ICCV 2017.
     .. [2] Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016.
+    .. [3] Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014.
 
     Examples
     --------
@@ -86,8 +93,8 @@ class SaliencyDisplay:
     def __init__(
         self,
         *,
-        images: np.ndarray,
-        heat_maps: np.ndarray,
+        images: np.ndarray | Sequence[np.ndarray],
+        heat_maps: np.ndarray | Sequence[np.ndarray],
         names: Sequence[str],
         probabilities: np.ndarray | None = None,
     ) -> None:
@@ -145,16 +152,17 @@ class SaliencyDisplay:
         check_matplotlib(caller)
         found = backbone_step(estimator, X, caller)
         check_maps(found)
+        heard = hear(found)
         classes = unwrapped(estimator).classes_
         names = class_names(classes, display_labels)
-        seen = look_at(found)
+        seen = look_at(found) if heard is None else heard
         targets = _targets(target, estimator, X, classes, len(seen.images))
         probabilities = None
         if hasattr(estimator, "predict_proba"):
             probabilities = estimator.predict_proba(X)[np.arange(len(targets)), targets]
         return cls(
             images=seen.images,
-            heat_maps=heat_maps(found, seen, targets),
+            heat_maps=_heat(found, seen, targets),
             names=[names[i] for i in targets],
             probabilities=probabilities,
         ).plot(ax, n_columns=n_columns, heat_kw=heat_kw)
@@ -206,6 +214,15 @@ class SaliencyDisplay:
         if self.probabilities is None:
             return name
         return f"{name} ({probability_text(self.probabilities[index])})"
+
+
+def _heat(
+    found: BackboneStep, seen: LookedAt | Heard, targets: np.ndarray
+) -> np.ndarray | list[np.ndarray]:
+    """What speaks for the classes `targets`, in images or in sounds."""
+    if isinstance(seen, Heard):
+        return heat_of_sounds(found, seen, targets)
+    return heat_maps(found, seen, targets)
 
 
 def _targets(

@@ -20,6 +20,7 @@ from skltransfer.displays._drawing import (
     probability_text,
     shortened,
 )
+from skltransfer.displays._spectrograms import Spectrograms
 from skltransfer.displays._thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ class TopLossesDisplay:
     @classmethod
     def _of_album(
         cls,
-        album: Thumbnails,
+        album: Thumbnails | Spectrograms,
         y: Labels,
         y_proba: ArrayLike,
         classes: np.ndarray,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import signature
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
@@ -67,8 +67,10 @@ class BackboneEstimator(Documented, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "backbone": "no_validation",
         "weights": [str, os.PathLike, None],
-        "pooling": [StrOptions({"avg", "max", "flatten", "cls", "last"}), None],
+        "pooling": [StrOptions({"avg", "avg_std", "cls", "flatten", "last", "max"}), None],
         "max_tokens": [Number(Integral, 1, None, closed="left"), None],
+        "sample_rate": [Number(Integral, 1_000, 768_000, closed="both"), None],
+        "max_seconds": [Number(Real, 0, None, closed="neither"), None],
         "image_shape": "no_validation",
         "pixel_range": "no_validation",
         "input_size": "no_validation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -66,7 +67,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         Name of the layer whose output is used, or a list of names, whose features are concatenated.
         None uses the last layer before any classification top. ``freeze_points(backbone)`` shows
         the layers at which stages end.
-    pooling : {"avg", "max", "flatten", "cls", "last"} or None, default=None
+    pooling : {"avg", "max", "flatten", "cls", "last", "avg_std"} or None, default=None
         How a feature map (height, width, channels) becomes a row: the mean or the maximum of each
         channel, or all values concatenated; for a sequence of tokens also the first one ("cls") or
         the last one ("last", of networks such as GPT-2). None is the backbone's own pooling, the
@@ -75,6 +76,12 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         For texts: the maximum number of tokens read of each text, including the special tokens that
         the backbone adds. Longer texts are cut, with one warning that counts them. None is the
         backbone's own limit, usually 256.
+    sample_rate : int or None, default=None
+        For sounds: the sample rate, in Hz, of arrays that come without one. Files and pairs
+        (rate, array) have their own, which takes precedence. None refuses arrays without a rate.
+    max_seconds : float or None, default=None
+        For sounds: how many seconds are read of each sound. Longer sounds are cut, with one warning
+        that counts them. None is 60.
     image_shape : (height, width), (height, width, channels) or None, default=None
         How the rows of a 2-D X are read as images, in pixels. Other kinds of X are not affected.
     pixel_range : (low, high) or None, default=None
@@ -186,6 +193,8 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         layer: str | Sequence[str] | None = None,
         pooling: Pooling | None = None,
         max_tokens: int | None = None,
+        sample_rate: int | None = None,
+        max_seconds: float | None = None,
         image_shape: ImageShape | None = None,
         pixel_range: PixelRange | None = None,
         input_size: Size | None = None,
@@ -204,6 +213,8 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         self.layer = layer
         self.pooling = pooling
         self.max_tokens = max_tokens
+        self.sample_rate = sample_rate
+        self.max_seconds = max_seconds
         self.image_shape = image_shape
         self.pixel_range = pixel_range
         self.input_size = input_size
@@ -330,6 +341,13 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def features_of_source(extractor: PretrainedFeatureExtractor, source: Source) -> np.ndarray:
+    """Return features of rows that exist only for the moment, so none is cached."""
+    passing = copy.copy(extractor)
+    passing.cache = None
+    return passing._features(source, lambda n_rows: None)[0]
 
 
 def _layer_names(layer: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     layer : str or None, default=None
         Name of the layer at which the network ends; the layers after it are neither computed nor
         trained. None is the last layer before any classification top.
-    pooling : {"avg", "max", "flatten", "cls", "last"} or None, default=None
+    pooling : {"avg", "max", "flatten", "cls", "last", "avg_std"} or None, default=None
         How the output of that layer becomes one row: the mean or the maximum of each channel, or
         all values concatenated. None is the backbone's own pooling, for images the mean.
     freeze_depth : int, float or str, default=-1
@@ -139,6 +139,12 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         For texts: the maximum number of tokens read of each text, including the special tokens that
         the backbone adds. Longer texts are cut, with one warning that counts them. None is the
         backbone's own limit, usually 256.
+    sample_rate : int or None, default=None
+        For sounds: the sample rate, in Hz, of arrays that come without one. Files and pairs
+        (rate, array) have their own, which takes precedence. None refuses arrays without a rate.
+    max_seconds : float or None, default=None
+        For sounds: how many seconds are read of each sound. Longer sounds are cut, with one warning
+        that counts them. None is 60.
     image_shape : (height, width), (height, width, channels) or None, default=None
         How the rows of a 2-D X are read as images, in pixels.
     pixel_range : (low, high) or None, default=None
@@ -270,6 +276,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         warm_start: bool = False,
         tta: bool = False,
         max_tokens: int | None = None,
+        sample_rate: int | None = None,
+        max_seconds: float | None = None,
         image_shape: ImageShape | None = None,
         pixel_range: PixelRange | None = None,
         input_size: Size | None = None,
@@ -308,6 +316,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         self.warm_start = warm_start
         self.tta = tta
         self.max_tokens = max_tokens
+        self.sample_rate = sample_rate
+        self.max_seconds = max_seconds
         self.image_shape = image_shape
         self.pixel_range = pixel_range
         self.input_size = input_size

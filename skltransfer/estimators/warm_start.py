@@ -16,7 +16,10 @@ from skltransfer.training.train_step import TrainStep, join
 if TYPE_CHECKING:
     from skltransfer.training.head import Head
 
-_ORIGIN = ("image_shape", "pixel_range", "input_size", "resize", "layer", "pooling", "max_tokens")
+_ORIGIN = (
+    *("image_shape", "pixel_range", "input_size", "resize", "layer", "pooling", "max_tokens"),
+    *("sample_rate", "max_seconds"),
+)
 
 
 def origin_of(estimator: Any, spec: BackboneSpec) -> dict[str, Any]:

@@ -169,7 +169,8 @@ def _nothing_frozen(network: Network) -> FrozenPart:
             f"backbone={network.spec.name!r} reads rows of {len(spec)} tensors, and what is "
             "trained on is one. Freeze at least its first stage."
         )
-    same = InvariantBatches(lambda rows: (rows,), most_block_rows())
+    together = 1 if spec[0].is_ragged else most_block_rows()
+    same = InvariantBatches(lambda rows: (rows,), together)
     return FrozenPart(same, spec, spec[0])
 
 

@@ -47,10 +47,13 @@ class TensorSpec:
         row.
     dtype : str, default="float32"
         NumPy dtype.
+    shortest : int, default=1
+        Minimum length of a row, if it differs by row.
     """
 
     shape: tuple[int | None, ...]
     dtype: str = "float32"
+    shortest: int = 1
 
     @property
     def is_ragged(self) -> bool:
@@ -70,7 +73,8 @@ class TensorSpec:
 
     def blank(self) -> Array:
         """Return a row of zeros; if the length is unknown, the shortest that networks accept."""
-        return np.zeros([1 if side is None else side for side in self.shape], self.dtype)
+        shape = [self.shortest if side is None else side for side in self.shape]
+        return np.zeros(shape, self.dtype)
 
     def missing(self) -> Array:
         """Return the placeholder for a row that could not be read."""
@@ -223,6 +227,11 @@ class InputKind(Protocol):
     @property
     def views(self) -> Mapping[str, ViewFamily]:
         """The views that `augment` names."""
+        ...
+
+    @property
+    def takes_layers(self) -> bool:
+        """Whether `augment` may be a Keras layer."""
         ...
 
     def identity(self) -> list[object]:

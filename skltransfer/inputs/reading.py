@@ -57,7 +57,9 @@ def reason(error: Exception) -> str:
 
 
 @contextmanager
-def open_path(path: Path, index: int) -> Iterator[BufferedReader]:
+def open_path(
+    path: Path, index: int, kind: type[ReadError] = ImageReadError
+) -> Iterator[BufferedReader]:
     """Open a file for reading; errors while reading it name the row.
 
     Parameters
@@ -66,6 +68,8 @@ def open_path(path: Path, index: int) -> Iterator[BufferedReader]:
         ``~`` is the home directory. URLs are refused.
     index : int
         The row, for messages.
+    kind : type, default=ImageReadError
+        The class of errors.
 
     Yields
     ------
@@ -74,10 +78,10 @@ def open_path(path: Path, index: int) -> Iterator[BufferedReader]:
 
     Raises
     ------
-    ImageReadError
+    ReadError
         If the file does not exist, is not a regular file, or cannot be read.
     """
-    with naming_the_row(path, index), open(existing_file(path)[0], "rb") as file:
+    with naming_the_row(path, index, kind), open(existing_file(path)[0], "rb") as file:
         yield file
 
 
@@ -120,10 +124,13 @@ class FileDigests:
     ----------
     capacity : int, default=200000
         Maximum number of files to remember; the oldest entries are dropped.
+    error : type, default=ImageReadError
+        The class of errors.
     """
 
-    def __init__(self, capacity: int = MOST_FILES) -> None:
+    def __init__(self, capacity: int = MOST_FILES, error: type[ReadError] = ImageReadError) -> None:
         self._digests = files.FileDigests(encoded_hash, capacity)
+        self._error = error
 
     def digest(self, path: Path, row: int, identity: FileIdentity | None = None) -> bytes:
         """Return the digest of a file's bytes, reading them only if needed.
@@ -131,7 +138,7 @@ class FileDigests:
         The file's status is checked unless its `identity` was just determined.
         """
         identity = identity or _identity(path)
-        return self._digests.digest(path, lambda: open_path(path, row), identity)
+        return self._digests.digest(path, lambda: open_path(path, row, self._error), identity)
 
 
 def file_identity(path: Path | None) -> FileIdentity:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from skltransfer.network.graph import Graph
 
+_SMALLEST_VARIANCE = 1e-12
 _ONE_POSITION = {"cls": 0, "last": -1}
 
 
@@ -25,7 +26,7 @@ def pooled(
     ----------
     outputs : tensor or list of tensor
         (n, h, w, c) maps, (n, tokens, c) sequences or (n, c) rows.
-    pooling : {"avg", "max", "flatten", "cls", "last"}
+    pooling : {"avg", "max", "flatten", "cls", "last", "avg_std"}
         How the positions of a map are summed up, or which one of a sequence stands for all; rows
         stay as they are.
     lengths : tensor of int, default=None
@@ -46,6 +47,8 @@ def n_features(shape: tuple[int | None, ...], pooling: str) -> int:
     ValueError
         When all values are wanted of rows that differ in length.
     """
+    if pooling == "avg_std" and len(shape) > 1:
+        return 2 * cast(int, shape[-1])
     if pooling != "flatten":
         return cast(int, shape[-1])
     if None in shape:
@@ -104,6 +107,8 @@ def _pooled_one(output: KerasTensor, pooling: str, lengths: KerasTensor | None) 
         return output[:, _ONE_POSITION[pooling]]
     if pooling == "max":
         return ops.max(output, axis=positions)
+    if pooling == "avg_std":
+        return _mean_and_deviation(output, positions)
     if None in output.shape[1:]:  # of one row at a time
         return ops.mean(output, axis=positions)
     return _mean(output)
@@ -131,6 +136,19 @@ def positions_that_count(rows: KerasTensor, lengths: KerasTensor) -> KerasTensor
     from keras import ops
 
     return ops.arange(ops.shape(rows)[1], dtype="int32") < ops.expand_dims(lengths, axis=-1)
+
+
+def _mean_and_deviation(output: KerasTensor, positions: tuple[int, ...]) -> KerasTensor:
+    """Mean of each channel, then its standard deviation, which is never quite 0.
+
+    At 0 a root has no gradient, and of one position alone the deviation is 0.
+    """
+    from keras import ops
+
+    mean = ops.mean(output, axis=positions, keepdims=True)
+    variance = ops.mean(ops.square(output - mean), axis=positions)
+    deviation = ops.sqrt(ops.maximum(variance, _SMALLEST_VARIANCE))
+    return ops.concatenate([ops.mean(output, axis=positions), deviation], axis=-1)
 
 
 def _mean(output: KerasTensor) -> KerasTensor:

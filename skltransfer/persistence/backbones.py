@@ -118,6 +118,8 @@ def _is_architecture(architecture: Any) -> bool:
     kind = architecture.get("kind")
     if kind == "bundled":
         return architecture == {"kind": kind, "name": BUNDLED}
+    if kind == "speech_embedding":
+        return architecture == {"kind": kind}
     if kind == "keras.applications":
         return set(architecture) == {"kind", "name"} and _is_application(architecture["name"])
     if kind == KIND:
@@ -150,6 +152,7 @@ def _is_preprocessing(how: Any) -> bool:
 
 _PREPROCESSING: dict[str, dict[str, Check]] = {
     "none": {},
+    "one_channel": {},
     "scale": {"scale": is_finite, "offset": is_finite},
     "mode": {"mode": one_of(*_MODES)},
     "keras.applications": {"name": _is_application},

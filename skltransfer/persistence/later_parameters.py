@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_PARAMETERS: dict[str, Any] = {"max_tokens": None}
+_PARAMETERS: dict[str, Any] = {"max_tokens": None, "sample_rate": None, "max_seconds": None}
 
 
 def with_later_parameters(manifest: dict[str, Any]) -> dict[str, Any]:

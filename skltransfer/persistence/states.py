@@ -27,7 +27,7 @@ CARRIED = "_carried_backbone"
 _METHODS = {"fit", "partial_fit", "score"}
 _ORIGIN = {
     *("backbone", "image_shape", "pixel_range", "input_size", "resize", "layer", "pooling"),
-    "max_tokens",
+    *("max_tokens", "sample_rate", "max_seconds"),
 }
 
 

@@ -8,6 +8,9 @@ from skltransfer.inputs.images.kind import ImageInput
 from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 from skltransfer.inputs.rows.encoding import TabularEncoding
 from skltransfer.inputs.rows.layout import TabularToImage
+from skltransfer.inputs.sounds.encoding import SoundEncoding
+from skltransfer.inputs.sounds.front_end import LogMel
+from skltransfer.inputs.sounds.kind import SoundInput
 from skltransfer.inputs.texts.encoding import TextEncoding
 from skltransfer.inputs.texts.kind import TextInput
 from skltransfer.persistence.checks import check_of, one_of
@@ -48,6 +51,9 @@ register_record("tabular_to_image", Record(TabularToImage, fits=_layout_fits))
 register_record("tabular_encoding", Record(TabularEncoding, role="encoding"))
 register_record("text_input", Record(TextInput, role="input"))
 register_record("text_encoding", Record(TextEncoding, role="encoding"))
+register_record("sound_input", Record(SoundInput, role="input"))
+register_record("log_mel", Record(LogMel))
+register_record("sound_encoding", Record(SoundEncoding, role="encoding"))
 register_record("classification", Record(Classification, fits=_task_fits, role="task"))
 register_record(
     "regression", Record(Regression, {"loss_name": one_of(*LOSSES)}, _regression_fits, role="task")

@@ -54,6 +54,7 @@ class ImageInput:
         {"image_shape", "pixel_range", "input_size", "resize", "augment", "n_views", "tta"}
     )
     views: ClassVar[Mapping[str, ViewFamily]] = VIEWS
+    takes_layers: ClassVar[bool] = True
 
     def identity(self) -> list[object]:
         """Return nothing: the size is chosen in fit and is not part of a network's identity."""

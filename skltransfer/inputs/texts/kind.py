@@ -57,6 +57,7 @@ class TextInput:
     pooling: ClassVar[str] = "avg"
     parameters: ClassVar[frozenset[str]] = frozenset({"max_tokens"})
     views: ClassVar[Mapping[str, ViewFamily]] = {}
+    takes_layers: ClassVar[bool] = False
     size: ClassVar[Size] = ()
 
     @property

@@ -1,0 +1,143 @@
+"""What speaks for a class in a sound: by how much its score falls where a patch is hidden.
+
+Occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014), on
+log-mel maps. A patch is hidden by what its bands hold most of the time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from skltransfer.displays._backbone_steps import BackboneStep, without_names
+from skltransfer.displays._spectrograms import Floats, Spectrograms, picture, upright
+from skltransfer.estimators.base import encoding_of
+from skltransfer.estimators.extractor import features_of_source
+from skltransfer.estimators.fine_tuned import FineTunedBase, predictor_of
+from skltransfer.inputs._input import Array, Rows
+from skltransfer.inputs.sounds.encoding import SoundEncoding
+from skltransfer.training.loop import outputs_of
+
+_PARTS_OF_TIME = 16
+_PARTS_OF_PITCH = 8
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Log-mel maps of sounds, and pictures of them.
+
+    Attributes
+    ----------
+    images : list of ndarray of uint8, shape (height, width, 3)
+        Of different widths.
+    maps : list of ndarray of float32, shape (frames, bands)
+        What the network reads.
+    """
+
+    images: list[np.ndarray]
+    maps: list[Floats]
+
+
+class HiddenPatches:
+    """A map with one patch after the other hidden.
+
+    Parameters
+    ----------
+    log_mel : ndarray of shape (frames, bands)
+        The map.
+    patches : sequence of (slice, slice)
+        What is hidden in each row.
+    """
+
+    is_at_hand = True
+
+    def __init__(self, log_mel: Floats, patches: Sequence[tuple[slice, slice]]):
+        self.log_mel = log_mel
+        self.patches = patches
+        self._usual = np.broadcast_to(np.median(log_mel, axis=0), log_mel.shape)
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def digest(self, row: int) -> bytes:
+        """Return the digest of a row."""
+        return hashlib.sha256(np.ascontiguousarray(self._row(row)).tobytes()).digest()
+
+    def still_has(self, row: int, digest: bytes) -> bool:
+        """Return True: maps do not change."""
+        return True
+
+    def load(self, rows: Sequence[int], out: Rows) -> None:
+        """Write some rows."""
+        for place, row in enumerate(rows):
+            out[0][place] = self._row(row)
+
+    def take(self, rows: Sequence[int] | Array) -> Self:
+        """Return a source of some rows."""
+        chosen = [self.patches[int(row)] for row in rows]
+        return type(self)(self.log_mel, chosen)
+
+    def _row(self, row: int) -> Floats:
+        hidden, patch = self.log_mel.copy(), self.patches[row]
+        hidden[patch] = self._usual[patch]
+        return hidden
+
+
+def hear(found: BackboneStep) -> Heard | None:
+    """Read all sounds; None if the network reads something else."""
+    encoding = encoding_of(found.step)
+    if not isinstance(encoding, SoundEncoding):
+        return None
+    sounds = Spectrograms(encoding.source(found.step, found.X), encoding)
+    maps = [sounds.log_mel(row) for row in range(len(sounds.source))]
+    return Heard([picture(log_mel, colours="gray") for log_mel in maps], maps)
+
+
+def heat_of_sounds(
+    found: BackboneStep, heard: Heard, targets: NDArray[np.intp]
+) -> list[np.ndarray]:
+    """What speaks for the classes `targets`, at the size of the pictures; not negative."""
+    return [
+        _heat(found, log_mel, int(target))
+        for log_mel, target in zip(heard.maps, targets, strict=True)
+    ]
+
+
+def _heat(found: BackboneStep, log_mel: Floats, target: int) -> np.ndarray:
+    patches = list(_patches(log_mel.shape))
+    nothing = slice(0, 0), slice(0, 0)
+    scores = _scores(found, HiddenPatches(log_mel, [*patches, nothing]))[:, target]
+    heat = np.zeros(log_mel.shape, np.float32)
+    for patch, score in zip(patches, scores, strict=False):
+        heat[patch] = max(0.0, scores[-1] - score)
+    return upright(heat)
+
+
+def _patches(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """Patches that cover a map."""
+    sides = zip(shape, (_PARTS_OF_TIME, _PARTS_OF_PITCH), strict=True)
+    edges = [np.unique(np.linspace(0, length, parts + 1, dtype=int)) for length, parts in sides]
+    starts = [itertools.pairwise(of_side.tolist()) for of_side in edges]
+    for (top, bottom), (left, right) in itertools.product(*map(list, starts)):
+        yield slice(top, bottom), slice(left, right)
+
+
+def _scores(found: BackboneStep, source: HiddenPatches) -> NDArray[np.float64]:
+    """Logarithms of probabilities, or what a linear classifier decides by, of each class."""
+    step = found.step
+    if isinstance(step, FineTunedBase):
+        learned = predictor_of(step)
+        prefix = replace(learned.prefix, cache=None)
+        activations, _ = prefix.activations(source, learned.step.freeze_point)
+        return np.asarray(log_softmax(outputs_of(learned.step, learned.state, activations)[0], 1))
+    assert found.tail is not None
+    with without_names():
+        scores = found.tail.decision_function(features_of_source(step, source))
+    return np.column_stack([-scores, scores]) if scores.ndim == 1 else np.asarray(scores)

@@ -1,0 +1,151 @@
+"""Paths and labels of a folder of class folders, whatever kind of file they hold."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skltransfer._warnings import warn_user
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """Files of one kind, and what messages call them.
+
+    Attributes
+    ----------
+    noun : str
+        In the plural, such as "images".
+    suffixes : frozenset of str
+        Endings of such files, in lower case.
+    function : str
+        The public function that lists them.
+    example : str
+        The name of such a file.
+    """
+
+    noun: str
+    suffixes: frozenset[str]
+    function: str
+    example: str
+
+    def counts(self, path: Path) -> bool:
+        """Whether a file is of this kind by its ending."""
+        return path.suffix.lower() in self.suffixes
+
+
+def files_by_class(
+    root: str | os.PathLike[str], categories: Sequence[str] | None, kind: FileKind
+) -> Bunch:
+    """List the files of a kind in a folder of class folders; see `images_from_folder`."""
+    folder = Path(root).expanduser()
+    found = _class_names(folder, kind)
+    names = found if categories is None else _chosen_names(folder, found, categories)
+    listed = [list(_files_below(folder / name)) if name in found else [] for name in names]
+    chosen = [[path for path in files if kind.counts(path)] for files in listed]
+    if not any(chosen):
+        raise ValueError(
+            f"The class folders of {str(folder)!r} ({', '.join(names)}) hold no {kind.noun}. Files "
+            f"count that end in {' '.join(sorted(kind.suffixes))}."
+        )
+    others = [path for files in listed for path in files if not kind.counts(path)]
+    empty = [name for name, files in zip(names, chosen, strict=True) if not files]
+    _warn_of_left_out(folder, kind, others, empty)
+    if categories is None:
+        _warn_of_a_level_too_high(folder, kind, names, chosen)
+    counts = [len(files) for files in chosen]
+    return Bunch(
+        data=np.array([str(path) for files in chosen for path in files], dtype=object),
+        target=np.repeat(np.arange(len(names)), counts),
+        target_names=names,
+    )
+
+
+def _class_names(folder: Path, kind: FileKind) -> list[str]:
+    """Return the sorted names of the class folders, or raise an error that says why not."""
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise ValueError(f"root={str(folder)!r} {what}. Give a folder of class folders.")
+    names = [path.name for path in _visible(folder) if path.is_dir()]
+    if not names:
+        here = sum(map(kind.counts, _visible(folder)))
+        found = f"{here} {kind.noun} lie in it directly" if here else f"it holds no {kind.noun}"
+        raise ValueError(
+            f"root={str(folder)!r} has no class folders: {found}. Put the {kind.noun} of each "
+            f"class into a folder of its name, as in root/cat/{kind.example}."
+        )
+    return names
+
+
+def _chosen_names(folder: Path, found: list[str], categories: Sequence[str]) -> list[str]:
+    """Return the requested names, if some have a folder; the error lists the folders."""
+    chosen = [] if isinstance(categories, str) else [str(name) for name in categories]
+    if len(set(chosen)) < len(chosen) or not set(chosen) & set(found):
+        raise ValueError(
+            f"categories={categories!r} is not allowed: give a list of different names of class "
+            f"folders. Those in {str(folder)!r} are {', '.join(found)}."
+        )
+    return chosen
+
+
+def _visible(folder: Path) -> list[Path]:
+    """Return the visible content of a folder, sorted by name."""
+    shown = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(shown, key=lambda path: path.name)  # Windows paths would be sorted without case
+
+
+def _files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Yield the files in a folder and its subfolders, each sorted by name."""
+    here = os.path.realpath(folder)
+    if here in above:  # a link to a folder above would cause a cycle
+        return
+    for path in _visible(folder):
+        if path.is_dir():
+            yield from _files_below(path, above | {here})
+        else:
+            yield path
+
+
+def _warn_of_left_out(folder: Path, kind: FileKind, others: list[Path], empty: list[str]) -> None:
+    """Warn once of files of another kind or in no class, and once of empty classes."""
+    others = others + [path for path in _visible(folder) if path.is_file()]
+    if others:
+        warn_user(
+            f"{len(others)} files below {str(folder)!r} are left out, because they are not "
+            f"{kind.noun} by their ending or lie in no class folder; the first is "
+            f"{str(others[0].relative_to(folder))!r}.",
+        )
+    if empty:
+        warn_user(
+            f"Class folders without {kind.noun}: {', '.join(empty)}. They keep their numbers in "
+            "target, so that target_names is longer than classes_; remove the folders, or leave "
+            "them out of categories, to avoid that.",
+        )
+
+
+def _warn_of_a_level_too_high(
+    folder: Path, kind: FileKind, names: list[str], chosen: list[list[Path]]
+) -> None:
+    """Warn if folders such as train and test, which share their classes, are read as classes."""
+    within: dict[str, set[str]] = {}
+    for name, files in zip(names, chosen, strict=True):
+        folders = {path.parent for path in files}
+        if folder / name not in folders:
+            within[name] = {inner.relative_to(folder / name).parts[0] for inner in folders}
+    counts = Counter(chain.from_iterable(within.values()))
+    shared = sorted(inner for inner, count in counts.items() if count > 1)
+    if len(shared) > 1:  # a single one is a layout such as cat/images, dog/images
+        first, second, *_ = (name for name, inner in within.items() if shared[0] in inner)
+        warn_user(
+            f"{str(folder)!r} looks one level too high: {first!r} and {second!r} are read as "
+            f"classes, but hold no {kind.noun} of their own, and both hold a folder "
+            f"{shared[0]!r}. To read them one by one: {kind.function}({str(folder / first)!r}). If "
+            "they are the classes, list them in categories.",
+        )

@@ -1,0 +1,1 @@
+"""Sounds: files, bytes and arrays of samples, read as log-mel maps."""

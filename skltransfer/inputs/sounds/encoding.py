@@ -1,0 +1,102 @@
+"""The rule from X to log-mel maps that fit decides, and sounds read by it."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import _check_feature_names
+
+from skltransfer._warnings import warn_user
+from skltransfer.inputs._input import RowSpec, Size, TensorSpec
+from skltransfer.inputs.sounds.front_end import LogMel
+from skltransfer.inputs.sounds.sources import SoundSource
+from skltransfer.inputs.sounds.taking import sounds_of
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+
+READING_VERSION: int = 1
+"""Raised whenever the same sound would give another map; part of every cache key."""
+
+
+@dataclass(frozen=True)
+class SoundEncoding:
+    """Sounds as log-mel maps of their own length.
+
+    Attributes
+    ----------
+    front_end : LogMel
+        From samples to a map.
+    min_samples : int
+        Samples that shorter sounds are brought to by silence.
+    max_seconds : float
+        How much of a sound is read.
+    sample_rate : int or None
+        Rate of arrays that come without one, in Hz.
+    """
+
+    front_end: LogMel
+    min_samples: int
+    max_seconds: float
+    sample_rate: int | None
+
+    is_learned: ClassVar[bool] = False
+    refuses_views: ClassVar[str | None] = None
+    size: ClassVar[Size] = ()
+
+    @property
+    def row_spec(self) -> RowSpec:
+        """Tensors of a row: one log-mel map."""
+        shortest = self.front_end.n_frames(self.min_samples)
+        return (TensorSpec((None, self.front_end.n_mels), shortest=shortest),)
+
+    def cache_key_fields(self) -> list[object]:
+        """The rule, and the libraries that decide the bits of a map."""
+        rule = [*astuple(self.front_end), self.min_samples, self.max_seconds]
+        return ["sound", READING_VERSION, *rule, *map(_version, ("soundfile", "numpy", "scipy"))]
+
+    def source(
+        self, estimator: Any, X: object, chosen: NDArray[np.intp] | None = None
+    ) -> SoundSource:
+        """X, or the `chosen` rows of it."""
+        source = self.source_of(estimator, X, chosen)
+        _check_feature_names(estimator, X, reset=False)
+        return source
+
+    def source_of(self, estimator: Any, X: object, chosen: NDArray[np.intp] | None) -> SoundSource:
+        """The same, whatever its columns are called."""
+        sounds = sounds_of(X, self.sample_rate)
+        rows = np.arange(len(sounds)) if chosen is None else chosen
+        source = SoundSource(sounds, self.front_end, self.min_samples, self.max_seconds, rows)
+        if estimator.on_error == "raise":
+            source.check_paths()
+        self._warn_of_cut_sounds(source)
+        return source
+
+    def keras_input(self) -> tuple[KerasTensor, KerasTensor]:
+        """Input of log-mel maps, all of a batch with as many frames."""
+        import keras
+
+        source = keras.Input((None, self.front_end.n_mels), dtype="float32", name="log_mel")
+        return source, source
+
+    def _warn_of_cut_sounds(self, source: SoundSource) -> None:
+        n_cut = source.n_cut()
+        if n_cut:
+            warn_user(
+                f"{n_cut} of {len(source)} sounds are longer than max_seconds="
+                f"{self.max_seconds:g}, and what is behind is not read. Cut long sounds into "
+                "parts, or raise max_seconds; warnings.filterwarnings('ignore', "
+                "message='.*max_seconds') silences this."
+            )
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"no {package}"

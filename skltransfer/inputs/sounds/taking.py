@@ -1,0 +1,180 @@
+"""X taken as sounds: what it holds is checked, and nothing is read yet."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Set
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from skltransfer.inputs.columns import as_column, check_not_empty, n_dimensions
+from skltransfer.inputs.errors import describe_source, shorten
+from skltransfer.inputs.missing import is_missing
+from skltransfer.inputs.sounds.sources import Clip, Item
+from skltransfer.inputs.sounds.waveforms import check_clip, check_dtype, check_rate, check_values
+
+PATHS = (str, os.PathLike)
+ENCODED = (bytes, bytearray, memoryview)
+
+_ALLOWED = (
+    "a list or one column of paths, encoded bytes, pairs (rate, array) or arrays of samples, or an "
+    "array of shape (n, samples) or (n, samples, channels)"
+)
+_NO_RATE = (
+    "holds samples and does not say how many come a second. Set sample_rate, in Hz, as in "
+    "sample_rate=16000, or hand over pairs [(rate, array), ...]."
+)
+
+
+def sounds_of(X: Any, sample_rate: int | None) -> list[Item]:
+    """The sounds of X, None where there is none.
+
+    Parameters
+    ----------
+    X : array-like
+        - List, tuple, 1-D object array, Series or one-column frame of paths, encoded bytes, pairs
+          (rate, array) and arrays, also mixed.
+        - Numeric array of shape (n, samples) or (n, samples, channels).
+    sample_rate : int or None
+        Rate of arrays that come without one, in Hz.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When X is of no kind above, or one of its items is no sound; with the way out.
+    """
+    check_sounds(X)
+    column = None if _is_block(X) else as_column(X)
+    if column is None:
+        return _rows_of(_as_numbers(X), sample_rate)
+    return [_item(item, row, sample_rate) for row, item in enumerate(column)]
+
+
+def check_sounds(X: Any) -> None:
+    """Refuse one single sound, containers that hold no column of sounds, and an X of no rows."""
+    if isinstance(X, (*PATHS, *ENCODED)):
+        raise TypeError(
+            f"X is {describe_source(X)}, one single sound. Hand over a list: [X]. For a folder of "
+            "class folders, see sounds_from_folder."
+        )
+    if _is_pair(X):
+        raise TypeError("X is one single sound, (rate, array). Hand over a list: [X].")
+    if isinstance(X, (Mapping, Set)) or issparse(X) or not hasattr(X, "__len__"):
+        way_out = "what is in it, as in X['audio']" if isinstance(X, Mapping) else "list(X)"
+        raise TypeError(f"X is a {type(X).__name__}, and sounds are {_ALLOWED}. Pass {way_out}.")
+    check_not_empty(X)
+    _check_columns(X)
+    if np.ma.is_masked(X):
+        raise ValueError(
+            f"X is a masked array with {np.ma.getmaskarray(X).sum()} masked values, whose mask "
+            "would be ignored. Fill them, as in X.filled(0), or leave their rows out."
+        )
+
+
+def width_of(X: Any) -> int:
+    """Numbers in a row of an array; 1 for separate items."""
+    return math.prod(np.shape(X)[1:]) if _is_block(X) else 1
+
+
+def _check_columns(X: Any) -> None:
+    names = list(getattr(X, "columns", ()))
+    if len(names) > 1 and not _is_block(X):
+        raise ValueError(
+            f"X has {len(names)} columns, {', '.join(map(repr, names[:5]))}, and this backbone "
+            f"reads one column of sounds. Pass it alone, as in X[[{names[0]!r}]], or through a "
+            "ColumnTransformer."
+        )
+
+
+def _is_pair(X: Any) -> bool:
+    """Whether X is (rate, array), as `scipy.io.wavfile.read` gives it."""
+    if not isinstance(X, (tuple, list)) or len(X) != 2:
+        return False
+    rate, samples = X
+    is_rate = isinstance(rate, Real) and not isinstance(rate, bool)
+    return is_rate and n_dimensions(samples) >= 1 and not isinstance(samples, str)
+
+
+def _is_block(X: Any) -> bool:
+    """Whether X is one array of numbers, or nested lists of them, with a sound in each row."""
+    if hasattr(X, "dtypes") and len(getattr(X, "shape", ())) == 2:  # a frame
+        return all(map(_is_number, X.dtypes))
+    if hasattr(X, "dtype") and hasattr(X, "shape"):
+        return _is_number(X.dtype)
+    nested = isinstance(X, (list, tuple)) and all(isinstance(row, (list, tuple)) for row in X)
+    return nested and not any(map(_is_pair, X)) and all(isinstance(v, Real) for v in X[0])
+
+
+def _is_number(dtype: Any) -> bool:
+    """Whether a dtype of NumPy, pandas or polars is one of plain numbers."""
+    is_numeric = getattr(dtype, "is_numeric", None)  # of polars
+    return is_numeric() if is_numeric else getattr(dtype, "kind", "f") in tuple("biufc")
+
+
+def _as_numbers(X: Any) -> Any:
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        raise ValueError(
+            "X is a nested list, and its rows differ in length. Make an array of each row."
+        ) from error
+
+
+def _rows_of(block: Any, sample_rate: int | None) -> list[Item]:
+    """Sounds of one length, in one array."""
+    check_dtype(block.dtype, "X")
+    if block.ndim == 1:
+        raise ValueError(
+            f"X has the shape {block.shape}, that of one single sound. Hand over a list: [X]."
+        )
+    if block.ndim > 3:
+        raise ValueError(
+            f"X has the shape {block.shape}. Sounds are of shape (n, samples) or (n, samples, "
+            "channels)."
+        )
+    check_clip(block.shape[1:], f"X has the shape {block.shape}: every row")
+    if sample_rate is None:
+        raise ValueError(f"X {_NO_RATE}")
+    for row, samples in enumerate(block):
+        check_values(samples, f"row {row} of X")
+    return [Clip(samples, sample_rate) for samples in block]
+
+
+def _item(item: Any, row: int, sample_rate: int | None) -> Item:
+    """An item that can be read later; arrays are looked at now."""
+    if is_missing(item):
+        return None
+    if isinstance(item, PATHS):
+        return item
+    if isinstance(item, ENCODED):
+        return bytes(item)
+    if _is_pair(item):
+        return _clip(item[1], row, _naming(row, lambda: check_rate(item[0])))
+    if hasattr(item, "__array__") or isinstance(item, (list, tuple)):
+        if sample_rate is None:
+            raise ValueError(f"row {row} of X {_NO_RATE}")
+        return _clip(item, row, sample_rate)
+    raise TypeError(
+        f"row {row} of X is {describe_source(item)}: {shorten(repr(item))}. Sounds are {_ALLOWED}."
+    )
+
+
+def _clip(samples: Any, row: int, rate: int) -> Clip:
+    array = np.asarray(samples)
+    if array.dtype == np.int64 and isinstance(samples, (list, tuple)):
+        array = array.astype(np.float64)  # of a list nobody has chosen the dtype
+    check_dtype(array.dtype, f"row {row} of X")
+    check_clip(array.shape, f"row {row} of X")
+    check_values(array, f"row {row} of X")
+    return Clip(array, rate)
+
+
+def _naming(row: int, check: Callable[[], int]) -> int:
+    try:
+        return check()
+    except ValueError as error:
+        raise ValueError(f"row {row} of X: {error}") from error

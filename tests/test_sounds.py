@@ -1,0 +1,337 @@
+"""Sounds through the two estimators: the laws, scikit-learn's checks, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import soundfile as sf
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import check_estimator
+
+from skltransfer import (
+    FineTunedClassifier,
+    PretrainedFeatureExtractor,
+    ReadError,
+    SoundInput,
+    cache_info,
+    clear_cache,
+    freeze_points,
+    list_backbones,
+    load,
+    precompute,
+    register_backbone,
+)
+from skltransfer.inputs._input import empty_rows
+from toy_waves import FRONT_END, RATE, make_model, make_sounds, make_wave_network
+
+DEPTHS = ["all", "sum", 0]
+
+
+@pytest.fixture(scope="module")
+def network():
+    return register_backbone("tiny_sounds", make_model(), input=SoundInput(**FRONT_END))
+
+
+@pytest.fixture(scope="module")
+def sounds():
+    return make_sounds()
+
+
+@pytest.fixture(scope="module")
+def X(sounds):
+    return [(RATE, sound) for sound in sounds[0]]
+
+
+@pytest.fixture(scope="module")
+def y(sounds):
+    return sounds[1]
+
+
+def classifier(network, **settings):
+    given = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "random_state": 0}
+    return FineTunedClassifier(network, **{**given, **settings})
+
+
+def encoded(sound, format):
+    buffer = io.BytesIO()
+    sf.write(buffer, sound, RATE, format=format)
+    return buffer.getvalue()
+
+
+def maps_of(extractor, X):
+    source = extractor._encoding.source(extractor, X)
+    out = empty_rows(extractor._encoding.row_spec, len(source))
+    source.load(range(len(source)), out)
+    return out[0]
+
+
+# Law 1 -----------------------------------------------------------------------------------------
+
+
+def require_all_passed(estimator, at_least):
+    results = check_estimator(estimator, on_fail=None, on_skip=None)
+    assert len(results) >= at_least
+    assert {r["check_name"]: r["exception"] for r in results if r["status"] != "passed"} == {}
+
+
+def test_every_check_of_the_extractor_passes_on_numbers_made_into_sounds():
+    require_all_passed(PretrainedFeatureExtractor(make_wave_network()), 40)
+
+
+def test_every_check_of_the_classifier_passes_on_numbers_made_into_sounds():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning)
+        require_all_passed(FineTunedClassifier(make_wave_network(), epochs=2), 55)
+
+
+def test_tags_say_that_x_is_no_table():
+    tags = PretrainedFeatureExtractor("speech_embedding").__sklearn_tags__().input_tags
+    assert not tags.two_d_array
+
+
+# Laws 2 to 9 -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_neither_order_nor_company_changes_a_bit(network, X, y, depth):
+    order = np.random.default_rng(0).permutation(len(y))
+    first = classifier(network, freeze_depth=depth).fit(X, y)
+    expected = first.predict_proba(X)
+    again = classifier(network, freeze_depth=depth, n_jobs=1)
+    again.fit([X[row] for row in order], y[order])
+    assert_array_equal(again.predict_proba(X), expected)
+    assert_array_equal(first.predict_proba(X[5:6]), expected[5:6])
+
+
+def test_integer_weights_are_repeated_rows(network, X, y):
+    weights = np.arange(len(y)) % 3
+    repeated = np.repeat(np.arange(len(y)), weights)
+    weighted = classifier(network).fit(X, y, sample_weight=weights)
+    again = classifier(network).fit([X[row] for row in repeated], y[repeated])
+    assert_array_equal(weighted.predict_proba(X), again.predict_proba(X))
+
+
+def test_the_cache_changes_no_bit_and_saves_passes(network, X, y, tmp_path):
+    expected = classifier(network, cache=None).fit(X, y).predict_proba(X)
+    for cache in ("memory", tmp_path):
+        for _ in range(2):
+            found = classifier(network, cache=cache).fit(X, y).predict_proba(X)
+            assert_array_equal(found, expected)
+    assert max(cache_info(tmp_path).rows_computed.values()) <= len(y)
+
+
+def test_files_and_arrays_have_the_same_features_to_the_bit(network, sounds, tmp_path):
+    sound = sounds[0][0]
+    (tmp_path / "a.flac").write_bytes(encoded(sound, "FLAC"))
+    extractor = PretrainedFeatureExtractor(network, sample_rate=RATE, cache=None)
+    rows = [encoded(sound, "WAV"), tmp_path / "a.flac", (RATE, sound), sound]
+    expected, *others = extractor.fit_transform(rows)
+    for found in [*others, *extractor.transform(sound[np.newaxis])]:
+        assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_dumped_and_saved_it_predicts_the_same_bits(network, X, y, depth, tmp_path):
+    fitted = classifier(network, freeze_depth=depth, sample_rate=RATE, max_seconds=0.2)
+    with pytest.warns(UserWarning, match="max_seconds=0.2"):
+        fitted.fit(X, y)
+        expected = fitted.predict_proba(X)
+        fitted.save(tmp_path / "sounds.skltransfer")
+        for again in (load(tmp_path / "sounds.skltransfer"), pickle.loads(pickle.dumps(fitted))):
+            assert_array_equal(again.predict_proba(X), expected)
+            assert again.max_seconds == 0.2
+
+
+def test_the_bundled_network_is_saved_by_name(tmp_path):
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, 16_000))
+    extractor = PretrainedFeatureExtractor("speech_embedding", sample_rate=16_000).fit(noise)
+    extractor.save(tmp_path / "bundled.skltransfer")
+    assert (tmp_path / "bundled.skltransfer").stat().st_size < 20_000
+    assert len(pickle.dumps(extractor)) < 5000
+    again = load(tmp_path / "bundled.skltransfer")
+    assert_array_equal(again.transform(noise), extractor.transform(noise))
+
+
+def test_what_is_frozen_stays_and_what_is_not_learns(network, X, y):
+    fitted = classifier(network, freeze_depth="sum").fit(X, y)
+    before = network.weights
+    after = [np.asarray(w) for w in fitted.to_keras().weights][: len(before)]
+    changed = [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert changed == [False] * 4 + [True] * 2
+
+
+def test_the_same_seed_gives_the_same_weights(network, X, y):
+    settings = {"freeze_depth": 0, "augment": "standard", "early_stopping": True}
+    first, second = (classifier(network, **settings).fit(X, y) for _ in range(2))
+    assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+
+
+# What is learned -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_it_learns(network, X, y, depth):
+    assert classifier(network, freeze_depth=depth, epochs=10).fit(X, y).score(X, y) > 0.9
+
+
+def test_a_pipeline_a_search_and_cross_validation_run(network, X, y):
+    pipeline = make_pipeline(PretrainedFeatureExtractor(network), LogisticRegression())
+    assert cross_val_score(pipeline, X, y, cv=3).mean() > 0.9
+    clear_cache()
+    grid = {"freeze_depth": ["all", "sum"], "pooling": [None, "avg", "max"]}
+    search = GridSearchCV(classifier(network, epochs=1), grid, cv=2, error_score="raise")
+    search.fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_what_is_computed_ahead_is_not_computed_again(network, X, y, tmp_path):
+    precompute(X, ["all"], backbone=network, cache=tmp_path)
+    before = cache_info(tmp_path).rows_computed
+    classifier(network, freeze_depth="all", cache=tmp_path).fit(X, y)
+    assert cache_info(tmp_path).rows_computed == before
+
+
+def test_mean_and_deviation_are_put_side_by_side(network, X):
+    values = maps_of(PretrainedFeatureExtractor(network).fit(X), X)[0]
+    steps = np.asarray(make_model()(values[np.newaxis]))
+    expected = np.concatenate([steps[0].mean(axis=0), steps[0].std(axis=0)])
+    features = PretrainedFeatureExtractor(network).fit_transform(X)
+    assert features.shape == (len(X), 32)
+    assert_allclose(features[0], expected, atol=1e-5)
+    for pooling, expected in (("avg", steps[0].mean(axis=0)), ("max", steps[0].max(axis=0))):
+        found = PretrainedFeatureExtractor(network, pooling=pooling).fit_transform(X)
+        assert_allclose(found[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_it_agrees_with_keras_on_maps(network, X, y, depth):
+    fitted = classifier(network, freeze_depth=depth).fit(X, y)
+    model = fitted.to_keras()
+    found = [np.asarray(model(m[None], training=False))[0] for m in maps_of(fitted, X)]
+    assert_allclose(found, fitted.predict_proba(X), atol=1e-4)
+
+
+def test_rows_that_cannot_be_read_become_nan(network, X, y, tmp_path):
+    rows = [*X[:4], "no such file.wav", b"no sound"]
+    extractor = PretrainedFeatureExtractor(network, on_error="nan").fit(rows)
+    with pytest.warns(UserWarning, match="2 of 6 sounds could not be read") as caught:
+        features = extractor.transform(rows)
+    assert caught[0].message.rows == [4, 5]
+    assert_array_equal(np.isnan(features).any(axis=1), [False] * 4 + [True] * 2)
+    assert_array_equal(features[:4], PretrainedFeatureExtractor(network).fit_transform(X[:4]))
+    fitted = classifier(network, on_error="nan", freeze_depth=0)
+    with pytest.warns(UserWarning, match="2 of 6 sounds"):
+        fitted.fit(rows, [*y[:4], 0, 1])
+    assert fitted.failed_rows_.tolist() == [4, 5]
+    with pytest.raises(ReadError, match=r"row 4 .* Of 6 rows|row 4"):
+        PretrainedFeatureExtractor(network).fit(rows)
+
+
+# Views -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["shift", "gain", "masks", "standard"])
+def test_views_keep_the_shape_and_the_floor(network, X, name):
+    values = maps_of(PretrainedFeatureExtractor(network).fit(X), X)[0]
+    view = network.input.views[name].view
+    assert view(values, 0, np.random.default_rng(0)) is values
+    seen = [view(values.copy(), 1, np.random.default_rng(seed)) for seed in range(8)]
+    for changed in seen:
+        assert changed.shape == values.shape and changed.dtype == np.float32
+        assert changed.min() >= np.log(1e-3) - 1e-5
+    assert sum(not np.array_equal(changed, values) for changed in seen) >= 6
+
+
+def test_a_gain_is_that_of_the_sound(network, sounds):
+    from skltransfer.inputs.sounds.views import gain
+
+    sound = sounds[0][0] / 32768
+    extractor = PretrainedFeatureExtractor(network, sample_rate=RATE).fit(sound[None])
+    rng = np.random.default_rng(0)
+    factor = 10 ** (np.random.default_rng(0).uniform(-6, 6) / 20)
+    changed = gain(network.input.front_end, maps_of(extractor, sound[None])[0], rng)
+    assert_allclose(changed, maps_of(extractor, factor * sound[None])[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{"n_views": 3}, {}, {"n_views": 2, "tta": True}])
+def test_views_are_trained_on_and_predicted_from(network, X, y, settings):
+    fitted = classifier(network, augment="standard", **settings).fit(X, y)
+    assert_array_equal(fitted.predict_proba(X)[::-1], fitted.predict_proba(X[::-1]))
+
+
+def test_views_of_images_are_refused(network, X, y):
+    with pytest.raises(ValueError, match="'flip' is none of None, 'shift', 'gain', 'masks', 'stan"):
+        classifier(network, augment="flip").fit(X, y)
+    with pytest.raises(ValueError, match="layers make no views of sounds"):
+        classifier(network, augment=keras.layers.RandomFlip()).fit(X, y)
+
+
+# Refusals --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, value", [("input_size", (8, 8)), ("resize", "crop"), ("pixel_range", (0, 1))]
+)
+def test_parameters_of_images_are_refused(network, X, name, value):
+    with pytest.raises(ValueError, match=f"{name}=.* means nothing for .* reads sounds"):
+        PretrainedFeatureExtractor(network, **{name: value}).fit(X)
+
+
+def test_parameters_of_sounds_are_refused_for_images(tiny, images):
+    with pytest.raises(ValueError, match="sample_rate=16000 means nothing for .* reads images"):
+        PretrainedFeatureExtractor(tiny, sample_rate=16_000).fit(images)
+
+
+@pytest.mark.parametrize("settings", [{"sample_rate": 0}, {"max_seconds": 0}, {"sample_rate": 1.5}])
+def test_values_out_of_range_are_refused(network, X, settings):
+    with pytest.raises(ValueError, match=f"'{next(iter(settings))}' parameter"):
+        PretrainedFeatureExtractor(network, **settings).fit(X)
+
+
+@pytest.mark.parametrize("pooling", ["flatten", "cls", "last"])
+def test_poolings_of_other_kinds_are_refused(network, X, pooling):
+    with pytest.raises(ValueError, match=f"pooling='{pooling}' is not for .* reads sounds"):
+        PretrainedFeatureExtractor(network, pooling=pooling).fit(X)
+
+
+@pytest.mark.parametrize("shape", [(20, 12), (None, 10), (None, 12, 3)])
+def test_models_that_take_no_maps_are_refused(shape):
+    model = keras.Sequential([keras.Input(shape), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match=r"keras\.Input\(\(None, 12\)\)"):
+        register_backbone("mine", model, input=SoundInput(**FRONT_END))
+
+
+def test_an_input_that_is_none_is_refused():
+    with pytest.raises(TypeError, match="must be a SoundInput"):
+        register_backbone("mine", make_model(), input="sound")
+    with pytest.raises(ValueError, match="preprocessing is for images"):
+        register_backbone("mine", make_model(), preprocessing="tf", input=SoundInput(**FRONT_END))
+
+
+# The bundled network ---------------------------------------------------------------------------
+
+
+def test_the_bundled_network_is_listed_with_its_stages():
+    assert [row.name for row in list_backbones()[:2]] == ["efficientnet_lite0", "speech_embedding"]
+    stages = freeze_points("speech_embedding")
+    assert [point.layer for point in stages] == [
+        "stem_activation",
+        *(f"block{number}_pool" for number in range(1, 6)),
+        "steps",
+    ]
+
+
+def test_cloning_and_printing_load_nothing(network):
+    extractor = PretrainedFeatureExtractor("speech_embedding", sample_rate=16_000)
+    assert repr(clone(extractor)) == (
+        "PretrainedFeatureExtractor(backbone='speech_embedding', sample_rate=16000)"
+    )
