@@ -17,6 +17,7 @@ _HOMES = {
     "FineTunedRegressor": "estimators.regressor",
     "FreezeDepthDisplay": "displays.freeze_depth",
     "ImageReadError": "inputs.errors",
+    "LargestErrorsDisplay": "displays.largest_errors",
     "PretrainedFeatureExtractor": "estimators.extractor",
     "ReadError": "inputs.errors",
     "SaliencyDisplay": "displays.saliency",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from skltransfer.cache.inspection import clear_cache as clear_cache
     from skltransfer.displays.feature_map import FeatureMapDisplay as FeatureMapDisplay
     from skltransfer.displays.freeze_depth import FreezeDepthDisplay as FreezeDepthDisplay
+    from skltransfer.displays.largest_errors import LargestErrorsDisplay as LargestErrorsDisplay
     from skltransfer.displays.saliency import SaliencyDisplay as SaliencyDisplay
     from skltransfer.displays.top_losses import TopLossesDisplay as TopLossesDisplay
     from skltransfer.displays.training_curve import TrainingCurveDisplay as TrainingCurveDisplay

@@ -24,7 +24,9 @@ Labels: TypeAlias = Any
 Numbers: TypeAlias = Any
 """Any array-like of numbers, of one or two dimensions."""
 SampleWeight: TypeAlias = Sequence[float] | NDArray[Any] | None
-ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
+ClassWeight: TypeAlias = (
+    Mapping[Any, float] | Sequence[Mapping[int, float]] | Literal["balanced"] | None
+)
 
 Pooling: TypeAlias = Literal["avg", "max", "flatten", "cls", "last", "avg_std"]
 Resize: TypeAlias = Literal["stretch", "crop", "pad"]

@@ -206,7 +206,7 @@ NAMING = {  # exempt by name: what users see, and what files hold
     *("backbones/registry.py", "persistence/backbones.py"),
 }
 KINDS_OF_TARGETS = (
-    *("tasks/classification", "tasks/regression"),
+    *("tasks/classification", "tasks/multilabel", "tasks/regression"),
     *("estimators/classifier", "estimators/regressor"),
 )
 
@@ -247,7 +247,7 @@ def test_no_module_outside_names_a_kind_of_input(name, tree):
 def test_no_module_outside_names_a_task(name, tree):
     if name.startswith((*KINDS_OF_TARGETS, "persistence/")):
         return
-    kinds = tuple(f"skltransfer.{kind.replace('/', '.')}" for kind in KINDS_OF_TARGETS[:2])
+    kinds = tuple(f"skltransfer.{kind.replace('/', '.')}" for kind in KINDS_OF_TARGETS[:3])
     assert not [full for full in imports(tree) if full.startswith(kinds)]
     assert not {"classes_", "class_weight"}.intersection(literals(tree))
 

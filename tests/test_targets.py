@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from skltransfer import FineTunedRegressor, cache_info, load
+from skltransfer import FineTunedClassifier, FineTunedRegressor, cache_info, load
 from skltransfer._warnings import UnreadableImagesWarning
 
 N = 24
@@ -37,7 +37,15 @@ def several_numbers(rng):
     return FineTunedRegressor, {"loss": "huber"}, y
 
 
-@pytest.fixture(scope="module", params=[numbers, several_numbers], ids=lambda kind: kind.__name__)
+def several_labels(rng):
+    y = (rng.random((N, 3)) < [0.5, 0.2, 0.8]).astype(int)
+    return FineTunedClassifier, {"class_weight": [{1: 2.0}, {0: 0.5}, {}]}, y
+
+
+KINDS = [numbers, several_numbers, several_labels]
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)
 def case(request):
     """A class, parameters and y."""
     return request.param(np.random.default_rng(0))

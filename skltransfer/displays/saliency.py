@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import is_regressor
 
 from skltransfer.displays._backbone_steps import BackboneStep, backbone_step
 from skltransfer.displays._checks import class_names, positions_among, unwrapped
@@ -125,7 +126,8 @@ class SaliencyDisplay:
         X : array-like
             Images of any kind that the estimator takes; a panel is drawn for each.
         target : label or array-like of shape (n_images,), default=None
-            The class to explain, one for all or one for each image. None uses the predicted class.
+            The class to explain, one for all or one for each image; for several labels a row, the
+            number of a label. None uses the predicted class, or the most likely label.
         display_labels : sequence of str, default=None
             Names of the classes in the order of ``classes_``; None uses the labels.
         ax : matplotlib.axes.Axes, default=None
@@ -153,8 +155,8 @@ class SaliencyDisplay:
         found = backbone_step(estimator, X, caller)
         check_maps(found)
         heard = hear(found)
-        classes = unwrapped(estimator).classes_
-        names = class_names(classes, display_labels)
+        classes = _classes(estimator)
+        names = class_names(classes, _names(estimator, display_labels))
         seen = look_at(found) if heard is None else heard
         targets = _targets(target, estimator, X, classes, len(seen.images))
         probabilities = None
@@ -225,11 +227,35 @@ def _heat(
     return heat_maps(found, seen, targets)
 
 
+def _classes(estimator: Any) -> np.ndarray:
+    """The classes that may be explained."""
+    found = unwrapped(estimator)
+    if is_regressor(found):
+        raise TypeError(
+            f"SaliencyDisplay shows what speaks for a class, but {type(found).__name__} predicts "
+            "numbers. LargestErrorsDisplay shows the images that it gets most wrong."
+        )
+    return np.asarray(found.classes_)
+
+
+def _names(estimator: Any, display_labels: Sequence[str] | None) -> Sequence[str] | None:
+    """The names that are wanted, else those of the labels in fit."""
+    known = getattr(unwrapped(estimator), "label_names_", None)
+    return known if display_labels is None else display_labels
+
+
+def _most_likely(estimator: Any, X: Images) -> np.ndarray:
+    """Position of the most likely of several labels a row."""
+    return np.asarray(np.nan_to_num(estimator.predict_proba(X), nan=-1.0).argmax(axis=1))
+
+
 def _targets(
     target: Labels | None, estimator: Any, X: Images, classes: np.ndarray, n_images: int
 ) -> np.ndarray:
     """Positions of the explained classes, one for each image."""
     wanted = estimator.predict(X) if target is None else target
+    if target is None and len(wanted.shape) == 2:
+        return _most_likely(estimator, X)
     labels = [wanted] * n_images if np.ndim(wanted) == 0 else list(wanted)
     if len(labels) != n_images:
         raise ValueError(

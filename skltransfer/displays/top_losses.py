@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import is_regressor
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
@@ -20,6 +21,7 @@ from skltransfer.displays._drawing import (
     probability_text,
     shortened,
 )
+from skltransfer.displays._ranking import greatest
 from skltransfer.displays._spectrograms import Spectrograms
 from skltransfer.displays._thumbnails import Thumbnails
 
@@ -150,6 +152,12 @@ class TopLossesDisplay:
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         last = last_of(estimator)
+        if is_regressor(estimator):
+            raise TypeError(
+                f"{type(last).__name__} predicts numbers. Use LargestErrorsDisplay, or for several "
+                "numbers its from_predictions with one column."
+            )
+        _check_one_label(y)
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(
                 f"{type(last).__name__} has no predict_proba, which the loss is made "
@@ -226,6 +234,7 @@ class TopLossesDisplay:
             is invalid, or X holds no images.
         """
         check_matplotlib(f"{cls.__name__}.from_predictions")
+        _check_one_label(y_true)
         album = Thumbnails.of(X, image_shape, pixel_range)
         check_consistent_length(album.source, y_true, y_proba)
         classes = np.unique(y_true) if classes is None else np.asarray(classes)
@@ -254,7 +263,7 @@ class TopLossesDisplay:
         )
         of_truth = probabilities[np.arange(len(true)), true]
         losses = -np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY))
-        rows = _greatest(losses, weights)[:n_images]
+        rows = greatest(losses, weights)[:n_images]
         predicted = probabilities[rows].argmax(axis=1)
         return cls(
             images=album.shown(rows, _SHOWN_SIDE),
@@ -297,6 +306,14 @@ class TopLossesDisplay:
         return f"predicted {shortened(predicted)} ({first})\ntrue {shortened(true)} ({second})"
 
 
+def _check_one_label(y: Labels) -> None:
+    if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+        raise ValueError(
+            f"y has {np.shape(y)[1]} labels a row, and this display shows one. Choose label j: "
+            "TopLossesDisplay.from_predictions(Y[:, j], estimator.predict_proba(X)[:, j], X)."
+        )
+
+
 def _check_probabilities(y_proba: ArrayLike, n_classes: int) -> np.ndarray:
     """Probabilities with a column for each class."""
     found = np.asarray(y_proba, np.float64)
@@ -316,14 +333,3 @@ def _check_probabilities(y_proba: ArrayLike, n_classes: int) -> np.ndarray:
             "Pass what predict_proba gives."
         )
     return found
-
-
-def _greatest(losses: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Sort rows by descending weighted loss, ties in order, without unread and zero-weight rows."""
-    counted = np.flatnonzero((weights > 0) & ~np.isnan(losses))
-    if not len(counted):
-        raise ValueError(
-            "No image is left to show: where sample_weight is not 0, all probabilities are NaN, "
-            "because the images could not be read. Pass images that can be."
-        )
-    return counted[np.argsort(-(weights * losses)[counted], kind="stable")]

@@ -11,13 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import _check_partial_fit_first_call
+from sklearn.utils.validation import check_consistent_length
 
 from skltransfer.estimators.base import Number, with_checked_parameters
+from skltransfer.estimators.classifier_targets import (
+    LabelsOfRows,
+    check_factors,
+    check_same_kind,
+    lost_labels,
+    read_labels,
+)
 from skltransfer.estimators.fine_tuned import FineTunedBase
-from skltransfer.inputs.missing import is_missing
-from skltransfer.tasks.classification import Classification, check_class_weight
+from skltransfer.tasks.classification import Classification
+from skltransfer.tasks.multilabel import MultiLabel
 
 if TYPE_CHECKING:
     from skltransfer._types import (
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
         Weights,
     )
     from skltransfer.backbones.types import Augment, Backbone
+    from skltransfer.estimators.training_rows import TaskFor
     from skltransfer.tasks._task import Floats
 
 
@@ -52,6 +60,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     leaves unfrozen, by AdamW [2]_ with a short warm-up and a cosine schedule. The frozen layers run
     once for each image, whatever the number of epochs, folds and candidates of a search: their
     activations are cached by the content of the image.
+
+    y holds one label a row, or several: a matrix of 0 and 1 with a column for each label. Then each
+    label has a sigmoid of its own, and the head starts from a logistic regression for each.
 
     X may be anything that :class:`PretrainedFeatureExtractor` takes: arrays of images, lists or
     columns of paths, bytes, PIL images and arrays, flattened images with `image_shape`, and
@@ -119,13 +130,16 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         for each view. None draws a new view every epoch, and runs the frozen part every time.
     label_smoothing : float, default=0.0
         Share in [0, 1) of each target that is spread evenly over the classes.
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, list of dict, "balanced" or None, default=None
         Factors on the loss by class; classes missing from a dict have the factor 1. "balanced"
-        gives all classes the same total weight. A network that fits its few training images
-        completely hardly responds to these factors [4]_.
+        gives all classes the same total weight. For several labels a row, pass a list with a dict
+        for each label, such as ``[{0: 1.0, 1: 5.0}, ...]``; "balanced" then gives both values of a
+        label the same total weight. A network that fits its few training images completely hardly
+        responds to these factors [4]_.
     early_stopping : bool, default=False
-        Whether to hold out a stratified `validation_fraction`, stop when its loss has not improved
-        for `n_iter_no_change` epochs, and keep the weights of the best epoch.
+        Whether to hold out a stratified `validation_fraction` (of several labels a row, one at
+        random), stop when its loss has not improved for `n_iter_no_change` epochs, and keep the
+        weights of the best epoch.
     validation_fraction : float, default=0.1
         Share in (0, 1) of each class's weight that is held out.
     n_iter_no_change : int, default=3
@@ -186,7 +200,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels, sorted.
+        Labels, sorted; of several labels a row, ``np.arange(n_labels)``.
+    label_names_ : ndarray of object, shape (n_labels,), or None
+        Names of the columns of y, where it was a frame with several labels a row.
     n_iter_ : int
         Number of epochs trained.
     history_ : dict of str to list of float
@@ -242,10 +258,10 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **FineTunedBase._parameter_constraints,
         "label_smoothing": [Number(Real, 0, 1, closed="left")],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
 
-    _task: Classification
+    _task: Classification | MultiLabel
 
     def __init__(
         self,
@@ -340,8 +356,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         ----------
         X : array-like
             Images or rows of numbers, see the class.
-        y : array-like of shape (n_samples,)
-            Class labels: strings, ints or bools.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels: strings, ints or bools. Or several labels for each row: 0 and 1 (or
+            bools) in a column for each, as an array, a sparse matrix or a frame.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. An integer weight equals that many copies of the row, 0 leaves the
             row out.
@@ -358,12 +375,15 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             it was.
         """
         with self._unchanged_on_failure():
-            y, weights = self._checked(X, y, sample_weight)
+            labels, weights = self._checked(X, y, sample_weight)
             classes = None
-            if self.warm_start and hasattr(self, "classes_"):
+            if self.warm_start and hasattr(self, "_task"):
+                check_same_kind(self._task, labels)
                 classes = self.classes_
-                _check_labels_known(y, weights, classes)
-            self._fit(X, y, weights, lambda labels: self._task_for(labels, classes))
+                labels.check_known(weights, classes)
+            else:
+                labels.warn(weights)
+            self._fit(X, labels.values, weights, self._task_for(labels, classes))
         return self
 
     def partial_fit(
@@ -382,10 +402,12 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         ----------
         X : array-like
             Images or rows of numbers, see the class.
-        y : array-like of shape (n_samples,)
-            Class labels, all of them among the classes of the first call.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, all of them among the classes of the first call; or several labels for
+            each row, as in `fit`.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever occur; required in the first call.
+            All labels that will ever occur; required in the first call. For several labels a row
+            it is ``np.arange(n_labels)``.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
 
@@ -407,20 +429,19 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
                 "partial_fit. Pass a dict of weights, or sample_weight."
             )
         with self._unchanged_on_failure():
-            y, weights = self._checked(X, y, sample_weight)
+            labels, weights = self._checked(X, y, sample_weight)
             before = getattr(self, "_task", None)
-            given = _Labels(before)
+            if before is None:
+                labels.warn(weights)
+            else:
+                check_same_kind(before, labels)
+            given = _Known(before)
             _check_partial_fit_first_call(given, classes)
-            _check_labels_known(y, weights, given.classes_)
+            labels.check_known(weights, given.classes_)
             totals = None if before is None else before.totals
             weight_seen = 0.0 if before is None else before.weight_seen
-            self._fit_once(
-                X,
-                y,
-                weights,
-                lambda labels: replace(self._task_for(labels, given.classes_), totals=totals),
-                weight_seen,
-            )
+            task_for = self._task_for(labels, given.classes_, totals)
+            self._fit_once(X, labels.values, weights, task_for, weight_seen)
         return self
 
     def predict(self, X: Images) -> np.ndarray:
@@ -433,13 +454,12 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Labels. With ``on_error="nan"`` an unreadable image gets the most frequent class of fit.
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Labels. Several labels a row are 0 and 1 in the dtype of y in fit, in a sparse matrix if
+            y was one. With ``on_error="nan"`` an unreadable image gets what was most frequent in
+            fit.
         """
-        scores = self._predicted(X)
-        is_unread = np.isnan(scores[:, 0])
-        best = np.where(is_unread, self._task.most_frequent, scores.argmax(axis=1))
-        return np.asarray(self.classes_[best])
+        return self._task.predicted(self._predicted(X))
 
     def predict_proba(self, X: Images) -> np.ndarray:
         """Predict the probabilities of the classes.
@@ -453,9 +473,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         -------
         ndarray of shape (n_samples, n_classes), dtype float64
             In the order of `classes_`; with ``on_error="nan"``, NaN for rows that could not be
-            read.
+            read. For several labels a row, the probability that each is true.
         """
-        return np.asarray(np.exp(self._predicted(X)))
+        return self._task.probabilities(self._predicted(X))
 
     def predict_log_proba(self, X: Images) -> np.ndarray:
         """Predict the logarithms of the probabilities of the classes.
@@ -470,7 +490,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         ndarray of shape (n_samples, n_classes), dtype float64
             In the order of `classes_`.
         """
-        return self._predicted(X)
+        return self._task.log_probabilities(self._predicted(X))
 
     def decision_function(self, X: Images) -> np.ndarray:
         """Compute confidence scores of the classes.
@@ -483,63 +503,54 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes), dtype float64
-            Logarithms of probabilities; for two classes, the log-odds of the second.
+            Logarithms of probabilities; for two classes, the log-odds of the second, and for
+            several labels a row those of each.
         """
-        scores = self._predicted(X)
-        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+        return self._task.decision(self._predicted(X))
 
     @property
     def classes_(self) -> NDArray[Any]:
         """Labels, sorted."""
         return self._task.classes
 
-    def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[NDArray[np.generic], Floats]:
-        """Check y and the weights; some weights must be positive."""
+    @property
+    def label_names_(self) -> NDArray[np.object_] | None:
+        """Names of the labels, where y was a frame with a column for each."""
+        return self._task.names if isinstance(self._task, MultiLabel) else None
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[LabelsOfRows, Floats]:
+        """Labels and weights of the rows, some of which are positive."""
         self._check_parameters(X, y)
-        check_class_weight(self.class_weight)
-        given, y = y, column_or_1d(y, warn=True)
-        _check_labels_there(given if isinstance(given, (list, tuple)) else y)
-        check_consistent_length(X, y)
-        check_classification_targets(y)
-        return y, self._checked_weights(X, sample_weight)
+        check_factors(self.class_weight)
+        labels = read_labels(y)
+        check_consistent_length(X, labels.values)
+        weights = self._checked_weights(X, sample_weight)
+        labels.check(weights)
+        return labels, weights
 
     def _task_for(
-        self, y: NDArray[np.generic], classes: NDArray[np.generic] | None
-    ) -> Classification:
-        """Return the task with the given classes, by default those in y."""
-        known = np.unique(y) if classes is None else classes
-        return Classification(known, self.class_weight, self.label_smoothing)
+        self,
+        labels: LabelsOfRows,
+        classes: NDArray[np.generic] | None,
+        totals: Floats | None = None,
+    ) -> TaskFor:
+        """From labels that could be read to the task of telling the `classes`, or those."""
+        given = self.class_weight, self.label_smoothing
+        labels.task(labels.values, classes, *given)  # refuses factors before anything is read
+        return lambda seen: replace(labels.task(seen, classes, *given), totals=totals)
 
     def _lost_with(self, y: NDArray[np.generic], y_read: NDArray[np.generic]) -> list[Any]:
-        found: list[Any] = np.setdiff1d(y, y_read).tolist()
-        return found
+        return lost_labels(y, y_read)
 
 
-class _Labels:
+class _Known:
     """The classes of the first call of `partial_fit`, in the form that scikit-learn expects."""
 
-    def __init__(self, task: Classification | None) -> None:
+    def __init__(self, task: Classification | MultiLabel | None) -> None:
         if task is not None:
             self.classes_ = task.classes
-
-
-def _check_labels_there(y: NDArray[np.generic] | list[Any] | tuple[Any, ...]) -> None:
-    """Refuse None, NaN and NA among labels: NumPy would turn those in a list into text."""
-    labels = y if isinstance(y, (list, tuple)) or y.dtype == object else ()
-    missing = [row for row, label in enumerate(labels) if is_missing(label)]
-    if missing:
-        raise ValueError(
-            f"y has no label in row {missing[0]}: it is {labels[missing[0]]!r}. Of {len(y)} rows "
-            f"{len(missing)} have none. Leave them out of X and y."
-        )
-
-
-def _check_labels_known(
-    y: NDArray[np.generic], weights: Floats, classes: NDArray[np.generic]
-) -> None:
-    new = np.setdiff1d(y[weights > 0], classes)
-    if len(new):
-        raise ValueError(
-            f"y contains {new.tolist()}, which are not among the classes of the first fit "
-            f"{classes.tolist()}. Fit a new classifier, or pass all classes at first."
-        )

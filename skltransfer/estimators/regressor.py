@@ -75,7 +75,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         trained. None is the last layer before any classification top.
     pooling : {"avg", "max", "flatten", "cls", "last", "avg_std"} or None, default=None
         How the output of that layer becomes one row: the mean or the maximum of each channel, or
-        all values concatenated. None is the backbone's own pooling, for images the mean.
+        all values concatenated; for a sequence of tokens also the first one ("cls") or the last
+        one ("last", of networks such as GPT-2). None is the backbone's own pooling, the mean.
     freeze_depth : int, float or str, default=-1
         How much of the backbone stays frozen. "all" trains only the head. An int k >= 0 freezes the
         first k stages, so 0 trains everything; a negative int trains the last ``|k|`` stages. A

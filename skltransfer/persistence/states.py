@@ -17,6 +17,7 @@ from skltransfer.backend import backend_names
 from skltransfer.persistence.checks import Check, checks_of, is_str, one_of
 from skltransfer.persistence.records import serves_as
 from skltransfer.tasks.classification import Classification
+from skltransfer.tasks.multilabel import MultiLabel
 from skltransfer.tasks.regression import Regression
 from skltransfer.training.head import Head
 from skltransfer.training.state import TrainingState
@@ -148,7 +149,8 @@ def fine_tuned_fits(state: dict[str, Any]) -> bool:
 
 def _classifier_fits(state: dict[str, Any]) -> bool:
     task = state["_task"]
-    return type(task) is Classification and task.totals is not None and fine_tuned_fits(state)
+    knows_labels = type(task) in (Classification, MultiLabel) and task.totals is not None
+    return knows_labels and fine_tuned_fits(state)
 
 
 def _regressor_fits(state: dict[str, Any]) -> bool:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from skltransfer._types import Resize
 from skltransfer.inputs.images.encoding import ImageEncoding
 from skltransfer.inputs.images.kind import ImageInput
@@ -16,10 +20,21 @@ from skltransfer.inputs.texts.kind import TextInput
 from skltransfer.persistence.checks import check_of, one_of
 from skltransfer.persistence.records import Record, register_record
 from skltransfer.tasks.classification import Classification
+from skltransfer.tasks.multilabel import DTYPES, MultiLabel
 from skltransfer.tasks.regression import LOSSES, Regression
 from skltransfer.training.head import Head
 from skltransfer.training.head_parameters import ACTIVATIONS
 from skltransfer.training.state import TrainingState
+
+
+def _is_names(value: Any) -> bool:
+    texts = type(value) is np.ndarray and value.ndim == 1 and value.dtype == object
+    return value is None or (texts and all(type(name) is str for name in value))
+
+
+def _is_label_weights(value: Any) -> bool:
+    dicts = type(value) is list and all(type(factors) is dict for factors in value)
+    return value is None or value == "balanced" or dicts
 
 
 def _state_fits(state: TrainingState) -> bool:
@@ -29,6 +44,14 @@ def _state_fits(state: TrainingState) -> bool:
 
 def _task_fits(task: Classification) -> bool:
     return task.totals is None or len(task.totals) == len(task.classes)
+
+
+def _multilabel_fits(task: MultiLabel) -> bool:
+    lengths = [len(each) for each in (task.names, task.totals) if each is not None]
+    if task.class_weight is not None and not isinstance(task.class_weight, str):
+        lengths.append(len(task.class_weight))
+    pairs = task.totals is None or task.totals.shape == (task.n_labels, 2)
+    return pairs and all(length == task.n_labels for length in lengths)
 
 
 def _regression_fits(task: Regression) -> bool:
@@ -55,6 +78,19 @@ register_record("sound_input", Record(SoundInput, role="input"))
 register_record("log_mel", Record(LogMel))
 register_record("sound_encoding", Record(SoundEncoding, role="encoding"))
 register_record("classification", Record(Classification, fits=_task_fits, role="task"))
+register_record(
+    "multilabel",
+    Record(
+        MultiLabel,
+        {
+            "names": _is_names,
+            "dtype": one_of(*DTYPES),
+            "class_weight": _is_label_weights,
+        },
+        _multilabel_fits,
+        role="task",
+    ),
+)
 register_record(
     "regression", Record(Regression, {"loss_name": one_of(*LOSSES)}, _regression_fits, role="task")
 )

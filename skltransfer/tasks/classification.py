@@ -199,6 +199,26 @@ class Classification:
 
         return keras.layers.Softmax(name="probabilities", dtype="float32")(outputs)
 
+    # Predictions of the classifier ---------------------------------------------------------
+
+    def predicted(self, scores: Floats) -> NDArray[np.generic]:
+        """The most likely classes; of unread rows the class that was most frequent in fit."""
+        is_unread = np.isnan(scores[:, 0])
+        best = np.where(is_unread, self.most_frequent, scores.argmax(axis=1))
+        return np.asarray(self.classes[best])
+
+    def probabilities(self, scores: Floats) -> Floats:
+        """Probabilities of the classes."""
+        return np.asarray(np.exp(scores))
+
+    def log_probabilities(self, scores: Floats) -> Floats:
+        """Their logarithms."""
+        return scores
+
+    def decision(self, scores: Floats) -> Floats:
+        """Log-probabilities; for two classes the log-odds of the second, (n,)."""
+        return scores[:, 1] - scores[:, 0] if len(self.classes) == 2 else scores
+
     def _factors(self, rows: WeightedRows) -> Floats:
         """Factor of each class on the loss; "balanced" gives the classes equal total weights."""
         if self.class_weight is None:

@@ -1,0 +1,243 @@
+"""The images for which a regressor is most wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length
+
+from skltransfer.displays._checks import check_count, last_of
+from skltransfer.displays._drawing import check_matplotlib, image_grid
+from skltransfer.displays._ranking import greatest
+from skltransfer.displays._thumbnails import Thumbnails
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from skltransfer._types import Images, ImageShape, Numbers, PixelRange, SampleWeight
+
+_SHOWN_SIDE = 320
+
+
+class LargestErrorsDisplay:
+    """A grid of the images with the largest absolute errors, the largest first.
+
+    Images at the top are hard cases, and wrong values in y.
+
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
+    draws the same data again.
+
+    Parameters
+    ----------
+    images : list of ndarray of shape (h, w, 3), dtype uint8
+        The images as they are, in their own proportions, at most 320 pixels wide and high. Those
+        that are not shown are not read.
+    rows : ndarray of int, shape (n_images,)
+        Their positions in X.
+    true_values, predicted_values : ndarray of float64, shape (n_images,)
+        Their numbers in the units of y.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Frame of the grid.
+    axes_ : list of matplotlib.axes.Axes
+        A panel for each image.
+    figure_ : matplotlib.figure.Figure
+        The figure of the axes.
+
+    See Also
+    --------
+    sklearn.metrics.PredictionErrorDisplay : What was predicted against what is true.
+    TopLossesDisplay : The same for classes.
+
+    Examples
+    --------
+    With photographs and a price for each:
+
+    .. code-block:: python
+
+        LargestErrorsDisplay.from_estimator(regressor, photos, prices, n_images=6)
+    """
+
+    def __init__(
+        self,
+        *,
+        images: Sequence[np.ndarray],
+        rows: np.ndarray,
+        true_values: np.ndarray,
+        predicted_values: np.ndarray,
+    ) -> None:
+        self.images = images
+        self.rows = rows
+        self.true_values = true_values
+        self.predicted_values = predicted_values
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Images,
+        y: Numbers,
+        *,
+        n_images: int = 9,
+        sample_weight: SampleWeight = None,
+        ax: Axes | None = None,
+        n_columns: int | None = None,
+    ) -> LargestErrorsDisplay:
+        """Predict, and draw the images with the largest errors.
+
+        Parameters
+        ----------
+        estimator : regressor
+            Fitted: a FineTunedRegressor, a pipeline that begins with a
+            PretrainedFeatureExtractor, a search over these.
+        X : array-like
+            Images of any kind that the estimator takes.
+        y : array-like of shape (n_samples,)
+            True numbers.
+        n_images : int, default=9
+            How many to show, 1 or more; all where there are fewer.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative factors on the errors for the choice of images. Those of weight 0 are
+            left out.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        n_columns : int, default=None
+            Columns of the grid; None makes it about square.
+
+        Returns
+        -------
+        LargestErrorsDisplay
+            The display, drawn. Images that could not be read, with ``on_error="nan"``, are left
+            out.
+
+        Raises
+        ------
+        ValueError
+            When the estimator predicts several numbers a row, a parameter is refused, or X holds
+            no images.
+        """
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        last_of(estimator)
+        album = Thumbnails.as_read_by(estimator, X)
+        predicted = estimator.predict(X)
+        found = cls._of_album(album, y, predicted, n_images, sample_weight)
+        return found.plot(ax, n_columns=n_columns)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: Numbers,
+        y_pred: ArrayLike,
+        X: Images,
+        *,
+        n_images: int = 9,
+        sample_weight: SampleWeight = None,
+        image_shape: ImageShape | None = None,
+        pixel_range: PixelRange | None = None,
+        ax: Axes | None = None,
+        n_columns: int | None = None,
+    ) -> LargestErrorsDisplay:
+        """Draw the images with the largest errors of given predictions.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            True numbers.
+        y_pred : array-like of shape (n_samples,)
+            Predicted numbers; NaN for what is to be left out.
+        X : array-like
+            The images: arrays, paths, bytes, PIL images, or rows with `image_shape`.
+        n_images : int, default=9
+            How many to show, 1 or more; all where there are fewer.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative factors on the errors for the choice of images. Those of weight 0 are
+            left out.
+        image_shape : (height, width) or (height, width, channels), default=None
+            How the rows of a 2-D X are read as images, in pixels.
+        pixel_range : (low, high), default=None
+            The values in arrays that mean black and white; None decides by the rule told in
+            :class:`~skltransfer.PretrainedFeatureExtractor`.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        n_columns : int, default=None
+            Columns of the grid; None makes it about square.
+
+        Returns
+        -------
+        LargestErrorsDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            When shapes do not fit, there are several numbers a row, a parameter is refused, or X
+            holds no images.
+        """
+        check_matplotlib(f"{cls.__name__}.from_predictions")
+        album = Thumbnails.of(X, image_shape, pixel_range)
+        found = cls._of_album(album, y_true, y_pred, n_images, sample_weight)
+        return found.plot(ax, n_columns=n_columns)
+
+    @classmethod
+    def _of_album(
+        cls,
+        album: Thumbnails,
+        y: Numbers,
+        y_pred: ArrayLike,
+        n_images: int,
+        sample_weight: SampleWeight,
+    ) -> LargestErrorsDisplay:
+        n_images = check_count("n_images", n_images, 1)
+        true, predicted = _one_number("y", y), _one_number("the predictions", y_pred)
+        check_consistent_length(album.source, true, predicted)
+        weights = _check_sample_weight(
+            sample_weight, true, dtype=np.float64, ensure_non_negative=True
+        )
+        rows = greatest(np.abs(predicted - true), weights)[:n_images]
+        return cls(
+            images=album.shown(rows, _SHOWN_SIDE),
+            rows=rows,
+            true_values=true[rows],
+            predicted_values=predicted[rows],
+        )
+
+    def plot(self, ax: Axes | None = None, *, n_columns: int | None = None) -> LargestErrorsDisplay:
+        """Draw the grid.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure. It becomes the empty frame of the panels.
+        n_columns : int, default=None
+            Columns of the grid; None makes it about square.
+
+        Returns
+        -------
+        LargestErrorsDisplay
+            The display itself.
+        """
+        caller = f"{type(self).__name__}.plot"
+        self.ax_, self.axes_ = image_grid(ax, caller, len(self.images), n_columns, 1)
+        self.figure_ = self.ax_.figure
+        for index, (panel, image) in enumerate(zip(self.axes_, self.images, strict=True)):
+            panel.imshow(image)
+            predicted, true = self.predicted_values[index], self.true_values[index]
+            panel.set_title(f"predicted {predicted:.4g}, true {true:.4g}", fontsize="small")
+        return self
+
+
+def _one_number(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Numbers of shape (n,)."""
+    found = np.asarray(values, np.float64)
+    if found.ndim == 2 and found.shape[1] > 1:
+        raise ValueError(
+            f"There are {found.shape[1]} numbers a row in {name}, and this display shows one. "
+            "Choose number j: LargestErrorsDisplay.from_predictions(y[:, j], "
+            "estimator.predict(X)[:, j], X)."
+        )
+    return found.reshape(len(found))

@@ -1,0 +1,249 @@
+"""Several labels for each row, any number of which may be true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, csr_matrix
+from scipy.special import expit, log_expit
+
+from skltransfer.tasks._task import Floats, Loss, Singles, Targets, WeightedLoss
+from skltransfer.tasks.logistic_regressions import logistic_regressions
+from skltransfer.tasks.weighting import WeightedRows, split_by_content
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+
+LabelWeights: TypeAlias = Sequence[Mapping[int, float]] | Literal["balanced"] | None
+Container: TypeAlias = Literal["array", "csr_array", "csr_matrix"]
+
+_MUCH_LESS_LIKELY = float(np.log(10_000))
+_VALUES = (0, 1)
+
+DTYPES = ("bool", *(f"{kind}{8 * size}" for kind in ("int", "uint") for size in (1, 2, 4, 8)))
+DTYPES += ("float16", "float32", "float64")
+"""What y and predictions may hold."""
+
+
+@dataclass(frozen=True)
+class SigmoidCrossEntropy:
+    """Mean over the labels of the cross-entropy of the sigmoid of the outputs.
+
+    Targets are weights with a sign: positive where a label is true. A weight of 0 leaves a label
+    of a row out.
+
+    Attributes
+    ----------
+    label_smoothing : float, default=0.0
+        Share of each target that is spread evenly over true and false.
+    """
+
+    label_smoothing: float = 0.0
+
+    def of_tensors(self, outputs: KerasTensor, targets: KerasTensor) -> KerasTensor:
+        """Loss of each row, in Keras' operations."""
+        from keras import ops
+
+        sizes = ops.abs(targets)
+        expected = self.expected(targets, sizes)
+        return ops.mean(sizes * ops.softplus(outputs) - expected * outputs, axis=-1)
+
+    def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
+        """Loss of rows together and its gradient, in NumPy."""
+        sizes = np.abs(targets)
+        expected = self.expected(targets, sizes)
+        shares = shares / targets.shape[1]
+        losses = sizes * np.logaddexp(np.float32(0), outputs) - expected * outputs
+        slope = shares * (sizes * expit(outputs) - expected)
+        return WeightedLoss(float((shares * losses).sum()), slope)
+
+    def expected(self, targets: Any, sizes: Any) -> Any:
+        """The probabilities that labels should have, times their weights."""
+        return 0.5 * (sizes + (1.0 - self.label_smoothing) * targets)
+
+
+@dataclass(frozen=True)
+class MultiLabel:
+    """Several labels for each row.
+
+    Attributes
+    ----------
+    n_labels : int
+        How many.
+    names : ndarray of str objects, shape (n_labels,), or None
+        What they are called in the columns of y.
+    dtype : str
+        Of y, and so of predictions; one of `DTYPES`.
+    container : str
+        What y was, and predictions are: "array", "csr_array" or "csr_matrix".
+    class_weight : list of mapping, "balanced" or None, default=None
+        Factors on the loss for each label, by 0 and 1.
+    label_smoothing : float, default=0.0
+        Share of each target that is spread evenly over true and false.
+    totals : ndarray of float64, shape (n_labels, 2), or None, default=None
+        Weight of the training rows in which each label is false, and true; None before any were
+        seen.
+    """
+
+    n_labels: int
+    names: NDArray[np.object_] | None
+    dtype: str
+    container: Container
+    class_weight: LabelWeights = None
+    label_smoothing: float = 0.0
+    totals: Floats | None = None
+
+    nothing_to_hold_out: ClassVar[str] = "since there is only one different row"
+
+    @property
+    def classes(self) -> NDArray[np.intp]:
+        """Numbers of the labels."""
+        return np.arange(self.n_labels)
+
+    @property
+    def n_outputs(self) -> int:
+        """A logit for each label."""
+        return self.n_labels
+
+    @property
+    def loss(self) -> Loss:
+        """Binary cross-entropy."""
+        return SigmoidCrossEntropy(self.label_smoothing)
+
+    @property
+    def loss_of_a_guess(self) -> float:
+        """Loss of probabilities of one half."""
+        return float(np.log(2))
+
+    @property
+    def loss_of_a_failure(self) -> float:
+        """Loss where all labels are made ever so unlikely to be as they are."""
+        return self.loss_of_a_guess + _MUCH_LESS_LIKELY
+
+    @property
+    def weight_seen(self) -> float:
+        """Weight of all rows that were trained on."""
+        return 0.0 if self.totals is None else float(self.totals[0].sum())
+
+    def encode(self, y: NDArray[np.generic]) -> NDArray[np.generic]:
+        """The labels as they were checked: 0 and 1."""
+        return y
+
+    def observed(self, rows: WeightedRows) -> Self:
+        """The same with the weights of the labels of more rows."""
+        seen = _totals(rows)
+        return replace(self, totals=seen if self.totals is None else self.totals + seen)
+
+    def targets(self, rows: WeightedRows, all_rows: WeightedRows) -> Targets:
+        """Weights of the labels, positive where they are true, and those of the rows."""
+        factors = self._factors(all_rows)
+        is_true = rows.targets == 1
+        values = np.where(is_true, factors[:, 1], -factors[:, 0]).astype(np.float32)
+        if not values.any():
+            raise ValueError(
+                f"class_weight={self.class_weight!r} leaves no weight to any label that is "
+                "trained on. Give a value that occurs in y a positive factor."
+            )
+        return Targets(values, rows.weights)
+
+    def hold_out(
+        self, rows: WeightedRows, fraction: float, rng: np.random.Generator
+    ) -> NDArray[np.bool_]:
+        """Choose about `fraction` of the weight; what has two sets of labels stays on one side."""
+        return split_by_content(rows, fraction, rng)
+
+    def completed(
+        self, features: Singles, targets: Singles, weights: Floats
+    ) -> tuple[Singles, Singles, Floats]:
+        """The problem, with an average row in which labels that never change are the other way.
+
+        Nothing would hold their logits otherwise.
+        """
+        counted = targets[weights > 0]
+        always, never = (counted >= 0).all(axis=0), (counted <= 0).all(axis=0)
+        other = np.where(never, 1.0, np.where(always, -1.0, 0.0)) * np.abs(counted).mean(axis=0)
+        if not other.any():
+            return features, targets, weights
+        average = np.zeros((1, features.shape[1]), features.dtype)
+        return (
+            np.concatenate([features, average]),
+            np.concatenate([targets, other[np.newaxis].astype(np.float32)]),
+            np.append(weights, weights[weights > 0].mean()),
+        )
+
+    def linear_probe(
+        self, features: Singles, targets: Singles, weights: Floats
+    ) -> tuple[Singles, Singles]:
+        """Kernel and bias of a logistic regression for each label."""
+        sizes = np.abs(targets)
+        expected = SigmoidCrossEntropy(self.label_smoothing).expected(targets, sizes)
+        return logistic_regressions(features, sizes, expected, weights)
+
+    def measures(self, outputs: Singles, targets: Targets) -> dict[str, float]:
+        """Cross-entropy, and the share of rows whose labels are all right, as `score` gives it."""
+        share = (targets.weights / targets.weights.sum())[:, np.newaxis]
+        loss = self.loss.of_arrays(outputs, targets.values, share.astype(np.float32)).loss
+        is_right = ((outputs > 0) == (targets.values > 0)) | (targets.values == 0)
+        return {"loss": loss, "accuracy": float(share[is_right.all(axis=1)].sum())}
+
+    def averaged(self, outputs: Sequence[Singles]) -> Floats:
+        """Log-odds of the mean probabilities over the views."""
+        logits = [found.astype(np.float64) for found in outputs]
+        if len(logits) == 1:
+            return logits[0]
+        true, false = (
+            np.logaddexp.reduce([log_expit(sign * found) for found in logits]) for sign in (1, -1)
+        )
+        return np.asarray(true - false)
+
+    def keras_outputs(self, outputs: KerasTensor) -> KerasTensor:
+        """Probabilities of the labels."""
+        import keras
+
+        return keras.layers.Activation("sigmoid", name="probabilities", dtype="float32")(outputs)
+
+    # Predictions of the classifier ---------------------------------------------------------
+
+    def predicted(self, scores: Floats) -> Any:
+        """Labels that are more likely true than not; of unread rows those most frequent in fit."""
+        usual = False if self.totals is None else self.totals[:, 1] > self.totals[:, 0]
+        found = np.where(np.isnan(scores), usual, scores > 0).astype(self.dtype)
+        return {"array": np.asarray, "csr_array": csr_array, "csr_matrix": csr_matrix}[
+            self.container
+        ](found)
+
+    def probabilities(self, scores: Floats) -> Floats:
+        """Probabilities that the labels are true."""
+        return np.asarray(expit(scores))
+
+    def log_probabilities(self, scores: Floats) -> Floats:
+        """Their logarithms."""
+        return np.asarray(log_expit(scores))
+
+    def decision(self, scores: Floats) -> Floats:
+        """Log-odds of the labels."""
+        return scores
+
+    def _factors(self, rows: WeightedRows) -> Floats:
+        """Factors on the loss, (n_labels, 2); "balanced" makes both values weigh the same."""
+        if self.class_weight is None:
+            return np.ones((self.n_labels, 2))
+        if not isinstance(self.class_weight, str):
+            given = [
+                [factors.get(value, 1.0) for value in _VALUES] for factors in self.class_weight
+            ]
+            return np.array(given, np.float64)
+        totals = _totals(rows)
+        present = totals > 0
+        shares = totals.sum(axis=1, keepdims=True) / present.sum(axis=1, keepdims=True)
+        return np.where(present, shares / np.where(present, totals, 1.0), 1.0)
+
+
+def _totals(rows: WeightedRows) -> Floats:
+    """Weight of the rows in which each label is false, and true."""
+    is_true = rows.targets == 1
+    return np.stack([rows.weights @ ~is_true, rows.weights @ is_true], axis=1)

@@ -1,0 +1,92 @@
+"""`LargestErrorsDisplay`, and what the displays of classes say to other targets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.metrics import PredictionErrorDisplay
+
+from skltransfer import (
+    FineTunedClassifier,
+    FineTunedRegressor,
+    LargestErrorsDisplay,
+    SaliencyDisplay,
+    TopLossesDisplay,
+    TrainingCurveDisplay,
+)
+
+pytestmark = pytest.mark.usefixtures("closed_figures")
+
+SETTINGS = {"epochs": 2, "batch_size": 8, "random_state": 0, "freeze_depth": "all"}
+
+
+@pytest.fixture(scope="module")
+def regressor(tiny, images):
+    return FineTunedRegressor(tiny, **SETTINGS).fit(images, np.arange(8.0))
+
+
+@pytest.fixture(scope="module")
+def several(tiny, images):
+    y = np.arange(24).reshape(8, 3) % 5 % 2
+    return FineTunedClassifier(tiny, **SETTINGS).fit(images, y), y
+
+
+def test_the_largest_errors_come_first_and_say_what_was_predicted(regressor, images):
+    y = np.arange(8.0)
+    y[3] = 500
+    display = LargestErrorsDisplay.from_estimator(regressor, images, y, n_images=4)
+    errors = np.abs(regressor.predict(images) - y)
+    assert_array_equal(display.rows, np.argsort(-errors, kind="stable")[:4])
+    assert display.axes_[0].get_title().endswith(", true 500")
+    assert_array_equal(display.images[0], images[3])
+    weights = np.arange(8) == 5
+    display = LargestErrorsDisplay.from_estimator(regressor, images, y, sample_weight=weights)
+    assert display.rows.tolist() == [5]
+
+
+def test_missing_predictions_are_left_out(images):
+    predicted = np.array([np.nan, *range(7)])
+    display = LargestErrorsDisplay.from_predictions(np.zeros(8), predicted, images, n_images=9)
+    assert display.rows.tolist() == [7, 6, 5, 4, 3, 2, 1]
+    with pytest.raises(ValueError, match="No image is left to show"):
+        LargestErrorsDisplay.from_predictions(np.zeros(8), np.full(8, np.nan), images)
+
+
+def test_several_numbers_are_refused_with_a_way_out(images):
+    y = np.zeros((8, 2))
+    with pytest.raises(ValueError, match=r"There are 2 numbers a row in y.*y\[:, j\]"):
+        LargestErrorsDisplay.from_predictions(y, y, images)
+
+
+def test_a_training_and_what_is_predicted_against_what_is_true_are_drawn(regressor, images):
+    assert set(TrainingCurveDisplay.from_estimator(regressor).lines_) == {"loss"}
+    PredictionErrorDisplay.from_estimator(
+        regressor, images, np.arange(8.0), kind="actual_vs_predicted"
+    )
+
+
+def test_displays_of_classes_send_numbers_elsewhere(regressor, images):
+    with pytest.raises(TypeError, match="FineTunedRegressor predicts numbers. Use LargestErr"):
+        TopLossesDisplay.from_estimator(regressor, images, np.arange(8.0))
+    with pytest.raises(TypeError, match="what speaks for a class, but FineTunedRegressor"):
+        SaliencyDisplay.from_estimator(regressor, images)
+
+
+def test_one_of_several_labels_is_shown(several, images):
+    classifier, y = several
+    with pytest.raises(ValueError, match=r"y has 3 labels a row.*from_predictions\(Y\[:, j\]"):
+        TopLossesDisplay.from_estimator(classifier, images, y)
+    probabilities = classifier.predict_proba(images)
+    display = TopLossesDisplay.from_predictions(y[:, 1], probabilities[:, 1], images)
+    of_truth = np.where(y[:, 1] == 1, probabilities[:, 1], 1 - probabilities[:, 1])
+    assert display.rows[0] == of_truth.argmin()
+
+
+def test_the_most_likely_of_several_labels_is_looked_for(several, images):
+    classifier, _ = several
+    display = SaliencyDisplay.from_estimator(classifier, images, display_labels=["a", "b", "c"])
+    likely = classifier.predict_proba(images).argmax(axis=1)
+    assert display.names == [["a", "b", "c"][label] for label in likely]
+    display = SaliencyDisplay.from_estimator(classifier, images, target=2)
+    assert set(display.names) == {"2"}
