@@ -12,6 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 from skltransfer.displays._checks import check_count, last_of
 from skltransfer.displays._drawing import check_matplotlib, image_grid
 from skltransfer.displays._ranking import greatest
+from skltransfer.displays._spectrograms import Spectrograms
 from skltransfer.displays._thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class LargestErrorsDisplay:
     @classmethod
     def _of_album(
         cls,
-        album: Thumbnails,
+        album: Thumbnails | Spectrograms,
         y: Numbers,
         y_pred: ArrayLike,
         n_images: int,
