@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from skltransfer.backbones.safetensors import Damaged, open_tensors
 from skltransfer.backbones.spec import BackboneSpec, read_only
-from skltransfer.backbones.transformer import STAGES, TransformerConfig, activation_name
+from skltransfer.backbones.transformer import TransformerConfig, activation_name
 from skltransfer.inputs.texts.kind import USUAL_TOKENS, TextInput
 from skltransfer.inputs.texts.tokenizing import vocabulary_size
 
@@ -217,7 +217,6 @@ def text_spec(
         preprocessing={"kind": "none"},
         input=TextInput(tokenizer, min(USUAL_TOKENS, n_positions), n_positions, config.causal),
         weights=arrays,
-        stage_pattern=STAGES,
         bundled=bundled,
     )
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Size
 
 KIND = "transformer"
-STAGES = r"^block(\d+)"
 
 _ACTIVATIONS = {"gelu": False, "gelu_tanh": True}
 _OTHER_ACTIVATIONS = ("relu", "silu", "tanh")
@@ -240,4 +239,4 @@ def _build(description: dict[str, Any], size: Size) -> Any:
     return build_transformer(TransformerConfig.of(description))
 
 
-register_architecture(KIND, Architecture(_build, lambda description: STAGES))
+register_architecture(KIND, Architecture(_build))

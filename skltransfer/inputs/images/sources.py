@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -40,6 +41,8 @@ _MOST_LOOKED_AT = 8
 
 _FRESH_SECONDS = 1.0
 """How long a file need not be checked again; more time passes between checking and reading it."""
+
+_TEXT_HINT = " If X holds texts, pass a text network, such as backbone='minilm_l6'."
 
 _file_digests = FileDigests()
 
@@ -335,7 +338,8 @@ class ItemImages(ImageSource):
         if faults:
             row, fault = faults[0]
             count = f" Of {len(self)} rows, {len(faults)} have no file." if faults[1:] else ""
-            raise read_error(row, self._items[row], fault + count)
+            hint = _TEXT_HINT if _looks_like_text(self._items[row]) else ""
+            raise read_error(row, self._items[row], fault + count + hint)
         self._fresh_until = time.monotonic() + _FRESH_SECONDS
 
     def deep_values(self, rule: ImagePreprocessing) -> list[tuple[float, float, Levels]]:
@@ -370,6 +374,11 @@ class ItemImages(ImageSource):
                 if not _is_finite(seen):
                     _raise_non_finite(item[np.newaxis], [row])
                 yield seen
+
+
+def _looks_like_text(item: Any) -> bool:
+    """Say whether what should be a path reads as a sentence."""
+    return isinstance(item, str) and " " in item and not re.search(r"[/\\]|\.\w{1,5}$", item)
 
 
 def _is_finite(seen: arrays.ValueRange) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -72,7 +72,7 @@ class TextInput:
 
     def __getstate__(self) -> dict[str, Any]:
         """The attributes, and nothing that follows from them."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def identity(self) -> list[object]:
         """The tokenizer, and how many tokens are read."""
