@@ -61,16 +61,27 @@ def make_tokenizer():
 
 
 def make_network(name="toy_texts"):
-    """Handle of the network, whose weights depend on a seed alone."""
+    """Handle of the network, whose weights depend on a seed alone.
+
+    Words of neighbouring bins have similar embeddings, as words of similar meaning have.
+    """
     rng = np.random.default_rng(0)
     arrays = []
     for variable, shape in CONFIG.shapes().items():
         if variable.endswith("gamma"):
             arrays.append(np.ones(shape, np.float32))
+        elif variable == "tokens/embeddings":
+            arrays.append(np.concatenate([rng.normal(size=(3, shape[1])), _words(rng, shape[1])]))
         else:
-            scale = 1.0 if "embeddings" in variable and len(shape) == 2 else 0.1
-            arrays.append(rng.normal(0, scale, shape).astype(np.float32))
-    return text_spec(name, CONFIG, tuple(arrays), make_tokenizer())
+            arrays.append(rng.normal(0, 0.1, shape))
+    floats = tuple(array.astype(np.float32) for array in arrays)
+    return text_spec(name, CONFIG, floats, make_tokenizer())
+
+
+def _words(rng, width):
+    angles = np.linspace(-0.8, 0.8, N_BINS)[:, np.newaxis]
+    pairs = rng.normal(size=(N_COLUMNS, 2, 1, width))
+    return np.concatenate([np.cos(angles) * u + np.sin(angles) * v for u, v in pairs])
 
 
 def as_words(rows):

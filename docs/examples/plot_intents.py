@@ -2,9 +2,9 @@
 Questions of bank customers: intents from few labels
 ====================================================
 
-A language network has read a billion sentences, so a few labelled questions of each kind are enough.
-This example tells ten intents apart, chooses the layer and the freeze depth by a search, finds the
-nearest known question, and puts a column of numbers beside the text.
+A language network has read a billion sentences, so a few labelled questions of each kind are
+enough. This example tells ten intents apart, chooses the layer and the freeze depth by a search,
+finds the nearest known question, and puts a column of numbers beside the text.
 """
 
 # %%
