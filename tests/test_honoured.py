@@ -14,7 +14,8 @@ from PIL import ExifTags, Image
 
 from image_files import H, W, encode, png
 from input_kinds import loaded, opened, read
-from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor
+from skltransfer import FineTunedClassifier, PretrainedFeatureExtractor, register_backbone
+from skltransfer.backbones import recognition
 from skltransfer.backbones.registry import resolve
 from skltransfer.backend import as_array
 from skltransfer.estimators.base import ACTING_AT_ONCE
@@ -282,3 +283,66 @@ def test_layers_of_half_precision_are_left_to_the_backend(dtype):
     with pytest.raises(ValueError, match="computes in half precision of its own, which OpenVINO"):
         chosen_engine("openvino", network)
     assert chosen_engine("auto", network_of(resolve(tiny()), (16, 16))) == "openvino"
+
+
+# Networks of keras.applications ----------------------------------------------------------------
+
+SIDE = 75
+APPLICATIONS = {
+    "MobileNet": ("tf", {"alpha": 0.25}),
+    "MobileNetV2": ("tf", {"alpha": 0.35}),
+    "VGG16": ("caffe", {}),
+    "MobileNetV3Small": (None, {}),  # rescales itself
+    "EfficientNetB0": (None, {}),
+}
+
+
+@pytest.fixture(scope="module")
+def applications():
+    return {
+        name: getattr(keras.applications, name)(
+            weights=None, include_top=False, input_shape=(SIDE, SIDE, 3), **options
+        )
+        for name, (_, options) in APPLICATIONS.items()
+    }
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_a_model_of_keras_applications_has_the_preprocessing_of_its_name(name, applications):
+    expected, model = APPLICATIONS[name][0], applications[name]
+    source = keras.Input((SIDE, SIDE, 3))
+    cut = keras.Model(model.inputs, model.layers[len(model.layers) // 2].output)
+    augmented = keras.Sequential([source, layers.RandomFlip(), model])
+    rescaled = keras.Model(source, model(layers.Rescaling(1 / 255)(source)))
+    divided = keras.Model(source, model(source / 255.0))
+    for network in [model, cut, augmented]:
+        assert resolve(network).preprocessing.get("mode") == expected
+    for network in [rescaled, divided]:
+        assert resolve(network).preprocessing.get("mode") is None
+    for given in ["torch", None]:
+        handle = register_backbone("given", model, preprocessing=given)
+        assert handle.preprocessing.get("mode") == given
+        assert resolve(handle).preprocessing == resolve("given").preprocessing
+
+
+def test_all_families_are_recognised_by_the_names_and_stems_that_keras_gives():
+    """Those that take seconds to build are known from the layers they begin with."""
+    for names, (family, _) in recognition._BY_NAMES.items():
+        assert len(names) in (2, 3) and family
+    x = source = keras.Input((SIDE, SIDE, 3))
+    for filters, strides, padding in recognition._INCEPTION_STEM:
+        x = layers.Conv2D(filters, 3, strides=strides, padding=padding, use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization(scale=False)(x))
+    assert resolve(keras.Model(source, x)).preprocessing["mode"] == "tf"
+    other = tiny()
+    assert resolve(other).preprocessing.get("mode") is None
+
+
+def test_features_of_the_model_are_those_of_its_name(applications, capfd):
+    model, images = applications["MobileNet"], PATCHES[:3]
+    extractor = PretrainedFeatureExtractor(model, input_size=(SIDE, SIDE), verbose=1)
+    found = extractor.fit_transform(images)
+    assert "its first layers are those of a network of keras.applications" in capfd.readouterr().err
+    handle = register_backbone("by_mode", model, preprocessing="tf")
+    expected = PretrainedFeatureExtractor(handle, input_size=(SIDE, SIDE)).fit_transform(images)
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())

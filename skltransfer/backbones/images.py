@@ -20,6 +20,7 @@ from skltransfer.backbones.efficientnet_lite import (
     bundled_weights,
 )
 from skltransfer.backbones.functional_models import check_one_input_and_output
+from skltransfer.backbones.recognition import recognised
 from skltransfer.backbones.spec import BackboneSpec, read_only
 from skltransfer.backbones.user_models import spec_of_model
 from skltransfer.inputs.images.kind import ImageInput
@@ -70,7 +71,7 @@ def application_spec(name: str, weights: Any, seed: int) -> BackboneSpec:
 
 
 def image_network(
-    model: Any, name: str, preprocessing: Any = None, *, renumber: bool = False
+    model: Any, name: str, preprocessing: Any = "auto", *, renumber: bool = False
 ) -> BackboneSpec:
     """Describe a user's model as a network that reads images.
 
@@ -80,7 +81,7 @@ def image_network(
         Functional or sequential.
     name : str
         Its name.
-    preprocessing : {"tf", "torch", "caffe"}, (scale, offset) or None, default=None
+    preprocessing : {"auto", "tf", "torch", "caffe"}, (scale, offset) or None, default="auto"
         See `register_backbone`.
     renumber : bool, default=False
         See `spec_of_model`.
@@ -94,7 +95,10 @@ def image_network(
     _check_takes_images(model, name, preprocessing)
     height, width, channels = model.inputs[0].shape[1:]
     size = height or _DEFAULT_SIZE[0], width or _DEFAULT_SIZE[1]
+    found = recognised(model) if preprocessing == "auto" else None
     described = {**_described(preprocessing), "channels": channels}
+    if found is not None:
+        described = {"kind": "mode", "mode": found.mode, "channels": channels}
     return spec_of_model(model, name, ImageInput(size), described, renumber=renumber)
 
 
@@ -108,7 +112,7 @@ def _check_takes_images(model: Any, name: str, preprocessing: Any) -> None:
             "(height, width, 3) or (height, width, 1), channels last."
         )
     number_format = model.inputs[0].dtype
-    if "int" in number_format and preprocessing is not None:
+    if "int" in number_format and preprocessing not in (None, "auto"):
         raise ValueError(
             f"Backbone {name!r} takes {number_format}, but preprocessing={preprocessing!r} makes "
             "fractions of pixels. Leave preprocessing at None, for pixels from 0 to 255."
@@ -117,7 +121,7 @@ def _check_takes_images(model: Any, name: str, preprocessing: Any) -> None:
 
 def _described(preprocessing: Any) -> dict[str, Any]:
     """Return preprocessing in JSON types."""
-    if preprocessing is None:
+    if preprocessing in (None, "auto"):
         return {"kind": "scale", "scale": 1.0, "offset": 0.0}
     if preprocessing in _MODES:
         return {"kind": "mode", "mode": preprocessing}
@@ -129,8 +133,8 @@ def _described(preprocessing: Any) -> dict[str, Any]:
         scale, offset = map(float, preprocessing)
         return {"kind": "scale", "scale": scale, "offset": offset}
     raise ValueError(
-        f"preprocessing={preprocessing!r} is none of None (pixels from 0 to 255 as they are), "
-        f"{', '.join(map(repr, _MODES))} (Keras' modes) and (scale, offset) for "
+        f"preprocessing={preprocessing!r} is none of 'auto', None (pixels from 0 to 255 as they "
+        f"are), {', '.join(map(repr, _MODES))} (Keras' modes) and (scale, offset) for "
         "pixel * scale + offset."
     )
 

@@ -40,7 +40,7 @@ def register_backbone(
     name: str,
     model_or_builder: ModelOrBuilder,
     *,
-    preprocessing: Preprocessing = None,
+    preprocessing: Preprocessing = "auto",
     tokenizer: str | os.PathLike[str] | None = None,
     max_tokens: int = 256,
     input: SoundInput | None = None,
@@ -62,9 +62,11 @@ def register_backbone(
         features end at the last feature map. Or the path of a folder with the files of Hugging Face
         (``config.json``, ``model.safetensors``, ``tokenizer.json``). With `tokenizer`, a model from
         token ids (length,), of an integer dtype; each text runs through it alone, without padding.
-    preprocessing : {"tf", "torch", "caffe"}, (scale, offset) or None, default=None
+    preprocessing : {"auto", "tf", "torch", "caffe"}, (scale, offset) or None, default="auto"
         How pixels from 0 to 255 become the model's input. None leaves them unchanged, for a model
-        that does its own preprocessing. A string is a mode of
+        that does its own preprocessing. "auto" does the same, unless the model begins with the
+        layers of a network of ``keras.applications`` and does not rescale its input: then pixels
+        are preprocessed as that network was trained. A mode of
         ``keras.applications.imagenet_utils.preprocess_input`` ("tf": -1 to 1; "torch": 0 to 1, then
         standardised; "caffe": BGR, mean subtracted). A tuple means ``pixel * scale + offset``.
     tokenizer : str, Path or None, default=None
@@ -242,6 +244,19 @@ def is_keras_model(backbone: object) -> bool:
     """Return whether `backbone` is a live Keras model, without importing Keras."""
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(backbone, keras.Model)
+
+
+def preprocessing_told(backbone: Any, spec: BackboneSpec) -> str | None:
+    """Return what to tell of a model whose preprocessing was found by its layers, if it was."""
+    is_named = isinstance(backbone, BackboneSpec) or registered(backbone) is not None
+    mode = spec.preprocessing.get("mode")
+    if is_named or mode is None:
+        return None
+    return (
+        f"{spec.name}: its first layers are those of a network of keras.applications, so pixels "
+        f"are preprocessed as that was trained (preprocessing={mode!r}). If this one was trained "
+        "otherwise, say how: register_backbone(name, model, preprocessing=...)."
+    )
 
 
 def is_downloaded(backbone: object) -> bool:

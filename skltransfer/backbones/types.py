@@ -19,5 +19,5 @@ if TYPE_CHECKING:
     KerasModel: TypeAlias = keras.Model
     Backbone: TypeAlias = str | os.PathLike[str] | BackboneSpec | KerasModel
     ModelOrBuilder: TypeAlias = KerasModel | Callable[[], KerasModel]
-    Preprocessing: TypeAlias = Literal["tf", "torch", "caffe"] | tuple[float, float] | None
+    Preprocessing: TypeAlias = Literal["auto", "tf", "torch", "caffe"] | tuple[float, float] | None
     Augment: TypeAlias = Literal["flip", "dihedral", "standard"] | keras.layers.Layer

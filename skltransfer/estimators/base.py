@@ -15,7 +15,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skltransfer._progress import tell
-from skltransfer.backbones.registry import adopt, input_of, is_keras_model, registered, resolve
+from skltransfer.backbones.registry import (
+    adopt,
+    input_of,
+    is_keras_model,
+    preprocessing_told,
+    registered,
+    resolve,
+)
 from skltransfer.backend import backend_names
 from skltransfer.cache import open_cache
 from skltransfer.estimators.documentation import Documented
@@ -93,6 +100,8 @@ class BackboneEstimator(Documented, BaseEstimator):
         """Choose the network and decide how X is read; return the rows of X that have weight."""
         open_cache(self.cache)  # raises unless it names a directory
         self.backbone_ = self._resolve_spec()
+        if self.verbose and (line := preprocessing_told(self.backbone, self.backbone_)):
+            tell(line)
         self._check_parameters_apply()
         kind = self.backbone_.input
         self._pooling = self.pooling or kind.pooling
