@@ -6,12 +6,15 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from skltransfer.inputs.errors import ReadError
+from typing import Any, ClassVar, Protocol
 
 _NOT_THE_USER = {"skltransfer", "sklearn", "joblib"}
+
+
+class UnreadRow(Protocol):
+    """The error of a row that cannot be read."""
+
+    noun: ClassVar[str]
 
 
 class UnreadableRowsWarning(UserWarning):
@@ -95,7 +98,7 @@ def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> 
 
 
 def warn_unreadable(
-    failures: Mapping[int, ReadError], n_rows: int, lost_classes: Sequence[Any] = ()
+    failures: Mapping[int, UnreadRow], n_rows: int, lost_classes: Sequence[Any] = ()
 ) -> None:
     """Warn once in a call, naming the first row that could not be read.
 

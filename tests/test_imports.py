@@ -44,6 +44,8 @@ SEES_KERAS = {
 SAYS_IT_IN_KERAS = {
     "inputs/images/keras_input.py",
     "inputs/rows/keras_input.py",
+    "inputs/sounds/encoding.py",
+    "inputs/texts/encoding.py",
     "tasks/classification.py",
     "tasks/multilabel.py",
     "tasks/regression.py",
