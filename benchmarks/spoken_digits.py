@@ -68,7 +68,8 @@ def score(features, table, train, test):
     cv = GroupKFold(min(5, n_speakers)) if n_speakers > 1 else StratifiedKFold(5)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     search = GridSearchCV(model, {"logisticregression__C": PENALTIES}, cv=cv)
-    search.fit(features[train], digits[train], groups=speakers[train])
+    groups = {"groups": speakers[train]} if n_speakers > 1 else {}
+    search.fit(features[train], digits[train], **groups)
     return search.score(features[test], digits[test])
 
 

@@ -18,10 +18,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 from skltransfer import (
+    FeatureMapDisplay,
     FineTunedClassifier,
+    FineTunedRegressor,
     PretrainedFeatureExtractor,
     ReadError,
+    SaliencyDisplay,
     SoundInput,
+    TopLossesDisplay,
     cache_info,
     clear_cache,
     freeze_points,
@@ -30,6 +34,7 @@ from skltransfer import (
     precompute,
     register_backbone,
 )
+from skltransfer.displays._occlusion import HiddenPatches
 from skltransfer.inputs._input import empty_rows
 from toy_waves import FRONT_END, RATE, make_model, make_sounds, make_wave_network
 
@@ -90,7 +95,7 @@ def test_every_check_of_the_extractor_passes_on_numbers_made_into_sounds():
 def test_every_check_of_the_classifier_passes_on_numbers_made_into_sounds():
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning)
-        require_all_passed(FineTunedClassifier(make_wave_network(), epochs=2), 55)
+        require_all_passed(FineTunedClassifier(make_wave_network(), epochs=1), 55)
 
 
 def test_tags_say_that_x_is_no_table():
@@ -335,3 +340,55 @@ def test_cloning_and_printing_load_nothing(network):
     assert repr(clone(extractor)) == (
         "PretrainedFeatureExtractor(backbone='speech_embedding', sample_rate=16000)"
     )
+
+
+# Displays --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pipeline(network, X, y):
+    return make_pipeline(PretrainedFeatureExtractor(network), LogisticRegression()).fit(X, y)
+
+
+def test_displays_show_spectrograms(pipeline, X, y):
+    pytest.importorskip("matplotlib").use("Agg")
+    shown = TopLossesDisplay.from_estimator(pipeline, X, y, n_images=3)
+    assert len(shown.images) == 3
+    assert all(image.ndim == 3 and image.dtype == np.uint8 for image in shown.images)
+    assert FeatureMapDisplay.from_estimator(pipeline, X, y, n_thumbnails=4).thumbnails
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "classifier"])
+def test_heat_is_where_the_sound_is(network, X, y, kind, pipeline):
+    pytest.importorskip("matplotlib").use("Agg")
+    estimator = pipeline if kind == "pipeline" else classifier(network, epochs=5).fit(X, y)
+    display = SaliencyDisplay.from_estimator(estimator, X[:4])
+    for (_, samples), image, heat in zip(X[:4], display.images, display.heat_maps, strict=True):
+        assert heat.shape == image.shape[:2]
+        assert heat.min() >= 0 and heat.max() > 0
+        silent = max(0, int(FRONT_END["min_seconds"] * RATE) - len(samples)) // 2 // 128
+        assert heat[:, : max(0, silent - 3)].max(initial=0) == 0
+
+
+def test_a_hidden_patch_changes_nothing_else():
+    log_mel = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)
+    patch = slice(5, 9), slice(2, 4)
+    source = HiddenPatches(log_mel, [patch, (slice(0, 0), slice(0, 0))])
+    out = (np.empty(2, object),)
+    source.load([0, 1], out)
+    assert_array_equal(out[0][1], log_mel)
+    lowered = out[0][0] < log_mel
+    assert lowered.any() and lowered.sum() == lowered[patch].sum()
+    assert (out[0][0] <= log_mel).all()
+
+
+def test_numbers_are_learned_from_sounds(network, X, y):
+    regressor = FineTunedRegressor(network, epochs=3, random_state=0, freeze_depth="sum")
+    assert regressor.fit(X, y.astype(float)).score(X, y) > 0.9
+
+
+def test_several_labels_are_learned_from_sounds(network, X, y):
+    labels = np.stack([y, (np.arange(len(y)) < 9).astype(int)], axis=1)
+    fitted = classifier(network, freeze_depth="all").fit(X, labels)
+    assert fitted.predict_proba(X).shape == labels.shape
+    assert_array_equal(fitted.predict(X)[:, 0], y)

@@ -20,7 +20,7 @@ FRONT_END = {
     "n_mels": 12,
     "min_seconds": 0.1,
 }
-_SAMPLES = 1200
+_SAMPLES = 800
 
 
 def make_model():

@@ -91,6 +91,6 @@ import matplotlib.pyplot as plt
 
 from skltransfer import TopLossesDisplay
 
-figure, axis = plt.subplots(figsize=(9, 6), layout="constrained")
+figure, axis = plt.subplots(figsize=(9, 5.4), layout="constrained")
 TopLossesDisplay.from_estimator(model, X_test, y_test, n_images=6, ax=axis)
 plt.show()

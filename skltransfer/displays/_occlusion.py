@@ -1,7 +1,7 @@
 """What speaks for a class in a sound: by how much its score falls where a patch is hidden.
 
 Occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014), on
-log-mel maps. A patch is hidden by what its bands hold most of the time.
+log-mel maps. What is louder in a patch than its bands are most of the time is brought down to that.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class HiddenPatches:
 
     def _row(self, row: int) -> Floats:
         hidden, patch = self.log_mel.copy(), self.patches[row]
-        hidden[patch] = self._usual[patch]
+        hidden[patch] = np.minimum(hidden[patch], self._usual[patch])
         return hidden
 
 

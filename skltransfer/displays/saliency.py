@@ -71,9 +71,10 @@ class SaliencyDisplay:
     a linear classifier, the class activation map [2]_ is drawn, to which Grad-CAM reduces there:
     the weights of the channels are the slopes of the decision function. ``tta`` has no effect.
 
-    For sounds, the heat is found by occlusion [3]_: one patch of the log-mel map after another is
-    replaced by what its bands hold most of the time, and the heat is how much the score of the
-    class falls. Any classifier with a ``decision_function`` may follow the extractor.
+    For sounds, the heat is found by occlusion [3]_: what is louder in a patch of the log-mel map
+    than its bands are most of the time is brought down to that, one patch after another, and the
+    heat is how much the score of the class falls. Any classifier with a ``decision_function`` may
+    follow the extractor.
 
     References
     ----------
