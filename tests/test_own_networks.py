@@ -549,15 +549,22 @@ def test_masks_reach_the_layers_that_look_at_them(between):
     assert not np.allclose(expected, as_array(model(X.astype(np.float32))).reshape(len(X), -1))
 
 
-def test_no_cut_parts_a_mask_from_the_layers_that_look_at_it():
+def test_a_mask_is_computed_anew_at_every_freeze_point():
     model = masked(layers.Dense(6, activation="relu", name="masked"))
-    with pytest.raises(ValueError, match="freeze_depth='masked' .* a mask goes along with what"):
-        fitted(model, freeze_depth="masked")
-    for depth in range(len(freeze_points(model, measure=False)) + 1):
+    for depth in ["masked", *range(len(freeze_points(model, measure=False)) + 1)]:
         settings = {"freeze_depth": depth, "pixel_range": (0, 255), "random_state": 0}
         classifier = FineTunedClassifier(model, epochs=1, **settings).fit(BLACK_BELOW, Y)
         found = as_array(classifier.to_keras()(BLACK_BELOW.astype(np.float32)))
         assert_allclose(found, classifier.predict_proba(BLACK_BELOW), atol=1e-4)
+
+
+def test_no_cut_parts_a_mask_of_what_was_learned_from_the_layers_that_look_at_it():
+    inputs = layers.Input(X.shape[1:])
+    x = layers.Dense(6, activation="relu")(layers.Reshape((16, 60))(inputs))
+    x = layers.Dense(6, activation="relu", name="masked")(layers.Masking()(x))
+    model = keras.Model(inputs, layers.Dense(4)(layers.MultiHeadAttention(2, 3)(x, x)))
+    with pytest.raises(ValueError, match="freeze_depth='masked' .* a mask goes along with what"):
+        fitted(model, freeze_depth="masked")
 
 
 def of_whole_numbers():

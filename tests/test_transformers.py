@@ -7,6 +7,7 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
+from keras import ops
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
@@ -22,6 +23,7 @@ from skltransfer import (
 )
 from skltransfer.backbones.block_layers import with_blocks_apart
 from skltransfer.backend import as_array
+from skltransfer.network.carried_input import row_shape, run_from
 from skltransfer.network.execution import run_steps
 from skltransfer.network.freeze_points import possible_freeze_points
 from skltransfer.network.graph import graph_of
@@ -62,6 +64,9 @@ STAGES = {
     "merging": (merging, ["position", "block0", "merged", "late0", "final"]),
     "BERT": (bert, ["embedded", *BLOCKS, "block2"]),
     "GPT": (gpt, ["words", *BLOCKS, "final"]),
+    "masked BERT": (partial(bert, mask="layer"), ["embedded", *BLOCKS, "block2"]),
+    "BERT with a mask": (partial(bert, mask="step"), ["embedded", *BLOCKS, "block2"]),
+    "masked GPT": (partial(gpt, is_masked=True), ["words", *BLOCKS, "final"]),
 }
 
 
@@ -70,10 +75,9 @@ def ends(model):
 
 
 def rows_for(model):
-    shape = [5 if side is None else side for side in model.inputs[0].shape[1:]]
     if model.inputs[0].dtype == "int32":
-        return RNG.integers(0, 20, (2, *shape), dtype=np.int32)
-    return RNG.uniform(-1, 1, (2, *shape)).astype(np.float32)
+        return np.array([[7, 3, 0, 5, 0]], np.int32)
+    return RNG.uniform(-1, 1, (2, SIDE, SIDE, 3)).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -88,9 +92,10 @@ def test_law_2_at_every_freeze_point_of_repeated_blocks(name):
     graph, x = graph_of(model), rows_for(model)
     expected = as_array(model(x, training=False))
     for point in possible_freeze_points(graph):
-        (prefix,) = run_steps(graph, None, [point], x)
-        (found,) = run_steps(graph, point, [len(graph.steps) - 1], prefix)
+        (prefix,) = run_from(graph, None, [point], x)
+        (found,) = run_from(graph, point, [len(graph.steps) - 1], prefix)
         assert np.abs(as_array(found) - expected).max() <= 1e-5 * np.abs(expected).max()
+        assert prefix.ndim == 1 + len(row_shape(graph, point))
 
 
 def test_blocks_within_one_layer_are_taken_apart(X, y, tmp_path):
@@ -131,6 +136,19 @@ def test_backbones_of_keras_hub_have_a_stage_for_each_block(name):
     found = PretrainedFeatureExtractor(spec, pooling="cls", pixel_range=(0, 255))
     expected = as_array(keras.Model(model.inputs[0], model.outputs[0])(images))[:, 0]
     assert_allclose(found.fit_transform(images), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["masked BERT", "BERT with a mask", "masked GPT"])
+def test_masks_count_and_are_not_stored(name):
+    model = STAGES[name][0]()
+    graph, x = graph_of(model), rows_for(model)
+    point = find_stages(graph)[0].stop
+    (prefix,) = run_from(graph, None, [point], x)
+    assert prefix.shape[1] == 1 + x.shape[1] * WIDTH + x.shape[1]  # a length, activations, words
+    last = len(graph.steps) - 1
+    (found,) = run_from(graph, point, [last], prefix)
+    (unmasked,) = run_from(graph, point, [last], ops.concatenate([prefix[:, :-5], x * 0 + 1.0], 1))
+    assert not np.allclose(as_array(found), as_array(unmasked), atol=1e-3)
 
 
 def n_weights(model, first, last):

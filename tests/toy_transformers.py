@@ -42,8 +42,8 @@ def patches(inputs):
     return layers.Reshape((N_PATCHES, WIDTH), name="tokens")(x)
 
 
-def attention(x):
-    return layers.MultiHeadAttention(2, WIDTH // 2, dropout=0.1)(x, x)
+def attention(x, **options):
+    return layers.MultiHeadAttention(2, WIDTH // 2, dropout=0.1)(x, x, **options)
 
 
 def perceptron(x, width=WIDTH):
@@ -60,8 +60,8 @@ def pre_norm_block(x, index):
     return layers.Add(name=f"block{index}")([x, perceptron(norm(x))])
 
 
-def post_norm_block(x, index):
-    x = norm(layers.Add()([x, attention(x)]))
+def post_norm_block(x, index, **options):
+    x = norm(layers.Add()([x, attention(x, **options)]))
     return norm(layers.Add()([x, perceptron(x)]), name=f"block{index}")
 
 
@@ -224,22 +224,33 @@ def merging(n_blocks=2):
     return keras.Model(inputs, norm(x, "final"))
 
 
-def bert(n_blocks=3, n_words=20):
-    """Words and positions embedded, normalised, then post-norm blocks; any length."""
+def words(ids, n_words, is_masked=False):
+    return layers.Embedding(n_words, WIDTH, mask_zero=is_masked, name="words")(ids)
+
+
+def bert(n_blocks=3, n_words=20, mask=None):
+    """Words and positions embedded, normalised, then post-norm blocks; any length.
+
+    A mask of the word 0 is sent along by the embedding ("layer"), or computed by a "step".
+    """
     ids = keras.Input((None,), dtype="int32")
-    x = layers.Embedding(n_words, WIDTH, name="words")(ids)
-    positions = ops.cumsum(ops.ones_like(ids), axis=1) - 1
-    x = layers.Add()([x, layers.Embedding(64, WIDTH)(positions)])
+    seen = {"attention_mask": ops.not_equal(ids, 0)[:, None]} if mask == "step" else {}
+    x = words(ids, n_words, mask == "layer")
+    x = x if mask == "layer" else x + layers.Embedding(64, WIDTH)(places(ids))
     x = layers.Dropout(0.1)(norm(x, "embedded"))
     for index in range(n_blocks):
-        x = post_norm_block(x, index)
+        x = post_norm_block(x, index, **seen)
     return keras.Model(ids, x)
 
 
-def gpt(n_blocks=3, n_words=20):
+def places(ids):
+    return ops.cumsum(ops.ones_like(ids), axis=1) - 1
+
+
+def gpt(n_blocks=3, n_words=20, is_masked=False):
     """Words embedded, then causal pre-norm blocks; any length."""
     ids = keras.Input((None,), dtype="int32")
-    x = layers.Embedding(n_words, WIDTH, name="words")(ids)
+    x = words(ids, n_words, is_masked)
     for index in range(n_blocks):
         normed = norm(x)
         heads = layers.MultiHeadAttention(2, WIDTH // 2)

@@ -18,7 +18,7 @@ from skltransfer.frozen.engines import FrozenPart, compile_part
 from skltransfer.frozen.prefix import row_spec
 from skltransfer.inputs._input import Rows, part_of
 from skltransfer.inputs.sizes import as_ints, check_size
-from skltransfer.network.execution import run_steps
+from skltransfer.network.carried_input import run_from
 from skltransfer.network.runtime import Network, network_of
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _stage_times(network: Network) -> Iterator[float]:
 def _stage_function(network: Network, start: int | None, stop: int) -> Callable[[Any], Any]:
     def compute(*tensors: Any) -> Any:
         x = network.preprocess(*tensors) if start is None else tensors[0]
-        return run_steps(network.features, start, [stop], x, network.arrays)[0]
+        return run_from(network.features, start, [stop], x, network.arrays)[0]
 
     return compute
 

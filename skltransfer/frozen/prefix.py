@@ -24,7 +24,8 @@ from skltransfer.frozen.engines import FrozenPart, chained, compile_part, engine
 from skltransfer.frozen.openvino import CompiledSegment
 from skltransfer.inputs._input import RowSpec, TensorSpec, trial_rows
 from skltransfer.network.batch_invariance import InvariantBatches, most_block_rows
-from skltransfer.network.execution import needed_steps, run_steps
+from skltransfer.network.carried_input import row_shape, run_from
+from skltransfer.network.execution import needed_steps
 from skltransfer.network.graph import Graph, keras_class
 from skltransfer.network.pooling import pooled
 from skltransfer.network.runtime import Network, in_float32
@@ -83,12 +84,15 @@ def is_end(network: Network, freeze_point: int | None) -> bool:
 
 
 def row_spec(network: Network, freeze_point: int | None) -> RowSpec:
-    """Return the specification of activations at a freeze point; without one, that of rows."""
+    """Return the specification of activations at a freeze point; without one, that of rows.
+
+    Where masks pass, the network's input comes with the activations; see `carried_input`.
+    """
     if freeze_point is None:
         return network.row_spec
     if is_end(network, freeze_point):
         return (TensorSpec((network.n_features,)),)
-    return (TensorSpec(network.features.steps[freeze_point].shape),)
+    return (TensorSpec(row_shape(network.features, freeze_point)),)
 
 
 def name_of(network: Network, freeze_point: int | None) -> str:
@@ -228,7 +232,7 @@ def _computation(network: Network, start: int | None, steps: list[int]) -> Calla
 
     def compute(*tensors: Any) -> tuple[Any, ...]:
         x = network.preprocess(*tensors) if start is None else tensors[0]
-        *passed, last = run_steps(network.features, start, steps, x, network.constants)
+        *passed, last = run_from(network.features, start, steps, x, network.constants)
         last = pooled([last], network.pooling) if is_end(network, steps[-1]) else last
         return (last, *passed)
 

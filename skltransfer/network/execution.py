@@ -14,7 +14,9 @@ import numpy as np
 
 from skltransfer.backend import add_bias, batch_normalised, depthwise_conv
 from skltransfer.network.graph import Graph, Step, keras_class
+from skltransfer.network.keras_masks import with_mask
 from skltransfer.network.kernels import layer_normalised
+from skltransfer.network.masks import mask_at
 from skltransfer.network.padding import is_attention
 from skltransfer.network.pooling import positions_that_count
 
@@ -36,6 +38,7 @@ def run_steps(
     *,
     moments: Moments | None = None,
     lengths: KerasTensor | None = None,
+    source: KerasTensor | None = None,
 ) -> list[KerasTensor]:
     """Compute the outputs of the steps `stops`, float32, from the output of step `start`.
 
@@ -57,11 +60,17 @@ def run_steps(
         moments of the batch and stores them in the dict as (mean, variance) under the step.
     lengths : tensor of int, default=None
         For padded rows, how many positions of each row count; None counts all.
+    source : tensor, default=None
+        The network's input, from which masks that pass `start` are computed; None without such.
     """
     import keras
 
-    source = graph.input if start is None else graph.steps[start].output
-    tensors = {id(source): x}
+    begin = graph.input if start is None else graph.steps[start].output
+    tensors = {id(begin): x}
+    if start is not None and source is not None:
+        tensors[id(graph.input)] = source
+        if start in graph.masked_steps:
+            tensors[id(begin)] = with_mask(x, mask_at(graph, start, source))
     needed = needed_steps(graph, start, tuple(stops))
     folds = _folds_within(graph, needed, stops) if moments is None else {}
     constants = _folded_constants(graph, folds, values or {})
@@ -179,16 +188,12 @@ def _by_batch(
 def _called(
     step: Step, tensors: dict[int, KerasTensor], lengths: KerasTensor | None
 ) -> list[KerasTensor]:
-    import keras
+    from keras import ops
 
-    arguments, options = step.node.arguments.fill_in(tensors)
-    if lengths is not None and is_attention(step):
-        counts = positions_that_count(tensors[id(step.inputs[0])], lengths)
-        options["attention_mask"] = keras.ops.expand_dims(counts, axis=1)
-    if getattr(step.operation, "_call_has_training_arg", False):
-        options["training"] = False
-    made: list[KerasTensor] = keras.tree.flatten(step.operation(*arguments, **options))
-    return made
+    if lengths is None or not is_attention(step):
+        return step.called(tensors)
+    counts = positions_that_count(tensors[id(step.inputs[0])], lengths)
+    return step.called(tensors, attention_mask=ops.expand_dims(counts, axis=1))
 
 
 def _folded_tensors(convolution: Step, normalisation: Step) -> Weights:

@@ -7,7 +7,9 @@ learn. An embedding of tokens is done with where the branches of the first block
 
 from __future__ import annotations
 
+from skltransfer.network.carried_input import can_carry
 from skltransfer.network.graph import Graph, Step, keras_class
+from skltransfer.network.masks import comes_from_input
 
 _ACTIVATIONS = {
     *("ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),
@@ -22,9 +24,24 @@ _FREEZABLE = {*_CLOSING, "pooling", "joining", "gate"}
 def possible_freeze_points(graph: Graph) -> list[int]:
     """Steps up to which the network may be frozen, the end of the features included."""
     first = next((i for i, step in enumerate(graph.steps) if is_trainable(step)), 0)
-    found = [i for i in graph.separations if i >= first and _is_settled(graph, i)]
+    found = [i for i in separations(graph) if i >= first and _is_settled(graph, i)]
     last = len(graph.steps) - 1
     return found if found[-1:] == [last] else [*found, last]
+
+
+def separations(graph: Graph) -> list[int]:
+    """Steps at which one tensor parts the network, and masks that the input gives anew.
+
+    No weights are used on both sides.
+    """
+    found = graph.bottlenecks_beside(graph.mask_steps)
+    return [i for i in found if i in graph.shares_no_weights and _masks_can_pass(graph, i)]
+
+
+def _masks_can_pass(graph: Graph, index: int) -> bool:
+    if index in graph.masked_steps and not comes_from_input(graph, index):
+        return False
+    return can_carry(graph, index)
 
 
 def is_trainable(step: Step) -> bool:

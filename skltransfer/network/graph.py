@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from skltransfer.backbones.functional_models import check_one_input_and_output, has_graph
 from skltransfer.backbones.layer_names import fresh_names
+from skltransfer.network.keras_masks import carries_mask
+
+_ANY_LENGTH = 8
 
 if TYPE_CHECKING:
     import keras
@@ -53,14 +56,33 @@ class Step:
         return list(getattr(self.operation, "weights", ()))
 
     @property
+    def mask(self) -> Any:
+        """The mask that Keras sends along with the output, which later layers look at, or None."""
+        return getattr(self.output, "_keras_mask", None)
+
+    @property
     def has_mask(self) -> bool:
-        """Whether Keras passes a mask with the output to later layers."""
-        return getattr(self.output, "_keras_mask", None) is not None
+        """Whether there is one."""
+        return self.mask is not None
 
     @property
     def shape(self) -> tuple[int | None, ...]:
         """Shape of one row of the output."""
         return tuple(self.output.shape[1:])
+
+    def called(self, tensors: dict[int, Any], **more: Any) -> list[Any]:
+        """Call the operation as at prediction, on `tensors` by the ids of what they stand for.
+
+        It is given `more` options than in the model.
+        """
+        import keras
+
+        arguments, options = self.node.arguments.fill_in(tensors)
+        if getattr(self.operation, "_call_has_training_arg", False):
+            options["training"] = False
+        options.update(more)
+        found: list[Any] = keras.tree.flatten(self.operation(*arguments, **options))
+        return found
 
 
 @dataclass(frozen=True)
@@ -109,27 +131,68 @@ class Graph:
     @cached_property
     def bottlenecks(self) -> tuple[int, ...]:
         """Steps whose output is the only tensor that the later steps read."""
-        reach, found = self._last_read_of_input(), []
+        return self.bottlenecks_beside(frozenset())
+
+    def bottlenecks_beside(self, aside: frozenset[int]) -> tuple[int, ...]:
+        """Steps whose output is all that later steps read, but for what the steps `aside` make."""
+        first = [i for i, s in enumerate(self.steps) if any(t is self.input for t in s.inputs)]
+        reach = max((reader for reader in first if reader not in aside), default=-1)
+        found = []
         for index, readers in enumerate(self.consumers):
+            if index in aside:
+                continue
             if reach <= index and len(self.steps[index].outputs) == 1:
                 found.append(index)
-            reach = max(reach, *readers, -1)
+            reach = max(reach, *(reader for reader in readers if reader not in aside), -1)
         return tuple(found)
 
     @cached_property
-    def separations(self) -> tuple[int, ...]:
-        """Bottlenecks where only one tensor passes: no mask, and no weights used on both sides."""
+    def mask_steps(self) -> frozenset[int]:
+        """Steps that compute masks from the input, without weights, and those that only serve them.
+
+        A mask says which positions of a row count.
+        """
+        free: set[int] = set()
+        masks: set[int] = set()
+        for index, (step, producers) in enumerate(zip(self.steps, self.producers, strict=True)):
+            if not step.weights and free.issuperset(producers):
+                free.add(index)
+                if step.output.dtype == "bool" or not masks.isdisjoint(producers):
+                    masks.add(index)
+        for index in sorted(free - masks, reverse=True):
+            if self.consumers[index] and masks.issuperset(self.consumers[index]):
+                masks.add(index)
+        return frozenset(masks)
+
+    @cached_property
+    def masked_steps(self) -> frozenset[int]:
+        """Steps whose outputs carry a mask when they are run.
+
+        That is seen in a run only: attention layers take away the masks of what they read.
+        """
+        from keras import ops
+
+        if not any(step.has_mask for step in self.steps):
+            return frozenset()
+        sides = [side or _ANY_LENGTH for side in self.input.shape[1:]]
+        tensors = {id(self.input): ops.zeros((1, *sides), self.input.dtype)}
+        found = set()
+        for index, step in enumerate(self.steps):
+            tensors.update(zip(map(id, step.outputs), step.called(tensors), strict=True))
+            if carries_mask(tensors[id(step.output)]):
+                found.add(index)
+        return frozenset(found)
+
+    @cached_property
+    def shares_no_weights(self) -> frozenset[int]:
+        """Steps such that no weights are used both up to them and behind them."""
         last_use = {id(w): i for i, step in enumerate(self.steps) for w in step.weights}
         reach, apart = -1, set()
         for index, step in enumerate(self.steps):
             reach = max(reach, *(last_use[id(w)] for w in step.weights), -1)
-            if reach <= index and not step.has_mask:
+            if reach <= index:
                 apart.add(index)
-        return tuple(index for index in self.bottlenecks if index in apart)
-
-    def _last_read_of_input(self) -> int:
-        readers = [i for i, s in enumerate(self.steps) if any(t is self.input for t in s.inputs)]
-        return max(readers, default=-1)
+        return frozenset(apart)
 
     def position_of(self, tensor: KerasTensor) -> int:
         """Return the index of the step that makes `tensor`."""

@@ -33,9 +33,18 @@ def is_attention(step: Step) -> bool:
 
 
 def takes_padding(graph: Graph, steps: Iterable[int]) -> bool:
-    """Whether rows may be filled up at their ends before some steps of a graph."""
-    chosen = [graph.steps[index] for index in steps]
-    return all(is_attention(step) or keras_class(step.operation) in _BY_POSITION for step in chosen)
+    """Whether rows may be filled up at their ends before some steps of a graph.
+
+    Attention that is given masks by the network cannot be told by others what counts.
+    """
+    return not graph.masked_steps and all(_takes_padding(graph, index) for index in steps)
+
+
+def _takes_padding(graph: Graph, index: int) -> bool:
+    step = graph.steps[index]
+    if is_attention(step):
+        return graph.mask_steps.isdisjoint(graph.producers[index])
+    return keras_class(step.operation) in _BY_POSITION
 
 
 def padded(rows: Sequence[Array] | Array) -> tuple[Array, Array]:

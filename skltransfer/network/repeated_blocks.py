@@ -78,12 +78,13 @@ def _normalises(step: Step) -> bool:
 def _piece(graph: Graph, start: int, stop: int) -> Piece:
     """What is compared of the steps from `start` to `stop`.
 
-    Dropout may differ, and so may whether a normalisation follows the block: a pre-norm network has
-    one behind its last block only.
+    Dropout and masks may differ, and so may whether a normalisation follows the block: a pre-norm
+    network has one behind its last block only.
     """
     closes = all(_closes_block(graph, producer) for producer in graph.producers[stop])
     is_left_out = closes and _normalises(graph.steps[stop])
-    steps = graph.steps[start : stop if is_left_out else stop + 1]
+    indices = range(start, stop if is_left_out else stop + 1)
+    steps = [graph.steps[index] for index in indices if index not in graph.mask_steps]
     kinds = [(step, type(step.operation).__name__) for step in steps]
     return tuple((name, *_shapes(step)) for step, name in kinds if "Drop" not in name)
 

@@ -21,6 +21,7 @@ from skltransfer.network.freeze_points import (
     is_trainable,
     kind_of,
     possible_freeze_points,
+    separations,
 )
 from skltransfer.network.repeated_blocks import block_ends
 
@@ -118,7 +119,7 @@ def _named(name: str, graph: Graph, stages: tuple[Stage, ...]) -> int:
         close = similar_names(name, ["all", *points])
         hint = f" (did you mean {close}?)" if close else ""
         raise _refusal(name, stages, f"the backbone has no layer of that name{hint}")
-    if index not in graph.separations:
+    if index not in separations(graph):
         why = _why_not_apart(index, graph)
         around = _points_around(index, graph)
         raise _refusal(
@@ -132,8 +133,8 @@ def _named(name: str, graph: Graph, stages: tuple[Stage, ...]) -> int:
 def _why_not_apart(index: int, graph: Graph) -> str:
     if index not in graph.bottlenecks:
         return _BRANCHES
-    if graph.steps[index].has_mask:
-        return "a mask goes along with what it makes"
+    if index in graph.shares_no_weights:
+        return "a mask goes along with what it makes, and is no function of the input alone"
     return "a layer is called before and behind it"
 
 

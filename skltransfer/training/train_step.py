@@ -22,7 +22,9 @@ from skltransfer.backend import (
 from skltransfer.frozen.prefix import row_spec
 from skltransfer.inputs._input import TensorSpec, trial_rows
 from skltransfer.network.batch_invariance import most_block_rows, run_rows
-from skltransfer.network.execution import is_batch_norm, needed_steps, run_steps
+from skltransfer.network.carried_input import run_from
+from skltransfer.network.execution import is_batch_norm, needed_steps
+from skltransfer.network.masks import reads_masks
 from skltransfer.network.padding import padded, takes_padding
 from skltransfer.network.pooling import pooled
 from skltransfer.training.adamw import Update, adamw
@@ -107,7 +109,9 @@ class TrainStep:
     @cached_property
     def pads(self) -> bool:
         """Whether rows of several lengths are trained on side by side, filled up at their ends."""
-        return self.input.is_ragged and takes_padding(self.graph, self.steps)
+        if not self.input.is_ragged or not takes_padding(self.graph, self.steps):
+            return False
+        return self.freeze_point is None or not reads_masks(self.graph, self.freeze_point)
 
     @cached_property
     def steps(self) -> list[int]:
@@ -325,7 +329,7 @@ class TrainStep:
         values.update({id(v): p for v, p in zip(self.fixed, split(fixed, shapes), strict=True)})
         x = self.network.preprocess(x) if self.freeze_point is None else x
         place = self.graph, self.freeze_point, [self.end]
-        outputs = run_steps(*place, x, values, moments=moments, lengths=lengths)
+        outputs = run_from(*place, x, values, moments=moments, lengths=lengths)
         return pooled(outputs, self.network.pooling, lengths)
 
     def _state_shapes(self) -> list[tuple[int, ...]]:

@@ -1,0 +1,96 @@
+"""Rows at a freeze point that masks pass: the activations, and the input that gives the masks anew.
+
+Both are one float32 tensor, so that what keeps activations and trains on them need not know of
+masks. At every other freeze point a row is the activations alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from skltransfer.network.execution import Moments, run_steps
+from skltransfer.network.graph import Graph
+from skltransfer.network.masks import reads_masks
+
+Shape: TypeAlias = tuple[int | None, ...]
+
+
+def can_carry(graph: Graph, index: int) -> bool:
+    """Whether a row has room for the input, if that is needed: lengths are known, or both free."""
+    shapes = graph.steps[index].shape, _input_shape(graph)
+    free = [[side is None for side in shape] for shape in shapes]
+    n_free = [sum(sides) for sides in free]
+    is_fine = n_free == [0, 0] or (n_free == [1, 1] and all(sides[0] for sides in free))
+    return is_fine or not reads_masks(graph, index)
+
+
+def row_shape(graph: Graph, index: int) -> Shape:
+    """Shape of a row at a freeze point."""
+    shape = graph.steps[index].shape
+    if not reads_masks(graph, index):
+        return shape
+    sizes = _size(shape), _size(_input_shape(graph))
+    return (None,) if None in shape else (sum(sizes),)
+
+
+def run_from(
+    graph: Graph,
+    start: int | None,
+    stops: list[int],
+    rows: Any,
+    values: Mapping[int, Any] | None = None,
+    *,
+    moments: Moments | None = None,
+    lengths: Any = None,
+) -> list[Any]:
+    """As `run_steps`, but from rows, and to rows wherever a step of `stops` is not the last."""
+    x, source = (rows, rows) if start is None else _unpacked(graph, start, rows)
+    options = {"moments": moments, "lengths": lengths, "source": source}
+    found = run_steps(graph, start, stops, x, values, **options)
+    return [_packed(graph, stop, x, source) for stop, x in zip(stops, found, strict=True)]
+
+
+def _packed(graph: Graph, index: int, x: Any, source: Any) -> Any:
+    from keras import ops
+
+    if not reads_masks(graph, index):
+        return x
+    parts = [_flat(x, graph.steps[index].shape), _flat(source, _input_shape(graph))]
+    if None in graph.steps[index].shape:  # how long the input is tells where it begins
+        length = ops.reshape(ops.cast(ops.shape(source)[1], "float32"), (1, 1))
+        parts.insert(0, ops.repeat(length, ops.shape(x)[0], axis=0))
+    return ops.concatenate(parts, axis=1)
+
+
+def _flat(x: Any, shape: Shape) -> Any:
+    from keras import ops
+
+    sizes = (ops.shape(x)[0], -1) if None in shape else (-1, _size(shape))
+    return ops.cast(ops.reshape(x, sizes), "float32")
+
+
+def _unpacked(graph: Graph, index: int, rows: Any) -> tuple[Any, Any]:
+    """Activations, and the input, or None where nothing behind reads masks."""
+    from keras import ops
+
+    if not reads_masks(graph, index):
+        return rows, None
+    shape, given = graph.steps[index].shape, _input_shape(graph)
+    begin: Any = _size(shape)
+    if None in shape:
+        length, rows = ops.cast(rows[0, 0], "int32"), rows[:, 1:]
+        begin = ops.shape(rows)[1] - length * _size(given)
+        shape, given = (begin // _size(shape), *shape[1:]), (length, *given[1:])
+    x = ops.reshape(rows[:, :begin], (-1, *shape))
+    source = ops.reshape(rows[:, begin:], (-1, *given))
+    return x, ops.cast(source, graph.input.dtype)
+
+
+def _input_shape(graph: Graph) -> Shape:
+    return tuple(graph.input.shape[1:])
+
+
+def _size(shape: Shape) -> int:
+    return math.prod(side for side in shape if side is not None)

@@ -1,0 +1,41 @@
+"""Masks that pass a freeze point beside the activations: computed anew there, and never stored.
+
+A mask says which positions of a row count. Keras sends it along with a tensor, or a model computes
+it by steps of its own and hands it to attention layers. Either way it is a function of the
+network's input, without weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skltransfer.network.graph import Graph, Step, ordered_nodes
+
+
+def reads_masks(graph: Graph, index: int) -> bool:
+    """Whether a mask that is computed from the input is read behind a step, or may be."""
+    behind, masks = range(index + 1, len(graph.steps)), graph.mask_steps
+    if index in graph.masked_steps and behind:
+        return True
+    return bool(masks) and any(
+        not masks.isdisjoint(graph.producers[later]) for later in behind if later not in masks
+    )
+
+
+def comes_from_input(graph: Graph, index: int) -> bool:
+    """Whether the mask that goes along with a step's output is a function of the input."""
+    nodes = _mask_nodes(graph, index)
+    return all(step.inputs and not step.weights for step in nodes)
+
+
+def mask_at(graph: Graph, index: int, source: Any) -> Any:
+    """Compute the mask that goes along with a step's output from the network's input."""
+    tensors = {id(graph.input): source}
+    for step in _mask_nodes(graph, index):
+        tensors.update(zip(map(id, step.outputs), step.called(tensors), strict=True))
+    return tensors[id(graph.steps[index].mask)]
+
+
+def _mask_nodes(graph: Graph, index: int) -> list[Step]:
+    mask = graph.steps[index].mask
+    return [Step("mask", node) for node in ordered_nodes([graph.input], [mask])]
