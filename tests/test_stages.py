@@ -316,28 +316,27 @@ def skip_what_keras_does_not_build(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", applications.facts())
-def test_stages_of_every_architecture_of_keras(name):
+def test_stages_of_every_architecture_of_keras_and_law_2_of_every_kind(name):
+    """One build serves both: of most architectures without values, which law 2 needs."""
     skip_what_keras_does_not_build(name)
-    graph = graph_of(outlined(lambda: build(name)))
+    has_values = name in SMALLEST_OF_THEIR_KIND
+    model = build(name) if has_values else outlined(lambda: build(name))
+    graph = graph_of(model)
     stages = find_stages(graph, applications.stage_pattern(name))
     family = max((known for known in NUMBER_OF_STAGES if name.startswith(known)), key=len)
     assert len(stages) == NUMBER_OF_STAGES[family]
     assert_partition(graph, stages)
     assert_nothing_crosses(graph, stages)
     assert all(is_finished(graph, stage.stop) for stage in stages)
-    del graph
+    if has_values:
+        calm(model)
+        assert_segments_compose(model, graph, stages, SMALLEST.get(name, 32))
+    del model, graph
     gc.collect()  # the largest are cycles of many layers
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SMALLEST_OF_THEIR_KIND)
-def test_law_2_at_the_stages_of_every_kind_of_network(name):
-    skip_what_keras_does_not_build(name)
-    model = build(name)
-    calm(model)
-    graph = graph_of(model)
-    stages = find_stages(graph, applications.stage_pattern(name))
-    assert_segments_compose(model, graph, stages, SMALLEST.get(name, 32))
+def test_the_smallest_of_their_kind_are_among_the_architectures():
+    assert {*SMALLEST_OF_THEIR_KIND} <= {*applications.facts()}
 
 
 # freeze_depth -----------------------------------------------------------------------------------
