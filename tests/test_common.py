@@ -9,16 +9,11 @@ import warnings
 import pytest
 from numpydoc.docscrape import FunctionDoc
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+from sklearn.utils.estimator_checks import check_estimator
 
 from skltransfer import FineTunedClassifier, FineTunedRegressor, PretrainedFeatureExtractor
 
 ESTIMATORS = [PretrainedFeatureExtractor, FineTunedClassifier, FineTunedRegressor]
-
-
-@parametrize_with_checks([PretrainedFeatureExtractor()])
-def test_scikit_learn_check(estimator, check):
-    check(estimator)
 
 
 @pytest.mark.parametrize("backbone", ["efficientnet_lite0", "tiny"])
