@@ -166,6 +166,15 @@ def test_a_transformer_of_twelve_blocks_has_thirteen_stages():
     assert points[-1].parameters == n_weights(model, "block10", "final")
 
 
+@pytest.mark.parametrize("build", [bert, partial(vit, block=post_norm_block)])
+def test_stages_by_name_end_behind_the_normalisation_too(build):
+    stages = find_stages(graph_of(build()), r"^block(\d)")
+    assert [stage.layer for stage in stages] in (
+        ["embedded", *BLOCKS, "block2"],
+        ["position", *BLOCKS, "block2"],
+    )
+
+
 def test_one_block_has_no_other_to_be_told_by():
     assert ends(vit(1)) == ["final"]
 

@@ -61,8 +61,9 @@ def pre_norm_block(x, index):
 
 
 def post_norm_block(x, index, **options):
-    x = norm(layers.Add()([x, attention(x, **options)]))
-    return norm(layers.Add()([x, perceptron(x)]), name=f"block{index}")
+    x = norm(layers.Add(name=f"block{index}_attended")([x, attention(x, **options)]))
+    x = layers.Add(name=f"block{index}_sum")([x, perceptron(x)])
+    return norm(x, name=f"block{index}")
 
 
 def parallel_block(x, index):

@@ -57,14 +57,14 @@ def block_ends(graph: Graph, start: int, points: Sequence[int]) -> list[int]:
     list of int
         Freeze points, each before a block, in order; none where no block is repeated.
     """
-    ends = [point for point in points if not _is_only_normalised(graph, point, points)]
+    ends = [point for point in points if not is_only_normalised(graph, point, points)]
     bounds = pairwise([start - 1, *ends])
     pieces = [_piece(graph, before + 1, stop) for before, stop in bounds]
     runs = _runs(pieces, 0, len(pieces))
     return [ends[first - 1] for run in runs for first in run.starts if first]
 
 
-def _is_only_normalised(graph: Graph, point: int, points: Sequence[int]) -> bool:
+def is_only_normalised(graph: Graph, point: int, points: Sequence[int]) -> bool:
     """Whether a normalisation alone reads a sum: a post-norm block ends behind it."""
     (first, *others) = graph.consumers[point] or (-1,)
     is_read_once = not others and first in points

@@ -23,7 +23,7 @@ from skltransfer.network.freeze_points import (
     possible_freeze_points,
     separations,
 )
-from skltransfer.network.repeated_blocks import block_ends
+from skltransfer.network.repeated_blocks import block_ends, is_only_normalised
 
 if TYPE_CHECKING:
     from skltransfer.network.graph import Graph, Step
@@ -219,10 +219,17 @@ def _block_ends(graph: Graph, start: int, points: list[int], starts: list[int]) 
 
 
 def _end_of_block(graph: Graph, points: list[int]) -> int:
-    """End of the last whole block: after a sum, else a linear bottleneck, else the last point."""
+    """End of the last whole block: after a sum, else a linear bottleneck, else the last point.
+
+    That of a post-norm transformer is behind the normalisation that alone reads the sum.
+    """
     sums = [point for point in points if is_sum(graph, point)]
     linear = [point for point in points if kind_of(graph.steps[point]) == "normalisation"]
-    return (sums or linear or points)[-1]
+    last = (sums or linear or points)[-1]
+    is_of_tokens = len(graph.steps[last].shape) == 2  # the stages of ConvNeXt end at the sum
+    if is_of_tokens and is_only_normalised(graph, last, points):
+        return graph.consumers[last][0]
+    return last
 
 
 def _past_pooling(graph: Graph, point: int) -> int:
