@@ -223,7 +223,7 @@ def check_factors(class_weight: Any) -> None:
 
 def _n_columns(y: Any) -> int:
     shape = getattr(y, "shape", None)
-    shape = np.shape(y) if shape is None else shape
+    shape = np.asarray(y).shape if shape is None else shape
     return int(shape[1]) if len(shape) == 2 else 1
 
 
