@@ -11,10 +11,10 @@ Value = TypeVar("Value")
 
 
 class LastUsed(Generic[Value]):
-    """The values last asked for, by their keys.
+    """The most recently used values, by key.
 
-    Threads may share it. Two of them that want a value which is not there may both make it; a lock
-    around `get` keeps them from it.
+    Threads may share it. Two threads that want the same missing value may both create it, unless a
+    lock around `get` prevents that.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -23,7 +23,7 @@ class LastUsed(Generic[Value]):
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value under `key`, made where it is not there."""
+        """Return the value under `key`, created if it is missing."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)

@@ -58,7 +58,7 @@ class UnreadableRowsWarning(UserWarning):
 
 
 class UnreadableImagesWarning(UnreadableRowsWarning):
-    """Some images could not be read, and ``on_error="nan"`` said to go on.
+    """Some images could not be read, and were skipped because of ``on_error="nan"``.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class UnreadableImagesWarning(UnreadableRowsWarning):
     See Also
     --------
     UnreadableRowsWarning : The same for rows of any kind.
-    ImageReadError : What ``on_error="raise"`` raises.
+    ImageReadError : The error of ``on_error="raise"``.
 
     Examples
     --------

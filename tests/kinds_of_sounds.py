@@ -256,10 +256,10 @@ unreadable("integers kept as floats in a file",
 
 # What is refused whatever on_error says --------------------------------------------------------
 
-refuse("one path", "a.wav", TypeError, r"one single sound. Hand over a list: \[X\]")
-refuse("one file's bytes", WAV, TypeError, r"Hand over a list: \[X\]")
+refuse("one path", "a.wav", TypeError, r"one single sound. Pass a list: \[X\]")
+refuse("one file's bytes", WAV, TypeError, r"Pass a list: \[X\]")
 refuse("one pair", (RATE, INT16), TypeError, r"one single sound, .*: \[X\]")
-refuse("one array", EXACT, ValueError, r"one single sound. Hand over a list: \[X\]",
+refuse("one array", EXACT, ValueError, r"one single sound. Pass a list: \[X\]",
        sample_rate=RATE)  # fmt: skip
 refuse("arrays without a rate", [EXACT], ValueError, "row 0 of X holds samples .* sample_rate")
 refuse("an array without a rate", EXACT[None], ValueError, "X holds samples .* sample_rate=16000")

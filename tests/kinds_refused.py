@@ -29,12 +29,12 @@ def other_contents():
         ("nothing", b"", r"it is empty\. Copy or download it again"),
         ("text", b"hello, world", "it is text of no known image format, beginning b'hello, world'"),
         ("zeros", b"\0" * 100, "it is data of no known image format"),
-        ("HTML", b"<!DOCTYPE html>", r"it is text \(HTML or XML\), as a failed download leaves"),
+        ("HTML", b"<!DOCTYPE html>", r"it is text \(HTML or XML\), as left by a failed download"),
         ("XML after space", b"\n  <?xml version='1.0'?>", r"it is text \(HTML or XML\)"),
         ("SVG", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG drawing. Export it as PNG"),
         ("PDF", b"%PDF-1.7 ...", r"it is a PDF\. Export its pages as PNG"),
         ("ZIP", b"PK\x03\x04rest", r"it is a ZIP archive\. Unpack it"),
-        ("NumPy file", b"\x93NUMPY\x01\x00v", r"it is a NumPy file\. Hand over the array that np"),
+        ("NumPy file", b"\x93NUMPY\x01\x00v", r"it is a NumPy file\. Pass the array that np"),
         (
             "Git LFS",
             b"version https://git-lfs.github.com/spec/v1\n",
@@ -108,7 +108,7 @@ def numbers():
         refuse(f"{name} in a list", list(broken), rf"X contains {name}: 2 values of row 1\.")
         rows = broken.reshape(3, -1)
         refuse(f"{name} in rows", rows, rf"Input X contains {name}", image_shape=(H, W))
-    raw = r"looks already preprocessed.* Hand over the raw pixels, or say.*pixel_range=\(-1, 1\)"
+    raw = r"looks already preprocessed.* Pass the raw pixels, or say.*pixel_range=\(-1, 1\)"
     colours = RGB[np.newaxis].astype(float)
     refuse("floats of -1 to 1", colours / 127.5 - 1, raw)
     refuse("the mean subtracted", colours - np.array([123.7, 116.8, 103.9]), raw)
@@ -175,7 +175,7 @@ def shapes():
 
 
 def other_things():
-    single = r"one single image\. Hand over a list: \[X\]"
+    single = r"one single image\. Pass a list: \[X\]"
     refuse("a single path", "cat.jpg", single, TypeError)
     refuse("single bytes", PNG, single, TypeError)
     rows = memoryview(bytes(600)).cast("B", (2, 300))

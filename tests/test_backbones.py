@@ -247,7 +247,7 @@ def test_a_weights_file_that_changed_is_read_again(tmp_path):
 def test_a_missing_weights_file_is_named(tmp_path):
     path = tmp_path / "absent.weights.h5"
     with pytest.raises(
-        ValueError, match="absent.weights.h5' for backbone=.* is no file. Allowed ar"
+        ValueError, match="absent.weights.h5' for backbone=.* is not a file. Allowed ar"
     ):
         resolve("efficientnet_lite0", path)
     with pytest.raises(ValueError, match="weights='imagenett' .* Allowed are 'imagenet', None"):
@@ -257,7 +257,9 @@ def test_a_missing_weights_file_is_named(tmp_path):
 def test_a_file_that_is_no_hdf5_is_refused(tmp_path):
     path = tmp_path / "net.keras"
     convolution().save(path)
-    with pytest.raises(ValueError, match="is no HDF5 file.* a whole model: pass it as backbone="):
+    with pytest.raises(
+        ValueError, match="is not an HDF5 file.* a whole model: pass it as backbone="
+    ):
         resolve("efficientnet_lite0", path)
 
 
@@ -493,7 +495,9 @@ def test_a_name_may_be_registered_anew_but_not_adopted_for_another_network():
     new = register_backbone("own", convolution())
     assert resolve("own") is new
     adopt(new)
-    with pytest.raises(ValueError, match="name belongs to a network with another content. Registe"):
+    with pytest.raises(
+        ValueError, match="name belongs to a network with different content. Registe"
+    ):
         adopt(old)
 
 
@@ -653,7 +657,7 @@ def test_networks_of_one_channel_see_the_mean_of_three(mode):
 @pytest.mark.parametrize("preprocessing", ["TF", (1,), (1, 2, 3), ("a", 1), 2.0, len, [1, 2]])
 def test_other_preprocessing_is_refused(preprocessing):
     with pytest.raises(
-        ValueError, match="is none of None .*, 'tf', 'torch', 'caffe' .* and .scale"
+        ValueError, match="is not one of None .*, 'tf', 'torch', 'caffe' .* and .scale"
     ):
         register_backbone("own", convolution(), preprocessing=preprocessing)
 

@@ -95,7 +95,7 @@ REFUSED_TIFFS = [
     r"it is a TIFF of \d bands of .*, of which the last is alpha on a scale that is not known",
     r"it is a TIFF of 4 bands of .* in CMYK, which is not read\. Convert it to RGB, and",
     r"it holds CMYK of 16 bits, whose numbers are inks, so that pixel_range cannot be applied\.",
-    r"it is a TIFF of 5 bands of .*, and images have 1 to 4 channels\. Choose some, and hand",
+    r"it is a TIFF of 5 bands of .*, and images have 1 to 4 channels\. Choose some, and pass",
 ]
 WITHOUT_TIFFFILE = (
     r"it is a TIFF of .*, which Pillow does not read\. pip install 'skltransfer\[tiff"

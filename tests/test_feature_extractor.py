@@ -239,9 +239,9 @@ def test_all_images_unreadable(extractor, broken):
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"layer": "blok"}, ValueError, "layer='blok' is no layer of backbone='tiny'. Did you "
+        ({"layer": "blok"}, ValueError, "layer='blok' is not a layer of backbone='tiny'. Did you "
          "mean 'block' or"),
-        ({"layer": ["stem", "nothing"]}, ValueError, "layer='nothing' is no layer"),
+        ({"layer": ["stem", "nothing"]}, ValueError, "layer='nothing' is not a layer"),
         ({"layer": []}, ValueError, "layer=[] names no layer"),
         ({"layer": ["stem", "stem"]}, ValueError, "names a layer twice"),
         ({"layer": ["stem", 3]}, TypeError, "must be a str, a list of str, or None"),
@@ -272,7 +272,7 @@ def test_all_images_unreadable(extractor, broken):
          "or None. Got 0 instead"),
         ({"weights": 3}, ValueError, "The 'weights' parameter"),
         ({"weights": "/no/such.h5"}, ValueError, "weights='/no/such.h5' for backbone='tiny' is "
-         "no file"),
+         "not a file"),
         ({"backbone": "efficientnetlite"}, ValueError, "Did you mean 'efficientnet_lite0'"),
         ({"backbone": 3}, TypeError, "backbone=3 is a int"),
         ({"backbone": None}, TypeError, "backbone=None is a NoneType"),

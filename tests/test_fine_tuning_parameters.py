@@ -108,7 +108,7 @@ def test_one_hidden_layer_has_many_spellings(make, cats_and_dogs, units):
 )
 def test_a_mistyped_activation_gets_a_proposal(refusal, activation, proposal):
     message = refusal(head_activation=activation)
-    assert f"head_activation={activation!r} is no name of a Keras activation." in message
+    assert f"head_activation={activation!r} is not the name of a Keras activation." in message
     assert f"Did you mean {proposal}" in message
 
 
@@ -164,8 +164,8 @@ def test_factors_that_are_all_0_are_refused(refusal):
 def test_views_need_to_be_asked_for(refusal):
     assert "tta=True needs views" in refusal(tta=True)
     assert "n_views=2 needs views" in refusal(n_views=2)
-    assert "augment='spin' is none of" in refusal(augment="spin")
-    assert "augment=['flip'] is none of" in refusal(augment=["flip"])
+    assert "augment='spin' is not one of" in refusal(augment="spin")
+    assert "augment=['flip'] is not one of" in refusal(augment=["flip"])
 
 
 def test_views_of_predictions_may_be_asked_for_after_fit(make, cats_and_dogs):

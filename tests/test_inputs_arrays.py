@@ -318,7 +318,7 @@ def test_frames_and_sparse_matrices_of_numbers_are_left_to_others():
 
 
 REFUSED = {
-    "a single path": ("cat.jpg", None, TypeError, r"one single image. Hand over a list: \[X\]"),
+    "a single path": ("cat.jpg", None, TypeError, r"one single image. Pass a list: \[X\]"),
     "single bytes": (b"123", None, TypeError, "images_from_folder"),
     "a single image": (Image.new("L", (2, 2)), None, TypeError, "a PIL image of mode L, 2x2, one"),
     "no images": (np.zeros((0, 4, 4, 3)), None, ValueError, r"0 sample\(s\) \(shape=\(0, 4"),

@@ -259,7 +259,7 @@ def test_models_that_differ_in_numbers_of_layers_alone_share_what_is_computed():
     )
     assert_array_equal(twice, features)
     assert sum(cache_info().rows_computed.values()) == len(X)
-    with pytest.raises(ValueError, match="is no layer of backbone"):
+    with pytest.raises(ValueError, match="is not a layer of backbone"):
         PretrainedFeatureExtractor(second, layer=first.layers[1].name).fit(X)
 
 
@@ -389,7 +389,7 @@ def test_a_layer_of_several_tensors_gives_no_features():
     left, right = keras.ops.split(layers.Conv2D(4, 3)(inputs), 2, axis=-1)
     model = keras.Model(inputs, layers.Conv2D(2, 3)(left * right))
     name = next(made.name for made in model.operations if made.name.startswith("split"))
-    with pytest.raises(ValueError, match="makes several tensors, and features are of one"):
+    with pytest.raises(ValueError, match="makes several tensors, but features come from one"):
         PretrainedFeatureExtractor(model, layer=name).fit(X)
 
 

@@ -118,8 +118,16 @@ def test_a_small_cache_is_told(tiny, tmp_path):
         ({"inputsize": (8, 8)}, TypeError, "'inputsize'.*Did you mean 'input_size'"),
         ({"resize": "squash"}, ValueError, "'resize' parameter"),
         ({"n_views": 2}, ValueError, "n_views=2 needs views"),
-        ({"augment": "flip", "n_views": 2, "random_state": None}, ValueError, "draws other views"),
-        ({"weights": None, "random_state": None}, ValueError, "random_state=None draws other weig"),
+        (
+            {"augment": "flip", "n_views": 2, "random_state": None},
+            ValueError,
+            "draws different views",
+        ),
+        (
+            {"weights": None, "random_state": None},
+            ValueError,
+            "random_state=None draws different weig",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(tiny, tmp_path, more, error, message):
@@ -130,7 +138,9 @@ def test_settings_that_make_no_sense_are_refused(tiny, tmp_path, more, error, me
 def test_depths_and_rows_that_make_no_sense_are_refused(tiny, tmp_path):
     with pytest.raises(ValueError, match="freeze_depths is empty"):
         precompute(X, [], **settings(tiny, tmp_path))
-    with pytest.raises(TypeError, match="freeze_depths=None is no list of values of freeze_depth"):
+    with pytest.raises(
+        TypeError, match="freeze_depths=None is not a list of values of freeze_depth"
+    ):
         precompute(X, None, **settings(tiny, tmp_path))
     with pytest.raises(ValueError, match="freeze_depth=9 fits no freeze point"):
         precompute(X, ["all", 9], **settings(tiny, tmp_path))

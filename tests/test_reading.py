@@ -46,12 +46,12 @@ MASKED = np.ma.masked_greater(RNG.integers(0, 256, (2, 8, 8)), 250)
         (np.zeros((2, 8, 8), complex), TypeError, "X is an array of dtype complex128"),
         (np.array([[["a"]]]), TypeError, "X is an array of dtype <U1"),
         ([["a", "b"]], ValueError, "X has 2 columns, and column 0 holds images"),
-        ({"data": 1}.values(), TypeError, "X is a dict_values, which is no array and no list"),
+        ({"data": 1}.values(), TypeError, "X is a dict_values, which is neither an array"),
         (np.zeros(8), ValueError, "Expected 2D array, got 1D array instead"),
-        (Bunch(data=["cat.jpg"]), TypeError, "X is a Bunch, which is no array and no list"),
-        (iter(["cat.jpg"]), TypeError, "no list of images. Pass list(X)."),
-        ({"cat.jpg"}, TypeError, "X is a set, which is no array"),
-        ("cat.jpg", TypeError, "X is 'cat.jpg', one single image. Hand over a list: [X]"),
+        (Bunch(data=["cat.jpg"]), TypeError, "X is a Bunch, which is neither an array nor a list"),
+        (iter(["cat.jpg"]), TypeError, "a list of images. Pass list(X)."),
+        ({"cat.jpg"}, TypeError, "X is a set, which is neither an array"),
+        ("cat.jpg", TypeError, "X is 'cat.jpg', one single image. Pass a list: [X]"),
         (b"\x89PNG", TypeError, "one single image"),
         (["cat.jpg", 3], TypeError, "row 1 of X is a int: 3"),
         (["cat.jpg", None], ValueError, "row 0 ('cat.jpg') cannot be read as an image"),
@@ -98,7 +98,7 @@ def batches_of_tensorflow():
 )
 def test_data_sets_of_frameworks_are_refused(extractor, make, images, made):
     X = made()
-    told = f"X is a {type(X).__name__}, which is no array and no list.* paths of their files as a l"
+    told = f"X is a {type(X).__name__}, which is neither an array nor.* paths of their files as a l"
     fit = partial(make().fit, y=None)
     for refused in [extractor.fit, extractor.fit(images).transform, fit]:
         with pytest.raises(TypeError, match=told):
@@ -107,14 +107,14 @@ def test_data_sets_of_frameworks_are_refused(extractor, make, images, made):
 
 def test_the_classifier_looks_at_the_kind_of_X_before_the_lengths(make, paths, y):
     for X in [Bunch(data=paths, target=y), {"data": paths}, iter(paths)]:
-        with pytest.raises(TypeError, match="which is no array and no list of images"):
+        with pytest.raises(TypeError, match="which is neither an array nor a list of images"):
             make().fit(X, y)
 
 
 @pytest.mark.parametrize("channels", [3, 4])
 def test_one_image_in_colour_is_warned_of(extractor, channels):
     image = RNG.integers(0, 256, (32, 40, channels), dtype=np.uint8)
-    told = f"is read as 32 grey images of 40 x {channels} pixels.*hand over a list"
+    told = f"is read as 32 grey images of 40 x {channels} pixels.*pass a list"
     with pytest.warns(UserWarning, match=told):
         assert len(extractor.fit_transform(image)) == 32
     assert len(extractor.fit_transform([image])) == 1
@@ -129,7 +129,7 @@ def test_refused_after_a_fit_on_images(extractor, images):
         extractor.transform([])
     with pytest.raises(ValueError, match=r"0 sample\(s\) \(shape=\(0,\)\) while a minimum of 1"):
         extractor.transform(np.array([], dtype=object))
-    with pytest.raises(TypeError, match="no list of images. Pass list"):
+    with pytest.raises(TypeError, match="a list of images. Pass list"):
         extractor.transform(iter(images))
 
 

@@ -81,7 +81,7 @@ def refused(tmp_path):
 def test_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent"):
         load(tmp_path / "absent")
-    with pytest.raises(ValueError, match="is not opened: it is no regular file"):
+    with pytest.raises(ValueError, match="is not opened: it is not a regular file"):
         load(tmp_path)
 
 
@@ -98,7 +98,7 @@ def test_pickles_are_told_by_what_they_are(refused, tmp_path):
     ("data", "reason"),
     [
         (b"", "it is empty. Take another copy"),
-        (b"text", "it is no file that an estimator's save.path. wrote"),
+        (b"text", "it is not a file that an estimator's save.path. wrote"),
         (b"PK\x03\x04", "it is a zip file, as .keras and .skops files are"),
         (
             b"\x89HDF\r\n\x1a\n",

@@ -175,7 +175,7 @@ def test_sequences_agree_with_keras(network, sequences):
 def test_parameters_of_images_are_refused_for_sequences(network, sequences):
     X, _ = sequences
     extractor = PretrainedFeatureExtractor(network, resize="crop")
-    with pytest.raises(ValueError, match="resize='crop' means nothing for backbone='toy_seq"):
+    with pytest.raises(ValueError, match="resize='crop' does not apply to backbone='toy_seq"):
         extractor.fit(X)
     with pytest.raises(ValueError, match="pooling='flatten' needs rows of one length"):
         PretrainedFeatureExtractor(network, pooling="flatten").fit(X)
@@ -183,7 +183,7 @@ def test_parameters_of_images_are_refused_for_sequences(network, sequences):
 
 def test_views_are_refused_for_sequences(network, sequences):
     X, y = sequences
-    with pytest.raises(ValueError, match="augment='flip' is none of None"):
+    with pytest.raises(ValueError, match="augment='flip' is not one of None"):
         FineTunedClassifier(network, augment="flip").fit(X, y)
 
 
@@ -341,5 +341,5 @@ def test_a_grid_over_layers_and_poolings_runs(tiny, X, y):
 
 
 def test_a_layer_that_is_none_is_told_with_similar_names(tiny, X, y):
-    with pytest.raises(ValueError, match="layer='blok' is no layer of backbone='tiny'. Did you"):
+    with pytest.raises(ValueError, match="layer='blok' is not a layer of backbone='tiny'. Did you"):
         FineTunedClassifier(tiny, layer="blok").fit(X, y)

@@ -105,7 +105,7 @@ def test_names_of_columns_are_kept_and_checked(network, texts):
 @pytest.mark.parametrize(
     "X, kind, match",
     [
-        ("c0b1", TypeError, "X is one single text, 'c0b1'. Hand over a list"),
+        ("c0b1", TypeError, "X is one single text, 'c0b1'. Pass a list"),
         (pd.DataFrame({"a": ["x"], "b": ["y"]}), ValueError, "X has 2 columns, 'a', 'b'"),
         (np.array([["x", "y"]]), ValueError, "X has the shape .1, 2."),
         (np.zeros((2, 1)), TypeError, "holds numbers, and this backbone reads texts"),
@@ -190,7 +190,7 @@ def test_parameters_of_other_kinds_are_refused(network, texts):
         extractor_of(network, resize="crop").fit(texts[0])
     with pytest.raises(ValueError, match="pooling='last' is not for .* 'avg', 'cls', 'max' and"):
         extractor_of(network, pooling="last").fit(texts[0])
-    with pytest.raises(ValueError, match="augment='flip' is none of None"):
+    with pytest.raises(ValueError, match="augment='flip' is not one of None"):
         classifier_of(network, augment="flip").fit(*texts)
 
 

@@ -145,7 +145,7 @@ def check_views(
             "the same shape"
         )
         raise ValueError(
-            f"augment={augment!r} is none of None, {names}{layers if kind.takes_layers else ''}."
+            f"augment={augment!r} is not one of None, {names}{layers if kind.takes_layers else ''}."
         )
 
 

@@ -1,7 +1,7 @@
-"""Folders of Hugging Face's files as text backbones: configuration, weights and tokenizer.
+"""Folders in Hugging Face's format as text backbones: configuration, weights and tokenizer.
 
-Nothing is unpickled and no code is run. Weights are read by name, each of the shape that the
-configuration asks for.
+Nothing is unpickled and no code is run. Weights are read by name, each with the shape that the
+configuration requires.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ _MOST_JSON = 200_000_000
 
 @dataclass(frozen=True)
 class Family:
-    """Networks of one make.
+    """A family of networks.
 
     Attributes
     ----------
     keys : mapping of str to str
-        The configuration's names of what `TransformerConfig` holds.
+        The configuration's names of the fields of `TransformerConfig`.
     words, positions, types : str
-        Names of the tables; `types`, of which the first row is used, may be "".
+        Names of the embedding tables; `types`, of which the first row is used, may be "".
     norm : str
         Name of the normalisation outside the blocks.
     blocks : str
-        What names of weights in a block begin with; ``{}`` is the block's number.
+        Prefix of the names of weights in a block; ``{}`` is the block's number.
     parts : mapping of str to str
-        Our names of a block's layers, and those in the file.
+        Our names of a block's layers, and their names in the file.
     causal : bool, default=False
-        Whether it is laid out as GPT-2.
+        Whether the layout is that of GPT-2.
     counts_behind_padding : bool, default=False
-        Whether positions are counted from behind the padding token's number.
+        Whether positions are counted from the padding token's id plus one.
     defaults : mapping of str to object
-        What the configuration may leave out.
+        Values that the configuration may omit.
     """
 
     keys: Mapping[str, str]
@@ -164,16 +164,16 @@ _REFUSED_SETTINGS: dict[str, tuple[Any, ...]] = {
     "add_cross_attention": (False,),
     "scale_attn_weights": (True,),
     "scale_attn_by_inverse_layer_idx": (False,),
-    "sinusoidal_pos_embds": (False, True),  # a table like any other once it is trained
+    "sinusoidal_pos_embds": (False, True),  # an ordinary table once it is trained
 }
 
 
 class FolderError(ValueError):
-    """A folder that is no backbone; says why, and the way out."""
+    """A folder is not a backbone; the message says why, and what to do."""
 
 
 def is_folder(backbone: object) -> bool:
-    """Whether a backbone is given as a folder."""
+    """Return whether a backbone is given as a folder."""
     return isinstance(backbone, (str, os.PathLike)) and os.path.isdir(os.path.expanduser(backbone))
 
 
@@ -183,12 +183,12 @@ def folder_spec(path: str | os.PathLike[str]) -> BackboneSpec:
     Parameters
     ----------
     path : str or Path
-        Holds ``config.json``, ``model.safetensors`` and ``tokenizer.json``.
+        Contains ``config.json``, ``model.safetensors`` and ``tokenizer.json``.
 
     Raises
     ------
     ValueError
-        When a file is missing or damaged, or the network is of another family.
+        If a file is missing or damaged, or the network is of another family.
     """
     folder = Path(os.path.expanduser(path))
     try:
@@ -222,12 +222,12 @@ def text_spec(
 
 
 def read_config(content: Mapping[str, Any]) -> tuple[Family, TransformerConfig]:
-    """The family of a configuration, and what is to be built.
+    """Return the family of a configuration, and the description of the network.
 
     Raises
     ------
     FolderError
-        When the network is of another family, or has parts that are not known here.
+        If the network is of another family, or has unknown parts.
     """
     kind = content.get("model_type")
     family = FAMILIES.get(kind) if isinstance(kind, str) else None
@@ -294,14 +294,14 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise FolderError(f"{path.name} is no JSON") from error
+        raise FolderError(f"{path.name} is not JSON") from error
     if not isinstance(content, dict):
         raise FolderError(f"{path.name} holds no table of settings")
     return content
 
 
 def _tensors(folder: Path) -> Arrays:
-    """All tensors of a folder by name, in one file or several; names of old versions are new."""
+    """Return all tensors of a folder by name, from one file or several; old names are renamed."""
     index = folder / f"{WEIGHTS}.index.json"
     names = [WEIGHTS]
     if index.is_file() and not (folder / WEIGHTS).exists():
@@ -324,7 +324,7 @@ def _opened(path: Path) -> Arrays:
 
 
 class _Renamed(Mapping[str, Floats]):
-    """Tensors of several files, by the names of today."""
+    """Tensors of several files, under their current names."""
 
     def __init__(self, files: list[Arrays]) -> None:
         self._places = {_name_today(name): (file, name) for file in files for name in file}
@@ -350,7 +350,7 @@ def _name_today(name: str) -> str:
 
 
 def _weights(folder: Path, family: Family, config: TransformerConfig) -> Iterator[Floats]:
-    """The weights in the order of ``keras.Model.weights``, of the shapes that it has."""
+    """Yield the weights in the order and shapes of ``keras.Model.weights``."""
     tensors = _tensors(folder)
     words = f"{family.words}.weight"
     prefix = next((name[: -len(words)] for name in tensors if name.endswith(words)), "")
@@ -366,7 +366,7 @@ def _weights(folder: Path, family: Family, config: TransformerConfig) -> Iterato
 def converted(
     read: Callable[[str], Floats], family: Family, config: TransformerConfig
 ) -> Iterator[Floats]:
-    """Weights by their names in the file, turned to the layout of Keras."""
+    """Yield weights, read by their names in the file, in Keras' layout."""
     for name, shape in config.shapes().items():
         layer, _, variable = name.rpartition("/")
         array = np.ascontiguousarray(_found(read, family, config, layer, variable))
@@ -380,7 +380,7 @@ def converted(
 
 
 def _without_heads(shape: tuple[int, ...], layer: str) -> tuple[int, ...]:
-    """The shape in which files hold a weight, where heads are joined."""
+    """Return the shape of a weight in files, where heads are merged."""
     if "_attention/" not in layer or len(shape) == 1:
         return shape
     if layer.endswith("attention_output"):
@@ -408,12 +408,12 @@ def _found(
     if part not in family.parts:
         return _of_one_third(read(f"{block}attn.c_attn.{kind}"), part)
     array = read(f"{block}{family.parts[part]}.{kind}")
-    is_turned = variable == "kernel" and not family.causal  # GPT-2 keeps them as Keras does
+    is_turned = variable == "kernel" and not family.causal  # GPT-2 has Keras' layout
     return array.T if is_turned else array
 
 
 def _of_one_third(joined: Floats, part: str) -> Floats:
-    """Queries, keys or values of GPT-2, which lie side by side."""
+    """Return the queries, keys or values of GPT-2, which files concatenate."""
     third = ["query", "key", "value"].index(part.rpartition("/")[2])
     if joined.shape[-1] % 3:
         raise FolderError("its weights of attention are not three of one size")

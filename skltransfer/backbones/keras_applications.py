@@ -146,10 +146,10 @@ def weights_of(name: str, weights: Any, seed: int) -> list[np.ndarray]:
 
 
 def _divided_once_more(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Weights of EfficientNet, of which Keras builds another network for "imagenet" alone.
+    """Adapt EfficientNet weights: for "imagenet" alone, Keras builds another network.
 
-    With ImageNet's statistics its Normalization is followed by a division by the root of the same
-    deviations, which becomes part of the variance here. Statistics of anything else stay.
+    With ImageNet's statistics, that network divides by the root of the same deviations after its
+    Normalization. Here this division becomes part of the variance. Other statistics are unchanged.
     """
     mean, variance, *others = arrays
     if np.allclose(mean, _IMAGENET_MEAN, atol=1e-3) and np.allclose(
@@ -160,12 +160,12 @@ def _divided_once_more(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def stage_pattern(name: str) -> str | None:
-    """Pattern of the layer names that tell the stages of network `name`, if they do."""
+    """Return the pattern of layer names that mark the stages of network `name`, if there is one."""
     return next((p for family, p in _STAGE_PATTERNS.items() if name.startswith(family)), None)
 
 
 def _layouts(name: str, size: tuple[int, int]) -> tuple[Callable[[], keras.Model], ...]:
-    """Builders of the network without and with its top: weights files hold either."""
+    """Return builders of the network without and with its top: weights files hold either."""
     return (
         lambda: build(name, (*size, 3)),
         lambda: build(name, None, include_top=True),
@@ -185,9 +185,9 @@ def _download(name: str, size: tuple[int, int]) -> list[np.ndarray]:
 
 @contextmanager
 def _bounded_waiting() -> Iterator[None]:
-    """Let a connection that Keras opens fail where it would wait for minutes.
+    """Let a connection opened by Keras fail where it would wait for minutes.
 
-    Keras takes no timeout, only Python's default; that of the user is kept.
+    Keras has no timeout setting and uses Python's default; the user's default is restored.
     """
     if socket.getdefaulttimeout() is not None:
         yield

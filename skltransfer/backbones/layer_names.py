@@ -1,4 +1,4 @@
-"""Names of layers without the numbers that Keras draws through the whole process."""
+"""Layer names without the process-wide numbers that Keras assigns."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 
 def fresh_names(layers: Iterable[tuple[_Key, str, str]]) -> dict[_Key, str]:
-    """Names as a fresh process would give them, numbered in the order of making.
+    """Return names as in a fresh process, numbered in the order of creation.
 
-    Keras numbers unnamed layers through the whole process ("conv2d_94").
+    Keras numbers unnamed layers across the whole process ("conv2d_94").
 
     Parameters
     ----------
     layers : iterable of (key, str, str)
-        What each is known by, the name of its class, and its own.
+        Key, class name and own name of each layer.
 
     Returns
     -------
     dict of key to str
-        The names that somebody chose are as they were.
+        Names that somebody chose are unchanged.
     """
     stems: dict[str, list[tuple[int, _Key]]] = {}
     for key, kind, name in layers:
@@ -36,22 +36,22 @@ def fresh_names(layers: Iterable[tuple[_Key, str, str]]) -> dict[_Key, str]:
 
 
 def with_fresh_names(config: Any) -> Any:
-    """A model's configuration in which all layers have fresh names, also where one is called."""
+    """Return a model's configuration with fresh names in all layers and calls."""
     named = {_identity(kind, name): kind for kind, name in _named(config)}
     return _renamed(config, fresh_names((key, kind, key[1]) for key, kind in named.items()))
 
 
 def _identity(kind: str, name: str) -> tuple[str, str]:
-    """What has one fresh name: a name alone is not enough.
+    """Return the identity of a layer with its own fresh name; a name alone is not enough.
 
-    Layers of several models may share a chosen name, whatever they are. One may also be called as
-    Keras calls those of another class.
+    Layers of several models may share a chosen name, whatever their class. A chosen name may also
+    look like Keras' name for another class.
     """
     return _stem_and_number(kind, name)[0], name
 
 
 def _named(config: Any) -> Iterator[tuple[str, str]]:
-    """Classes and names of all layers in a configuration."""
+    """Yield the classes and names of all layers in a configuration."""
     if isinstance(config, dict):
         for place in _places_of_the_name(config):
             yield config["class_name"], place["name"]
@@ -62,7 +62,7 @@ def _named(config: Any) -> Iterator[tuple[str, str]]:
 
 
 def _places_of_the_name(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """Where the description of a layer holds its name; nowhere in other parts."""
+    """Return where a layer's description holds its name; other descriptions have no such place."""
     settings = config.get("config")
     if "class_name" not in config or not isinstance(settings, dict):
         return []
@@ -84,7 +84,7 @@ def _renamed(config: Any, names: dict[tuple[str, str], str]) -> Any:
 
 
 def _link(graph: dict[str, Any], names: dict[str, str]) -> None:
-    """Let the calls and the ends of a functional model refer to its layers by their new names."""
+    """Update the calls and ends of a functional model to the new layer names."""
     for layer in graph["layers"]:
         layer["inbound_nodes"] = _linked_calls(layer["inbound_nodes"], names)
     for key in ("input_layers", "output_layers"):
@@ -92,7 +92,7 @@ def _link(graph: dict[str, Any], names: dict[str, str]) -> None:
 
 
 def _linked_calls(call: Any, names: dict[str, str]) -> Any:
-    """Arguments of calls; their tensors say who made them, and other strings are no names."""
+    """Return call arguments with new names; only tensors refer to layers, not other strings."""
     if isinstance(call, list):
         return [_linked_calls(part, names) for part in call]
     if not isinstance(call, dict):
@@ -104,7 +104,7 @@ def _linked_calls(call: Any, names: dict[str, str]) -> Any:
 
 
 def _linked_ends(end: Any, names: dict[str, str]) -> Any:
-    """A structure of tensors, each of which is [name of the layer, call, output]."""
+    """Return a structure of tensors with new names; each is [name of the layer, call, output]."""
     if isinstance(end, dict):
         return {key: _linked_ends(value, names) for key, value in end.items()}
     if not isinstance(end, list):
@@ -115,7 +115,7 @@ def _linked_ends(end: Any, names: dict[str, str]) -> Any:
 
 
 def _stem_and_number(kind: str, name: str) -> tuple[str, int]:
-    """Split "conv2d_94" of a Conv2D into ("conv2d", 94); a name somebody chose stays whole."""
+    """Split "conv2d_94" of a Conv2D into ("conv2d", 94); a chosen name stays whole."""
     kind = re.sub(r"\W", "", kind)
     kind = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", kind)
     kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()

@@ -182,7 +182,7 @@ def adopt(spec: BackboneSpec) -> str | BackboneSpec:
             return spec
         raise ValueError(
             f"The estimator uses a backbone registered as {spec.name!r}, but in this process that "
-            "name belongs to a network with another content. Register one of them under another "
+            "name belongs to a network with different content. Register one of them under another "
             "name."
         )
     return spec.name

@@ -1,7 +1,7 @@
-"""Tensors in files of the format safetensors: a header in JSON, and raw bytes.
+"""Tensors in safetensors files: a header in JSON, and raw bytes.
 
-Nothing in such a file can be code. All that its header says of sizes and places is checked before a
-byte of a tensor is read. The format is that of https://github.com/huggingface/safetensors.
+Nothing in such a file can be code. All sizes and offsets in the header are checked before a byte of
+a tensor is read. https://github.com/huggingface/safetensors describes the format.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _LONGEST_HEADER = 100_000_000
 
 
 class Damaged(ValueError):
-    """Says what is wrong with a file."""
+    """The message says what is wrong with a file."""
 
 
 @dataclass(frozen=True)
 class Tensors(Mapping[str, NDArray[np.float32]]):
-    """The tensors of a file by name, each read when it is asked for.
+    """The tensors of a file by name, each read on demand.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ def open_tensors(path: Path) -> Tensors:
     Raises
     ------
     Damaged
-        When its sizes and places are not those of its bytes.
+        If its sizes and offsets do not match its bytes.
     """
     n_bytes = path.stat().st_size
     with path.open("rb") as file:
@@ -86,9 +86,9 @@ def _header(content: bytes) -> dict[str, Any]:
     try:
         header = json.loads(content, object_pairs_hook=_distinct)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise Damaged("its header is no JSON") from error
+        raise Damaged("its header is not JSON") from error
     if not isinstance(header, dict):
-        raise Damaged("its header is no table of tensors")
+        raise Damaged("its header is not a table of tensors")
     return header
 
 
@@ -100,7 +100,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _entry(name: str, entry: Any, start: int) -> dict[str, Any]:
-    """An entry with places from the beginning of the file."""
+    """Return an entry with offsets from the beginning of the file."""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise Damaged(f"its header does not describe {name!r} by dtype, shape and offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -118,7 +118,7 @@ def _are_counts(values: Any) -> bool:
 
 
 def _check_places(entries: dict[str, dict[str, Any]], start: int, n_bytes: int) -> None:
-    """Refuse tensors that overlap, leave gaps or end elsewhere than the file."""
+    """Refuse tensors that overlap, leave gaps or do not end at the end of the file."""
     for name, entry in sorted(entries.items(), key=lambda pair: (pair[1]["start"], pair[1]["end"])):
         if entry["start"] != start:
             raise Damaged(f"{name!r} does not begin where the tensor before it ends")

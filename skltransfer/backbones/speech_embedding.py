@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import keras
 
 N_MELS = 32
-"""Mel bands of a frame."""
+"""Number of mel bands of a frame."""
 
 _WEIGHTS_FILE = Path(__file__).parent / "weights" / "speech_embedding.npz"
 _BATCH_NORM_EPSILON = 1e-3
@@ -27,7 +27,7 @@ _NEGATIVE_SLOPE = 0.2
 _FLOOR = -0.4
 _TOP_FILTERS = 96
 
-# One row for each block: filters, pairs of convolutions, and the pooling behind them.
+# One row for each block: filters, pairs of convolutions, and the pooling after them.
 _BLOCKS = (
     (24, 1, (2, 2)),
     (48, 2, (1, 2)),
@@ -38,7 +38,7 @@ _BLOCKS = (
 
 
 class Block(NamedTuple):
-    """Some pairs of convolutions, and a pooling over (frames, bands)."""
+    """Pairs of convolutions, followed by a pooling over (frames, bands)."""
 
     name: str
     filters: int
@@ -96,9 +96,8 @@ def load_speech_embedding_weights() -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to ndarray
-        Read-only float32 arrays in Keras' layout and in the order of ``keras.Model.weights``,
-        named ``"<layer>/<variable>"``. Their source and licence (Apache-2.0) are told in
-        ``weights/README.md``.
+        Read-only float32 arrays in Keras' layout and in the order of ``keras.Model.weights``, named
+        ``"<layer>/<variable>"``. ``weights/README.md`` gives their source and licence (Apache-2.0).
     """
     with np.load(_WEIGHTS_FILE, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
@@ -113,7 +112,7 @@ def bundled_weights() -> tuple[np.ndarray, ...]:
 
 
 def _conv(x: Any, name: str, filters: int, kernel: tuple[int, int], **settings: Any) -> Any:
-    """Apply a convolution that pads bands, where it is along them alone, and never frames."""
+    """Apply a convolution; one along bands pads them, but frames are never padded."""
     import keras
 
     layer = keras.layers.Conv2D(

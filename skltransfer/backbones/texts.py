@@ -1,4 +1,4 @@
-"""Text networks: the companion distribution's, and those of folders."""
+"""Text networks: that of the companion distribution, and those in folders."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _UNREAD = TextInput("", n_positions=512)
 
 
 def unread_input(backbone: object) -> TextInput | None:
-    """What a text backbone reads, as far as it is known without reading it; None: it is none."""
+    """Return a text backbone's input without reading the backbone; None for other backbones."""
     if backbone == COMPANION:
         return _UNREAD
     if is_folder(backbone) and _model_type(Path(os.path.expanduser(str(backbone)))) in FAMILIES:
@@ -58,18 +58,18 @@ def _model_type(folder: Path) -> Any:
 
 
 def is_companion_installed() -> bool:
-    """Whether the distribution with the weights is there; it is not imported."""
+    """Return whether the distribution with the weights is installed, without importing it."""
     return find_spec(_PACKAGE) is not None
 
 
 @lru_cache(maxsize=1)
 def companion_spec() -> BackboneSpec:
-    """All-MiniLM-L6-v2, of the companion distribution.
+    """Return All-MiniLM-L6-v2, from the companion distribution.
 
     Raises
     ------
     ImportError
-        When that is not installed.
+        If the companion is not installed.
     """
     found = find_spec(_PACKAGE)
     if found is None or found.origin is None:
@@ -96,20 +96,20 @@ def text_network(
     Parameters
     ----------
     model : keras.Model
-        Functional or sequential, from the numbers of tokens (length,).
+        Functional or sequential, from token ids (length,).
     name : str
-        What it is called by.
+        Its name.
     tokenizer : str or Path
         A ``tokenizer.json``.
     max_tokens : int
-        Tokens of a text that are read at most.
+        Maximum number of tokens of a text.
     renumber : bool, default=False
         See `spec_of_model`.
 
     Raises
     ------
     ValueError
-        When the model takes no numbers of tokens, or the file is not that of a tokenizer.
+        If the model does not take token ids, or the file is not that of a tokenizer.
     """
     check_one_input_and_output(model)
     given = model.inputs[0]
@@ -123,12 +123,12 @@ def text_network(
 
 
 def _companion_weights(path: Path) -> list[np.ndarray]:
-    """The weights in the order of ``keras.Model.weights``.
+    """Return the weights in the order of ``keras.Model.weights``.
 
     Raises
     ------
     ValueError
-        When the file is damaged.
+        If the file is damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -142,9 +142,9 @@ def _companion_weights(path: Path) -> list[np.ndarray]:
 
 
 def planes(array: np.ndarray) -> np.ndarray:
-    """The bytes of float32 numbers, first bytes first, so that they compress well.
+    """Return the bytes of float32 numbers, all first bytes first, so that they compress well.
 
-    Only 14 of 23 bits behind the point are kept, so that the fourth bytes are zero and left out.
+    Only 14 of 23 mantissa bits are kept, so the fourth bytes are zero and omitted.
     """
     bits = np.ascontiguousarray(array, np.float32).view(np.uint32).ravel().astype(np.uint64)
     rounded = ((bits + 0xFF + ((bits >> 9) & 1)) & ~np.uint64(0x1FF)).astype("<u4")
@@ -152,7 +152,7 @@ def planes(array: np.ndarray) -> np.ndarray:
 
 
 def joined(found: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The numbers of `planes`, in their shape."""
+    """Return the numbers of `planes`, in their shape."""
     four = np.zeros((found.shape[1], 4), np.uint8)
     four[:, 1:] = found.T
     return four.view("<f4").reshape(shape)

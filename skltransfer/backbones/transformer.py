@@ -1,10 +1,10 @@
-"""Transformer encoders of texts in plain Keras, from a description.
+"""Transformer encoders for texts in plain Keras, built from a description.
 
-Two layouts: that of BERT (Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for
-Language Understanding", NAACL 2019), whose blocks end in a normalisation, and that of GPT-2
-(Radford et al., "Language Models are Unsupervised Multitask Learners", 2019), whose blocks begin
-with one and whose tokens see only those before them. Dropout is left out, so that a frozen layer is
-a plain function of its input.
+There are two layouts. Blocks of BERT (Devlin et al., "BERT: Pre-training of Deep Bidirectional
+Transformers for Language Understanding", NAACL 2019) end in a normalisation. Blocks of GPT-2
+(Radford et al., "Language Models are Unsupervised Multitask Learners", 2019) begin with one, and
+their tokens see only earlier tokens. Dropout is omitted, so that a frozen layer is a plain function
+of its input.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ _MOST_BLOCKS = 1000
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """What an encoder is made of.
+    """Description of an encoder.
 
     Attributes
     ----------
     n_words, n_positions : int
-        Rows of the tables of words and of positions.
+        Number of rows in the tables of words and positions.
     width : int
-        Numbers for each token.
+        Width of a token's vector.
     n_blocks, n_heads : int
-        Blocks, and heads of attention in each.
+        Number of blocks, and of attention heads in each.
     inner_width : int
-        Units of the hidden layer in a block.
+        Number of units of the hidden layer in a block.
     activation : {"gelu", "gelu_tanh", "relu", "silu", "tanh"}
-        What follows that layer; "gelu" is the exact one.
+        Activation of that layer; "gelu" is the exact one.
     epsilon : float
-        Of the normalisations.
+        Epsilon of the normalisations.
     causal : bool
-        Whether it is laid out as GPT-2, else as BERT.
+        Whether the layout is that of GPT-2, otherwise of BERT.
     padding : int
-        The number of the padding token where positions are counted from behind it, as RoBERTa has
-        it; -1: positions are counted from 0.
+        Id of the padding token if positions are counted from the next number, as in RoBERTa; -1
+        counts positions from 0.
     """
 
     n_words: int
@@ -64,7 +64,7 @@ class TransformerConfig:
     padding: int
 
     def __post_init__(self) -> None:
-        """Refuse what is no network, wherever it was read."""
+        """Refuse invalid descriptions, whatever their source."""
         counts = {name: getattr(self, name) for name in _COUNTS}
         fits = (
             all(type(count) is int and count > 0 for count in counts.values())
@@ -80,24 +80,24 @@ class TransformerConfig:
             raise ValueError(f"these are not the numbers of a transformer: {asdict(self)}")
 
     def described(self) -> dict[str, Any]:
-        """The architecture of a spec, in JSON's types."""
+        """Return the architecture of a spec, in JSON types."""
         return {"kind": KIND, **asdict(self)}
 
     @classmethod
     def of(cls, description: dict[str, Any]) -> TransformerConfig:
-        """Read what `described` gave.
+        """Read the result of `described`.
 
         Raises
         ------
         ValueError
-            When it is none.
+            If it is not a description.
         """
         if set(description) != {"kind", *cls.__dataclass_fields__}:
             raise ValueError(f"a transformer is described by {', '.join(cls.__dataclass_fields__)}")
         return cls(**{name: description[name] for name in cls.__dataclass_fields__})
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of all weights in the order of ``keras.Model.weights``, by layer and variable."""
+        """Return the shapes of all weights in the order of Keras, by layer and variable."""
         found: dict[str, tuple[int, ...]] = {
             "tokens/embeddings": (self.n_words, self.width),
             "positions/embeddings": (self.n_positions, self.width),
@@ -135,7 +135,7 @@ def _of_dense(name: str, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
 
 
 def activation_name(name: str) -> str | None:
-    """The name here of an activation of Hugging Face's configurations; None: it is not known."""
+    """Return our name of an activation in Hugging Face's configurations; None if unknown."""
     same = {"gelu_new", "gelu_fast", "gelu_pytorch_tanh"}
     known = {**dict.fromkeys(same, "gelu_tanh"), "swish": "silu", "gelu_python": "gelu"}
     found = known.get(name, name)
@@ -146,9 +146,9 @@ def activation_name(name: str) -> str | None:
 
 
 def build_transformer(config: TransformerConfig) -> keras.Model:
-    """Build an encoder from the numbers of tokens (n, length) to (n, length, width).
+    """Build an encoder from token ids (n, length) to (n, length, width).
 
-    Its layers are Keras' own. No mask goes through it: every row is read to its end.
+    Its layers are Keras' own. It uses no mask: every row is read to its end.
     """
     import keras
 
@@ -176,7 +176,7 @@ def _embedded(ids: keras.KerasTensor, config: TransformerConfig) -> keras.KerasT
 
 
 def _positions(ids: keras.KerasTensor, padding: int) -> keras.KerasTensor:
-    """Positions 0, 1, 2, ... of tokens, or counted from behind the padding token's number."""
+    """Return token positions 0, 1, 2, ..., or counted from the padding token's id plus one."""
     from keras import ops
 
     if padding < 0:

@@ -1,4 +1,4 @@
-"""Weights from a user's file, for an architecture that is known."""
+"""Weights from a user's file, for a known architecture."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def read_weights_file(
         ``.weights.h5`` as written by ``keras.Model.save_weights``, or the weights-only ``.h5``
         that Keras itself downloads.
     *builders : callable
-        Builders of the layouts the file may have; the first is the one whose arrays are wanted,
-        the others begin with the same layers.
+        Builders of the layouts that the file may have. The first has the requested arrays; the
+        others begin with the same layers.
     name : str
         Name of the backbone, for messages.
 
     Raises
     ------
     ValueError
-        When the file is missing, holds a whole model, or has other weights than the network.
+        If the file is missing, holds a whole model, or has other weights than the network.
     """
     path = Path(os.path.expanduser(path))
     _check_file(path, name)
@@ -48,7 +48,7 @@ def read_weights_file(
         wanted = len(model.weights) if wanted is None else wanted
         try:
             _load_weights(model, path)
-        except Exception as error:  # Keras raises many kinds for a file of another layout
+        except Exception as error:  # Keras raises many types for a file of another layout
             failures.append(error)
             continue
         return arrays_of(model)[:wanted]
@@ -59,7 +59,7 @@ def read_weights_file(
 
 
 def _load_weights(model: keras.Model, path: Path) -> None:
-    """Load weights; what Keras warns of before it fails, layer by layer, is not heard."""
+    """Load weights, and suppress the warnings that Keras gives, layer by layer, before it fails."""
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         model.load_weights(path)
@@ -72,12 +72,12 @@ def _check_file(path: Path, name: str) -> None:
 
     if not path.is_file():
         raise ValueError(
-            f"weights={str(path)!r} for backbone={name!r} is no file. Allowed are 'imagenet', None "
-            "(random weights) and the path of a weights-only file (.weights.h5 or .h5)."
+            f"weights={str(path)!r} for backbone={name!r} is not a file. Allowed are 'imagenet', "
+            "None (random weights) and the path of a weights-only file (.weights.h5 or .h5)."
         )
     if not h5py.is_hdf5(path):
         raise ValueError(
-            f"weights={str(path)!r} is no HDF5 file. Allowed are .weights.h5 files written by "
+            f"weights={str(path)!r} is not an HDF5 file. Allowed are .weights.h5 files written by "
             "keras.Model.save_weights and the .h5 files that Keras downloads; a .keras file is a "
             "whole model: pass it as backbone=."
         )

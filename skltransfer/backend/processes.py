@@ -30,7 +30,7 @@ def start() -> None:
     if backend_name() in _ran_before_fork:
         raise RuntimeError(
             f"This process was forked from one in which {module().TITLE} had already run, and "
-            "would wait for ever for threads that a fork does not copy. Start workers in another "
+            "would wait forever for threads that a fork does not copy. Start workers in another "
             "way: joblib's own (backend='loky'), joblib.parallel_config(backend='threading'), or "
             "multiprocessing.get_context('spawn'); or fork before skltransfer is used."
         )

@@ -1,4 +1,4 @@
-"""What a backend offers: one module for each has all of it, and none is a class."""
+"""The interface of a backend, which each backend module implements with functions."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Compiled: TypeAlias = Callable[..., tuple[Any, ...]]
 
 
 class Backend(Protocol):
-    """The functions of `skltransfer.backend` that each backend has its own way of computing."""
+    """The functions of `skltransfer.backend` that each backend implements in its own way."""
 
     TITLE: str
 
-    # That functions of a module may serve, all take what they take by position.
+    # All parameters are positional, so that functions of a module can implement them.
     def compiled(
         self, compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str], /
     ) -> tuple[Compiled, list[Shape]]: ...
@@ -62,7 +62,7 @@ class Backend(Protocol):
 
 
 class TracingBackend(Backend, Protocol):
-    """A backend whose graphs OpenVINO takes."""
+    """A backend whose graphs OpenVINO can read."""
 
     def traced(
         self, compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str], /

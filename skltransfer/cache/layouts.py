@@ -1,4 +1,4 @@
-"""Layouts of rows: their dtype and shape, as the names of files give them."""
+"""Layouts of rows: their dtype and shape, as encoded in file names."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NAME = re.compile(rf"(big)?([{NUMERIC_KINDS}]\d+)(-n)?((?:-\d+)*)")
 
 @dataclass(frozen=True)
 class Layout:
-    """What the rows of one segment have in common.
+    """The common dtype and shape of the rows of one segment.
 
     Attributes
     ----------
     dtype : dtype
-        Of all rows.
+        Dtype of all rows.
     shape : tuple of int
-        Of a row; of a ragged one without the first axis.
+        Shape of a row; for ragged rows, without the first axis.
     is_ragged : bool
         Whether each row has its own length on a first axis.
     """
@@ -34,7 +34,7 @@ class Layout:
 
     @property
     def name(self) -> str:
-        """A name that suits files, such as ``f4-7-7-320``, or ``f4-n-384`` for ragged rows."""
+        """A name for files, such as ``f4-7-7-320``, or ``f4-n-384`` for ragged rows."""
         dtype = self.dtype.str.lstrip("<|").replace(">", "big")
         return "-".join([dtype, *["n"] * self.is_ragged, *map(str, self.shape)])
 

@@ -1,4 +1,4 @@
-"""One namespace of rows: which are stored, and where, as this process knows it."""
+"""One namespace of rows: which rows are stored, and where, as known to this process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CREATED = "created"
 
 
 class Namespace:
-    """All segments of a namespace, as this process knows them."""
+    """All segments of a namespace, as known to this process."""
 
     def __init__(self, folder: str, segment_bytes: int) -> None:
         self.folder = folder
@@ -35,14 +35,14 @@ class Namespace:
         self._lock = threading.RLock()
 
     def stored(self, keys: Sequence[bytes]) -> NDArray[np.bool_]:
-        """Which keys are stored, also by other processes."""
+        """Return which keys are stored, also by other processes."""
         with self._lock:
             if not self._knows_all(keys):
                 self._refresh()
             return np.array([key in self._locations for key in keys], bool)
 
     def read(self, keys: Sequence[bytes], out: Output) -> NDArray[np.bool_]:
-        """Fill rows of `out` that are stored; return which."""
+        """Fill the rows of `out` that are stored; return which."""
         with self._lock:
             if not self._knows_all(keys):
                 self._refresh()
@@ -52,12 +52,12 @@ class Namespace:
         return found
 
     def append(self, keys: Sequence[bytes], batch: Batch) -> None:
-        """Store rows, of which none is stored yet.
+        """Store rows that are not stored yet.
 
         Raises
         ------
         OSError
-            The disk is full, the folder read-only, and the like.
+            For example, if the disk is full or the folder read-only.
         """
         self.created()
         for some in _parts(batch.sizes, self._segment_bytes):
@@ -67,14 +67,14 @@ class Namespace:
             segment.append(keys[some], sums, part)
 
     def created(self) -> float:
-        """When the namespace was created, in seconds since the epoch; creates it if need be."""
+        """When the namespace was created, in seconds since the epoch; creates it if necessary."""
         path = os.path.join(self.folder, _CREATED)
         try:
             os.makedirs(self.folder, exist_ok=True)
         except FileExistsError as error:
             if os.path.lexists(self.folder) and not os.path.isdir(self.folder):
                 raise
-            # It was there, and has been cleared since, and perhaps made again.
+            # It existed, has been cleared since, and perhaps created again.
             raise FileNotFoundError(self.folder) from error
         with contextlib.suppress(FileExistsError), open(path, "xb"):
             pass
@@ -84,10 +84,10 @@ class Namespace:
         return all(map(self._locations.__contains__, keys))
 
     def _refresh(self) -> None:
-        """Take in what any process has added or removed."""
+        """Update to what any process has added or removed."""
         names = segment_names(self.folder)
         self._forget_segments({self._segments.pop(name) for name in self._segments.keys() - names})
-        # By age: a row that was put again, since it was damaged, is found where it is whole.
+        # By age: if a damaged row was put again, the intact copy is found.
         for name in sorted(names):
             if name not in self._segments:
                 self._segments[name] = Segment(os.path.join(self.folder, name))
@@ -110,7 +110,7 @@ class Namespace:
             self._locations = {key: row for key, row in known if row.segment not in segments}
 
     def _by_segment(self, keys: Sequence[bytes]) -> Requests:
-        """Sort what is asked for by the file it is in."""
+        """Group the requested rows by file."""
         wanted: dict[Segment, list[Request]] = defaultdict(list)
         for position, key in enumerate(keys):
             location = self._locations.get(key)
@@ -125,13 +125,13 @@ class Namespace:
         was_found = found.tolist()
         with self._lock:
             for position, location in chain.from_iterable(wanted.values()):
-                # Meanwhile another thread may have learned where the row was put again.
+                # Another thread may have found the new copy of the row meanwhile.
                 if not was_found[position] and self._locations.get(keys[position]) is location:
                     del self._locations[keys[position]]
 
 
 def _parts(sizes: NDArray[np.int64], most: int) -> Iterator[slice]:
-    """Cut a batch into parts of at most so many bytes, but of at least one row."""
+    """Divide a batch into parts of at most `most` bytes, but of at least one row."""
     ends = np.cumsum(sizes)
     start = n_bytes = 0
     while start < len(sizes):

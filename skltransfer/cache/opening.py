@@ -13,7 +13,7 @@ from skltransfer.cache.session import session
 from skltransfer.cache.store import CacheWarning, bytes_under
 
 _VERSION_FOLDER = "skltransfer-activations-4"
-"""Its number changes with the format, so that versions of the package do not meet."""
+"""Its number changes with the format, so that versions of the package do not share files."""
 
 _null_cache = NullCache()
 _opened: dict[str, ActivationCache] = {}
@@ -23,18 +23,18 @@ _opening = threading.Lock()
 def open_cache(
     location: str | os.PathLike[str] | None, *, budget: int | None = None
 ) -> ActivationCache | NullCache:
-    """Open the cache that the parameter `cache` of an estimator names.
+    """Open the cache that an estimator's parameter `cache` specifies.
 
     Parameters
     ----------
     location : str, path or None
-        "memory": shared by this process and the workers it starts, gone when it ends. A
-        directory: shared by all processes and runs that name it; made when it is not there.
-        None: nothing is kept.
+        "memory" is shared by this process and the workers it starts, and deleted when it ends. A
+        directory is shared by all processes and runs that name it, and created if necessary. None
+        stores nothing.
     budget : int, default=None
-        Bytes that the cache may take; set by the first call for a location in each process.
-        None: for "memory" a quarter of the free memory or of the container's limit, whichever is
-        less; for a directory half of what is free on its disk or taken by it.
+        Maximum number of bytes; set by the first call for a location in each process. None: for
+        "memory" a quarter of the free memory or of the container's limit, whichever is less; for a
+        directory half of the disk space that is free or taken by it.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def open_cache(
     Raises
     ------
     TypeError, ValueError
-        `location` names no directory.
+        `location` is not a directory.
     """
     if location is None:
         return _null_cache
@@ -60,7 +60,7 @@ def open_cache(
 
 
 def _directory(location: str | os.PathLike[str]) -> str:
-    """Return the absolute path of a directory, which need not be there."""
+    """Return the absolute path of a directory, which may not exist yet."""
     choices = "give 'memory', the path of a directory, or None"
     if not isinstance(location, (str, os.PathLike)) or isinstance(os.fspath(location), bytes):
         raise TypeError(f"cache={location!r} is not a path; {choices}.")
@@ -84,7 +84,7 @@ def _open(folder: str, budget: int | None) -> ActivationCache:
 
 
 def _after_fork() -> None:
-    """Give a child, which has the caches of its parent, locks and counts of its own."""
+    """In a child process, give the caches of its parent new locks and counts."""
     global _opening
     _opening = threading.Lock()
     caches: list[ActivationCache | NullCache] = [_null_cache, *_opened.values()]

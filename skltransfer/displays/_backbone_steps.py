@@ -52,7 +52,7 @@ def backbone_step(estimator: Any, X: Images, caller: str) -> BackboneStep:
         raise TypeError(
             f"{caller} looks into a FineTunedClassifier or a PretrainedFeatureExtractor, alone, as "
             f"a step of a Pipeline or as the best estimator of a search. {type(found).__name__} "
-            "is none of these and has no such step."
+            "is not one of these and has no such step."
         )
     seen = found[:at].transform(X) if at else X
     return BackboneStep(steps[at], seen, found[at + 1 :] if steps[at + 1 :] else None)

@@ -43,8 +43,8 @@ class SaliencyDisplay:
         The images as the network sees them: at its input size, stretched, cropped or padded. For
         sounds, a list of their spectrograms.
     heat_maps : ndarray of float32, shape (n_images, height, width)
-        Heat at every pixel, not negative, as its contribution to the class's logit. A map of zeros
-        means that nothing in the image speaks for the class.
+        Contribution of every pixel to the class's logit; not negative. A map of zeros means that
+        nothing in the image speaks for the class.
     names : list of str
         Names of the classes that the maps are for.
     probabilities : ndarray of float64, shape (n_images,), or None, default=None

@@ -129,7 +129,7 @@ class BackboneEstimator(Documented, BaseEstimator):
             value = getattr(self, name, defaults.get(name))
             if name in defaults and value is not defaults[name] and value != defaults[name]:
                 raise ValueError(
-                    f"{name}={value!r} means nothing for backbone={self.backbone_.name!r}, which "
+                    f"{name}={value!r} does not apply to backbone={self.backbone_.name!r}, which "
                     f"reads {kind.name}s. Leave it at {defaults[name]!r}."
                 )
 

@@ -100,7 +100,7 @@ def precompute(
     if prefix.encoding.is_learned:
         raise ValueError(
             "X holds rows of plain numbers, which every training set scales in its own way, so "
-            "nothing can be computed ahead. If the rows are flattened images, set image_shape."
+            "nothing can be computed in advance. If the rows are flattened images, set image_shape."
         )
     cache = cast("Path", classifier.cache)  # None was refused
     refused = cache_info(cache).refused
@@ -116,7 +116,7 @@ def _classifier(settings: dict[str, Any]) -> FineTunedClassifier:
     """Check the names of `settings`, and that the result would be cached."""
     known = FineTunedClassifier().get_params(deep=False)
     if "freeze_depth" in settings:
-        raise TypeError("precompute() takes freeze_depths, a list, and no freeze_depth beside it.")
+        raise TypeError("precompute() takes freeze_depths, a list, instead of freeze_depth.")
     unknown = [name for name in settings if name not in known]
     if unknown:
         hint = did_you_mean(unknown[0], [*known], at_most=1)
@@ -125,7 +125,7 @@ def _classifier(settings: dict[str, Any]) -> FineTunedClassifier:
         )
     if settings.get("cache", "memory") is None:
         raise ValueError(
-            "cache=None keeps nothing, so that there is nothing to compute ahead. Give 'memory' "
+            "cache=None keeps nothing, so nothing can be computed in advance. Give 'memory' "
             "or the path of a directory, and the same to the estimator."
         )
     return FineTunedClassifier(**settings)
@@ -136,7 +136,7 @@ def _listed(freeze_depths: Any) -> list[FreezeDepth]:
         return [cast("FreezeDepth", freeze_depths)]
     if not isinstance(freeze_depths, Iterable):
         raise TypeError(
-            f"freeze_depths={freeze_depths!r} is no list of values of freeze_depth, as in "
+            f"freeze_depths={freeze_depths!r} is not a list of values of freeze_depth, as in "
             "['all', -1, -2]; freeze_points() tells what there is to freeze."
         )
     depths = list(freeze_depths)
@@ -153,8 +153,8 @@ def _check_seed(classifier: FineTunedClassifier) -> None:
     if drawn == "weights" or classifier.n_views or classifier.tta:
         way_out = {"weights": "give pretrained weights", "views": "leave augment=None"}[drawn]
         raise ValueError(
-            f"random_state={classifier.random_state!r} draws other {drawn} in every fit. Pass an "
-            f"int to precompute and to the estimator, or {way_out}."
+            f"random_state={classifier.random_state!r} draws different {drawn} in every fit. Pass "
+            f"an int to precompute and to the estimator, or {way_out}."
         )
 
 

@@ -434,7 +434,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         if n_targets != before.n_targets:
             raise ValueError(
                 f"y has {n_targets} targets, but the first fit had {before.n_targets}, which the "
-                "head has outputs for. Fit a new regressor, or hand over as many."
+                "head has outputs for. Fit a new regressor, or pass as many."
             )
         return replace(before, is_flat=y.ndim == 1, loss_name=self.loss)
 

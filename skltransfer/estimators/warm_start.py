@@ -35,9 +35,8 @@ def check_same_origin(before: Mapping[str, Any], now: Mapping[str, Any], keeper:
     if changed:
         name = "backbone or weights" if changed[0] == "backbone" else changed[0]
         raise ValueError(
-            f"{keeper} goes on with the network and the reading of X that the first fit "
-            f"began with, but {name} has changed since. Set it back, or set warm_start=False "
-            "and call fit to start anew."
+            f"{keeper} goes on with the network and the preprocessing of the first fit, but {name} "
+            "has changed since. Set it back, or set warm_start=False and call fit to start again."
         )
 
 
@@ -47,7 +46,7 @@ def check_same_head(head: Head, units: tuple[int, ...], activation: str, keeper:
         raise ValueError(
             f"{keeper} keeps the head, which has head_units={head.units} and "
             f"head_activation={head.activation!r}; it cannot become {units} and "
-            f"{activation!r}. Set warm_start=False and call fit to start anew."
+            f"{activation!r}. Set warm_start=False and call fit to start again."
         )
 
 

@@ -31,13 +31,13 @@ _MOST_ROWS_GATHERED = 512
 _BYTES_GATHERED = 4 << 20
 
 _WORTH_A_THREAD = 1e-3
-"""In seconds; using a thread may cost as much."""
+"""Seconds of work that are worth a thread: starting and waiting for one may take as long."""
 
 _Item = TypeVar("_Item")
 
 
 class Observer:
-    """Receives what a pass learns about each row, perhaps from several threads; does nothing."""
+    """Base class for objects that follow what a pass learns about rows; ignores everything."""
 
     def identified(self, row: int, digest: bytes) -> None:
         """Receive the digest of the stored row; called only if there is a cache."""
@@ -73,7 +73,7 @@ class ActivationPass:
     n_jobs : int or None
         Number of threads that read rows; None is one for each core.
     rows_in_flight : int
-        Limit on the number of read rows in memory, if it leaves room for three blocks.
+        Limit on the number of read rows in memory; ignored if three blocks need more.
     keep_going : bool
         Whether an unreadable row gives NaN instead of an error.
     advance : callable
@@ -364,7 +364,7 @@ class Chunks:
     Parameters
     ----------
     sizes : iterator of int
-        Number of rows of each next block.
+        Sizes of the successive blocks.
     """
 
     def __init__(self, sizes: Iterator[int]) -> None:

@@ -61,7 +61,7 @@ class FrozenPrefix:
     n_jobs : int or None, default=None
         Number of threads that read rows.
     rows_in_flight : int, default=32
-        Limit on the number of read rows in memory, if it leaves room for three blocks.
+        Limit on the number of read rows in memory; ignored if three blocks need more.
     keep_going : bool, default=False
         Whether rows that cannot be read become failures instead of an error.
     explains : bool, default=False

@@ -114,7 +114,7 @@ class Pipeline:
     block_rows : int
         Rows of the largest blocks.
     rows_in_flight : int
-        Limit on the number of read rows in memory, if it leaves room for three blocks.
+        Limit on the number of read rows in memory; ignored if three blocks need more.
     failures : Failures
         Collects rows that cannot be read.
     loaded : callable

@@ -1,8 +1,7 @@
-"""Where a network may be frozen: one tensor passes, and what made it is done with.
+"""Where a network may be frozen: where one tensor passes, and its computation is complete.
 
-A convolution is done with once its normalisation, activation or addition is. So a freeze point lies
-behind one of these, or behind a pooling or joining of such outputs, and behind weights that can
-learn. An embedding of tokens is done with where the branches of the first block read it.
+A convolution is complete once its normalisation, activation or addition is. So a freeze point
+follows one of these, or a pooling or concatenation of such outputs, and some trainable weights.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _FREEZABLE = {*_CLOSING, "pooling", "joining", "gate"}
 
 
 def possible_freeze_points(graph: Graph) -> list[int]:
-    """Steps up to which the network may be frozen, the end of the features included."""
+    """Return the steps up to which the network may be frozen, including the end of the features."""
     first = next((i for i, step in enumerate(graph.steps) if is_trainable(step)), 0)
     found = [i for i in separations(graph) if i >= first and _is_settled(graph, i)]
     last = len(graph.steps) - 1
@@ -45,12 +44,12 @@ def _masks_can_pass(graph: Graph, index: int) -> bool:
 
 
 def is_trainable(step: Step) -> bool:
-    """Whether the step owns weights that can learn."""
+    """Return whether the step owns trainable weights."""
     return bool(getattr(step.operation, "trainable_weights", ()))
 
 
 def kind_of(step: Step) -> str:
-    """What a step does, as far as freezing is concerned; "module" is a layer of foreign make."""
+    """Return what a step does, as far as freezing is concerned; "module" is a third-party layer."""
     name = type(step.operation).__name__
     if name in _ADDITIONS:
         return "addition"
@@ -66,7 +65,7 @@ def kind_of(step: Step) -> str:
 
 
 def is_sum(graph: Graph, index: int) -> bool:
-    """Whether the step is an addition, or the activation of one."""
+    """Return whether the step is an addition, or the activation of one."""
     kind = kind_of(graph.steps[index])
     before = {kind_of(graph.steps[i]) for i in graph.producers[index]}
     return kind == "addition" or (kind == "activation" and "addition" in before)
@@ -77,7 +76,7 @@ def _inline_activation(step: Step) -> str | None:
 
 
 def _is_settled(graph: Graph, index: int) -> bool:
-    """Whether the output is final: nothing that only finishes it is still to come."""
+    """Return whether the output is final: no later step merely completes it."""
     if _begins_blocks(graph, index):
         return True
     kind = kind_of(graph.steps[index])
@@ -91,7 +90,7 @@ def _is_settled(graph: Graph, index: int) -> bool:
 
 
 def _begins_blocks(graph: Graph, index: int) -> bool:
-    """Whether several branches read tokens that weights alone have embedded."""
+    """Return whether several branches read tokens that only weights have embedded."""
     if len(graph.steps[index].shape) != 2 or len({*graph.consumers[index]}) < 2:
         return False
     while not graph.steps[index].weights and len(graph.producers[index]) == 1:
@@ -100,7 +99,7 @@ def _begins_blocks(graph: Graph, index: int) -> bool:
 
 
 def _is_finished(graph: Graph, index: int) -> bool:
-    """Whether every branch ends in what closes a convolution, before its next weights."""
+    """Return whether each branch ends in a step that completes a convolution before new weights."""
     stack, seen = [index], set()
     while stack:
         current = stack.pop()

@@ -302,7 +302,7 @@ def _call_inlined(model: keras.Model, given: Any) -> Any:
 
 
 def _call_one(operation: Operation, *arguments: Any, **options: Any) -> Any:
-    """Call a nested graph on its tensors, and any other operation as it was called."""
+    """Call a nested graph on its tensors; call any other operation with the given arguments."""
     if has_graph(operation):
         return _call_inlined(operation, arguments[0] if arguments else options["inputs"])
     return operation(*arguments, **options)

@@ -26,16 +26,16 @@ def position_of_layer(name: str, graph: Graph, backbone: str, stages: Sequence[S
     position = graph.position[name]
     if len(graph.steps[position].outputs) > 1:
         raise ValueError(
-            f"layer={name!r} of backbone={backbone!r} makes several tensors, and features are of "
-            "one. Name the layers that read them."
+            f"layer={name!r} of backbone={backbone!r} makes several tensors, but features come "
+            "from one. Name the layers that read them."
         )
     return position
 
 
 def _unknown_layer(name: str, graph: Graph, backbone: str, stages: Sequence[Stage]) -> str:
-    hint = did_you_mean(name, graph.position, cutoff=0.5)
+    hint = did_you_mean(name, list(graph.position), cutoff=0.5)
     listed = ", ".join(repr(stage.layer) for stage in stages)
     return (
-        f"layer={name!r} is no layer of backbone={backbone!r}.{hint} Its stages end at {listed}; "
-        "freeze_points() shows them."
+        f"layer={name!r} is not a layer of backbone={backbone!r}.{hint} Its stages end at "
+        f"{listed}; freeze_points() shows them."
     )

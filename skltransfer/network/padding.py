@@ -1,7 +1,7 @@
-"""Rows of several lengths side by side, filled up at their ends.
+"""Stacking of rows of different lengths, padded at their ends.
 
-That changes nothing of what counts where each step treats positions by themselves, and attention is
-told which of them count. No tensor with a mask goes through the network, so that it can be frozen
+Padding does not affect the real positions if each step treats positions separately, and attention
+is told which positions count. No tensor with a mask passes through the network, so it can be frozen
 wherever one tensor passes.
 """
 
@@ -24,11 +24,11 @@ _BY_POSITION = {
     *("Gelu", "Relu", "Silu", "Tanh", "Erf"),
 }
 _MULTIPLE = 8
-"""Lengths are filled up to multiples of it, so that fewer of them occur."""
+"""Lengths are padded to multiples of this number, so that fewer different lengths occur."""
 
 
 def is_attention(step: Step) -> bool:
-    """Whether a step is Keras' attention, which can be told what counts."""
+    """Return whether a step is Keras' attention, which accepts a mask of positions."""
     return keras_class(step.operation) == "MultiHeadAttention"
 
 
@@ -48,7 +48,7 @@ def _takes_padding(graph: Graph, index: int) -> bool:
 
 
 def padded(rows: Sequence[Array] | Array) -> tuple[Array, Array]:
-    """Rows (length, ...) as one array, zeros behind each, and their lengths."""
+    """Return rows (length, ...) as one zero-padded array, and their lengths."""
     lengths = np.array([len(row) for row in rows], np.int32)
     longest = -(-int(lengths.max()) // _MULTIPLE) * _MULTIPLE
     first = np.asarray(rows[0])

@@ -1,4 +1,4 @@
-"""Feature maps to rows of features, inside the network."""
+"""Pooling of feature maps to rows, inside the network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def pooled(
     pooling: str,
     lengths: KerasTensor | None = None,
 ) -> KerasTensor:
-    """Pool each feature map over its positions, or take one token; join the results.
+    """Pool each feature map over its positions, or take one token; concatenate the results.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def pooled(
         How the positions of a map are summed up, or which one of a sequence stands for all; rows
         stay as they are.
     lengths : tensor of int, default=None
-        How many positions of each row of a sequence count; None: all.
+        Number of positions of each row of a sequence that count; None means all.
     """
     from keras import ops
 
@@ -40,12 +40,12 @@ def pooled(
 
 
 def n_features(shape: tuple[int | None, ...], pooling: str) -> int:
-    """Width of the row that an output of `shape` (without the rows) is pooled to.
+    """Return the width of the row to which an output of `shape` (without the batch axis) is pooled.
 
     Raises
     ------
     ValueError
-        When all values are wanted of rows that differ in length.
+        If rows differ in length and all values are requested.
     """
     if pooling == "avg_std" and len(shape) > 1:
         return 2 * cast(int, shape[-1])
@@ -60,12 +60,12 @@ def n_features(shape: tuple[int | None, ...], pooling: str) -> int:
 
 
 def check_class_token(graph: Graph, index: int, backbone: str) -> None:
-    """Refuse a step whose first token is no class token.
+    """Refuse a step whose first token is not a class token.
 
     Raises
     ------
     ValueError
-        When the step makes no sequence of tokens, or one that is the positions of a map in a row.
+        If the step makes no sequence of tokens, or one made of the positions of a map.
     """
     step = graph.steps[index]
     if len(step.shape) != 2:
@@ -115,7 +115,7 @@ def _pooled_one(output: KerasTensor, pooling: str, lengths: KerasTensor | None) 
 
 
 def _pooled_padded(output: KerasTensor, pooling: str, lengths: KerasTensor) -> KerasTensor:
-    """Pool sequences (n, tokens, c) of which the first `lengths` positions count."""
+    """Pool sequences (n, tokens, c), counting only the first `lengths` positions."""
     from keras import ops
 
     if pooling == "cls":
@@ -152,10 +152,10 @@ def _mean_and_deviation(output: KerasTensor, positions: tuple[int, ...]) -> Kera
 
 
 def _mean(output: KerasTensor) -> KerasTensor:
-    """Mean over the positions, as a pooling of one window.
+    """Compute the mean over the positions, as average pooling with one window.
 
-    TensorFlow's mean rounds by where a row lies in the block, unless the channels are a multiple
-    of the processor's vector width.
+    The rounding of TensorFlow's mean depends on a row's position in the block, unless the number of
+    channels is a multiple of the processor's vector width.
     """
     from keras import ops
 

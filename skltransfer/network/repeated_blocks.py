@@ -1,7 +1,7 @@
-"""Blocks that a network repeats, as transformers and mixers do, found by what they are made of.
+"""Repeated blocks of a network, as in transformers and mixers, found by their structure.
 
-A network is read as the pieces between freeze points. Where a group of pieces follows itself with
-the same layers and the same shapes of weights, each repetition is a block.
+A network is divided into pieces at its freeze points. If a group of pieces is followed by another
+with the same layers and the same shapes of weights, each repetition is a block.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from skltransfer.network.freeze_points import is_sum, kind_of
 from skltransfer.network.graph import Graph, Step
 
 Piece: TypeAlias = tuple[tuple[object, ...], ...]
-"""The steps of a piece: the class and the shapes of the weights of each."""
+"""The steps of a piece: the class of each, and the shapes of its weights."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """Blocks of `period` pieces that follow each other, from the piece `start` on."""
+    """Consecutive blocks of `period` pieces, starting at the piece `start`."""
 
     start: int
     stop: int
@@ -33,29 +33,30 @@ class Run:
 
     @property
     def merit(self) -> tuple[int, int]:
-        """The longer run is better; of two that are as long, the one of shorter blocks."""
+        """Sort key: the longer run is better; of equally long runs, the one with shorter blocks."""
         return self.stop - self.start, -self.period
 
 
 def block_ends(graph: Graph, start: int, points: Sequence[int]) -> list[int]:
-    """Where a stretch of a network is cut into the blocks that it repeats.
+    """Return where a part of a network is divided into the blocks that it repeats.
 
-    What lies before the first block, such as the embedding of patches and their positions, is a
-    piece of its own. What lies behind the last one, such as a final normalisation, belongs to it.
+    Everything before the first block, such as the embedding of patches and their positions, is a
+    piece of its own. Everything after the last block, such as a final normalisation, belongs to
+    that block.
 
     Parameters
     ----------
     graph : Graph
         The network.
     start : int
-        First step of the stretch.
+        First step of the part.
     points : sequence of int
-        The freeze points in the stretch, in order.
+        The freeze points in the part, in order.
 
     Returns
     -------
     list of int
-        Freeze points, each before a block, in order; none where no block is repeated.
+        Freeze points, each before a block, in order; none if no block is repeated.
     """
     ends = [point for point in points if not is_only_normalised(graph, point, points)]
     bounds = pairwise([start - 1, *ends])
@@ -76,7 +77,7 @@ def _normalises(step: Step) -> bool:
 
 
 def _piece(graph: Graph, start: int, stop: int) -> Piece:
-    """What is compared of the steps from `start` to `stop`.
+    """Return what is compared of the steps from `start` to `stop`.
 
     Dropout and masks may differ, and so may whether a normalisation follows the block: a pre-norm
     network has one behind its last block only.
@@ -98,7 +99,7 @@ def _shapes(step: Step) -> list[tuple[int, ...]]:
 
 
 def _runs(pieces: Sequence[Piece], start: int, stop: int) -> list[Run]:
-    """Runs of blocks among the pieces from `start` on and before `stop`, in order."""
+    """Return the runs of blocks among the pieces from `start` to before `stop`, in order."""
     best = max(_all_runs(pieces, start, stop), key=lambda run: run.merit, default=None)
     if best is None:
         return []
@@ -106,7 +107,7 @@ def _runs(pieces: Sequence[Piece], start: int, stop: int) -> list[Run]:
 
 
 def _all_runs(pieces: Sequence[Piece], start: int, stop: int) -> list[Run]:
-    """Every run of two blocks or more that own weights; the earliest of each length first."""
+    """Return every run of two or more blocks with weights, the earliest of each length first."""
     found = []
     for period in range(1, (stop - start) // 2 + 1):
         for first in range(start, stop - 2 * period + 1):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Rows, RowSpec, Size
 
 _CAPACITY = 4
-_PARTS_CAPACITY = 64  # more than the candidates of a usual grid, which come round in turn
+_PARTS_CAPACITY = 64  # more than a typical grid has candidates, which are used in turn
 
 _Part = TypeVar("_Part")
 
@@ -39,23 +39,23 @@ class Network:
     Attributes
     ----------
     spec : BackboneSpec
-        What was built.
+        The specification it was built from.
     size : tuple of int
         Size of the rows that it reads, such as (height, width).
     precision : {"float32", "bfloat16", "float16"}
-        Number format in which layers compute, as Keras' mixed precision has it: weights, what
-        comes in and what comes out are float32.
+        Number format in which layers compute, as in Keras' mixed precision: weights, inputs and
+        outputs are float32.
     layer : str or None
-        The layer at which features end; None: the last one before the top.
+        The layer at which features end; None is the last one before the top.
     pooling : str
         How the features become one row.
     graph : Graph
-        Every step, a classification top included.
+        Every step, including a classification top.
     features : Graph
         The steps up to the end of the features.
     variables : list
-        The variables in the order of the spec's arrays, from which values are handed in: their own
-        mean nothing.
+        The variables in the order of the spec's arrays. Their values are not used: values are
+        passed in calls.
     """
 
     def __init__(self, spec: BackboneSpec, size: Size, precision: str) -> None:
@@ -73,12 +73,12 @@ class Network:
 
     @cached_property
     def arrays(self) -> dict[int, np.ndarray]:
-        """The spec's arrays by the ``id`` of their variables."""
+        """The spec's arrays, by ``id`` of their variables."""
         return dict(zip(map(id, self.variables), self.spec.weights, strict=True))
 
     @cached_property
     def constants(self) -> dict[int, Any]:
-        """The same as the backend takes them for what is frozen."""
+        """The same arrays, in the form that the backend uses for frozen weights."""
         return {key: constant(array) for key, array in self.arrays.items()}
 
     @cached_property
@@ -107,7 +107,7 @@ class Network:
         Raises
         ------
         ValueError
-            When there is no such layer, or its output cannot be pooled so.
+            If there is no such layer, or its output cannot be pooled in this way.
         """
         position = self.position_of(layer)
         if pooling == "cls":
@@ -115,18 +115,18 @@ class Network:
         return n_features(self.graph.steps[position].shape, pooling)
 
     def trial_rows(self) -> Rows:
-        """A few rows of noise, the same in every process."""
+        """Return a few rows of noise, the same in every process."""
         return self.spec.input.trial_rows(self.size)
 
     def ending_at(self, layer: str | None, pooling: str | None) -> Network:
-        """The same network where features end at another layer, or are pooled in another way.
+        """Return the same network with features that end at another layer or pool differently.
 
-        The two share their weights. None means the backbone's own.
+        The two share their weights. None means the backbone's own setting.
 
         Raises
         ------
         ValueError
-            When there is no such layer, it makes several tensors, or it has no class token to pool.
+            If there is no such layer, it makes several tensors, or it has no class token to pool.
         """
         own_end = self.graph.until(end_of_features(self.graph)).steps[-1].name
         end = layer or own_end
@@ -139,11 +139,11 @@ class Network:
             return self._endings[wanted]
 
     def position_of(self, layer: str) -> int:
-        """Position in `graph` of a layer, or an error that tells similar names."""
+        """Return the position of a layer in `graph`, or raise an error that lists similar names."""
         return position_of_layer(layer, self.graph, self.spec.name, self.stages)
 
     def _made_to_end_at(self, layer: str, pooling: str) -> Network:
-        self.constants  # noqa: B018  which are shared with their arrays
+        self.constants  # noqa: B018  shared with their arrays
         other = copy.copy(self)
         other.__dict__.pop("stages", None)
         other.layer, other.pooling = layer, pooling
@@ -154,19 +154,19 @@ class Network:
         return other
 
     def preprocess(self, *tensors: Any) -> Any:
-        """Make the network's input of the tensors of rows, in its own number format."""
+        """Make the network's input from the tensors of rows, in its number format."""
         import keras
         from keras import ops
 
         x, number_format = self._preprocess(*tensors), self.graph.input.dtype
         given = keras.backend.standardize_dtype(x.dtype)
         if number_format == given:
-            return x  # without a step more in Keras models
+            return x  # avoids an extra step in Keras models
         is_rounded = "int" in number_format and "float" in given
         return ops.cast(ops.round(x) if is_rounded else x, number_format)
 
     def part(self, key: Hashable, compile_part: Callable[[], _Part]) -> _Part:
-        """The compiled piece under `key`, made by `compile_part` when it is not there."""
+        """Return the compiled part under `key`, made by `compile_part` if it does not exist."""
         with self.lock:
             found: _Part = self._parts.get(key, compile_part)
             return found
@@ -180,14 +180,14 @@ class Network:
 
 
 class NetworkPool:
-    """The networks last used; a lock makes threads share one build."""
+    """The most recently used networks; a lock lets threads share one build."""
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
         self.lock = threading.RLock()
         self._networks: LastUsed[Network] = LastUsed(capacity)
 
     def get(self, spec: BackboneSpec, size: Size, precision: str = "float32") -> Network:
-        """The network of `spec` at a size, built on first use."""
+        """Return the network of `spec` at a size, built on first use."""
         key = (spec.fingerprint, spec.wording, tuple(size), precision)
         with self.lock:
             return self._networks.get(key, lambda: Network(spec, size, precision))
@@ -197,7 +197,7 @@ network_of = NetworkPool().get
 
 
 def in_float32(network: Network) -> Network:
-    """The same network, all of it in float32."""
+    """Return the same network, entirely in float32."""
     return network_of(network.spec, network.size).ending_at(network.layer, network.pooling)
 
 
@@ -211,9 +211,9 @@ def feature_graph(spec: BackboneSpec, size: Size, layer: str | None = None) -> G
 
 
 def _name_by_steps(graph: Graph) -> None:
-    """Name the layers of a model of our own as their steps: Keras wants each name once.
+    """Name the layers of our own model after their steps, because Keras requires unique names.
 
-    The layers of nested models may share names, and any of them that of the input.
+    Layers of nested models may share names with each other and with the input.
     """
     first_calls = {id(step.operation): step for step in reversed(graph.steps)}
     for step in first_calls.values():
@@ -234,10 +234,11 @@ def _graph(model: Any, spec: BackboneSpec, size: Size) -> Graph:
 
 
 def end_of_features(graph: Graph) -> int:
-    """Position of the last feature map: what is left of a model without its top.
+    """Return the position of the last feature map: the end of a model without its top.
 
-    The last step if it makes a feature map, else the last feature map or sequence of tokens that
-    all later steps read, else (a network without any) the input of the last layer with weights.
+    This is the last step if it makes a feature map; else the last feature map or sequence of tokens
+    that all later steps read; else (in a network without any) the input of the last layer with
+    weights.
     """
     last = len(graph.steps) - 1
     if len(graph.steps[last].shape) == 3:
@@ -251,9 +252,9 @@ def end_of_features(graph: Graph) -> int:
 
 
 def _feature_maps(graph: Graph) -> list[int]:
-    """Bottlenecks that are maps (h, w, c) or sequences (tokens, c), and no pooled features.
+    """Return bottlenecks that are maps (h, w, c) or sequences (tokens, c), but not pooled features.
 
-    A map of one position is one as long as none was pooled to it.
+    A map of one position counts unless it was pooled to it.
     """
     found, is_pooled = [], False
     for index in graph.bottlenecks:

@@ -1,8 +1,7 @@
-"""Stages of a network, and what `freeze_depth` means.
+"""Stages of a network, and the meaning of `freeze_depth`.
 
-Stages are the pieces between chosen freeze points: the groups of the architecture's paper where its
-layer names tell them (`stage_pattern`); else the stretches between two halvings of the image, or
-the blocks that are repeated where no image is halved.
+Stages are the parts between chosen freeze points: the groups of the architecture's paper if its
+layer names contain them (`stage_pattern`), otherwise the parts between two halvings of the image.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ _BRANCHES = "other branches run beside that layer"
 
 @dataclass(frozen=True)
 class Stage:
-    """A piece of the backbone that is frozen or trained as a whole.
+    """A part of the backbone that is frozen or trained as a whole.
 
     Attributes
     ----------
     index : int
-        Position from the input, from 0.
+        Position from the input, starting at 0.
     layer : str
-        Name of its last layer; freezing up to it freezes stages 0 to `index`.
+        Name of its last layer; freezing up to this layer freezes stages 0 to `index`.
     stop : int
         Position of that layer among the graph's steps.
     """
@@ -58,7 +57,7 @@ def find_stages(graph: Graph, stage_pattern: str | None = None) -> tuple[Stage, 
     graph : Graph
         The backbone up to the end of its features.
     stage_pattern : str, default=None
-        Regular expression with one group that reads a stage's label from a layer's name.
+        Regular expression with one group that extracts a stage's label from a layer's name.
     """
     labels = _labels_by_name(graph, stage_pattern) if stage_pattern else _labels_by_side(graph)
     ends = _ends(graph, _starts(labels), splits_blocks=stage_pattern is None)
@@ -67,23 +66,23 @@ def find_stages(graph: Graph, stage_pattern: str | None = None) -> tuple[Stage, 
 
 
 def resolve_freeze_depth(depth: object, graph: Graph, stages: tuple[Stage, ...]) -> int | None:
-    """Position of the last frozen step; None when nothing is frozen.
+    """Return the position of the last frozen step; None if nothing is frozen.
 
     Parameters
     ----------
     depth : str, int or float
-        "all"; the number of stages frozen, or (negative) left to learn; a fraction of the layers
-        with weights, strictly between 0 and 1, down to the nearest freeze point; or the last frozen
+        "all"; the number of frozen stages, or (negative) of trained ones; a fraction of the layers
+        with weights, strictly between 0 and 1, rounded down to a freeze point; or the last frozen
         layer.
     graph : Graph
         The backbone up to the end of its features.
     stages : tuple of Stage
-        Those of `graph`.
+        The stages of `graph`.
 
     Raises
     ------
     ValueError
-        When `depth` names no possible freeze point; the message lists the stages.
+        If `depth` means no possible freeze point; the message lists the stages.
     """
     if isinstance(depth, str):
         return stages[-1].stop if depth == "all" else _named(depth, graph, stages)
@@ -139,7 +138,7 @@ def _why_not_apart(index: int, graph: Graph) -> str:
 
 
 def _points_around(index: int, graph: Graph) -> str:
-    """Names of the last possible freeze point before a step and of the first behind it."""
+    """Describe the nearest freeze points before and after a step."""
     points = possible_freeze_points(graph)
     before = [point for point in points if point < index][-1:]
     behind = [point for point in points if point > index][:1]
@@ -156,18 +155,18 @@ def _refusal(depth: object, stages: tuple[Stage, ...], reason: str) -> ValueErro
 
 
 def _starts(labels: Sequence[Hashable | None]) -> list[int]:
-    """Steps at which a label is met for the first time."""
+    """Return the steps at which a label occurs for the first time."""
     return sorted(labels.index(label) for label in {*labels} - {None})
 
 
 def _labels_by_name(graph: Graph, stage_pattern: str) -> list[str | None]:
-    """What the first group that took part in a match reads from each layer's name."""
+    """Return what the first matching group extracts from each layer's name."""
     matches = [re.search(stage_pattern, step.name) for step in graph.steps]
     return [found and found[found.lastindex or 0] for found in matches]
 
 
 def _labels_by_side(graph: Graph) -> list[int]:
-    """How often the image was made smaller up to each step, by strides."""
+    """Return how often strides have reduced the image up to each step."""
     labels: list[int] = []
     for step, producers in zip(graph.steps, graph.producers, strict=True):
         before = max((labels[producer] for producer in producers), default=0)
@@ -176,7 +175,7 @@ def _labels_by_side(graph: Graph) -> list[int]:
 
 
 def _makes_smaller(step: Step) -> bool:
-    """Whether a step halves its image: what a convolution does at its edges does not count."""
+    """Return whether a step halves its image, ignoring what a convolution does at its edges."""
     operation = step.operation
     if len(step.shape) != 3 or "Transpose" in type(operation).__name__:
         return False
@@ -194,7 +193,7 @@ def _halves(step: Step) -> bool:
 
 
 def _ends(graph: Graph, starts: list[int], splits_blocks: bool) -> list[int]:
-    """Last freeze points of all stages but the final one."""
+    """Return the last freeze points of all stages but the final one."""
     candidates, found = possible_freeze_points(graph), []
     for start, stop in pairwise([0, *starts, len(graph.steps)]):
         points = [point for point in candidates if start <= point < stop]
@@ -207,9 +206,9 @@ def _ends(graph: Graph, starts: list[int], splits_blocks: bool) -> list[int]:
 
 
 def _block_ends(graph: Graph, start: int, points: list[int], starts: list[int]) -> list[int]:
-    """Where a stretch is cut into the blocks that it repeats, if no image is halved.
+    """Return where a part is divided into the blocks that it repeats, if no image is halved.
 
-    That is so among tokens, and in networks that halve none behind their first weights, which may
+    This applies to tokens, and to networks that halve no image after their first weights, which may
     embed patches.
     """
     first = next((i for i, step in enumerate(graph.steps) if is_trainable(step)), 0)
@@ -233,7 +232,7 @@ def _end_of_block(graph: Graph, points: list[int]) -> int:
 
 
 def _past_pooling(graph: Graph, point: int) -> int:
-    """Move the freeze point behind a pooling that follows it: the same weights, fewer bytes."""
+    """Move the freeze point after a pooling that follows it: the same weights, fewer bytes."""
     readers = graph.consumers[point]
     while len(readers) == 1:
         (reader,) = readers
@@ -246,7 +245,7 @@ def _past_pooling(graph: Graph, point: int) -> int:
 
 
 def _owning_weights(graph: Graph, ends: list[int]) -> list[int]:
-    """Join every stage without trainable weights to the next, the last one to its neighbour."""
+    """Merge every stage without trainable weights into the next; the last into its neighbour."""
     kept: list[int] = []
     start = 0
     for stop in sorted(set(ends)):

@@ -103,7 +103,7 @@ def _bytes_of(path: Path) -> bytes:
     """Return all bytes of a file; of a foreign file, only the first are read."""
     path.stat()  # raises FileNotFoundError
     if not path.is_file():
-        raise Explained("it is no regular file.")
+        raise Explained("it is not a regular file.")
     with open(path, "rb") as file:
         start = file.read(len(MAGIC))
         if start != MAGIC:
@@ -133,9 +133,9 @@ def _parsed(text: bytes) -> dict[str, Any]:
     try:
         manifest = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"its manifest is no JSON that save() writes ({error}).") from error
+        raise ValueError(f"its manifest is not JSON that save() writes ({error}).") from error
     if not isinstance(manifest, dict):
-        raise ValueError("its manifest is no JSON object.")
+        raise ValueError("its manifest is not a JSON object.")
     _check_protocol(manifest.get("protocol"), manifest.get("skltransfer"))
     if tuple(manifest) != _KEYS:
         raise ValueError(f"its manifest does not consist of {', '.join(_KEYS)}.")
@@ -167,7 +167,7 @@ def _kind_of(start: bytes) -> str:
     if not start:
         return "empty. Take another copy of it, or save the estimator again"
     known = (what for magic, what in _FOREIGN.items() if start.startswith(magic))
-    return next(known, "no file that an estimator's save(path) wrote, which this function opens")
+    return next(known, "not a file that an estimator's save(path) wrote")
 
 
 def _check_place(path: Path) -> None:
@@ -176,8 +176,8 @@ def _check_place(path: Path) -> None:
         raise IsADirectoryError(f"path={str(path)!r} is a folder. Add the name of a file to it.")
     if not path.parent.is_dir():
         raise FileNotFoundError(
-            f"path={str(path)!r} lies in {str(path.parent)!r}, which is no folder. Make it first, "
-            "or choose another."
+            f"path={str(path)!r} lies in {str(path.parent)!r}, which is not a folder. Make it "
+            "first, or choose another."
         )
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(

@@ -30,9 +30,9 @@ class BatchGradient:
     n_rows : int
         Number of rows of a batch.
     prepare : callable
-        From rows to the arrays that the compiled gradient takes of them.
+        From activations to the arguments that the compiled gradient takes for them.
     together : int
-        Rows that it takes at a time; fewer where rows cannot be put side by side.
+        Number of rows in one call; fewer if rows of different lengths cannot be stacked.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class BatchGradient:
 
 
 def _split(batch: Rows, together: int) -> Iterator[Rows]:
-    """Yield parts of a batch; the last is padded with first rows, which have weight 0."""
+    """Yield parts of a batch; the last is padded with the batch's first rows at weight 0."""
     x, targets, weights, *masks = batch
     n_rows = len(x)
     for part in chunks(n_rows, together):

@@ -47,8 +47,8 @@ def check_activation(head_activation: Any) -> str:
     wanted = str(getattr(head_activation, "__name__", head_activation)).lower()
     hint = did_you_mean(wanted, ACTIVATIONS)
     raise ValueError(
-        f"head_activation={head_activation!r} is no name of a Keras activation.{hint} Allowed are "
-        f"{', '.join(map(repr, sorted(ACTIVATIONS)))}."
+        f"head_activation={head_activation!r} is not the name of a Keras activation.{hint} Allowed "
+        f"are {', '.join(map(repr, sorted(ACTIVATIONS)))}."
     )
 
 

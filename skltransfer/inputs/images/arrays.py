@@ -349,8 +349,8 @@ def _range_by_rule(seen: ValueRange) -> tuple[float, float]:
     if seen.low < 0:
         raise ValueError(
             f"X holds negative values, down to {seen.low:g} (the largest is {seen.high:g}), so it "
-            "looks already preprocessed, for instance scaled to (-1, 1) or standardised. Hand "
-            "over the raw pixels, or say which values are black and white, as in "
+            "looks already preprocessed, for instance scaled to (-1, 1) or standardised. Pass "
+            "the raw pixels, or say which values are black and white, as in "
             "pixel_range=(-1, 1). Clip values that are negative by rounding only."
         )
     if seen.high > BLACK_TO_WHITE[1]:

@@ -21,7 +21,7 @@ def check_container(X: Any) -> None:
     """Refuse containers of images, an X without rows, and masked values."""
     if _is_container(X):
         raise TypeError(
-            f"X is a {type(X).__name__}, which is no array and no list of images. Pass "
+            f"X is a {type(X).__name__}, which is neither an array nor a list of images. Pass "
             f"{_contents(X)}."
         )
     check_not_empty(X)

@@ -44,7 +44,7 @@ _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM", "JPEG200
 
 _INKS = (
     "it holds CMYK of 16 bits, whose numbers are inks, so that pixel_range cannot be applied. "
-    "Convert it to RGB, or hand over an array."
+    "Convert it to RGB, or pass an array."
 )
 _TIFF, _JPEG = "TIFF", "JPEG"
 

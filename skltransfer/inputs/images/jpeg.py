@@ -41,7 +41,7 @@ def check_coding(file: BinaryIO) -> None:
     what = f"of {coding} coding, " if coding else ""
     raise Unreadable(
         f"it is a JPEG {what}of {bits} bits and {bands} bands, which Pillow does not read. "
-        "Convert it to PNG or TIFF, or hand over an array, and give pixel_range."
+        "Convert it to PNG or TIFF, or pass an array, and give pixel_range."
     )
 
 

@@ -56,7 +56,7 @@ def read_precision(file: IO[bytes]) -> Precision:
         )
     if len(precisions) > 1:
         raise Unreadable(
-            "it is a JPEG 2000 whose bands differ in bits, which is not read. Hand over an array."
+            "it is a JPEG 2000 whose bands differ in bits, which is not read. Pass an array."
         )
     found = precisions.pop()
     return Precision((found & 0x7F) + 1, bool(found & 0x80))
@@ -77,7 +77,7 @@ def check_precision(precision: Precision, mode: str) -> None:
     kind = "grey" if mode in ("L", "I;16") else "colours"
     raise Unreadable(
         f"it is a JPEG 2000 of {kind} in {precision}, which Pillow does not read as they are "
-        "meant. Convert it to PNG or TIFF, or hand over an array, and give pixel_range."
+        "meant. Convert it to PNG or TIFF, or pass an array, and give pixel_range."
     )
 
 

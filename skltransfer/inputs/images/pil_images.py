@@ -15,11 +15,11 @@ from skltransfer.inputs.images.stored import ArrayPixels, PilPixels, StoredImage
 _CIELAB = "its colours are in CIELAB. Convert it to RGB with PIL.ImageCms."
 _LOST_HEADER = (
     "it is a PIL image of a TIFF of more than 8 bits that was pickled or copied, which loses the "
-    "header that says what is black. Hand over the path of the file, or an array."
+    "header that says what is black. Pass the path of the file, or an array."
 )
 _CUT_COLOURS = (
     "of its 16-bit colours a PIL image keeps the upper 8, so that pixel_range cannot be applied. "
-    "Hand over the path of the file, or an array."
+    "Pass the path of the file, or an array."
 )
 
 
@@ -75,7 +75,7 @@ def _of_tiff(image: TiffImagePlugin.TiffImageFile, is_explicit: bool) -> StoredI
         return PilPixels(image, Levels(), orientation_of(image))
     if not tags.is_read_by_pillow:
         raise Unreadable(
-            f"it is a TIFF of {tags}, which Pillow misreads. Hand over the path of the file, or an "
+            f"it is a TIFF of {tags}, which Pillow misreads. Pass the path of the file, or an "
             "array."
         )
     if not is_grey:

@@ -53,7 +53,7 @@ def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSou
     """
     if isinstance(X, (*PATHS, *ENCODED, Image.Image)):
         raise TypeError(
-            f"X is {describe_source(X)}, one single image. Hand over a list: [X]. For a folder "
+            f"X is {describe_source(X)}, one single image. Pass a list: [X]. For a folder "
             "of class folders, see images_from_folder."
         )
     if n_dimensions(X) >= 3:
@@ -65,7 +65,7 @@ def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSou
         return ArrayImages(_rows_as_images(_as_numbers(X), image_shape))
     check_not_empty(X)
     raise TypeError(
-        f"X ({describe_source(X)}) holds no images. Hand over an array of shape (n, h, w, c) or "
+        f"X ({describe_source(X)}) holds no images. Pass an array of shape (n, h, w, c) or "
         "(n, h, w), a list of paths, bytes, PIL images or arrays, or rows of numbers together "
         "with image_shape=(h, w) or (h, w, c)."
     )
@@ -100,7 +100,7 @@ def _warn_of_one_image(shape: tuple[int, ...]) -> None:
         count, height, width = shape
         warn_user(
             f"X has shape {shape} and is read as {count} grey images of {height} x {width} "
-            "pixels. If it is one image in colour, hand over a list: [X]."
+            "pixels. If it is one image in colour, pass a list: [X]."
         )
 
 

@@ -171,7 +171,7 @@ def read_by_tifffile(file: BinaryIO, tags: Tags) -> ArrayPixels:
     except ImportError:
         raise Unreadable(
             f"it is a TIFF of {tags}, which Pillow does not read. pip install 'skltransfer[tiff]', "
-            "or hand over an array, and give pixel_range."
+            "or pass an array, and give pixel_range."
         ) from None
     file.seek(0)
     with TiffFile(file) as opened:
@@ -196,7 +196,7 @@ def _check_bands(tags: Tags) -> None:
     colours = _COLOURS[tags.photometric]
     if len(tags.bits) > colours + max(1, len(tags.extra)) or len(tags.bits) < colours:
         raise Unreadable(
-            f"it is a TIFF of {tags}, and images have 1 to 4 channels. Choose some, and hand over "
+            f"it is a TIFF of {tags}, and images have 1 to 4 channels. Choose some, and pass "
             "arrays: tifffile.imread(path)[..., :3]."
         )
 
@@ -233,7 +233,7 @@ def _as_image(array: NDArray[np.generic], tags: Tags, orientation: int) -> Array
     if tags.sample_format != _UNSIGNED:
         raise Unreadable(
             f"it is a TIFF of {tags}, of which the last is alpha on a scale that is not known. "
-            "Hand over an array without it, and give pixel_range."
+            "Pass an array without it, and give pixel_range."
         )
     opaque = float(2**tags.n_bits - 1)
     array = array[..., : colours + 1]

@@ -7,24 +7,24 @@ _SIGNATURES = (
     (b"version https://git-lfs", "it is a Git LFS pointer. Run git lfs pull to get the file."),
     (b"%PDF", "it is a PDF. Export its pages as PNG."),
     (b"PK\x03\x04", "it is a ZIP archive. Unpack it."),
-    (b"\x93NUMPY", "it is a NumPy file. Hand over the array that np.load gives."),
+    (b"\x93NUMPY", "it is a NumPy file. Pass the array that np.load gives."),
     (b"<svg", "it is an SVG drawing. Export it as PNG."),
-    (b"<", "it is text (HTML or XML), as a failed download leaves. Download it again."),
+    (b"<", "it is text (HTML or XML), as left by a failed download. Download it again."),
     (b"8BPS", "it is a Photoshop file. Export it as PNG or TIFF."),
-    (b"\x89HDF\r\n\x1a\n", "it is HDF5. Hand over the arrays in it, as h5py reads them."),
-    (b"MATLAB", "it is a MATLAB file. Hand over the arrays that scipy.io.loadmat gives."),
-    (b"SIMPLE  =", "it is FITS. Hand over the arrays that astropy reads, and give pixel_range."),
-    (b"v/1\x01", "it is OpenEXR. Hand over the arrays that it holds, and give pixel_range."),
-    (b"#?RADIANCE", "it is Radiance HDR. Hand over the arrays it holds, and give pixel_range."),
+    (b"\x89HDF\r\n\x1a\n", "it is HDF5. Pass the arrays in it, as h5py reads them."),
+    (b"MATLAB", "it is a MATLAB file. Pass the arrays that scipy.io.loadmat gives."),
+    (b"SIMPLE  =", "it is FITS. Pass the arrays that astropy reads, and give pixel_range."),
+    (b"v/1\x01", "it is OpenEXR. Pass the arrays that it holds, and give pixel_range."),
+    (b"#?RADIANCE", "it is Radiance HDR. Pass the arrays it holds, and give pixel_range."),
     (b"\xff\x0a", "it is JPEG XL. Convert it to PNG, or open it with a Pillow plugin."),
     (b"\0\0\0\x0cJXL ", "it is JPEG XL. Convert it to PNG, or open it with a Pillow plugin."),
     (b"P7\n", "it is PAM. Convert it to PNG or PPM."),
-    (b"PF\n", "it is PFM in colours. Hand over the array that it holds, and give pixel_range."),
+    (b"PF\n", "it is PFM in colours. Pass the array that it holds, and give pixel_range."),
     (b"FUJIFILMCCD-RAW", "it is a raw photograph of a camera. Develop it, and export it as PNG."),
 )
 
 _DICOM = (
-    "it is DICOM. Hand over the arrays that pydicom gives, as in pydicom.dcmread(path).pixel_array "
+    "it is DICOM. Pass the arrays that pydicom gives, as in pydicom.dcmread(path).pixel_array "
     "behind apply_modality_lut, and give pixel_range."
 )
 
@@ -46,7 +46,7 @@ def unknown_content(start: bytes) -> str:
         return "it is HEIC, AVIF or a video. Convert it, or register a Pillow plugin for it."
     kind = "text" if start.isascii() and b"\0" not in start else "data"
     return (
-        f"it is {kind} of no known image format, beginning {start[:16]!r}. Read are JPEG, PNG, "
-        "GIF, BMP, TIFF, WebP, AVIF, JPEG 2000 and PPM; open others yourself and hand over PIL "
+        f"it is {kind} of no known image format, beginning {start[:16]!r}. Supported are JPEG, "
+        "PNG, GIF, BMP, TIFF, WebP, AVIF, JPEG 2000 and PPM; open others yourself and pass PIL "
         "images."
     )

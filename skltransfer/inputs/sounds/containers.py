@@ -29,7 +29,7 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _NO_SOUNDS = (
     (b"version https://git-lfs", "it is a Git LFS pointer. Run git lfs pull to get the file."),
     (b"PK\x03\x04", "it is a ZIP archive. Unpack it."),
-    (b"\x93NUMPY", "it is a NumPy file. Hand over the array that np.load gives."),
+    (b"\x93NUMPY", "it is a NumPy file. Pass the array that np.load gives."),
     (b"%PDF", "it is a PDF. Give a file of sound."),
     (b"\x1aE\xdf\xa3", "it is Matroska or WebM. Convert it to FLAC or WAV, as ffmpeg does."),
     (b"#!AMR", "it is AMR. Convert it to FLAC or WAV, as ffmpeg does."),
@@ -37,7 +37,7 @@ _NO_SOUNDS = (
     (b"MThd", "it is MIDI: notes and no sound. Render it to WAV."),
     (b"\x89PNG", "it is an image. Give a file of sound."),
     (b"\xff\xd8\xff", "it is an image. Give a file of sound."),
-    (b"<", "it is text (HTML or XML), as a failed download leaves. Download it again."),
+    (b"<", "it is text (HTML or XML), as left by a failed download. Download it again."),
 )
 
 
@@ -174,5 +174,5 @@ def _unknown_content(start: bytes) -> str:
     kind = "text" if start.isascii() and b"\0" not in start else "data"
     return (
         f"it is {kind} of no known format, beginning {start[:16]!r}. Read are WAV, FLAC, Ogg, MP3 "
-        "and AIFF; open others yourself and hand over pairs (rate, array)."
+        "and AIFF; open others yourself and pass pairs (rate, array)."
     )

@@ -26,7 +26,7 @@ _ALLOWED = (
 )
 _NO_RATE = (
     "holds samples and does not say how many come a second. Set sample_rate, in Hz, as in "
-    "sample_rate=16000, or hand over pairs [(rate, array), ...]."
+    "sample_rate=16000, or pass pairs [(rate, array), ...]."
 )
 
 
@@ -58,11 +58,11 @@ def check_sounds(X: Any) -> None:
     """Refuse one single sound, containers that hold no column of sounds, and an X of no rows."""
     if isinstance(X, (*PATHS, *ENCODED)):
         raise TypeError(
-            f"X is {describe_source(X)}, one single sound. Hand over a list: [X]. For a folder of "
+            f"X is {describe_source(X)}, one single sound. Pass a list: [X]. For a folder of "
             "class folders, see sounds_from_folder."
         )
     if _is_pair(X):
-        raise TypeError("X is one single sound, (rate, array). Hand over a list: [X].")
+        raise TypeError("X is one single sound, (rate, array). Pass a list: [X].")
     if isinstance(X, (Mapping, Set)) or issparse(X) or not hasattr(X, "__len__"):
         way_out = "what is in it, as in X['audio']" if isinstance(X, Mapping) else "list(X)"
         raise TypeError(f"X is a {type(X).__name__}, and sounds are {_ALLOWED}. Pass {way_out}.")
@@ -129,7 +129,7 @@ def _rows_of(block: Any, sample_rate: int | None) -> list[Item]:
     check_dtype(block.dtype, "X")
     if block.ndim == 1:
         raise ValueError(
-            f"X has the shape {block.shape}, that of one single sound. Hand over a list: [X]."
+            f"X has the shape {block.shape}, that of one single sound. Pass a list: [X]."
         )
     if block.ndim > 3:
         raise ValueError(

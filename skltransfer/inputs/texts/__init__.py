@@ -1,1 +1,1 @@
-"""Texts, as language networks read them."""
+"""Texts as the input of language networks."""

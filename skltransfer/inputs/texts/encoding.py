@@ -1,4 +1,4 @@
-"""The rule from X to tokens that fit decides: which tokenizer, and how many tokens."""
+"""The rule from X to tokens, decided in fit: which tokenizer, and how many tokens."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from keras import KerasTensor
 
 TOKENS: RowSpec = (TensorSpec((None,), "int32"),)
-"""The numbers of a text's tokens, as many as it has."""
+"""The token ids of a text, as many as it has."""
 
 
 @dataclass(frozen=True)
 class TextEncoding:
-    """Texts as the numbers of their tokens.
+    """Texts as token ids.
 
     Attributes
     ----------
     max_tokens : int
-        Tokens of a text that are read at most.
+        Maximum number of tokens of a text.
     tokenizer : str
-        SHA-256 of the tokenizer, which the backbone holds.
+        SHA-256 of the backbone's tokenizer.
     """
 
     max_tokens: PositiveInt
@@ -47,23 +47,23 @@ class TextEncoding:
 
     @property
     def row_spec(self) -> RowSpec:
-        """Tensors of a row: the numbers of its tokens."""
+        """Tensors of a row: its token ids."""
         return TOKENS
 
     def cache_key_fields(self) -> list[object]:
-        """The rule, and the library that splits texts."""
+        """Return the rule, and the library that splits texts."""
         return ["text", self.max_tokens, self.tokenizer, version("tokenizers")]
 
     def source(
         self, estimator: Any, X: object, chosen: NDArray[np.intp] | None = None
     ) -> TextSource:
-        """X, or the `chosen` rows of it."""
+        """Return the source of X, or of its `chosen` rows."""
         source = self.source_of(estimator, X, chosen)
         _check_feature_names(estimator, X, reset=False)
         return source
 
     def source_of(self, estimator: Any, X: object, chosen: NDArray[np.intp] | None) -> TextSource:
-        """The same, whatever its columns are called."""
+        """Return the same, whatever the names of the columns."""
         texts = texts_of(X)
         tokenizer = tokenizer_of(estimator.backbone_.input.tokenizer, self.max_tokens)
         source = TextSource(texts, tokenizer, np.arange(len(texts)) if chosen is None else chosen)
@@ -73,7 +73,7 @@ class TextEncoding:
         return source
 
     def keras_input(self) -> tuple[KerasTensor, KerasTensor]:
-        """Input of numbers of tokens, all texts of a batch with as many."""
+        """Return an input for token ids; all texts of a batch must have the same length."""
         import keras
 
         source = keras.Input((None,), dtype="int32", name="token_ids")

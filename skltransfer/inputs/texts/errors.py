@@ -8,9 +8,9 @@ from skltransfer.inputs.errors import ReadError
 
 
 class TextReadError(ReadError):
-    """A row holds no text, or none that a network could read.
+    """A row holds no text, or a text that no network can read.
 
-    Parameters and attributes are those of :class:`ReadError`.
+    The parameters and attributes are those of :class:`ReadError`.
     """
 
     noun: ClassVar[str] = "text"

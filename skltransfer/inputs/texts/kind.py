@@ -1,4 +1,4 @@
-"""The kind of input that language networks read: texts."""
+"""The input of language networks: texts."""
 
 from __future__ import annotations
 
@@ -33,19 +33,20 @@ _LENGTHS_TRIED = (3, 23, 64)
 
 @dataclass(frozen=True)
 class TextInput:
-    """Texts, split by a tokenizer and cut at a number of tokens.
+    """Texts, split by a tokenizer and truncated to a number of tokens.
 
     Attributes
     ----------
     tokenizer : str
-        The content of a ``tokenizer.json``, as the libraries tokenizers and transformers write it.
+        The content of a ``tokenizer.json``, as written by the libraries tokenizers and
+        transformers.
     max_tokens : int, default=256
         Tokens of a text that are read where ``max_tokens=None``, special ones included.
     n_positions : int or None, default=None
-        Tokens that the network can read at most; None: any number.
+        Maximum number of tokens that the network can read; None means any number.
     causal : bool, default=False
-        Whether a token sees only those before it, so that the last one stands for the text and
-        ``pooling="last"`` may be asked for.
+        Whether a token sees only the tokens before it, so that the last one represents the text and
+        ``pooling="last"`` is allowed.
     """
 
     tokenizer: str
@@ -62,7 +63,7 @@ class TextInput:
 
     @property
     def poolings(self) -> frozenset[str]:
-        """Means, maxima and the first token; the last one where it has seen all others."""
+        """Mean, maximum and the first token; the last one if it has seen all others."""
         return frozenset({"avg", "max", "cls"} | ({"last"} if self.causal else set()))
 
     @cached_property
@@ -75,15 +76,15 @@ class TextInput:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def identity(self) -> list[object]:
-        """The tokenizer, and how many tokens are read."""
+        """Return the tokenizer, and the number of tokens."""
         return ["text", self.digest, self.max_tokens, self.n_positions, self.causal]
 
     def row_spec(self, size: Size) -> RowSpec:
-        """Tensors of a row: the numbers of its tokens."""
+        """Return the tensors of a row: its token ids."""
         return TOKENS
 
     def trial_rows(self, size: Size) -> Rows:
-        """Texts of tokens at random, of a few lengths."""
+        """Return random token ids of a few lengths."""
         rng, rows = np.random.default_rng(0), np.empty(len(_LENGTHS_TRIED), object)
         n_words = known_words(self.tokenizer)
         for place, length in enumerate(_LENGTHS_TRIED):
@@ -92,7 +93,7 @@ class TextInput:
         return (rows,)
 
     def adapt_tags(self, tags: Tags) -> None:
-        """Say that X holds text, and no table."""
+        """Declare that X holds text instead of a table."""
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
 
@@ -103,7 +104,7 @@ class TextInput:
         weights: NDArray[np.float64] | None,
         accepts: Callable[[Size], bool],
     ) -> tuple[Encoding, Source]:
-        """Decide how many tokens are read."""
+        """Decide the maximum number of tokens."""
         encoding = TextEncoding(self._limit(estimator.max_tokens), self.digest)
         chosen = None if weights is None else np.flatnonzero(weights)
         source = encoding.source_of(estimator, X, chosen)
@@ -112,11 +113,11 @@ class TextInput:
         return encoding, source
 
     def check(self, X: object) -> None:
-        """Refuse an X that holds no column of texts."""
+        """Refuse an X without a column of texts."""
         check_texts(X)
 
     def _limit(self, asked: int | None) -> int:
-        """Tokens of a text that are read."""
+        """Return the maximum number of tokens of a text."""
         if asked is None:
             return min(self.max_tokens, self.n_positions or self.max_tokens)
         if self.n_positions is not None and asked > self.n_positions:
@@ -134,12 +135,12 @@ class TextInput:
 
 
 def read_input(path: str | os.PathLike[str], max_tokens: int) -> TextInput:
-    """What a network with the tokenizer in a file reads.
+    """Return the input of a network whose tokenizer is in a file.
 
     Raises
     ------
     ValueError
-        When the file is not that of a tokenizer.
+        If the file is not that of a tokenizer.
     """
     content = Path(os.path.expanduser(path)).read_text(encoding="utf-8")
     opened(content)

@@ -1,4 +1,4 @@
-"""Texts row by row, tokenized when they are asked for."""
+"""Texts row by row, tokenized on demand."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from skltransfer.inputs.texts.tokenizing import Tokenizer
 
 
 class TextSource:
-    """Rows of texts; what comes out are the numbers of their tokens.
+    """Rows of texts, read as token ids.
 
     Parameters
     ----------
     texts : list of str or None
-        None where there is no text.
+        None for missing texts.
     tokenizer : Tokenizer
-        That of the backbone.
+        The backbone's tokenizer.
     rows : ndarray of int
-        The rows of X that are in this source.
+        The rows of X in this source.
     """
 
-    is_at_hand = True  # tokenizing takes some hundredths of a millisecond
+    is_at_hand = True  # tokenizing takes only hundredths of a millisecond
 
     def __init__(
         self, texts: Sequence[str | None], tokenizer: Tokenizer, rows: NDArray[np.intp]
@@ -45,7 +45,7 @@ class TextSource:
         return digest_of(self._text(row))
 
     def still_has(self, row: int, digest: bytes) -> bool:
-        """Return True: texts do not change by themselves."""
+        """Return True: texts in memory do not change."""
         return True
 
     def load(self, rows: Sequence[int], out: Rows) -> None:
@@ -61,7 +61,7 @@ class TextSource:
         return type(self)(self._texts, self._tokenizer, self._rows[rows if rows.size else []])
 
     def check_none_missing(self) -> None:
-        """Refuse rows without a text, telling how many there are."""
+        """Refuse rows without a text; the message says how many there are."""
         missing = [row for row in self._rows.tolist() if self._texts[row] is None]
         if missing:
             error = missing_value(missing[0], TextReadError)
@@ -69,7 +69,7 @@ class TextSource:
             raise TextReadError(str(error) + count, error.row, error.source)
 
     def n_cut(self) -> int:
-        """Count the texts of which not all tokens are read."""
+        """Count the texts that are truncated."""
         texts = (self._texts[row] for row in self._rows.tolist())
         return sum(self._tokenizer.is_cut(text, digest_of) for text in texts if text)
 
@@ -81,5 +81,5 @@ class TextSource:
 
 
 def digest_of(text: str) -> bytes:
-    """Digest of a text, by which it is known."""
+    """Return the digest that identifies a text."""
     return hashlib.sha256(b"text\0" + text.encode("utf-8", "surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""X taken as texts: what it holds is checked, and nothing is read yet."""
+"""Taking X as texts: its content is checked, and nothing is tokenized yet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ALLOWED = "a list, a 1-D array, a Series or one column of str"
 
 
 def texts_of(X: Any) -> list[str | None]:
-    """The texts of X, None where there is none.
+    """Return the texts of X, None for missing ones.
 
     Parameters
     ----------
@@ -25,7 +25,8 @@ def texts_of(X: Any) -> list[str | None]:
     Raises
     ------
     TypeError, ValueError
-        When X is of no kind above, or one of its items is no text; with the way out.
+        If X is of none of these kinds, or one of its items is not a text; the message says what to
+        do.
     """
     check_texts(X)
     column = as_column(X)
@@ -38,9 +39,9 @@ def texts_of(X: Any) -> list[str | None]:
 
 
 def check_texts(X: Any) -> None:
-    """Refuse containers that hold no column of texts, and an X of no rows."""
+    """Refuse containers without a column of texts, and an X without rows."""
     if isinstance(X, str):
-        raise TypeError(f"X is one single text, {_shown(X)}. Hand over a list: [X].")
+        raise TypeError(f"X is one single text, {_shown(X)}. Pass a list: [X].")
     names = list(getattr(X, "columns", ()))
     if len(names) > 1:
         raise ValueError(
@@ -64,7 +65,7 @@ def check_texts(X: Any) -> None:
 
 def _checked(item: Any, row: int) -> str | None:
     if isinstance(item, str):
-        return str(item)  # of NumPy's own kind, too
+        return str(item)  # also for NumPy's str
     if is_missing(item):
         return None
     decoded = ", decoded by X[row].decode('utf-8')" if isinstance(item, bytes) else ""

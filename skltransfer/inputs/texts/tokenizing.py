@@ -1,4 +1,4 @@
-"""From texts to the numbers of their tokens, by the tokenizer that a backbone came with."""
+"""From texts to token ids, with the backbone's tokenizer."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _MOST_LENGTHS = 500_000
 
 
 class Tokenizer:
-    """The content of a ``tokenizer.json``, and how many tokens are read at most.
+    """A tokenizer from a ``tokenizer.json``, with a maximum number of tokens.
 
-    Truncation and padding that the file asks for are left out: texts are cut at `max_tokens`, as
-    the file would cut them, and never padded.
+    Truncation and padding settings in the file are ignored: texts are truncated to `max_tokens` in
+    the way the file describes, and never padded.
 
     Parameters
     ----------
     content : str
-        JSON as the library ``tokenizers`` writes it.
+        JSON as written by the library ``tokenizers``.
     max_tokens : int
-        Tokens of a text, special ones included.
+        Maximum number of tokens of a text, including special tokens.
     """
 
     def __init__(self, content: str, max_tokens: int) -> None:
@@ -42,12 +42,12 @@ class Tokenizer:
         self._lock = threading.Lock()
 
     def ids(self, text: str) -> NDArray[np.int32]:
-        """Numbers of a text's tokens, as many as `max_tokens` at most.
+        """Return the token ids of a text, at most `max_tokens`.
 
         Raises
         ------
         Unreadable
-            When the text has no tokens, or holds what no encoded text can.
+            If the text has no tokens, or contains characters that cannot be encoded.
         """
         ids = np.array(self._encoded(text).ids, np.int32)
         if not len(ids):
@@ -58,8 +58,8 @@ class Tokenizer:
         return ids
 
     def is_cut(self, text: str, digest_of: Callable[[str], bytes]) -> bool:
-        """Whether a text has more tokens than are read; remembered by its digest."""
-        # No token is made of less than a byte.
+        """Return whether a text has more than `max_tokens` tokens; remembered by its digest."""
+        # A token covers at least one byte.
         if len(text) <= self._most_characters and text.isascii():
             return False
         if len(text.encode("utf-8", "surrogatepass")) <= self._most_characters:
@@ -77,7 +77,7 @@ class Tokenizer:
         try:
             return bool(self._encoded(text).overflowing)
         except Unreadable:
-            return False  # it is told of where the row is read
+            return False  # reported when the row is read
 
     def _remember(self, key: bytes, is_cut: bool) -> None:
         with self._lock:
@@ -88,7 +88,7 @@ class Tokenizer:
     def _encoded(self, text: str) -> Any:
         try:
             return self._tokenizer.encode(text)
-        except (TypeError, UnicodeEncodeError) as error:  # which of them depends on the version
+        except (TypeError, UnicodeEncodeError) as error:  # depending on the version
             raise Unreadable(
                 "it holds half of a surrogate pair, which is no character. Decode it anew from "
                 "its bytes, with errors='replace'."
@@ -96,18 +96,18 @@ class Tokenizer:
 
 
 tokenizer_of = lru_cache(maxsize=8)(Tokenizer)
-"""The tokenizer of a content and a number of tokens, opened once."""
+"""Return the tokenizer of a content and a number of tokens, opened once."""
 
 
 def opened(content: str) -> Any:
-    """A tokenizer of the library ``tokenizers``.
+    """Return a tokenizer of the library ``tokenizers``.
 
     Raises
     ------
     ImportError
-        When it is not installed.
+        If it is not installed.
     ValueError
-        When the content is not that of a tokenizer.
+        If the content is not that of a tokenizer.
     """
     try:
         from tokenizers import Tokenizer as Library
@@ -123,21 +123,21 @@ def opened(content: str) -> Any:
 
 
 def n_special_tokens(tokenizer: Any) -> int:
-    """Number of the tokens that are put around every text."""
+    """Return the number of special tokens added to every text."""
     return int(tokenizer.num_special_tokens_to_add(False))
 
 
 def vocabulary_size(content: str) -> int:
-    """One more than the largest number of a token."""
+    """Return the largest token id plus one."""
     numbers: dict[str, int] = opened(content).get_vocab(with_added_tokens=True)
     return 1 + max(numbers.values())
 
 
 def known_words(content: str) -> int:
-    """How many numbers of tokens are certainly in use; the library is not needed for it."""
+    """Return how many token ids are certainly in use, without needing the library."""
     return len(json.loads(content)["model"]["vocab"])
 
 
 def content_digest(content: str) -> str:
-    """SHA-256 of a tokenizer, in hexadecimal digits."""
+    """Return the SHA-256 of a tokenizer, in hexadecimal digits."""
     return hashlib.sha256(content.encode()).hexdigest()
