@@ -51,8 +51,8 @@ def read_precision(file: IO[bytes]) -> Precision:
     precisions = set(data[start + _FIRST_BAND : start + _FIRST_BAND + 3 * bands : 3])
     if not 1 <= bands <= 4:
         raise Unreadable(
-            f"it is a JPEG 2000 of {bands} bands, and images have 1 to 4. Choose some, and hand "
-            "over arrays."
+            f"it is a JPEG 2000 of {bands} bands, and images have 1 to 4. Choose some, and pass "
+            "arrays."
         )
     if len(precisions) > 1:
         raise Unreadable(

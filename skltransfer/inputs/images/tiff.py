@@ -190,8 +190,8 @@ def _check_bands(tags: Tags) -> None:
         names = {3: "a palette", 5: "CMYK", 6: "YCbCr", 8: "CIELAB", 9: "CIELAB", 10: "CIELAB"}
         name = names.get(tags.photometric, f"PhotometricInterpretation {tags.photometric}")
         raise Unreadable(
-            f"it is a TIFF of {tags} in {name}, which is not read. Convert it to RGB, and hand "
-            "over an array."
+            f"it is a TIFF of {tags} in {name}, which is not read. Convert it to RGB, and pass "
+            "an array."
         )
     colours = _COLOURS[tags.photometric]
     if len(tags.bits) > colours + max(1, len(tags.extra)) or len(tags.bits) < colours:
@@ -208,8 +208,8 @@ def _decoded(page: Any) -> NDArray[np.generic]:
         if "imagecodecs" not in str(error):
             raise
         raise Unreadable(
-            f"it is a TIFF whose codec tifffile lacks ({error}). pip install imagecodecs, or hand "
-            "over an array."
+            f"it is a TIFF whose codec tifffile lacks ({error}). pip install imagecodecs, or pass "
+            "an array."
         ) from error
     return array
 
