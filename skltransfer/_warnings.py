@@ -109,11 +109,20 @@ def warn_unreadable(
     lost = f"No {first.noun} is left of the classes {lost_classes}. " if lost_classes else ""
     message = (
         f"{len(rows)} of {n_rows} {first.noun}s could not be read and count as missing; the first: "
-        f"{first} {lost}The attribute .rows of this warning lists all of them; "
-        "on_error='raise' stops at the first."
+        f"{first} {_another_reason(failures)}{lost}The attribute .rows of this warning lists all "
+        "of them; on_error='raise' stops at the first."
     )
     category = UnreadableImagesWarning if first.noun == "image" else UnreadableRowsWarning
     warn_user(category(message, rows))
+
+
+def _another_reason(failures: Mapping[int, ReadError]) -> str:
+    """Return the first failure for another reason than the first, such as an intact file."""
+    found: dict[str, int] = {}
+    for row in sorted(failures):
+        found.setdefault(str(failures[row]).partition(" cannot be read as ")[2], row)
+    rows = list(found.values())
+    return f"For another reason: {failures[rows[1]]} " if rows[1:] else ""
 
 
 def _package(frame: FrameType) -> str:

@@ -354,3 +354,14 @@ def test_jpegs_that_pillow_does_not_read(marker, bits, bands, name):
     at = data.index(b"\xff\xc0")
     data[at + 1], data[at + 4], data[at + 9] = marker, bits, bands
     assert outcome(bytes(data), BY_CONTAINER, 0).startswith(name)
+
+
+@pytest.mark.parametrize("factor", [1, 257])
+def test_palettes_of_bytes_are_those_of_libtiff(factor):
+    """As many programs write them: https://github.com/python-pillow/Pillow/issues/2157."""
+    rng = np.random.default_rng(0)
+    indices, colours = rng.integers(0, 16, (H, W, 1)), rng.integers(0, 256, (3, 16))
+    palette = tuple((colours * factor).ravel().tolist())
+    data = tiff(indices, Layout(4, 3), tag_320=palette)
+    for source in [data, Image.open(io.BytesIO(data))]:
+        assert outcome(source, BY_CONTAINER, colours.T[indices[..., 0]]) == "read"

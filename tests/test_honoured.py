@@ -19,6 +19,7 @@ from skltransfer.backbones import recognition
 from skltransfer.backbones.registry import resolve
 from skltransfer.backend import as_array
 from skltransfer.estimators.base import ACTING_AT_ONCE
+from skltransfer.estimators.classifier_targets import read_labels
 from skltransfer.frozen.engine_selection import chosen_engine
 from skltransfer.inputs.errors import ImageReadError
 from skltransfer.inputs.images.decoding import decode
@@ -346,3 +347,39 @@ def test_features_of_the_model_are_those_of_its_name(applications, capfd):
     handle = register_backbone("by_mode", model, preprocessing="tf")
     expected = PretrainedFeatureExtractor(handle, input_size=(SIDE, SIDE)).fit_transform(images)
     np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+
+
+# Labels ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "y, message",
+    [
+        (np.array([0.5, 1.2, 3.1]), r"^Unknown label type.* use a FineTunedRegressor; if it holds"),
+        (np.array(["2024-01-01"] * 3, "datetime64[D]"), r"^y holds times \(datetime64\[D\]\)"),
+        (
+            np.array(["a", 1, "b"], object),
+            r"cannot be sorted together: \['int', 'str'\]",
+        ),
+    ],
+    ids=["continuous", "times", "mixed"],
+)
+def test_labels_that_are_none_name_the_way_out(y, message):
+    with pytest.raises(ValueError, match=message):
+        read_labels(y)
+
+
+def test_a_batch_of_one_in_each_row_names_the_way_out():
+    with pytest.raises(ValueError, match=r"Drop the first axis: \[x\[0\] for x in X\]\."):
+        read([np.zeros((1, H, W, 3), np.uint8)] * 2)
+
+
+def test_intact_files_of_another_kind_are_told_beside_damaged_ones(fitted):
+    bands = tiff(np.zeros((H, W, 5), np.uint8), Layout(8))
+    extractor, _ = fitted["extractor"]
+    extractor.set_params(on_error="nan")
+    try:
+        with pytest.warns(UserWarning, match=r"could not be .*For another reason: row 2 .*5 bands"):
+            extractor.transform([b"", b"", bands])
+    finally:
+        extractor.set_params(on_error="raise")

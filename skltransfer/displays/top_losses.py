@@ -256,7 +256,10 @@ class TopLossesDisplay:
         n_images = check_count("n_images", n_images, 1)
         names = class_names(classes, display_labels)
         probabilities = _check_probabilities(y_proba, len(classes))
-        advice = "There is no probability for it; leave such rows out."
+        advice = (
+            "Pass y as the estimator learned it, and names for people as display_labels; for "
+            "labels that it never saw there is no probability, so leave those rows out."
+        )
         true = positions_among(column_or_1d(y), classes, "y", advice)
         weights = _check_sample_weight(
             sample_weight, probabilities, dtype=np.float64, ensure_non_negative=True

@@ -193,8 +193,32 @@ def read_labels(y: Any) -> LabelsOfRows:
         return SeveralLabels(_indicators(given), given, names)
     found = column_or_1d(y, warn=True)
     _check_labels_there(y if isinstance(y, (list, tuple)) else found)
-    check_classification_targets(found)
+    _check_kind_of_labels(found)
     return OneLabel(found)
+
+
+def _check_kind_of_labels(found: NDArray[np.generic]) -> None:
+    """Refuse numbers to be predicted, times, and labels that cannot be sorted."""
+    if found.dtype.kind in "Mm":
+        raise ValueError(
+            f"y holds times ({found.dtype}), which are no labels. Pass classes made of them, as in "
+            "y.astype('datetime64[M]').astype(str), or a number to a FineTunedRegressor."
+        )
+    if found.dtype == object and len(kinds := {type(label).__name__ for label in found}) > 1:
+        try:
+            np.unique(found)
+        except TypeError as error:
+            raise ValueError(
+                f"y holds labels of types that cannot be sorted together: {sorted(kinds)}. Pass "
+                "one type, as in [str(label) for label in y]."
+            ) from error
+    try:
+        check_classification_targets(found)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} If y holds numbers to be predicted, use a FineTunedRegressor; if it holds "
+            "classes, pass them as integers or strings."
+        ) from error
 
 
 def lost_labels(y: NDArray[np.generic], y_read: NDArray[np.generic]) -> list[Any]:

@@ -93,7 +93,10 @@ def check_numeric(dtype: np.dtype, who: str) -> None:
 def check_image_shape(shape: tuple[int, ...], who: str) -> None:
     """Refuse shapes that are not (h, w) or (h, w, c) with 1 to 4 channels."""
     if len(shape) not in (2, 3):
-        raise ValueError(f"{who} has shape {shape}, but an image is (h, w) or (h, w, channels).")
+        way_out = " Drop the first axis: [x[0] for x in X]." if shape[:1] == (1,) else ""
+        raise ValueError(
+            f"{who} has shape {shape}, but an image is (h, w) or (h, w, channels).{way_out}"
+        )
     if 0 in shape:
         raise ValueError(f"{who} has shape {shape}: an image needs at least one pixel.")
     if len(shape) == 3 and shape[2] not in _CHANNELS:

@@ -92,7 +92,8 @@ def _check_tables_of_images(X: Any) -> None:
     alone = f"X[[{name!r}]]" if names else f"[row[{name}] for row in X]"
     raise ValueError(
         f"X has {len(columns)} columns, and column {name!r} holds images. Pass that column "
-        f"alone, as in {alone}, or through a ColumnTransformer."
+        f"alone, as in {alone}, or put a PretrainedFeatureExtractor for it into a "
+        "ColumnTransformer, in front of an estimator for all columns."
     )
 
 

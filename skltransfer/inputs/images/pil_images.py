@@ -71,6 +71,10 @@ def _of_tiff(image: TiffImagePlugin.TiffImageFile, is_explicit: bool) -> StoredI
     tags, is_grey = tiff.tags_of(image), image.mode[:1] in ("I", "F")
     if tags is None and is_grey:
         raise Unreadable(_LOST_HEADER)
+    palette = tiff.palette_of_bytes(image)
+    if palette is not None:
+        array = palette[np.asarray(image)]
+        return ArrayPixels(array, Levels(), orientation_of(image))
     if tags is None or not tags.is_deep:
         return PilPixels(image, Levels(), orientation_of(image))
     if not tags.is_read_by_pillow:

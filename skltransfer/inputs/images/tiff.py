@@ -145,6 +145,17 @@ def _tags(tags: Mapping[int, Any]) -> Tags:
     )
 
 
+def palette_of_bytes(image: TiffImagePlugin.TiffImageFile) -> NDArray[np.uint8] | None:
+    """Return the colours of a palette that was written in 8 bits in place of 16, which read black.
+
+    libtiff takes a palette for such a one if no value is above 255. None: it is none.
+    """
+    colours = getattr(image, "tag_v2", {}).get(320, ()) if image.mode == "P" else ()
+    if not colours or len(colours) % 3 or max(colours) > 255:
+        return None
+    return np.array(colours, np.uint8).reshape(3, -1).T
+
+
 def as_stored(array: NDArray[np.generic], tags: Tags) -> NDArray[np.generic]:
     """Return the numbers of a grey image as the file holds them, after Pillow has read it."""
     if tags.is_swapped_by_pillow:
