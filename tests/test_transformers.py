@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 
 import keras
 import numpy as np
@@ -71,6 +71,12 @@ STAGES = {
 }
 
 
+@cache
+def model_of(name):
+    """A network of `STAGES`, built once for all tests of it."""
+    return STAGES[name][0]()
+
+
 def ends(model):
     return [stage.layer for stage in find_stages(graph_of(model))]
 
@@ -83,13 +89,12 @@ def rows_for(model):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_stages_are_the_embedding_and_one_for_each_block(name):
-    build, expected = STAGES[name]
-    assert ends(build()) == expected
+    assert ends(model_of(name)) == STAGES[name][1]
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_law_2_at_every_freeze_point_of_repeated_blocks(name):
-    model = STAGES[name][0]()
+    model = model_of(name)
     graph, x = graph_of(model), rows_for(model)
     expected = as_array(model(x, training=False))
     for point in possible_freeze_points(graph):
@@ -141,7 +146,7 @@ def test_backbones_of_keras_hub_have_a_stage_for_each_block(name):
 
 @pytest.mark.parametrize("name", ["masked BERT", "BERT with a mask", "masked GPT"])
 def test_masks_count_and_are_not_stored(name):
-    model = STAGES[name][0]()
+    model = model_of(name)
     graph, x = graph_of(model), rows_for(model)
     point = find_stages(graph)[0].stop
     (prefix,) = run_from(graph, None, [point], x)
