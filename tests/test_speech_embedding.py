@@ -11,8 +11,12 @@ import numpy as np
 import pytest
 
 from skltransfer.backbones import speech_embedding as net
+from skltransfer.backbones.sounds import bundled_spec
 from skltransfer.backbones.weights import convert_speech_embedding as converter
 from skltransfer.backend import as_array
+from skltransfer.network.execution import run_steps
+from skltransfer.network.freeze_points import possible_freeze_points
+from skltransfer.network.runtime import network_of
 
 GOLDEN = Path(__file__).parent / "data" / "golden_speech_embedding.npz"
 README = Path(net.__file__).parent / "weights" / "README.md"
@@ -43,6 +47,19 @@ def test_the_arrays_are_those_of_the_model_in_order(model):
 @pytest.mark.parametrize("n_frames, n_steps", [(76, 1), (83, 1), (84, 2), (116, 6), (122, 6)])
 def test_a_step_sees_76_frames_and_the_next_begins_8_later(model, n_frames, n_steps):
     assert model(np.zeros((1, n_frames, 32, 1), np.float32)).shape == (1, n_steps, 96)
+
+
+def test_law_2_suffix_of_prefix_is_the_model_at_every_freeze_point():
+    network = network_of(bundled_spec(), ())
+    x = network.preprocess(np.random.default_rng(0).normal(size=(1, 100, 32)).astype(np.float32))
+    graph, values = network.features, network.constants
+    (expected,) = map(as_array, run_steps(graph, None, [network.end], x, values))
+    points = possible_freeze_points(graph)
+    assert len(points) >= 20
+    prefixes = run_steps(graph, None, points, x, values)
+    for point, prefix in zip(points, prefixes, strict=True):
+        (found,) = map(as_array, run_steps(graph, point, [network.end], prefix, values))
+        assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 def test_the_file_is_the_one_that_its_readme_describes():

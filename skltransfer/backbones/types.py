@@ -20,4 +20,6 @@ if TYPE_CHECKING:
     Backbone: TypeAlias = str | os.PathLike[str] | BackboneSpec | KerasModel
     ModelOrBuilder: TypeAlias = KerasModel | Callable[[], KerasModel]
     Preprocessing: TypeAlias = Literal["auto", "tf", "torch", "caffe"] | tuple[float, float] | None
-    Augment: TypeAlias = Literal["flip", "dihedral", "standard"] | keras.layers.Layer
+    Augment: TypeAlias = (
+        Literal["flip", "dihedral", "standard", "shift", "gain", "masks"] | keras.layers.Layer
+    )

@@ -113,10 +113,11 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         sets them to those of the training images before training [3]_. "train" normalises by each
         batch, and at the end sets the statistics to those of the training images. BatchNorm below
         the freeze point never changes.
-    augment : {"flip", "dihedral", "standard"}, keras.Layer or None, default=None
+    augment : str, keras.Layer or None, default=None
         Views of images to train on: "flip" mirrors left to right; "dihedral" applies the eight
         symmetries of a square; "standard" crops at random, mirrors and recolours; a layer is
-        applied to images with values of 0 to 255. A view depends on `random_state`, content and
+        applied to images with values of 0 to 255. For sounds: "shift" in time, "gain", "masks" of
+        bands and time, or "standard" for all three. A view depends on `random_state`, content and
         epoch, never on the position.
     n_views : int or None, default=None
         Number of fixed views of each image, including the image itself; if fewer views differ,
