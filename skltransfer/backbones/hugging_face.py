@@ -403,6 +403,7 @@ def _found(
         return table + read(f"{family.types}.weight")[0] if family.types else table
     if layer in ("embeddings", "final_norm"):
         return read(f"{family.norm}.{kind}")
+    # All other layers are parts of blocks, so that the pattern matches.
     number, part = re.fullmatch(r"block(\d+)(.*)", layer).groups()  # type: ignore[union-attr]
     block = family.blocks.format(int(number) - 1)
     if part not in family.parts:

@@ -76,6 +76,7 @@ class FileDigests:
         with opened() as file:
             read_at = time.time_ns()
             status = os.fstat(file.fileno())
+            # A file opened in binary mode has what file_digest reads by; BinaryIO does not say so.
             digest = hashlib.file_digest(file, self._new_hash).digest()  # type: ignore[arg-type]
         if status.st_mtime_ns + _SETTLED_NS < read_at:
             self._remember(identity_of(os.path.expanduser(path), status), digest)
