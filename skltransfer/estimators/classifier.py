@@ -460,7 +460,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             y was one. With ``on_error="nan"`` an unreadable image gets what was most frequent in
             fit.
         """
-        return self._task.predicted(self._predicted(X))
+        outputs = self._predicted(X)  # refuses what is not fitted
+        return self._task.predicted(outputs)
 
     def predict_proba(self, X: Images) -> np.ndarray:
         """Predict the probabilities of the classes.
@@ -476,7 +477,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             In the order of `classes_`; with ``on_error="nan"``, NaN for rows that could not be
             read. For several labels a row, the probability that each is true.
         """
-        return self._task.probabilities(self._predicted(X))
+        outputs = self._predicted(X)  # refuses what is not fitted
+        return self._task.probabilities(outputs)
 
     def predict_log_proba(self, X: Images) -> np.ndarray:
         """Predict the logarithms of the probabilities of the classes.
@@ -491,7 +493,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         ndarray of shape (n_samples, n_classes), dtype float64
             In the order of `classes_`.
         """
-        return self._task.log_probabilities(self._predicted(X))
+        outputs = self._predicted(X)  # refuses what is not fitted
+        return self._task.log_probabilities(outputs)
 
     def decision_function(self, X: Images) -> np.ndarray:
         """Compute confidence scores of the classes.
@@ -507,7 +510,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             Logarithms of probabilities; for two classes, the log-odds of the second, and for
             several labels a row those of each.
         """
-        return self._task.decision(self._predicted(X))
+        outputs = self._predicted(X)  # refuses what is not fitted
+        return self._task.decision(outputs)
 
     @property
     def classes_(self) -> NDArray[Any]:
