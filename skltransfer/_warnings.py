@@ -116,7 +116,7 @@ def warn_unreadable(
     warn_user(category(message, rows))
 
 
-def _another_reason(failures: Mapping[int, ReadError]) -> str:
+def _another_reason(failures: Mapping[int, UnreadRow]) -> str:
     """Return the first failure for another reason than the first, such as an intact file."""
     found: dict[str, int] = {}
     for row in sorted(failures):
