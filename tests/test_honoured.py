@@ -208,6 +208,9 @@ CHANGED = {
     "validation_fraction": 0.5,
     "n_iter_no_change": 1,
     "warm_start": True,
+    "max_tokens": 16,
+    "sample_rate": 8000,
+    "max_seconds": 1.0,
 }
 VIEWS = {"tta", "augment", "n_views"}
 
