@@ -2,7 +2,7 @@
 
 For each setting: the accuracy on each set, its gain over the frozen head on the mean and on the
 worst set, the log loss, and the seconds. Settings go by name; names joined by "+", such as
-``frozen+2 stages+4 stages``, are the mean of their probabilities, which costs no further fit.
+``frozen+2 stages+4 stages``, are the mean of their class scores, which costs no further fit.
 
 Usage: ``python benchmarks/defaults.py SUITE --results FOLDER``, where ``SUITE/<set>/train`` and
 ``SUITE/<set>/test`` hold a folder of images for each class. ``--clothing DATA`` adds
@@ -154,8 +154,8 @@ def measured(case, name, options):
         paths = [result_path(case, member, number, options) for member in name.split("+")]
         parts = [np.load(path) for path in paths]
         truth = parts[0]["truth"]
-        mean = np.mean([part["probabilities"] for part in parts], axis=0, dtype=np.float64)
-        mean = np.clip(mean, 1e-7, None)
+        logarithms = [np.log(np.clip(part["probabilities"], 1e-7, 1.0)) for part in parts]
+        mean = np.exp(np.mean(logarithms, axis=0, dtype=np.float64))
         loss = log_loss(truth, mean / mean.sum(axis=1, keepdims=True), labels=range(mean.shape[1]))
         seconds, processor = (sum(float(p[key]) for p in parts) for key in ("seconds", "processor"))
         rows.append((np.mean(mean.argmax(axis=1) == truth), loss, seconds, processor))

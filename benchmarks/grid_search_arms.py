@@ -28,7 +28,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skltransfer import FineTunedClassifier, cache_info, images_from_folder
-from skltransfer.backbones.building import build_model, preprocessing_function
+from skltransfer.backbones.architectures import preprocessing_of
+from skltransfer.backbones.building import build_model
 from skltransfer.backbones.registry import resolve
 from skltransfer.frozen.content_digests import ContentDigests
 from skltransfer.frozen.frozen_prefix import FrozenPrefix
@@ -221,7 +222,7 @@ def backbone():
     network = build_model(spec, SIZE)
     network.set_weights(spec.weights)
     inputs = keras.Input((*SIZE, 3))
-    features = network(preprocessing_function(spec)(keras.ops.cast(inputs, "float32")))
+    features = network(preprocessing_of(spec.preprocessing)(keras.ops.cast(inputs, "float32")))
     return inputs, keras.layers.GlobalAveragePooling2D()(features)
 
 

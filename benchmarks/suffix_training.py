@@ -19,7 +19,8 @@ import numpy as np
 import tensorflow as tf
 from throughput import MATRIX, gflop_per_image, in_turns, matrix_product, patches, spread
 
-from skltransfer.backbones.building import build_model, preprocessing_function
+from skltransfer.backbones.architectures import preprocessing_of
+from skltransfer.backbones.building import build_model
 from skltransfer.backbones.registry import resolve
 from skltransfer.backend import backend_name
 from skltransfer.frozen.prefix import prefix_part
@@ -100,7 +101,7 @@ def keras_suffix(network, freeze_point, kernel):
     whole = build_model(network.spec, SIZE)
     if freeze_point is None:
         inputs = keras.Input((*SIZE, 3))
-        maps = whole(preprocessing_function(network.spec)(inputs))
+        maps = whole(preprocessing_of(network.spec.preprocessing)(inputs))
     else:
         inputs = whole.get_layer(network.features.steps[freeze_point].name).output
         maps = whole.output

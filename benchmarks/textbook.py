@@ -16,7 +16,8 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from skltransfer import FineTunedClassifier, images_from_folder
-from skltransfer.backbones.building import build_model, preprocessing_function
+from skltransfer.backbones.architectures import preprocessing_of
+from skltransfer.backbones.building import build_model
 from skltransfer.backbones.registry import resolve
 
 SIZE = (224, 224)
@@ -65,7 +66,7 @@ def images_of(keras, folder, part):
 
 
 def prepared(pixels):
-    return preprocessing_function(resolve("efficientnet_lite0"))(pixels)
+    return preprocessing_of(resolve("efficientnet_lite0").preprocessing)(pixels)
 
 
 def textbook_model(keras, n_classes):

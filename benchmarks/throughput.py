@@ -29,7 +29,8 @@ from sklearn.base import clone
 from sklearn.datasets import load_sample_images
 
 from skltransfer import PretrainedFeatureExtractor
-from skltransfer.backbones.building import build_model, preprocessing_function
+from skltransfer.backbones.architectures import preprocessing_of
+from skltransfer.backbones.building import build_model
 from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 from skltransfer.inputs.images.taking import read_images
 
@@ -154,7 +155,7 @@ def keras_model(spec):
 
     network = build_model(spec, SIZE)
     pooled = keras.layers.GlobalAveragePooling2D()(network.outputs[0])
-    return keras.Model(network.inputs, pooled), preprocessing_function(spec)
+    return keras.Model(network.inputs, pooled), preprocessing_of(spec.preprocessing)
 
 
 def patches(n_images, size):
