@@ -180,7 +180,7 @@ def test_configurations_that_do_not_fit_are_refused(folder, settings, match):
         (lambda h: h["pooler.dense.bias"].update(shape=[-32]), "a shape or offsets that are none"),
         (lambda h: h["pooler.dense.bias"].update(data_offsets=[0, 128]), "does not begin where"),
         (lambda h: b"{]", "its header is not JSON"),
-        (lambda h: b"[]", "its header is no table"),
+        (lambda h: b"[]", "its header is not a table"),
         (lambda h: b'{"a": 1, "a": 2}', "has a name twice"),
         (lambda h: b"\xff{}", "its header is not JSON"),
     ],
