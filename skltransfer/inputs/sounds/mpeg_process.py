@@ -17,8 +17,6 @@ import struct
 import sys
 from typing import Any, BinaryIO
 
-import soundfile
-
 REQUEST = struct.Struct("<qd")
 LENGTH = struct.Struct("<q")
 
@@ -37,6 +35,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _decoded(data: bytes, max_seconds: float) -> tuple[dict[str, Any], bytes]:
+    import soundfile
+
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as opened:
             wanted = min(opened.frames, round(max_seconds * opened.samplerate))
