@@ -133,7 +133,7 @@ def _described(preprocessing: Any) -> dict[str, Any]:
         scale, offset = map(float, preprocessing)
         return {"kind": "scale", "scale": scale, "offset": offset}
     raise ValueError(
-        f"preprocessing={preprocessing!r} is none of 'auto', None (pixels from 0 to 255 as they "
+        f"preprocessing={preprocessing!r} is not one of 'auto', None (pixels from 0 to 255 as they "
         f"are), {', '.join(map(repr, _MODES))} (Keras' modes) and (scale, offset) for "
         "pixel * scale + offset."
     )
