@@ -30,7 +30,7 @@ _QUIET, _LOUD = -7.0, 4.0
 
 @dataclass(frozen=True)
 class SoundInput:
-    """What a sound network reads, for `register_backbone`: its front end, as plain data.
+    """Describe the front end of a sound network for `register_backbone`, as plain data.
 
     A sound is resampled, its channels are averaged, and a sound that is too short is put in the
     middle of silence. Windows of samples, weighted by a periodic Hann window, go through a Fourier
@@ -38,7 +38,7 @@ class SoundInput:
     reads ``ln(sum + floor)``: a map of shape (frames, n_mels), with as many frames as the sound
     has.
 
-    Attributes
+    Parameters
     ----------
     sample_rate : int, default=16000
         Samples a second, in Hz.
@@ -145,16 +145,44 @@ class SoundInput:
         return views_of(self.front_end)
 
     def identity(self) -> list[object]:
-        """The front end, and how short sounds are read."""
+        """Return what the network's numbers depend on beside its weights.
+
+        Returns
+        -------
+        list
+            The front end and the shortest length, in JSON types.
+        """
         return ["sound", *astuple(self.front_end), self.min_samples]
 
     def row_spec(self, size: Size) -> RowSpec:
-        """Tensors of a row: one log-mel map."""
+        """Return the tensors of a row: one log-mel map.
+
+        Parameters
+        ----------
+        size : tuple of int
+            Empty, since sounds have no fixed size.
+
+        Returns
+        -------
+        tuple of TensorSpec
+            One of shape (None, n_mels).
+        """
         shortest = self.front_end.n_frames(self.min_samples)
         return (TensorSpec((None, self.n_mels), shortest=shortest),)
 
     def trial_rows(self, size: Size) -> Rows:
-        """Maps of noise, of a few lengths."""
+        """Return maps of noise to try networks on, the same in every process.
+
+        Parameters
+        ----------
+        size : tuple of int
+            Empty, since sounds have no fixed size.
+
+        Returns
+        -------
+        tuple of ndarray
+            One array of objects, each of them a map of shape (frames, n_mels).
+        """
         rng, rows = np.random.default_rng(0), np.empty(len(_LENGTHS_TRIED), object)
         shortest = self.front_end.n_frames(self.min_samples)
         for place, more in enumerate(_LENGTHS_TRIED):
@@ -163,7 +191,13 @@ class SoundInput:
         return (rows,)
 
     def adapt_tags(self, tags: Tags) -> None:
-        """Say that X is no table of numbers."""
+        """Declare that X is not a table of numbers.
+
+        Parameters
+        ----------
+        tags : sklearn.utils.Tags
+            Tags of an estimator with this input, changed in place.
+        """
         tags.input_tags.two_d_array = False
         tags.input_tags.string = True
 
@@ -174,7 +208,26 @@ class SoundInput:
         weights: NDArray[np.float64] | None,
         accepts: Callable[[Size], bool],
     ) -> tuple[Encoding, Source]:
-        """Decide at which rate arrays are, and how much of a sound is read."""
+        """Decide at which rate arrays are, and how much of a sound is read.
+
+        Parameters
+        ----------
+        estimator : BaseEstimator
+            Gives `sample_rate` and `max_seconds`; its `n_features_in_` is set.
+        X : array-like
+            Sounds of any kind that the estimators take.
+        weights : ndarray of shape (n_samples,) or None
+            Weights of the rows; rows of weight 0 are left out.
+        accepts : callable
+            Not used: the network takes any length.
+
+        Returns
+        -------
+        encoding : Encoding
+            The rule by which sounds are read.
+        source : Source
+            The rows of X that have weight.
+        """
         seconds = USUAL_SECONDS if estimator.max_seconds is None else float(estimator.max_seconds)
         encoding = SoundEncoding(self.front_end, self.min_samples, seconds, estimator.sample_rate)
         chosen = None if weights is None else np.flatnonzero(weights)
@@ -184,7 +237,18 @@ class SoundInput:
         return encoding, source
 
     def check(self, X: object) -> None:
-        """Refuse an X that holds no column of sounds."""
+        """Refuse an X that does not hold one column of sounds.
+
+        Parameters
+        ----------
+        X : array-like
+            Sounds of any kind that the estimators take.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When X is another container, or holds anything else.
+        """
         check_sounds(X)
 
 
