@@ -201,7 +201,7 @@ def _with_length(data, length):
 
 
 OPTIONAL = {"_carried_backbone", "feature_names_in_", "_sklearn_output_config"}
-OPTIONAL |= {"max_tokens"}  # of files written before there was such a parameter
+OPTIONAL |= {"max_tokens", "sample_rate", "max_seconds"}  # older files have none of them
 
 
 def tampered_files(originals, seed=0):

@@ -14,6 +14,7 @@ import skltransfer
 from skltransfer import (
     FeatureMapDisplay,
     FreezeDepthDisplay,
+    LargestErrorsDisplay,
     SaliencyDisplay,
     TopLossesDisplay,
     TrainingCurveDisplay,
@@ -45,6 +46,12 @@ DISPLAYS = [
         heat_maps=np.ones((3, 4, 6), np.float32),
         names=["cat"] * 3,
         probabilities=np.full(3, 0.5),
+    ),
+    LargestErrorsDisplay(
+        images=IMAGES,
+        rows=np.arange(3),
+        true_values=np.array([0.0, -1.5, 123456.789]),
+        predicted_values=np.array([1.0, 2.5, -1e-9]),
     ),
     FeatureMapDisplay(
         positions=np.arange(6.0).reshape(3, 2),
@@ -119,7 +126,7 @@ def test_several_axes_are_refused(display):
         display.plot(pyplot.subplots(1, 2)[1])
 
 
-@pytest.mark.parametrize("display", DISPLAYS[2:4], ids=lambda d: type(d).__name__)
+@pytest.mark.parametrize("display", DISPLAYS[2:5], ids=lambda d: type(d).__name__)
 @pytest.mark.parametrize(
     "n_columns, shape", [(None, (2, 2)), (1, (3, 1)), (3, (1, 3)), (9, (1, 3))]
 )

@@ -287,12 +287,12 @@ def test_views_of_images_are_refused(network, X, y):
     "name, value", [("input_size", (8, 8)), ("resize", "crop"), ("pixel_range", (0, 1))]
 )
 def test_parameters_of_images_are_refused(network, X, name, value):
-    with pytest.raises(ValueError, match=f"{name}=.* means nothing for .* reads sounds"):
+    with pytest.raises(ValueError, match=f"{name}=.* does not apply to .* reads sounds"):
         PretrainedFeatureExtractor(network, **{name: value}).fit(X)
 
 
 def test_parameters_of_sounds_are_refused_for_images(tiny, images):
-    with pytest.raises(ValueError, match="sample_rate=16000 means nothing for .* reads images"):
+    with pytest.raises(ValueError, match="sample_rate=16000 does not apply to .* reads images"):
         PretrainedFeatureExtractor(tiny, sample_rate=16_000).fit(images)
 
 

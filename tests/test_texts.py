@@ -184,9 +184,9 @@ def test_long_texts_are_cut_with_one_warning_that_counts_them(network):
 
 
 def test_parameters_of_other_kinds_are_refused(network, texts):
-    with pytest.raises(ValueError, match="max_tokens=9 means nothing for .* reads images"):
+    with pytest.raises(ValueError, match="max_tokens=9 does not apply to .* reads images"):
         PretrainedFeatureExtractor(max_tokens=9).fit(np.zeros((2, 8, 8, 3), np.uint8))
-    with pytest.raises(ValueError, match="resize='crop' means nothing for .* reads texts"):
+    with pytest.raises(ValueError, match="resize='crop' does not apply to .* reads texts"):
         extractor_of(network, resize="crop").fit(texts[0])
     with pytest.raises(ValueError, match="pooling='last' is not for .* 'avg', 'cls', 'max' and"):
         extractor_of(network, pooling="last").fit(texts[0])

@@ -115,7 +115,8 @@ def register_backbone(
         model = user_models.model_of(name, model_or_builder)
         is_new = model is not model_or_builder  # its layers have other numbers in every process
         if input is not None:
-            spec = _sound_network(model, name, input, preprocessing, tokenizer, renumber=is_new)
+            others = None if preprocessing == "auto" else preprocessing, tokenizer
+            spec = _sound_network(model, name, input, *others, renumber=is_new)
         elif tokenizer is None:
             spec = image_network(model, name, preprocessing, renumber=is_new)
         else:
@@ -134,7 +135,7 @@ def _sound_network(
     if any(other is not None for other in others):
         raise ValueError(
             "preprocessing is for images and tokenizer for texts, and input=SoundInput(...) says "
-            "that the model reads sounds. Leave both at None."
+            "that the model reads sounds. Leave both out."
         )
     return sound_network(model, name, input, renumber=renumber)
 

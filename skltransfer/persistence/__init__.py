@@ -104,7 +104,7 @@ def read_state(path: PathLike) -> tuple[type, dict[str, Any]]:
         manifest, arrays = read_file(_expanded(path))
         if manifest["protocol"] == 1:
             manifest = upgraded(manifest)
-        return _check_manifest(completed(with_later_parameters(manifest)), Reader(arrays))
+        return _check_manifest(completed(manifest), Reader(arrays))
     except Explained:
         raise
     except ValueError as error:
@@ -113,6 +113,7 @@ def read_state(path: PathLike) -> tuple[type, dict[str, Any]]:
 
 def _check_manifest(manifest: dict[str, Any], reader: Reader) -> tuple[type, dict[str, Any]]:
     kind = _class_of(manifest["estimator"])
+    manifest = with_later_parameters(manifest, kind._get_param_names())
     if not isinstance(manifest["backbones"], list) or not isinstance(manifest["state"], dict):
         raise ValueError("its manifest has no list of backbones and no state.")
     state = _decoded(manifest["state"], manifest["backbones"], reader)

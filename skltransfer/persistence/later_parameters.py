@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-_PARAMETERS: dict[str, Any] = {"max_tokens": None, "sample_rate": None, "max_seconds": None}
+LATER_PARAMETERS: dict[str, Any] = {"max_tokens": None, "sample_rate": None, "max_seconds": None}
 
 
-def with_later_parameters(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The manifest as it is written today; what is not as `write_state` writes it is left."""
+def with_later_parameters(manifest: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Fill in later parameters; invalid parts stay as they are, to be refused later.
+
+    Parameters
+    ----------
+    manifest : dict
+        The manifest as read.
+    names : collection of str
+        Parameters of the estimator's class.
+    """
     state = manifest["state"]
     if not isinstance(state, dict):
         return manifest
-    filled = {**_PARAMETERS, **state}
+    later = {name: value for name, value in LATER_PARAMETERS.items() if name in names}
+    filled = state | {name: value for name, value in later.items() if name not in state}
     if "_origin" in filled:
-        filled["_origin"] = _origin(filled["_origin"])
+        filled["_origin"] = _origin(filled["_origin"], later)
     return {**manifest, "state": filled}
 
 
-def _origin(node: Any) -> Any:
-    """What a fit starts from."""
+def _origin(node: Any, later: dict[str, Any]) -> Any:
+    """Return what a fit starts from."""
     pairs = node.get("dict") if isinstance(node, dict) else None
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and pair for pair in pairs):
         return node
     known = [pair[0] for pair in pairs]
-    later = [[name, value] for name, value in _PARAMETERS.items() if name not in known]
-    return {"dict": [*pairs, *later]}
+    missing = [[name, value] for name, value in later.items() if name not in known]
+    return {"dict": [*pairs, *missing]}
