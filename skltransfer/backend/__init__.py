@@ -193,7 +193,7 @@ def refuses_openvino() -> str | None:
     return module().refuses_openvino()
 
 
-def traced(compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str]) -> Any:
+def traced(compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str] | None = None) -> Any:
     """TensorFlow's graph of `compute` for OpenVINO, its variables folded into constants."""
     return cast("TracingBackend", module()).traced(compute, shapes, dtypes)
 

@@ -65,5 +65,5 @@ class TracingBackend(Backend, Protocol):
     """A backend whose graphs OpenVINO can read."""
 
     def traced(
-        self, compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str], /
+        self, compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str] | None, /
     ) -> ConcreteFunction: ...

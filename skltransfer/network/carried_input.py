@@ -12,18 +12,9 @@ from typing import Any, TypeAlias
 
 from skltransfer.network.execution import Moments, run_steps
 from skltransfer.network.graph import Graph
-from skltransfer.network.masks import reads_masks
+from skltransfer.network.masks import input_shape, reads_masks
 
 Shape: TypeAlias = tuple[int | None, ...]
-
-
-def can_carry(graph: Graph, index: int) -> bool:
-    """Whether a row has room for the input, if that is needed: lengths are known, or both free."""
-    shapes = graph.steps[index].shape, _input_shape(graph)
-    free = [[side is None for side in shape] for shape in shapes]
-    n_free = [sum(sides) for sides in free]
-    is_fine = n_free == [0, 0] or (n_free == [1, 1] and all(sides[0] for sides in free))
-    return is_fine or not reads_masks(graph, index)
 
 
 def row_shape(graph: Graph, index: int) -> Shape:
@@ -31,7 +22,7 @@ def row_shape(graph: Graph, index: int) -> Shape:
     shape = graph.steps[index].shape
     if not reads_masks(graph, index):
         return shape
-    sizes = _size(shape), _size(_input_shape(graph))
+    sizes = _size(shape), _size(input_shape(graph))
     return (None,) if None in shape else (sum(sizes),)
 
 
@@ -57,7 +48,7 @@ def _packed(graph: Graph, index: int, x: Any, source: Any) -> Any:
 
     if not reads_masks(graph, index):
         return x
-    parts = [_flat(x, graph.steps[index].shape), _flat(source, _input_shape(graph))]
+    parts = [_flat(x, graph.steps[index].shape), _flat(source, input_shape(graph))]
     if None in graph.steps[index].shape:  # how long the input is tells where it begins
         length = ops.reshape(ops.cast(ops.shape(source)[1], "float32"), (1, 1))
         parts.insert(0, ops.repeat(length, ops.shape(x)[0], axis=0))
@@ -77,7 +68,7 @@ def _unpacked(graph: Graph, index: int, rows: Any) -> tuple[Any, Any]:
 
     if not reads_masks(graph, index):
         return rows, None
-    shape, given = graph.steps[index].shape, _input_shape(graph)
+    shape, given = graph.steps[index].shape, input_shape(graph)
     begin: Any = _size(shape)
     if None in shape:
         length, rows = ops.cast(rows[0, 0], "int32"), rows[:, 1:]
@@ -86,10 +77,6 @@ def _unpacked(graph: Graph, index: int, rows: Any) -> tuple[Any, Any]:
     x = ops.reshape(rows[:, :begin], (-1, *shape))
     source = ops.reshape(rows[:, begin:], (-1, *given))
     return x, ops.cast(source, graph.input.dtype)
-
-
-def _input_shape(graph: Graph) -> Shape:
-    return tuple(graph.input.shape[1:])
 
 
 def _size(shape: Shape) -> int:

@@ -6,9 +6,8 @@ follows one of these, or a pooling or concatenation of such outputs, and some tr
 
 from __future__ import annotations
 
-from skltransfer.network.carried_input import can_carry
 from skltransfer.network.graph import Graph, Step, keras_class
-from skltransfer.network.masks import comes_from_input
+from skltransfer.network.masks import can_carry, comes_from_input
 
 _ACTIVATIONS = {
     *("ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),

@@ -39,3 +39,17 @@ def mask_at(graph: Graph, index: int, source: Any) -> Any:
 def _mask_nodes(graph: Graph, index: int) -> list[Step]:
     mask = graph.steps[index].mask
     return [Step("mask", node) for node in ordered_nodes([graph.input], [mask])]
+
+
+def input_shape(graph: Graph) -> tuple[int | None, ...]:
+    """Return the shape of the network's input, without the axis of rows."""
+    return tuple(graph.input.shape[1:])
+
+
+def can_carry(graph: Graph, index: int) -> bool:
+    """Whether a row has room for the input, if that is needed: lengths are known, or both free."""
+    shapes = graph.steps[index].shape, input_shape(graph)
+    free = [[side is None for side in shape] for shape in shapes]
+    n_free = [sum(sides) for sides in free]
+    is_fine = n_free == [0, 0] or (n_free == [1, 1] and all(sides[0] for sides in free))
+    return is_fine or not reads_masks(graph, index)
