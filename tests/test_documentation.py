@@ -7,8 +7,10 @@ import importlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import wavfile
 from sklearn.datasets import load_sample_images
 
 import skltransfer
@@ -38,6 +40,18 @@ def photos(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def sounds(tmp_path):
+    """A folder of class folders: tones that rise and fall, of three lengths."""
+    for name, direction in (("yes", 1), ("no", -1)):
+        folder = tmp_path / "sounds" / name
+        folder.mkdir(parents=True)
+        for number in range(3):
+            seconds = np.arange(16_000 + 4_000 * number) / 16_000
+            tone = np.sin(2 * np.pi * seconds * (800 + 300 * direction * seconds))
+            wavfile.write(folder / f"{number}.wav", 16_000, (20_000 * tone).astype(np.int16))
+
+
 def test_the_code_in_the_readme_runs(photos, capsys):
     names = {}
     for code in code_of(ROOT / "README.md"):
@@ -65,7 +79,7 @@ KERAS_COPIES_ARRAYS = "ignore:__array__ implementation:DeprecationWarning"
 
 @pytest.mark.filterwarnings(KERAS_COPIES_ARRAYS)
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
-def test_the_code_of_the_guide_runs(page, photos):
+def test_the_code_of_the_guide_runs(page, photos, sounds):
     names = {}
     for code in code_of(page):
         exec(compile(code, page.name, "exec"), names)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This estimator was fitted with e
 DATA = Path(__file__).parent / "data"
 FOLDERS = sorted(DATA.glob("protocol_?"), key=lambda folder: folder.name)
 MORE = sorted(DATA.glob("protocol_*_more/*.skltransfer"))
+HALF_PRECISION = 1e-2  # processors round bfloat16 differently: 0.0044 was seen
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
@@ -88,7 +89,8 @@ def test_each_computes_what_it_did(path):
     estimator, kept = load(path), kept_beside(path)
     assert hasattr(estimator, "backbone_") == ("expected" in kept)
     if "expected" in kept:
-        assert_allclose(computed_of(estimator, kept), kept["expected"], rtol=0, atol=1e-5)
+        atol = 1e-5 if estimator.precision == "float32" else HALF_PRECISION
+        assert_allclose(computed_of(estimator, kept), kept["expected"], rtol=0, atol=atol)
 
 
 def test_each_is_saved_by_the_newest_protocol_to_the_bit(path, tmp_path):
