@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
@@ -37,12 +38,15 @@ def compiled(
     """Return the compiled function and the shapes of its results; see `compile_function`."""
     folded = traced(compute, shapes, dtypes)
     function = with_onednn(folded) if kernels() == "onednn" else folded
+    # Sums that TensorFlow itself fuses mix up the numbers of concurrent calls: see `fused_sums`.
+    turn = threading.Lock() if kernels() == "tensorflow" else contextlib.nullcontext()
 
     def call(*arguments: KerasTensor) -> tuple[Any, ...]:
         # An ordinary call of a function made from a graph first prepares an error message that
         # prints all arguments, which takes milliseconds.
         tensors = [as_tensor(argument) for argument in arguments]
-        results = function._call_flat(tensors, function.captured_inputs)
+        with turn:
+            results = function._call_flat(tensors, function.captured_inputs)
         return tuple(results) if isinstance(results, (list, tuple)) else (results,)
 
     return call, [tuple(output.shape) for output in folded.outputs]
