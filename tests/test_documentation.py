@@ -41,6 +41,16 @@ def photos(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def messy_photos(photos):
+    """The same with broken files and others, as people collect them."""
+    whole = (photos / "photos" / "china" / "0.jpg").read_bytes()
+    (photos / "photos" / "china" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (photos / "photos" / "flower" / "empty.png").write_bytes(b"")
+    (photos / "photos" / "flower" / "page.jpg").write_bytes(b"<!DOCTYPE html>")
+    (photos / "photos" / "flower" / "notes.txt").write_bytes(b"from my holidays")
+
+
+@pytest.fixture
 def sounds(tmp_path):
     """A folder of class folders: tones that rise and fall, of three lengths."""
     for name, direction in (("yes", 1), ("no", -1)):
@@ -52,7 +62,9 @@ def sounds(tmp_path):
             wavfile.write(folder / f"{number}.wav", 16_000, (20_000 * tone).astype(np.int16))
 
 
-def test_the_code_in_the_readme_runs(photos, capsys):
+@pytest.mark.filterwarnings("ignore:1 files below:UserWarning")
+@pytest.mark.filterwarnings("ignore:3 of 15 images cannot be read:UserWarning")
+def test_the_code_in_the_readme_runs_in_a_messy_folder(messy_photos, capsys):
     names = {}
     for code in code_of(ROOT / "README.md"):
         exec(compile(code, "README.md", "exec"), names)

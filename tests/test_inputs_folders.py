@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 from pathlib import Path
 
@@ -170,3 +171,128 @@ def test_classes_that_sort_their_images_alike_are_no_level_too_high(tmp_path):
     make(tmp_path, "emu/1.png", "emu/old/1.png", "emu/new/1.png")
     make(tmp_path, "yak/old/1.png", "yak/new/1.png")
     listed(tmp_path)
+
+
+# Checked files -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def messy(tmp_path):
+    """Three readable images, and others that are broken in different ways."""
+    make(tmp_path, "cat/1.png", "cat/2.png", "dog/1.png")
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "dog" / "2.jpg")
+    whole = (tmp_path / "dog" / "2.jpg").read_bytes()
+    (tmp_path / "cat" / "3.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "cat" / "4.jpg").write_bytes(b"")
+    (tmp_path / "dog" / "5.jpg").write_bytes(b"<html>")
+    (tmp_path / "dog" / "6.jpg").write_bytes(whole + b"a trailer, as some cameras write")
+    return tmp_path
+
+
+def test_a_check_leaves_out_what_cannot_be_read_and_lists_it(messy):
+    told = r"3 of 8 images cannot be read and are left out; the first is '.*3\.jpg': it is damaged"
+    with pytest.warns(UserWarning, match=told):
+        found = images_from_folder(messy, check=True)
+    names = [Path(path).relative_to(messy).as_posix() for path in found.data]
+    assert names == ["cat/1.png", "cat/2.png", "dog/1.png", "dog/2.jpg", "dog/6.jpg"]
+    assert found.target.tolist() == [0, 0, 1, 1, 1]
+    reasons = {Path(path).name: reason for path, reason in found.unreadable.items()}
+    assert list(reasons) == ["3.jpg", "4.jpg", "5.jpg"]
+    assert reasons["4.jpg"] == "it is empty. Copy or download it again."
+    assert "failed download" in reasons["5.jpg"]
+
+
+def test_what_a_check_lets_pass_can_be_read(messy):
+    with pytest.warns(UserWarning, match="3 of 8"):
+        found = images_from_folder(messy, check=True)
+    images, rule = read_images(found.data), ImagePreprocessing((2, 2))
+    assert all(images.load(row, rule).shape == (2, 2, 3) for row in range(len(found.data)))
+
+
+def test_only_the_ends_of_usual_files_are_read(messy, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(
+        "skltransfer.inputs.images.file_check.decode", lambda path, *_: decoded.append(path)
+    )
+    with pytest.warns(UserWarning, match="2 of 8"):
+        images_from_folder(messy, check=True, n_jobs=1)
+    assert [Path(path).name for path in decoded] == ["3.jpg", "6.jpg"]
+
+
+def test_a_check_of_good_files_says_nothing(tmp_path, capfd):
+    make(tmp_path, "cat/1.png", "dog/2.png")
+    assert images_from_folder(tmp_path, check=True).unreadable == {}
+    assert capfd.readouterr() == ("", "")
+    images_from_folder(tmp_path, check=True, verbose=1)
+    assert re.search("checking images.*2/2", capfd.readouterr().err)
+
+
+def test_a_class_of_which_nothing_is_left_is_told(tmp_path):
+    make(tmp_path, "cat/1.png")
+    (tmp_path / "dog").mkdir()
+    (tmp_path / "dog" / "1.png").write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"Nothing is left of the classes dog\."):
+        images_from_folder(tmp_path, check=True)
+
+
+def test_a_folder_without_a_readable_file_is_an_error(tmp_path):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"None of the 1 images can be read; .* it is empty"):
+        images_from_folder(tmp_path, check=True)
+
+
+def test_a_check_tells_of_folders_within_classes(tmp_path):
+    make(tmp_path, "cat/1.png", "cat/old/2.png", "dog/3.png")
+    told = r"1 images below .* lie in folders within a class folder .*: cat 1\. If the inner"
+    with pytest.warns(UserWarning, match=told):
+        found = images_from_folder(tmp_path, check=True)
+    assert found.in_subfolders == {"cat": 1}
+
+
+# Order, labels and repr ----------------------------------------------------------------------
+
+
+def test_shuffled_rows_keep_their_labels_and_depend_on_the_seed_alone(tmp_path):
+    make(tmp_path, *(f"{name}/{number}.png" for name in ("cat", "dog") for number in range(8)))
+    names, target, _ = listed(tmp_path, shuffle=True)
+    assert names != sorted(names)
+    assert [name.partition("/")[0] for name in names] == [["cat", "dog"][i] for i in target]
+    assert listed(tmp_path, shuffle=True)[0] == names
+    assert listed(tmp_path, shuffle=True, random_state=1)[0] != names
+    assert sorted(names) == listed(tmp_path)[0]
+
+
+def test_labels_may_be_names(tmp_path):
+    make(tmp_path, "cat/1.png", "dog/2.png")
+    assert listed(tmp_path, labels="names")[1:] == (["cat", "dog"], ["cat", "dog"])
+    with pytest.raises(ValueError, match=r"labels='name' is not allowed: give 'numbers', for"):
+        images_from_folder(tmp_path, labels="name")
+
+
+@pytest.mark.parametrize("labels", ["numbers", "names"])
+def test_the_repr_counts_the_images_of_each_class(tmp_path, labels):
+    make(tmp_path, "cat/1.png", "cat/old/2.png", "panda/3.png")
+    assert repr(images_from_folder(tmp_path, labels=labels)) == (
+        "3 images in 2 classes\n"
+        "  cat    2\n"
+        "  panda  1\n"
+        "of these in folders within a class folder: cat 1"
+    )
+
+
+def test_the_repr_of_many_classes_is_short_and_tells_what_was_left_out(tmp_path):
+    make(tmp_path, *(f"{number:02}/1.png" for number in range(25)))
+    (tmp_path / "00" / "2.png").write_bytes(b"")
+    with pytest.warns(UserWarning, match="1 of 26"):
+        lines = repr(images_from_folder(tmp_path, check=True)).splitlines()
+    assert lines[0] == "25 images in 25 classes"
+    assert lines[-2:] == ["  … and 5 more", "left out, because they cannot be read: 1"]
+    assert len(lines) == 23
+
+
+def test_the_result_can_be_pickled(tmp_path):
+    make(tmp_path, "cat/1.png")
+    found = images_from_folder(tmp_path)
+    assert repr(pickle.loads(pickle.dumps(found))) == repr(found)

@@ -250,6 +250,17 @@ def test_sounds_of_class_folders(tmp_path):
     assert [Path(path).name for path in found.data] == ["1.mp3", "1.wav", "2.FLAC"]
 
 
+def test_a_check_of_sounds_leaves_out_what_cannot_be_read(tmp_path):
+    (tmp_path / "yes").mkdir()
+    (tmp_path / "yes" / "1.wav").write_bytes(WAV)
+    (tmp_path / "yes" / "2.wav").write_bytes(WAV[: len(WAV) // 2])
+    with pytest.warns(UserWarning, match=r"1 of 2 sounds cannot be read .*2\.wav': its header"):
+        found = sounds_from_folder(tmp_path, check=True, labels="names")
+    assert [Path(path).name for path in found.data] == ["1.wav"]
+    assert found.target.tolist() == ["yes"]
+    assert repr(found).startswith("1 sounds in 1 classes")
+
+
 def test_folders_without_sounds_are_refused(tmp_path):
     (tmp_path / "yes").mkdir()
     (tmp_path / "yes" / "1.jpg").write_bytes(b"")

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
-from sklearn.utils import Bunch
+from sklearn.utils import check_random_state
 
 from skltransfer._warnings import warn_user
+from skltransfer.inputs.file_checks import unreadable_files
+from skltransfer.inputs.labelled_files import LabelledFiles, counted
+
+Labels: TypeAlias = Literal["numbers", "names"]
+_LABELS = ("numbers", "names")
 
 
 @dataclass(frozen=True)
@@ -29,23 +35,74 @@ class FileKind:
         The public function that lists them.
     example : str
         The name of such a file.
+    check : callable
+        Raises ReadError if the file of a path cannot be read.
     """
 
     noun: str
     suffixes: frozenset[str]
     function: str
     example: str
+    check: Callable[[str], None]
 
     def counts(self, path: Path) -> bool:
         """Whether a file is of this kind by its ending."""
         return path.suffix.lower() in self.suffixes
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of the files of a folder; the parameters of `images_from_folder`."""
+
+    check: bool
+    shuffle: bool
+    random_state: int | np.random.RandomState | None
+    labels: Labels
+    n_jobs: int | None
+    verbose: int
+
+    def __post_init__(self) -> None:
+        if self.labels not in _LABELS:
+            raise ValueError(
+                f"labels={self.labels!r} is not allowed: give 'numbers', for indices into "
+                "target_names, or 'names', for the names of the class folders."
+            )
+
+
 def files_by_class(
-    root: str | os.PathLike[str], categories: Sequence[str] | None, kind: FileKind
-) -> Bunch:
+    root: str | os.PathLike[str], categories: Sequence[str] | None, kind: FileKind, wanted: Wanted
+) -> LabelledFiles:
     """List the files of a kind in a folder of class folders; see `images_from_folder`."""
     folder = Path(root).expanduser()
+    names, chosen = _files_of_classes(folder, categories, kind)
+    paths = np.array([str(path) for files in chosen for path in files], dtype=object)
+    target = np.repeat(np.arange(len(names)), [len(files) for files in chosen])
+    nested = _nested(folder, names, chosen)
+    unreadable: dict[str, str] = {}
+    if wanted.check:
+        _warn_of_nested(folder, nested, kind)
+        unreadable = unreadable_files(paths, kind.check, kind.noun, wanted.n_jobs, wanted.verbose)
+    rows = np.flatnonzero([path not in unreadable for path in paths])
+    if unreadable:
+        lost = [names[number] for number in np.setdiff1d(target, target[rows])]
+        _warn_of_unreadable(unreadable, len(paths), lost, kind)
+    if wanted.shuffle:
+        check_random_state(wanted.random_state).shuffle(rows)
+    labels = target if wanted.labels == "numbers" else np.array(names, dtype=object)[target]
+    return LabelledFiles(
+        data=paths[rows],
+        target=labels[rows],
+        target_names=names,
+        unreadable=unreadable,
+        in_subfolders=nested,
+        noun=kind.noun,
+    )
+
+
+def _files_of_classes(
+    folder: Path, categories: Sequence[str] | None, kind: FileKind
+) -> tuple[list[str], list[list[Path]]]:
+    """Return the names of the classes and the files of each; warn of what is left out."""
     found = _class_names(folder, kind)
     names = found if categories is None else _chosen_names(folder, found, categories)
     listed = [list(_files_below(folder / name)) if name in found else [] for name in names]
@@ -60,12 +117,7 @@ def files_by_class(
     _warn_of_left_out(folder, kind, others, empty)
     if categories is None:
         _warn_of_a_level_too_high(folder, kind, names, chosen)
-    counts = [len(files) for files in chosen]
-    return Bunch(
-        data=np.array([str(path) for files in chosen for path in files], dtype=object),
-        target=np.repeat(np.arange(len(names)), counts),
-        target_names=names,
-    )
+    return names, chosen
 
 
 def _class_names(folder: Path, kind: FileKind) -> list[str]:
@@ -128,6 +180,39 @@ def _warn_of_left_out(folder: Path, kind: FileKind, others: list[Path], empty: l
             "target, so that target_names is longer than classes_; remove the folders, or leave "
             "them out of categories, to avoid that.",
         )
+
+
+def _nested(folder: Path, names: list[str], chosen: list[list[Path]]) -> dict[str, int]:
+    """Return how many files of a class lie in folders within its folder, where there are some."""
+    counts = {
+        name: sum(path.parent != folder / name for path in files)
+        for name, files in zip(names, chosen, strict=True)
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def _warn_of_nested(folder: Path, nested: dict[str, int], kind: FileKind) -> None:
+    if nested:
+        warn_user(
+            f"{sum(nested.values()):,} {kind.noun} below {str(folder)!r} lie in folders within a "
+            f"class folder and belong to that class: {counted(nested)}. If the inner folders are "
+            "classes of their own, move them up to the others."
+        )
+
+
+def _warn_of_unreadable(
+    unreadable: dict[str, str], n_files: int, lost: list[str], kind: FileKind
+) -> None:
+    """Warn once of files that cannot be read; raise an error if none can."""
+    path, reason = next(iter(unreadable.items()))
+    first = f"the first is {path!r}: {reason}"
+    if len(unreadable) == n_files:
+        raise ValueError(f"None of the {n_files:,} {kind.noun} can be read; {first}")
+    classes = f"Nothing is left of the classes {', '.join(lost)}. " if lost else ""
+    warn_user(
+        f"{len(unreadable):,} of {n_files:,} {kind.noun} cannot be read and are left out; {first} "
+        f"{classes}The attribute unreadable of the result lists all of them with the reasons."
+    )
 
 
 def _warn_of_a_level_too_high(

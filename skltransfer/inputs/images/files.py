@@ -87,6 +87,26 @@ def holds_deep_numbers(file: BinaryIO) -> bool:
     return image.mode.startswith("I") or sixteen_bits.has_sixteen_bit_colours(image)
 
 
+def announced_format(file: BinaryIO, rule: ImagePreprocessing) -> str:
+    """Return the format of a file whose header promises an image that can be decoded.
+
+    Of TIFFs, only the first bytes are looked at.
+
+    Raises
+    ------
+    Unreadable, or any error of Pillow
+        If the header is damaged, or the image is not supported or too large.
+    """
+    with naming_the_limit():
+        name = _format_of(file)
+        if name == _JPEG:
+            jpeg.check_coding(file)
+        if name != _TIFF:
+            image = _opened(file, name)
+            _check_size(image, rule)
+    return name
+
+
 @contextmanager
 def naming_the_limit() -> Iterator[None]:
     """Explain a refusal by Pillow's own limit, which plugins also apply to parts of an image."""
@@ -117,11 +137,16 @@ def _opened(file: BinaryIO, name: str) -> ImageFile.ImageFile:
     return Image.OPEN[name][0](file, "")
 
 
-def _load(image: ImageFile.ImageFile, file: BinaryIO, rule: ImagePreprocessing) -> StoredImage:
+def _check_size(image: ImageFile.ImageFile, rule: ImagePreprocessing) -> None:
+    """Let a JPEG be decoded at the suitable fraction, and refuse what is too large."""
     header_size = image.size
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         _reduce_jpeg(image, rule)
     check_pixels(image, header_size)
+
+
+def _load(image: ImageFile.ImageFile, file: BinaryIO, rule: ImagePreprocessing) -> StoredImage:
+    _check_size(image, rule)
     if isinstance(image, PpmImagePlugin.PpmImageFile) and netpbm.largest_value(image) > 255:
         return netpbm.read_deep(image, file)
     if isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+import numpy as np
 from sklearn.utils import Bunch
 
-from skltransfer.inputs.folders import FileKind, files_by_class
+from skltransfer.inputs.folders import FileKind, Labels, Wanted, files_by_class
 
 IMAGE_SUFFIXES = frozenset(
     f".{name}"
@@ -18,16 +19,33 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Suffixes of image files, in lower case."""
 
-_IMAGES = FileKind("images", IMAGE_SUFFIXES, "images_from_folder", "1.jpg")
+
+def _check(path: str) -> None:
+    """Raise ReadError if a file cannot be read; what decodes is imported when it is needed."""
+    from skltransfer.inputs.images.file_check import check_image_file
+
+    check_image_file(path)
+
+
+_IMAGES = FileKind("images", IMAGE_SUFFIXES, "images_from_folder", "1.jpg", _check)
 
 
 def images_from_folder(
-    root: str | os.PathLike[str], *, categories: Sequence[str] | None = None
+    root: str | os.PathLike[str],
+    *,
+    categories: Sequence[str] | None = None,
+    check: bool = False,
+    shuffle: bool = False,
+    random_state: int | np.random.RandomState | None = 0,
+    labels: Labels = "numbers",
+    n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> Bunch:
     """List the images in class folders, as `sklearn.datasets.load_files` does for texts.
 
     Folders within a class folder belong to that class. Hidden files and folders (with a leading
-    dot) are skipped. No file is opened: an estimator reads them when it needs them.
+    dot) are skipped. An estimator reads the files when it needs them; with ``check=True``, those
+    that cannot be read are left out here.
 
     Parameters
     ----------
@@ -37,27 +55,49 @@ def images_from_folder(
         Names of the class folders to read, numbered in this order; a name without a folder keeps
         its number. None reads all of them, in sorted order. Pass the `target_names` of one folder
         to number the classes of another in the same way, even if it lacks a class.
+    check : bool, default=False
+        Whether to open the files and leave out those that cannot be read. The header is read, and
+        the end, which an interrupted copy lacks. JPEGs and PNGs whose ends are as usual are not
+        decoded; other files are. A warning tells how many are left out and why, and ``unreadable``
+        lists them. With False, no file is opened.
+    shuffle : bool, default=False
+        Whether to shuffle the rows, as `sklearn.datasets.load_files` does by default.
+    random_state : int, RandomState instance or None, default=0
+        Determines the order of shuffled rows.
+    labels : {"numbers", "names"}, default="numbers"
+        What ``target`` holds: indices into ``target_names``, or the names themselves (str), which a
+        classifier then predicts.
+    n_jobs : int, default=None
+        Number of threads that check files; None and -1: one for each core.
+    verbose : int, default=0
+        1 or more shows a progress bar while files are checked.
 
     Returns
     -------
     Bunch
         With ``data``, the paths, beginning with `root` (1-D object array of str); ``target``, the
-        class of each as an index (1-D int array); and ``target_names``, the names of the classes
-        (list of str). The rows are sorted by class, and within a class by file name, in the same
-        order on every machine. Shuffle or stratify when you split them, as `StratifiedKFold` does.
+        class of each as an index (1-D int array) or a name (1-D object array of str);
+        ``target_names``, the names of the classes (list of str); ``unreadable``, a dict from the
+        path of each file that was left out by `check` to the reason; and ``in_subfolders``, a dict
+        from the name of a class to the number of its images that lie in folders within its folder.
+        The repr counts the images of each class. Unless shuffled, the rows are sorted by class, and
+        within a class by file name, in the same order on every machine. Shuffle or stratify when
+        you split them, as `StratifiedKFold` does.
 
     Raises
     ------
     ValueError
         If the folder does not exist, or contains no class folders or no images; if `categories` is
-        not a list of different names, or none of them has a folder.
+        not a list of different names, or none of them has a folder; if `labels` is not allowed; if
+        none of the checked files can be read.
 
     Warns
     -----
     UserWarning
         If files are skipped that are not images or belong to no class; if a class is empty (it
         keeps its number); if the folder seems to be one level too high, because it contains folders
-        such as ``train`` and ``test``.
+        such as ``train`` and ``test``; with ``check=True``, also if files cannot be read, or lie in
+        folders within a class folder.
 
     See Also
     --------
@@ -71,4 +111,5 @@ def images_from_folder(
     ['cat', 'dog']
     >>> test = images_from_folder("pets/test", categories=train.target_names)  # doctest: +SKIP
     """
-    return files_by_class(root, categories, _IMAGES)
+    wanted = Wanted(check, shuffle, random_state, labels, n_jobs, verbose)
+    return files_by_class(root, categories, _IMAGES, wanted)

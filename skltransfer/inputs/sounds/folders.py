@@ -5,25 +5,43 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+import numpy as np
 from sklearn.utils import Bunch
 
-from skltransfer.inputs.folders import FileKind, files_by_class
+from skltransfer.inputs.folders import FileKind, Labels, Wanted, files_by_class
 
 SOUND_SUFFIXES = frozenset(
     (".aif", ".aifc", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wave")
 )
 """Suffixes of sound files, in lower case."""
 
-_SOUNDS = FileKind("sounds", SOUND_SUFFIXES, "sounds_from_folder", "1.wav")
+
+def _check(path: str) -> None:
+    """Raise ReadError if a file cannot be read; what decodes is imported when it is needed."""
+    from skltransfer.inputs.sounds.file_check import check_sound_file
+
+    check_sound_file(path)
+
+
+_SOUNDS = FileKind("sounds", SOUND_SUFFIXES, "sounds_from_folder", "1.wav", _check)
 
 
 def sounds_from_folder(
-    root: str | os.PathLike[str], *, categories: Sequence[str] | None = None
+    root: str | os.PathLike[str],
+    *,
+    categories: Sequence[str] | None = None,
+    check: bool = False,
+    shuffle: bool = False,
+    random_state: int | np.random.RandomState | None = 0,
+    labels: Labels = "numbers",
+    n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> Bunch:
     """List the sounds in class folders, as `images_from_folder` does for images.
 
     Folders within a class folder belong to that class. Hidden files and folders (with a leading
-    dot) are skipped. No file is opened: an estimator reads them when it needs them.
+    dot) are skipped. An estimator reads the files when it needs them; with ``check=True``, those
+    that cannot be read are left out here.
 
     Parameters
     ----------
@@ -33,27 +51,50 @@ def sounds_from_folder(
         Names of the class folders to read, numbered in this order; a name without a folder keeps
         its number. None reads all of them, in sorted order. Pass the `target_names` of one folder
         to number the classes of another in the same way, even if it lacks a class.
+    check : bool, default=False
+        Whether to open the files and leave out those that cannot be read. The header is read and
+        the first tenth of a second decoded, which needs soundfile. A warning tells how many are
+        left out and why, and ``unreadable`` lists them. With False, no file is opened.
+    shuffle : bool, default=False
+        Whether to shuffle the rows, as `sklearn.datasets.load_files` does by default.
+    random_state : int, RandomState instance or None, default=0
+        Determines the order of shuffled rows.
+    labels : {"numbers", "names"}, default="numbers"
+        What ``target`` holds: indices into ``target_names``, or the names themselves (str), which a
+        classifier then predicts.
+    n_jobs : int, default=None
+        Number of threads that check files; None and -1: one for each core.
+    verbose : int, default=0
+        1 or more shows a progress bar while files are checked.
 
     Returns
     -------
     Bunch
         With ``data``, the paths, beginning with `root` (1-D object array of str); ``target``, the
-        class of each as an index (1-D int array); and ``target_names``, the names of the classes
-        (list of str). The rows are sorted by class, and within a class by file name, in the same
-        order on every machine. Shuffle or stratify when you split them, as `StratifiedKFold` does.
+        class of each as an index (1-D int array) or a name (1-D object array of str);
+        ``target_names``, the names of the classes (list of str); ``unreadable``, a dict from the
+        path of each file that was left out by `check` to the reason; and ``in_subfolders``, a dict
+        from the name of a class to the number of its sounds that lie in folders within its folder.
+        The repr counts the sounds of each class. Unless shuffled, the rows are sorted by class, and
+        within a class by file name, in the same order on every machine. Shuffle or stratify when
+        you split them, as `StratifiedKFold` does.
 
     Raises
     ------
     ValueError
         If the folder does not exist, or contains no class folders or no sounds; if `categories` is
-        not a list of different names, or none of them has a folder.
+        not a list of different names, or none of them has a folder; if `labels` is not allowed; if
+        none of the checked files can be read.
+    ImportError
+        With ``check=True`` if soundfile is not installed.
 
     Warns
     -----
     UserWarning
         If files are skipped that are not sounds or belong to no class; if a class is empty (it
         keeps its number); if the folder seems to be one level too high, because it contains folders
-        such as ``train`` and ``test``.
+        such as ``train`` and ``test``; with ``check=True``, also if files cannot be read, or lie in
+        folders within a class folder.
 
     See Also
     --------
@@ -66,4 +107,5 @@ def sounds_from_folder(
     >>> train.target_names  # doctest: +SKIP
     ['left', 'right', 'stop']
     """
-    return files_by_class(root, categories, _SOUNDS)
+    wanted = Wanted(check, shuffle, random_state, labels, n_jobs, verbose)
+    return files_by_class(root, categories, _SOUNDS, wanted)
