@@ -28,6 +28,7 @@ _HOMES = {
     "UnreadableRowsWarning": "_warnings",
     "cache_info": "cache.inspection",
     "clear_cache": "cache.inspection",
+    "compare_backbones": "comparison.backbones",
     "freeze_points": "frozen.freeze_points",
     "images_from_folder": "inputs.images.folders",
     "list_backbones": "backbones.listing",
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from skltransfer.cache import CacheWarning as CacheWarning
     from skltransfer.cache.inspection import cache_info as cache_info
     from skltransfer.cache.inspection import clear_cache as clear_cache
+    from skltransfer.comparison.backbones import compare_backbones as compare_backbones
     from skltransfer.displays.feature_map import FeatureMapDisplay as FeatureMapDisplay
     from skltransfer.displays.freeze_depth import FreezeDepthDisplay as FreezeDepthDisplay
     from skltransfer.displays.largest_errors import LargestErrorsDisplay as LargestErrorsDisplay

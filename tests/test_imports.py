@@ -26,7 +26,7 @@ ORDER = (
     {"training"},
     {"export", "persistence"},
     {"estimators"},
-    {"displays"},
+    {"comparison", "displays"},
 )
 
 BACKENDS = {"tensorflow", "jax", "torch"}

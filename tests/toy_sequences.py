@@ -88,6 +88,7 @@ class SequenceInput:
     views: ClassVar[dict] = {}
     takes_layers: ClassVar[bool] = False
     size: ClassVar[tuple] = ()
+    baseline: ClassVar[str] = "means"
 
     def identity(self):
         return ["sequence", self.n_channels]
@@ -100,6 +101,9 @@ class SequenceInput:
         rows = np.empty(3, object)
         rows[:] = [rng.random((length, self.n_channels), np.float32) for length in (3, 5, 8)]
         return (rows,)
+
+    def plain_rows(self, rows):
+        return np.stack([row.mean(axis=0) for row in rows[0]])
 
     def adapt_tags(self, tags):
         tags.input_tags.two_d_array = False

@@ -17,6 +17,7 @@ from skltransfer import (
     TopLossesDisplay,
     cache_info,
     clear_cache,
+    compare_backbones,
     freeze_points,
     images_from_folder,
     list_backbones,
@@ -74,5 +75,6 @@ def functions(model: Any) -> None:
     assert_type(precompute(["a.jpg"], ["all", -1], random_state=0).entries, int)
     assert_type(register_backbone("mine", model, preprocessing="tf").name, str)
     photos: Bunch = images_from_folder(Path("photos"), categories=["cat", "dog"])
+    compared: Bunch = compare_backbones(photos.data, photos.target, layers=[None, "a"], cv=3)
     clear_cache()
-    print(photos.data)
+    print(photos.data, compared.verdict)

@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
+from scipy.sparse import issparse, vstack
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -28,15 +29,19 @@ from skltransfer.cache import open_cache
 from skltransfer.estimators.documentation import Documented
 from skltransfer.frozen.engine_selection import chosen_engine, engine_here
 from skltransfer.frozen.frozen_prefix import FrozenPrefix
+from skltransfer.inputs._input import blocks_of, empty_rows
 from skltransfer.inputs.kinds import parameters_of_kinds
 from skltransfer.network.runtime import Network, network_of
 from skltransfer.persistence import CARRIED, write_state
 from skltransfer.persistence.metadata_requests import REQUESTED, give_requests, take_requests
 
 if TYPE_CHECKING:
-    from skltransfer.backbones.spec import BackboneSpec
-    from skltransfer.inputs._input import Encoding, Size, Source
+    from scipy.sparse import csr_array
 
+    from skltransfer.backbones.spec import BackboneSpec
+    from skltransfer.inputs._input import Array, Encoding, Size, Source
+
+_ROWS_TOGETHER = 64
 _EXPLAINS = 2
 """From this `verbose` on, messages say what is cached, and why."""
 
@@ -254,6 +259,17 @@ def begin(estimator: BackboneEstimator, X: Any) -> tuple[FrozenPrefix, Source]:
     source = estimator._begin(X)
     estimator._choose_engine()
     return estimator._prefix(), source
+
+
+def plain_rows_of(estimator: BackboneEstimator, X: Any) -> Array | csr_array:
+    """Return what a kind of input has without a network, for a fitted estimator."""
+    kind, source = estimator.backbone_.input, estimator._encoding.source(estimator, X)
+    parts = []
+    for _, some in blocks_of(source, _ROWS_TOGETHER):
+        rows = empty_rows(estimator._encoding.row_spec, len(some))
+        some.load(range(len(some)), rows)
+        parts.append(kind.plain_rows(rows))
+    return vstack(parts).tocsr() if issparse(parts[0]) else np.concatenate(parts)
 
 
 def network_in(estimator: BackboneEstimator) -> Network:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from keras import KerasTensor
+    from scipy.sparse import csr_array
     from sklearn.base import BaseEstimator
     from sklearn.utils import Tags
 
@@ -244,6 +245,18 @@ class InputKind(Protocol):
 
     def trial_rows(self, size: Size) -> Rows:
         """Return a few rows of noise for testing networks, the same in every process."""
+        ...
+
+    @property
+    def baseline(self) -> str:
+        """What `plain_rows` are, such as "pixels"."""
+        ...
+
+    def plain_rows(self, rows: Rows) -> Array | csr_array:
+        """Return rows of numbers (n, d), dense or counts in a sparse matrix, without a network.
+
+        They are what a network has to beat to pay.
+        """
         ...
 
     def adapt_tags(self, tags: Tags) -> None:

@@ -24,6 +24,7 @@ from skltransfer.inputs.images.arrays import check_pixel_range
 from skltransfer.inputs.images.containers import check_container
 from skltransfer.inputs.images.encoding import fit_images
 from skltransfer.inputs.images.recognition import looks_like_images
+from skltransfer.inputs.images.resizing import resize
 from skltransfer.inputs.images.views import VIEWS
 from skltransfer.inputs.rows.encoding import fit_tabular
 from skltransfer.inputs.sizes import check_size
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
 _WHITE = 255.0
+_PLAIN_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class ImageInput:
     )
     views: ClassVar[Mapping[str, ViewFamily]] = VIEWS
     takes_layers: ClassVar[bool] = True
+    baseline: ClassVar[str] = "pixels"
 
     def identity(self) -> list[object]:
         """Return nothing: the size is chosen in fit and is not part of a network's identity."""
@@ -67,6 +70,11 @@ class ImageInput:
     def trial_rows(self, size: Size) -> Rows:
         """Images of noise, from black to white."""
         return (trial_rows((*size, 3), 0.0, _WHITE),)
+
+    def plain_rows(self, rows: Rows) -> NDArray[np.float32]:
+        """Pixels of small images: more cost much time and hardly help an SVC."""
+        size = _PLAIN_SIDE, _PLAIN_SIDE
+        return np.stack([resize(np.asarray(image), size).ravel() for image in rows[0]])
 
     def adapt_tags(self, tags: Tags) -> None:
         """Change nothing: rows of numbers are accepted too."""

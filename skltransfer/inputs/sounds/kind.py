@@ -97,6 +97,7 @@ class SoundInput:
     )
     size: ClassVar[Size] = ()
     takes_layers: ClassVar[bool] = False
+    baseline: ClassVar[str] = "log-mel"
 
     def __post_init__(self) -> None:
         rate = self.sample_rate
@@ -189,6 +190,22 @@ class SoundInput:
             noise = rng.uniform(_QUIET, _LOUD, (shortest + more, self.n_mels))
             rows[place] = noise.astype(np.float32)
         return (rows,)
+
+    def plain_rows(self, rows: Rows) -> NDArray[np.float32]:
+        """Return the mean and the deviation of each band, which need no network.
+
+        Parameters
+        ----------
+        rows : tuple of ndarray
+            One array of objects, each of them a map of shape (frames, n_mels).
+
+        Returns
+        -------
+        ndarray of float32, shape (n, 2 * n_mels)
+            Means, then deviations.
+        """
+        moments = [(part.mean(axis=0), part.std(axis=0)) for part in rows[0]]
+        return np.stack([np.concatenate(pair) for pair in moments]).astype(np.float32)
 
     def adapt_tags(self, tags: Tags) -> None:
         """Declare that X is not a table of numbers.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array
 from sklearn.utils.validation import _check_feature_names
 
 from skltransfer._fields import PositiveInt
@@ -60,6 +61,7 @@ class TextInput:
     views: ClassVar[Mapping[str, ViewFamily]] = {}
     takes_layers: ClassVar[bool] = False
     size: ClassVar[Size] = ()
+    baseline: ClassVar[str] = "TF-IDF"
 
     @property
     def poolings(self) -> frozenset[str]:
@@ -91,6 +93,14 @@ class TextInput:
             most = min(length, self.n_positions or length)
             rows[place] = rng.integers(0, n_words, most).astype(np.int32)
         return (rows,)
+
+    def plain_rows(self, rows: Rows) -> csr_array:
+        """How often each token of the tokenizer occurs."""
+        lengths = [len(ids) for ids in rows[0]]
+        ids = np.concatenate([np.asarray(ids) for ids in rows[0]])
+        row = np.repeat(np.arange(len(lengths)), lengths)
+        shape = len(lengths), opened(self.tokenizer).get_vocab_size()
+        return csr_array(coo_array((np.ones(len(ids), np.float32), (row, ids)), shape=shape))
 
     def adapt_tags(self, tags: Tags) -> None:
         """Declare that X holds text instead of a table."""

@@ -1,0 +1,301 @@
+"""Cross-validation of backbones, layers and input sizes, against a baseline without a network."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.metrics import check_scoring
+from sklearn.utils import Bunch, check_random_state
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from skltransfer._tables import Table, column
+from skltransfer.comparison.learning_curve import Scores, folds_of, learning_curve, sizes_of
+from skltransfer.comparison.probes import LinearHead, baselines_of
+from skltransfer.comparison.verdict import Contestant, verdict
+from skltransfer.estimators.base import plain_rows_of
+from skltransfer.estimators.extractor import PretrainedFeatureExtractor
+
+if TYPE_CHECKING:
+    from skltransfer._types import Images, Labels, Seed, Size
+
+CurveOf: TypeAlias = "partial[list[Scores]]"
+
+
+def _size_told(size: tuple[int, int] | None) -> str:
+    return "" if size is None else f"{size[0]} x {size[1]}"
+
+
+@dataclass(frozen=True)
+class ComparedScore:
+    """One row of the table of `compare_backbones`.
+
+    Attributes
+    ----------
+    backbone : str
+        Name of the network, or of the baseline.
+    layer : str or None
+        Where the network ends; None is its end.
+    input_size : tuple of int or None
+        Height and width in pixels; None is the network's own.
+    n_labels : int
+        Number of training rows.
+    score : float
+        Mean over the folds.
+    error : float
+        Standard error of the mean.
+    seconds : float
+        Time of the feature pass; next to nothing where the cache has the features.
+    """
+
+    backbone: str = column("backbone", right=False)
+    layer: str | None = column("layer", lambda name: name or "", right=False)
+    input_size: tuple[int, int] | None = column("input size", _size_told)
+    n_labels: int = column("labels")
+    score: float = column("score", "{:.3f}".format)
+    error: float = column("error", "{:.3f}".format)
+    seconds: float = column("seconds", "{:.1f}".format)
+
+
+class Comparison(Bunch):
+    """The `verdict`, a str, and the `table`, which print and show in notebooks."""
+
+    def __repr__(self) -> str:
+        """Return the verdict and the table."""
+        return f"{self.verdict}\n\n{self.table!r}"
+
+    def _repr_html_(self) -> str:
+        """Return the same in HTML, which notebooks show."""
+        return f"<p>{html.escape(self.verdict)}</p>{self.table._repr_html_()}"
+
+
+def compare_backbones(
+    X: Images,
+    y: Labels,
+    backbones: Sequence[Any] = ("efficientnet_lite0",),
+    layers: Sequence[str | None] = (None,),
+    input_sizes: Sequence[Size | None] = (None,),
+    cv: Any = 5,
+    scoring: Any = None,
+    n_labels: Sequence[int | None] = (50, 100, 200, None),
+    baseline: Any = "auto",
+    groups: Any = None,
+    n_jobs: int | None = None,
+    random_state: Seed = 0,
+    **settings: Any,
+) -> Bunch:
+    """Compare frozen networks by cross-validation, and say whether transfer pays.
+
+    Each combination of `backbones`, `layers` and `input_sizes` is a candidate. Its features are
+    computed once, and cached. On them, the head of
+    ``FineTunedClassifier(freeze_depth="all", epochs=0)``, a softmax regression, is fitted in every
+    fold with several numbers of labels. So is a baseline that uses no network.
+
+    Parameters
+    ----------
+    X : array-like
+        Rows as :class:`PretrainedFeatureExtractor` takes them, such as paths.
+    y : array-like of shape (n_samples,)
+        Class labels.
+    backbones : list, default=("efficientnet_lite0",)
+        Networks, as the estimators' parameter `backbone`.
+    layers : list of str or None, default=(None,)
+        Layers at which the networks end, tried with every network; None is the end.
+    input_sizes : list of (height, width) or None, default=(None,)
+        Sizes in pixels at which images are seen; None is the network's own.
+    cv : int, splitter or iterable, default=5
+        Number of shuffled, stratified folds, or what scikit-learn takes as `cv`.
+    scoring : str, callable or None, default=None
+        A single scorer of scikit-learn; None is accuracy.
+    n_labels : list of int or None, default=(50, 100, 200, None)
+        Numbers of training rows, drawn stratified from the training part of each fold; None is all,
+        which is always tried. Numbers below that of the classes, or not below that of the training
+        rows, are left out.
+    baseline : "auto", classifier or None, default="auto"
+        What a network has to beat. "auto" depends on the kind of rows: for images, a softmax
+        regression and an SVC on the pixels of images of 16 x 16; for texts, logistic regression on
+        TF-IDF of the network's tokens; for sounds, softmax regression and SVC on the mean and
+        deviation of each log-mel band. A classifier is fitted on rows of X as they are.
+    groups : array-like of shape (n_samples,), default=None
+        Rows of one group, such as one patient, are never both trained and tested on.
+    n_jobs : int or None, default=None
+        Number of workers that fit heads; this does not affect results.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the folds, the drawn rows and random weights.
+    **settings
+        Further parameters of :class:`PretrainedFeatureExtractor`, such as ``pixel_range``,
+        ``weights``, ``pooling`` or ``cache``.
+
+    Returns
+    -------
+    Bunch
+        With `verdict`, a str: whether transfer pays, whether more labels would help, and whether
+        an earlier layer is better. And with `table`, a tuple of rows with the attributes
+        ``backbone``, ``layer``, ``input_size``, ``n_labels``, ``score``, ``error`` and ``seconds``,
+        the best candidate first and the baselines last; ``pandas.DataFrame(list(table))`` makes it
+        a frame. Errors are standard errors, corrected for training parts that overlap [1]_.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter, a row of X or y is invalid.
+
+    See Also
+    --------
+    list_backbones : The networks that can be passed by name.
+    freeze_points : The layers at which stages end.
+
+    Notes
+    -----
+    A difference is called clear from two of its standard errors on. The score of the best of many
+    candidates is optimistic: keep a test part that no candidate saw.
+
+    References
+    ----------
+    .. [1] Nadeau and Bengio, "Inference for the Generalization Error", Machine Learning, 2003.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skltransfer import compare_backbones
+    >>> rng = np.random.default_rng(0)
+    >>> dark = rng.integers(0, 120, (8, 32, 32, 3), dtype=np.uint8)
+    >>> images, labels = np.concatenate([dark, dark + 120]), ["night"] * 8 + ["day"] * 8
+    >>> found = compare_backbones(images, labels, input_sizes=[(64, 64)], cv=2)
+    >>> found.verdict.startswith("Transfer does not pay here")
+    True
+    """
+    y = _checked_labels(X, y)
+    _check_settings(settings)
+    seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    places = list(product(*map(_listed, (backbones, layers, input_sizes))))
+    if not places:
+        raise ValueError("backbones, layers and input_sizes must each hold at least one value.")
+    scorer = check_scoring(LinearHead(), scoring=scoring)
+    folds = folds_of(y, cv, groups, seed)
+    sizes = sizes_of(folds, _checked_numbers(n_labels), len(np.unique(y)))
+    curve = partial(
+        learning_curve, y=y, folds=folds, sizes=[*sizes, None], scorer=scorer, n_jobs=n_jobs
+    )
+    candidates, extractor = [], PretrainedFeatureExtractor()
+    for backbone, layer, size in places:
+        extractor = PretrainedFeatureExtractor(
+            backbone, layer=layer, input_size=size, random_state=seed, **settings
+        )
+        features, seconds = _features(extractor, X)
+        name = extractor.backbone_.name
+        scores = curve(LinearHead(), features)
+        candidates.append(Contestant(name, layer, size, scores, seconds))
+    needs_probabilities = getattr(scorer, "_response_method", None) == "predict_proba"
+    rivals = _baselines(baseline, extractor, X, curve, needs_probabilities)
+    ordered, rivals = _best_first(candidates), _best_first(rivals)
+    n_train = round(float(np.mean([len(fold.train) for fold in folds])))
+    table = Table(_rows([*ordered, *rivals], [*sizes, n_train]))
+    return Comparison(table=table, verdict=verdict(ordered, rivals, sizes))
+
+
+def _features(extractor: PretrainedFeatureExtractor, X: Any) -> tuple[NDArray[np.float32], float]:
+    """Compute the features of a candidate, and time it."""
+    began = time.perf_counter()
+    features = np.asarray(extractor.set_output(transform="default").fit_transform(X))
+    return features, time.perf_counter() - began
+
+
+def _baselines(
+    baseline: Any,
+    extractor: PretrainedFeatureExtractor,
+    X: Any,
+    curve: CurveOf,
+    needs_probabilities: bool,
+) -> list[Contestant]:
+    """Cross-validate what uses no network."""
+    if baseline is None:
+        return []
+    if isinstance(baseline, BaseEstimator):
+        return [Contestant(type(baseline).__name__, None, None, curve(baseline, X), 0.0)]
+    if baseline != "auto":
+        raise ValueError(
+            f"baseline={baseline!r} is neither 'auto', nor None, nor a classifier such as SVC()."
+        )
+    began = time.perf_counter()
+    rows, kind = plain_rows_of(extractor, X), extractor.backbone_.input.baseline
+    seconds = time.perf_counter() - began
+    return [
+        Contestant(f"{kind}, {name}", None, None, curve(classifier, rows), seconds)
+        for name, classifier in baselines_of(rows, needs_probabilities).items()
+    ]
+
+
+def _best_first(contestants: list[Contestant]) -> list[Contestant]:
+    return sorted(contestants, key=lambda one: -one.full.mean)
+
+
+def _rows(contestants: Iterable[Contestant], sizes: Sequence[int]) -> Iterable[ComparedScore]:
+    for one in contestants:
+        what = one.backbone, one.layer, one.input_size
+        for size, scores in zip(sizes, one.curve, strict=True):
+            yield ComparedScore(*what, size, scores.mean, scores.error, one.seconds)
+
+
+def _listed(values: Any) -> list[Any]:
+    """Return a list; a single network or name stands for a list of one."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        return [values]
+    return list(values)
+
+
+def _checked_labels(X: Any, y: Any) -> NDArray[np.generic]:
+    labels: NDArray[np.generic] = column_or_1d(y)
+    check_consistent_length(X, labels)
+    check_classification_targets(labels)
+    if type_of_target(labels) not in ("binary", "multiclass"):
+        raise ValueError(
+            "compare_backbones needs one class label a row. For other targets, cross-validate a "
+            "pipeline of PretrainedFeatureExtractor and an estimator."
+        )
+    if len(np.unique(labels)) < 2:
+        raise ValueError(
+            f"y has a single class, {labels.tolist()[0]!r}; there is nothing to tell apart."
+        )
+    return labels
+
+
+def _check_settings(settings: dict[str, Any]) -> None:
+    known = PretrainedFeatureExtractor().get_params(deep=False)
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        raise TypeError(
+            f"compare_backbones() got {unknown[0]!r}, which is no parameter of "
+            "PretrainedFeatureExtractor."
+        )
+    for name in ("layer", "input_size"):
+        if name in settings:
+            raise TypeError(f"compare_backbones() takes {name}s, a list, instead of {name}.")
+    if settings.get("on_error", "raise") != "raise":
+        raise ValueError(
+            "on_error='nan' leaves rows without features, which cannot be compared. Leave such "
+            "rows out of X and y."
+        )
+
+
+def _checked_numbers(n_labels: Any) -> list[int | None]:
+    numbers = _listed(n_labels)
+    for number in numbers:
+        is_number = (
+            isinstance(number, Integral) and not isinstance(number, bool) and int(number) > 0
+        )
+        if number is not None and not is_number:
+            raise ValueError(
+                f"n_labels={n_labels!r} has {number!r}; give positive ints, or None for all rows."
+            )
+    return numbers
