@@ -15,7 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A part of the package may import parts of the lines above its own; what is on no line may import
 # all of them, and nobody may import it.
 ORDER = (
-    {"_fields", "_last_used", "_numerics", "_progress", "_similar", "_tables", "_types"},
+    {"_fields", "_last_used", "_numerics", "_similar", "_tables", "_types", "progress"},
     {"_warnings"},
     {"backend"},
     {"cache", "inputs", "tasks"},

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from skltransfer.backend.keras_import import import_keras
 from skltransfer.backend.modules import backend_name, backend_names, module, module_of
 from skltransfer.backend.normalization import refresh_normalization
-from skltransfer.backend.processes import computing_threads, start
+from skltransfer.backend.processes import computing_threads, import_keras, start
 from skltransfer.backend.processor import processor
 from skltransfer.backend.protocol import Compiled, Compute, Shape
 

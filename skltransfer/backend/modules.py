@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, cast
+
+from skltransfer.backend.start_up import hushed
 
 if TYPE_CHECKING:  # each of them offers all of it
     from skltransfer.backend import jax, torch
@@ -25,6 +29,17 @@ def backend_names() -> tuple[str, ...]:
     return tuple(_MODULES)
 
 
+def load_keras() -> ModuleType:
+    """Import Keras and with it the backend, without TensorFlow's lines about its start."""
+    if "keras" in sys.modules:
+        import keras
+    else:
+        with hushed():
+            import keras
+    module: ModuleType = keras
+    return module
+
+
 def backend_name() -> str:
     """Return the name of Keras' backend: "tensorflow", "jax" or "torch".
 
@@ -33,9 +48,7 @@ def backend_name() -> str:
     ValueError
         If Keras runs on another backend.
     """
-    import keras
-
-    found: str = keras.backend.backend()
+    found: str = load_keras().backend.backend()
     if found not in _MODULES:
         raise ValueError(
             f"Keras runs on the backend {found!r}, with which nothing can be trained here. Set "

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from types import ModuleType
 
 import joblib
 
-from skltransfer.backend.modules import backend_name, backend_names, module, module_of
+from skltransfer.backend.modules import backend_name, backend_names, load_keras, module, module_of
+from skltransfer.backend.start_up import hushed
 
 _SHARE = "OMP_NUM_THREADS"
 
 _started = False
 _ran_before_fork: frozenset[str] = frozenset()
+
+
+def import_keras() -> ModuleType:
+    """Import Keras, and start its backend without TensorFlow's lines about its start.
+
+    Raises
+    ------
+    RuntimeError
+        In a process that was forked after TensorFlow had run.
+    """
+    keras = load_keras()
+    start()
+    return keras
 
 
 def start() -> None:
@@ -34,7 +49,8 @@ def start() -> None:
             "way: joblib's own (backend='loky'), joblib.parallel_config(backend='threading'), or "
             "multiprocessing.get_context('spawn'); or fork before skltransfer is used."
         )
-    module().share_gpus()
+    with hushed():
+        module().share_gpus()
     share = share_of_cores()
     if share is not None:
         module().take_threads(share)

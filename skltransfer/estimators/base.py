@@ -15,7 +15,6 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skltransfer._progress import tell
 from skltransfer.backbones.registry import (
     adopt,
     input_of,
@@ -34,6 +33,7 @@ from skltransfer.inputs.kinds import parameters_of_kinds
 from skltransfer.network.runtime import Network, network_of
 from skltransfer.persistence import CARRIED, write_state
 from skltransfer.persistence.metadata_requests import REQUESTED, give_requests, take_requests
+from skltransfer.progress import tell, tell_of_start
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -104,6 +104,7 @@ class BackboneEstimator(Documented, BaseEstimator):
     def _begin(self, X: Any, weights: np.ndarray | None = None) -> Source:
         """Choose the network and decide how X is read; return the rows of X that have weight."""
         open_cache(self.cache)  # raises unless it names a directory
+        tell_of_start(self.verbose)
         self.backbone_ = self._resolve_spec()
         if self.verbose and (line := preprocessing_told(self.backbone, self.backbone_)):
             tell(line)
@@ -162,6 +163,7 @@ class BackboneEstimator(Documented, BaseEstimator):
 
     def _prefix(self) -> FrozenPrefix:
         """Return the frozen part, with everything that rows need to run through it."""
+        tell_of_start(self.verbose)
         network = self._network(self._precision)
         return FrozenPrefix(
             network=network,

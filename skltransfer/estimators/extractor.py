@@ -10,9 +10,9 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from skltransfer._progress import progress_bar
 from skltransfer._warnings import warn_unreadable
 from skltransfer.estimators.base import BackboneEstimator, with_checked_parameters
+from skltransfer.progress import progress_bar
 
 if TYPE_CHECKING:
     from skltransfer._types import (

@@ -18,7 +18,6 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from skltransfer._progress import progress_bar
 from skltransfer._warnings import warn_unreadable, warn_user
 from skltransfer.augmentation.policy import RowsByEpoch, Views, check_has_views, check_views
 from skltransfer.backbones.registry import input_of, resolve
@@ -36,6 +35,7 @@ from skltransfer.export.keras_model import keras_model
 from skltransfer.frozen.prefetcher import thread_count
 from skltransfer.inputs.errors import ReadError
 from skltransfer.network.stages import resolve_freeze_depth
+from skltransfer.progress import progress_bar
 from skltransfer.tasks.weighting import WeightedRows, merge_rows
 from skltransfer.training.choice import train_step_for
 from skltransfer.training.head import Head
@@ -392,14 +392,24 @@ class FineTunedBase(BackboneEstimator):
         modes = settings.by_batch, settings.drops
         step = train_step_for(self._network(), self._freeze_point, head, task.loss, *modes)
         part, n_threads = self._prefix().part(None, self._freeze_point), thread_count(self.n_jobs)
+        costs = measure(step, part, data.source, self.batch_size, n_threads)
+        cached = self._cached_share(data.source)
         return Workload(
             n_rows=len(data.source),
             n_epochs=n_epochs,
             n_views=self.n_views if self.augment is not None else 1,
             n_weights=count(step.shapes),
             row_bytes=4 * math.prod(side or 1 for side in step.input.shape),
-            costs=measure(step, part, data.source, self.batch_size, n_threads),
+            costs=replace(costs, frozen=(1 - cached) * costs.frozen),
+            cached=cached,
         )
+
+    def _cached_share(self, source: Source) -> float:
+        """Return about which share of the activations is cached."""
+        if self._draws_views:
+            return 0.0
+        seen = source if self.augment is None else self._views().trained_on(source)[-1]
+        return self._prefix().cached_share(seen, self._freeze_point)
 
     def _begin(self, X: Any, weights: Floats | None = None) -> Source:
         self._layer = self.layer

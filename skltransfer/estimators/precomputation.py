@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, cast
 
-from skltransfer._progress import progress_bar
 from skltransfer._similar import did_you_mean
 from skltransfer._warnings import warn_unreadable, warn_user
 from skltransfer.augmentation.policy import check_views
@@ -18,6 +17,7 @@ from skltransfer.estimators.fine_tuned import views_of
 from skltransfer.frozen.prefix import cache_points_before
 from skltransfer.inputs._input import blocks_of
 from skltransfer.network.stages import resolve_freeze_depth
+from skltransfer.progress import progress_bar
 
 if TYPE_CHECKING:
     from skltransfer._types import FreezeDepth, Images, Path

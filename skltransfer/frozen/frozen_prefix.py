@@ -6,12 +6,14 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from skltransfer._numerics import NUMERICS_VERSION
-from skltransfer._progress import tell
 from skltransfer.cache import ActivationCache, NullCache, open_cache
 from skltransfer.frozen.activation_pass import ActivationPass, Observer
 from skltransfer.frozen.content_digests import ContentDigests
@@ -30,14 +32,16 @@ from skltransfer.frozen.prefix import (
 )
 from skltransfer.frozen.resume_plan import ResumePlan
 from skltransfer.inputs._input import Array, Encoding, Source, TensorSpec
+from skltransfer.inputs.errors import ReadError
 from skltransfer.network.batch_invariance import rows_together
+from skltransfer.progress import tell
 
 if TYPE_CHECKING:
     from skltransfer.frozen.engines import FrozenPart
-    from skltransfer.inputs.errors import ReadError
     from skltransfer.network.runtime import Network
 
 _NOBODY = Observer()
+_ROWS_LOOKED_UP = 16
 
 
 def _nothing(n_rows: int) -> None:
@@ -174,6 +178,18 @@ class FrozenPrefix:
             advance=advance,
         )
         return one_pass.run(), one_pass.failures
+
+    def cached_share(self, source: Source, freeze_point: int | None) -> float:
+        """Return which share of the activations is cached, judged by a few rows."""
+        store = open_cache(self.cache)
+        if not store.keeps_rows:
+            return 0.0
+        keys = []
+        for row in np.unique(np.linspace(0, len(source) - 1, _ROWS_LOOKED_UP, dtype=np.intp)):
+            with suppress(ReadError):
+                keys.append(source.digest(int(row)))
+        found = store.contains(self.namespace_at(freeze_point), keys)
+        return float(found.mean()) if keys else 0.0
 
     def digests(self, source: Source) -> ContentDigests:
         """Return digests of the content of a source's rows, to be filled in."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 from joblib import Parallel, delayed
 
-from skltransfer._progress import progress_bar
 from skltransfer.inputs.errors import ReadError
 from skltransfer.inputs.reading import reason
+from skltransfer.progress import progress_bar
 
 
 def unreadable_files(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skltransfer._progress import Bar, progress_bar
 from skltransfer.inputs._input import Array, Source, empty_rows, part_of
 from skltransfer.inputs.errors import ReadError
+from skltransfer.progress import Bar, progress_bar, tell
 from skltransfer.training.train_step import TrainStep, count
 
 if TYPE_CHECKING:
@@ -57,7 +56,9 @@ class Workload:
     row_bytes : int
         Size of the activations of one view.
     costs : Costs
-        Costs of one row.
+        Costs of one row, less the share of the frozen part that is cached.
+    cached : float, default=0.0
+        Share of the activations that are cached, from 0 to 1.
     """
 
     n_rows: int
@@ -66,10 +67,11 @@ class Workload:
     n_weights: int
     row_bytes: int
     costs: Costs
+    cached: float = 0.0
 
     @property
     def milliseconds(self) -> float:
-        """Total time with an empty cache."""
+        """Total time."""
         n_views = self.n_epochs + 1 if self.n_views is None else self.n_views
         rounds = self.n_epochs + _SHARE_OF_FORWARD
         return self.n_rows * (n_views * self.costs.frozen + rounds * self.costs.trained)
@@ -88,7 +90,8 @@ class Workload:
         )
         if self.n_views is None:
             return f"{told}; the cache is idle, as n_views=None draws views anew"
-        return f"{told}, less what the cache has; activations {_size(self.bytes)}"
+        cached = f", {self.cached:.0%} of them cached" if self.cached else ""
+        return f"{told}; activations {_size(self.bytes)}{cached}"
 
 
 class FitProgress:
@@ -131,8 +134,9 @@ def fit_progress(plan: Callable[[], Workload], verbose: int) -> Iterator[FitProg
     if not verbose:
         yield FitProgress(Bar())
         return
+    tell("building the network, and timing it on a few rows …")
     work = plan()
-    print(work, file=sys.stderr)
+    tell(str(work))
     with progress_bar("fine-tuning", work.milliseconds, verbose, counted=False) as bar:
         yield FitProgress(bar, work)
         bar.finish()

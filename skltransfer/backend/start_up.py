@@ -1,0 +1,85 @@
+"""The start of a backend, without the lines that TensorFlow's C++ code writes then.
+
+Two things are needed. TensorFlow reads the log level once, when it is imported, so the environment
+holds one meanwhile. But TensorFlow 2.21 tells before it has read that level that it uses oneDNN,
+which instructions it was compiled for, and that there is no GPU. So while TensorFlow is imported,
+and again while it looks for devices, standard error goes to a temporary file. Afterwards both are
+what they were before, and everything else that was written is written to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_WITHOUT_INFORMATION = "1"
+_STANDARD_ERROR = 2
+
+_HARMLESS = re.compile(
+    rb"I0000 .*"
+    rb"|WARNING: All log messages before absl::InitializeLog.*"
+    rb"|.*failed call to cuInit.*"
+    rb"|.*Could not find cuda drivers.*"
+    rb"|.*Unable to register cu(?:DNN|FFT|BLAS) factory.*"
+    rb"|To enable the following instructions: .*"
+)
+
+_hushing = threading.Lock()
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Leave out TensorFlow's lines about its start, unless the user has set a log level.
+
+    Whatever else is written meanwhile, by other threads too, appears at the end. If the process
+    dies within, it is lost. The lines of a level that the user has set are TensorFlow's business.
+    """
+    if _LOG_LEVEL in os.environ or not _hushing.acquire(blocking=False):
+        yield
+        return
+    os.environ[_LOG_LEVEL] = _WITHOUT_INFORMATION
+    try:
+        with _without_harmless_lines():
+            yield
+    finally:
+        os.environ.pop(_LOG_LEVEL, None)
+        _hushing.release()
+
+
+@contextmanager
+def _without_harmless_lines() -> Iterator[None]:
+    """Collect what is written to standard error, and write all but the harmless lines there."""
+    try:
+        real = os.dup(_STANDARD_ERROR)
+    except OSError:  # it is closed
+        yield
+        return
+    with tempfile.TemporaryFile() as collected:
+        _flush()
+        os.dup2(collected.fileno(), _STANDARD_ERROR)
+        try:
+            yield
+        finally:
+            _flush()
+            os.dup2(real, _STANDARD_ERROR)
+            os.close(real)
+            collected.seek(0)
+            _write(b"".join(line for line in collected if not _HARMLESS.match(line)))
+
+
+def _flush() -> None:
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
+def _write(text: bytes) -> None:
+    with suppress(OSError):
+        while text:
+            text = text[os.write(_STANDARD_ERROR, text) :]

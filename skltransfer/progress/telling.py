@@ -1,0 +1,26 @@
+"""Lines on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from skltransfer.progress.places import in_worker
+
+_TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+
+
+def tell(message: str) -> None:
+    """Print a message to standard error, where progress is shown; workers say who they are."""
+    if sys.stderr is None:  # as under pythonw
+        return
+    worker = f" (process {os.getpid()})" if in_worker() else ""
+    sys.stderr.write(f"skltransfer{worker}: {message}\n")  # one write, as others write too
+    sys.stderr.flush()
+
+
+def tell_of_start(verbose: int) -> None:
+    """Say that Keras' backend is about to start, if it has not: the import takes seconds."""
+    if verbose and "keras" not in sys.modules:
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        tell(f"starting {_TITLES.get(backend, 'Keras')} …")
