@@ -91,7 +91,11 @@ def our_epoch(network, freeze_point, kernel, x, targets):
     fixed = join(arrays[id(v)] for v in step.fixed)
     unscaled = np.stack([np.zeros(n_features), np.ones(n_features)]).astype(np.float32)
     state = TrainingState(params, fixed, unscaled).to_train()
-    data = TrainingData(lambda positions, epoch: x[positions], Targets(targets, np.ones(len(x))))
+    data = TrainingData(
+        lambda positions, epoch: x[positions],
+        Targets(targets, np.ones(len(x))),
+        np.zeros((len(x), 0)),
+    )
     how = OptimizerConfig(BATCH, np.ones_like(params), np.zeros_like(params), 0.0, 0)
     return lambda: run_epoch(step, state, data, how, lambda n_steps: RATE, 0)
 

@@ -23,6 +23,8 @@ Labels: TypeAlias = Any
 """Any array-like of strings, ints or bools; scikit-learn has no type for it."""
 Numbers: TypeAlias = Any
 """Any array-like of numbers, of one or two dimensions."""
+Tabular: TypeAlias = Any
+"""A transformer of scikit-learn, from a frame to numbers."""
 SampleWeight: TypeAlias = Sequence[float] | NDArray[Any] | None
 ClassWeight: TypeAlias = (
     Mapping[Any, float] | Sequence[Mapping[int, float]] | Literal["balanced"] | None

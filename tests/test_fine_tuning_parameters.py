@@ -34,6 +34,8 @@ BAD_CHOICES = {
     "early_stopping": "yes",
     "warm_start": None,
     "tta": 3,
+    "tabular": "price",
+    "input_column": 1.5,
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from keras import layers
 from PIL import ExifTags, Image
+from sklearn.preprocessing import StandardScaler
 
 from image_files import H, W, encode, png
 from input_kinds import loaded, opened, read
@@ -208,6 +209,8 @@ CHANGED = {
     "validation_fraction": 0.5,
     "n_iter_no_change": 1,
     "warm_start": True,
+    "tabular": StandardScaler(),
+    "input_column": "photo",
     "max_tokens": 16,
     "sample_rate": 8000,
     "max_seconds": 1.0,

@@ -195,7 +195,7 @@ def test_cross_validation_takes_sequences(network, sequences):
 
 # The two sentences of the design ---------------------------------------------------------------
 
-KINDS = {"image", "images", "pixels", "tabular", "texts"}
+KINDS = {"image", "images", "pixels", "tabular_encoding", "texts"}
 OF_TEXTS = ("inputs/texts/", "backbones/texts.py", "backbones/hugging_face.py")
 OF_SOUNDS = ("inputs/sounds/", "backbones/sounds.py")
 OF_KINDS = ("inputs/images/", "inputs/rows/", "backbones/images.py", *OF_TEXTS, *OF_SOUNDS)

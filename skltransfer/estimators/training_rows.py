@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from skltransfer.frozen.frozen_prefix import FrozenPrefix
     from skltransfer.inputs._input import Array, Source
-    from skltransfer.tasks._task import Floats, Task
+    from skltransfer.tasks._task import Floats, Singles, Task
     from skltransfer.tasks.weighting import WeightedRows
     from skltransfer.training.plan import FitProgress
 
@@ -32,11 +32,14 @@ class LabelledRows:
         Targets of all rows.
     weights : ndarray of float64, shape (n_samples,)
         Weights of all rows.
+    table : frame or None
+        The columns beside what the backbone reads, of the rows that have weight.
     """
 
     source: Source
     y: NDArray[np.generic]
     weights: Floats
+    table: Any
 
     @property
     def counted(self) -> NDArray[np.intp]:
@@ -58,6 +61,8 @@ class TrainingRows:
         Merged, in canonical order; positions are those in the source.
     plain : ndarray or None
         Activations of the source at the freeze point; None if every epoch draws new views.
+    columns : ndarray of float32, shape (n_source, n_columns)
+        What the head reads beside the features, of the rows of the source; often no columns.
     progress : FitProgress
         Receives the progress.
     """
@@ -66,6 +71,7 @@ class TrainingRows:
     source: Source
     rows: WeightedRows
     plain: Array | None
+    columns: Singles
     progress: FitProgress
 
     def activations_of(self, some: WeightedRows) -> Callable[[NDArray[np.intp]], Array]:

@@ -25,8 +25,9 @@ def keras_model(
     head: Head,
     head_weights: list[np.ndarray],
     standardizer: np.ndarray,
-    source: KerasTensor,
+    source: KerasTensor | list[KerasTensor],
     rows: KerasTensor,
+    columns: KerasTensor | None,
     predictions: Callable[[KerasTensor], KerasTensor],
 ) -> Model:
     """Build the model, which shares no variable with any other.
@@ -44,7 +45,9 @@ def keras_model(
     standardizer : ndarray of shape (2, n_features)
         Mean and scale of the pooled features.
     source, rows : keras.KerasTensor
-        The input, and the network's rows computed from it.
+        The input or inputs, and the network's rows computed from them.
+    columns : keras.KerasTensor or None
+        What the head reads beside the pooled features, if anything.
     predictions : callable
         From the outputs of the head to predictions.
 
@@ -59,9 +62,11 @@ def keras_model(
     backbone = at_prediction(feature_graph(spec, network.size, network.layer), "backbone")
     # Layers that compute in another number format also return it.
     features = keras.ops.cast(backbone(network.preprocess(rows)), "float32")
-    pooled_features = pooled(features, network.pooling)
+    x = pooled(features, network.pooling)
+    if columns is not None:
+        x = keras.ops.concatenate([x, columns], axis=1)
     mean, scale = standardizer
-    x = rescaled(pooled_features, 1 / scale, -mean / scale)
+    x = rescaled(x, 1 / scale, -mean / scale)
     return keras.Model(source, predictions(_dense_layers(head, head_weights, x)))
 
 

@@ -30,6 +30,9 @@ Rows: TypeAlias = tuple[Array, ...]
 length of rows is not known in advance, it is a 1-D array of objects, each the array of one row.
 """
 
+Moments: TypeAlias = tuple[NDArray[np.floating], NDArray[np.floating]]
+"""Mean and scale of columns."""
+
 Size: TypeAlias = tuple[int, ...]
 """The variable part of a row's shape, such as height and width; fixed when a network is built."""
 
@@ -295,6 +298,21 @@ class InputKind(Protocol):
     def check(self, X: object) -> None:
         """Refuse an X that no parameter could make readable, before anything is done."""
         ...
+
+
+def columns_of(source: Source) -> NDArray[np.float32] | None:
+    """Return what a head may read of rows beside the features, (n, n_columns).
+
+    Most sources have none. Rows of numbers that a network sees as images have themselves.
+    """
+    found: NDArray[np.float32] | None = getattr(source, "columns", None)
+    return found
+
+
+def moments_of(encoding: Encoding) -> Moments | None:
+    """Return mean and scale by which `columns_of` its sources are standardised; None without."""
+    found: Moments | None = getattr(encoding, "column_moments", None)
+    return found
 
 
 def empty_rows(spec: RowSpec, n_rows: int) -> Rows:

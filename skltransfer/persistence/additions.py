@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+_HEAD = "head"
 _IMAGES, _RULE, _EXPLICIT = "image_encoding", "image_preprocessing", "is_explicit"
 
 
@@ -20,9 +21,19 @@ def completed(manifest: dict[str, Any]) -> dict[str, Any]:
         return manifest
     is_explicit = state.get("pixel_range") is not None
     state = {name: _with_explicit(node, is_explicit) for name, node in state.items()}
+    if "_head" in state:
+        state["_head"] = _without_columns(state["_head"])
     if "_pooling" in state and "precision" in state:
         state.setdefault("_precision", state["precision"])
     return {**manifest, "state": state}
+
+
+def _without_columns(node: Any) -> Any:
+    """A head that says that it reads no columns beside the features."""
+    fields = node.get(_HEAD) if isinstance(node, dict) else None
+    if not isinstance(fields, dict) or "n_columns" in fields:
+        return node
+    return {_HEAD: {**fields, "n_columns": 0}}
 
 
 def _with_explicit(node: Any, is_explicit: bool) -> Any:

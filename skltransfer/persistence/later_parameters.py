@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-LATER_PARAMETERS: dict[str, Any] = {"max_tokens": None, "sample_rate": None, "max_seconds": None}
+_OF_ORIGIN: dict[str, Any] = {"max_tokens": None, "sample_rate": None, "max_seconds": None}
+LATER_PARAMETERS: dict[str, Any] = {**_OF_ORIGIN, "tabular": None, "input_column": None}
 
 
 def with_later_parameters(manifest: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
@@ -24,15 +25,15 @@ def with_later_parameters(manifest: dict[str, Any], names: Collection[str]) -> d
     later = {name: value for name, value in LATER_PARAMETERS.items() if name in names}
     filled = state | {name: value for name, value in later.items() if name not in state}
     if "_origin" in filled:
-        filled["_origin"] = _origin(filled["_origin"], later)
+        filled["_origin"] = _origin(filled["_origin"])
     return {**manifest, "state": filled}
 
 
-def _origin(node: Any, later: dict[str, Any]) -> Any:
+def _origin(node: Any) -> Any:
     """Return what a fit starts from."""
     pairs = node.get("dict") if isinstance(node, dict) else None
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and pair for pair in pairs):
         return node
     known = [pair[0] for pair in pairs]
-    missing = [[name, value] for name, value in later.items() if name not in known]
+    missing = [[name, value] for name, value in _OF_ORIGIN.items() if name not in known]
     return {"dict": [*pairs, *missing]}

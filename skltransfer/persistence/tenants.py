@@ -94,5 +94,12 @@ register_record(
 register_record(
     "regression", Record(Regression, {"loss_name": one_of(*LOSSES)}, _regression_fits, role="task")
 )
-register_record("head", Record(Head, {"activation": one_of(*ACTIVATIONS)}))
+register_record(
+    "head",
+    Record(
+        Head,
+        {"activation": one_of(*ACTIVATIONS)},
+        fits=lambda head: head.n_columns < head.n_features,
+    ),
+)
 register_record("training_state", Record(TrainingState, fits=_state_fits))

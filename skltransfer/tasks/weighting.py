@@ -51,7 +51,10 @@ class WeightedRows:
 
 
 def merge_rows(
-    keys: list[bytes], targets: NDArray[np.generic], weights: NDArray[np.float64]
+    keys: list[bytes],
+    targets: NDArray[np.generic],
+    weights: NDArray[np.float64],
+    others: list[bytes] | None = None,
 ) -> WeightedRows:
     """Merge equal (row, target) pairs and sort them by content.
 
@@ -63,10 +66,13 @@ def merge_rows(
         Target of each row, as the task encodes it.
     weights : ndarray of float64, shape (n,)
         Positive weights.
+    others : list of bytes or None, default=None
+        Digests of what stands beside each row, such as a table; rows are sorted by it next.
     """
-    groups: dict[tuple[bytes, object], list[int]] = {}
-    for row, pair in enumerate(zip(keys, _comparable(targets), strict=True)):
-        groups.setdefault(pair, []).append(row)
+    others = keys if others is None else others
+    groups: dict[tuple[bytes, bytes, object], list[int]] = {}
+    for row, whole in enumerate(zip(keys, others, _comparable(targets), strict=True)):
+        groups.setdefault(whole, []).append(row)
     ordered = [groups[pair] for pair in sorted(groups)]
     firsts = np.array([rows[0] for rows in ordered], dtype=np.intp)
     return WeightedRows(

@@ -71,7 +71,11 @@ def tuned_values(trained: TrainStep, state: TrainingState) -> dict[int, np.ndarr
 
 
 def grad_cam(
-    trained: TrainStep, state: TrainingState, maps: np.ndarray, targets: np.ndarray
+    trained: TrainStep,
+    state: TrainingState,
+    maps: np.ndarray,
+    columns: np.ndarray | None,
+    targets: np.ndarray,
 ) -> np.ndarray:
     """Compute Grad-CAM of the last feature maps.
 
@@ -83,6 +87,8 @@ def grad_cam(
         The trained weights.
     maps : ndarray of float32, shape (n, h, w, channels)
         The maps whose means the head sees.
+    columns : ndarray of float32, shape (n, n_columns), or None
+        What the head reads beside the means, if anything.
     targets : ndarray of int, shape (n,)
         The logit to explain, for each row.
 
@@ -99,8 +105,10 @@ def grad_cam(
     chosen = as_tensor(np.eye(trained.head.n_outputs, dtype=np.float32)[targets])
 
     def explained(parameters: list[KerasTensor]) -> KerasTensor:
-        features = (pooled(parameters[0], trained.network.pooling) - mean) / scale
-        outputs = trained.head.outputs(weights, features)
+        features = pooled(parameters[0], trained.network.pooling)
+        if columns is not None:
+            features = ops.concatenate([features, columns], axis=1)
+        outputs = trained.head.outputs(weights, (features - mean) / scale)
         return ops.sum(outputs * chosen)  # the outputs of a row depend only on its own map
 
     _, (gradients,) = value_and_gradients(explained, [ops.convert_to_tensor(maps)])

@@ -51,6 +51,24 @@ class Standardizer:
         scale[scale <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
         return cls(mean.astype(np.float32), scale.astype(np.float32))
 
+    def beside(self, features: Singles, columns: Singles, weights: Floats) -> Standardizer:
+        """Return the standardizer of `features` with standardised `columns` beside them.
+
+        The columns are scaled as a block, so that all columns together vary as much as all features
+        together (block scaling: Westerhuis, Kourti and MacGregor, "Analysis of Multiblock and
+        Hierarchical PCA and PLS Models", 1998).
+        Otherwise a penalty on the kernel would hardly let a few columns count beside a thousand
+        features.
+        """
+        of_features = _total_variance(self(features), weights)
+        of_columns = _total_variance(columns, weights)
+        scale = np.sqrt(of_columns / of_features) if of_features and of_columns else 1.0
+        n_columns = columns.shape[1]
+        return Standardizer(
+            np.append(self.mean, np.zeros(n_columns, np.float32)),
+            np.append(self.scale, np.full(n_columns, scale, np.float32)),
+        )
+
     def __call__(self, features: Singles) -> Singles:
         """Standardise rows of features."""
         return (features - self.mean) / self.scale
@@ -63,19 +81,22 @@ class Head:
     Attributes
     ----------
     n_features : int
-        Width of the pooled features.
+        Width of the pooled features, and of the columns beside them.
     units : tuple of int
         Widths of the hidden layers; () is a linear head.
     activation : str
         Name of a Keras activation.
     n_outputs : int
         Number of outputs, such as a logit for each class.
+    n_columns : int, default=0
+        How many of the features, the last ones, are columns beside the pooled features.
     """
 
     n_features: PositiveInt
     units: tuple[PositiveInt, ...]
     activation: str
     n_outputs: PositiveInt
+    n_columns: int = 0
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -102,6 +123,13 @@ class Head:
             x = drop(x, index) if drop else x
             x = activation(keras.ops.matmul(x, weights[index]) + weights[index + 1])
         return x
+
+
+def _total_variance(columns: Singles, weights: Floats) -> float:
+    """Return the sum of the weighted variances of all columns."""
+    share = (weights / weights.sum())[:, None]
+    deviations = columns - (columns * share).sum(axis=0)
+    return float((deviations**2 * share).sum())
 
 
 def linear_probe_init(

@@ -45,9 +45,9 @@ class HeadTrainStep(TrainStep):
         self, rows: Rows, state: Sequence[np.ndarray], chosen: Sequence[int] = (0,)
     ) -> list[np.ndarray]:
         """Return outputs and features, row by row, so that the bits of a row stay the same."""
-        (x,), (params, _, standardizer) = rows, state
+        (x, *columns), (params, _, standardizer) = rows, state
         layers = self._layers(params)
-        z = (x - standardizer[0]) / standardizer[1]
+        z = (_beside(x, columns) - standardizer[0]) / standardizer[1]
         with one_thread(), np.errstate(over="ignore", invalid="ignore"):
             for kernel, bias in layers[:-1]:
                 z = np.maximum(_row_by_row(z, kernel) + bias, 0)
@@ -63,9 +63,11 @@ class HeadTrainStep(TrainStep):
         x: np.ndarray,
         targets: np.ndarray,
         weights: np.ndarray,
-        *masks: np.ndarray,
+        *others: np.ndarray,
     ) -> tuple[np.ndarray, float]:
         """Return the gradient with respect to all weights, and the loss."""
+        n_tables = bool(self.n_columns)
+        x, masks = _beside(x, others[:n_tables]), others[n_tables:]
         layers, gradient = self._layers(params), np.empty_like(params)
         with one_thread():
             inputs, outputs = _run(layers, (x - standardizer[0]) / standardizer[1], masks)
@@ -78,6 +80,10 @@ class HeadTrainStep(TrainStep):
         """Return kernel and bias of each layer, as views of a flat vector."""
         parts = split(flat, self.shapes)
         return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _beside(x: np.ndarray, columns: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([x, *columns], axis=1) if columns else x
 
 
 def _row_by_row(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -14,8 +14,8 @@ from skltransfer.training.adamw import held
 
 if TYPE_CHECKING:
     from skltransfer.augmentation.policy import RowsByEpoch
-    from skltransfer.tasks._task import Targets
-    from skltransfer.training.head import Head
+    from skltransfer.inputs._input import Rows
+    from skltransfer.tasks._task import Singles, Targets
     from skltransfer.training.state import TrainingState
     from skltransfer.training.train_step import TrainStep
 
@@ -61,10 +61,13 @@ class TrainingData:
     targets : Targets
         Values that the loss compares outputs with, and weights of the rows; the loss is divided by
         their mean.
+    columns : ndarray of float32, shape (n, n_columns)
+        What the head reads beside the pooled features; often no columns.
     """
 
     rows: RowsByEpoch
     targets: Targets
+    columns: Singles
 
     def __len__(self) -> int:
         return len(self.targets.weights)
@@ -124,8 +127,9 @@ def run_epoch(
     lengths = _lengths(data) if step.pads else None
     for positions, real in _batches(len(data), how.batch_size, rng, lengths):
         weights = (data.targets.weights[positions] / mean_weight).astype(np.float32) * real
-        masks = _dropout_masks(step.head, len(positions), how.dropout, rng)
-        batch = data.rows(positions, epoch), data.targets.values[positions], weights, *masks
+        masks = _dropout_masks(step, len(positions), how.dropout, rng)
+        others = [data.columns[positions], *masks] if step.n_columns else masks
+        batch = data.rows(positions, epoch), data.targets.values[positions], weights, *others
         rate = schedule(state.n_steps)
         state.n_steps += 1
         with np.errstate(over="ignore", invalid="ignore"):  # the loss reveals it
@@ -176,29 +180,47 @@ def _lengths(data: TrainingData) -> np.ndarray:
 
 
 def _dropout_masks(
-    head: Head, rows: int, rate: float, rng: np.random.Generator
+    step: TrainStep, rows: int, rate: float, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Return dropout masks for each head layer: zero, or the inverse of the share that is kept."""
+    """Return dropout masks for each head layer: zero, or the inverse of the share that is kept.
+
+    Columns are never dropped: unlike a feature, a column has no others that tell the same.
+    """
     if rate == 0:
         return []
     kept = max(1, round((1.0 - rate) * _RANDOM_VALUES))
-    widths = [shape[0] for shape in head.shapes[::2]]
+    widths = [shape[0] for shape in step.head.shapes[::2]]
     drawn = (rng.integers(_RANDOM_VALUES, size=(rows, w), dtype=np.uint16) for w in widths)
-    return [(values < kept) * np.float32(_RANDOM_VALUES / kept) for values in drawn]
+    masks = [(values < kept) * np.float32(_RANDOM_VALUES / kept) for values in drawn]
+    masks[0][:, step.head.n_features - step.n_columns :] = 1
+    return masks
 
 
 def outputs_of(
-    step: TrainStep, state: TrainingState, activations: np.ndarray
+    step: TrainStep, state: TrainingState, activations: np.ndarray, columns: Singles | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return outputs of the head and pooled features of `activations`.
+
+    Parameters
+    ----------
+    step, state : TrainStep, TrainingState
+        The network above the freeze point, and its weights.
+    activations : ndarray
+        Rows at the freeze point.
+    columns : ndarray of float32, shape (n, n_columns), or None, default=None
+        What the head reads beside the features; None is zeros, their means.
 
     Returns
     -------
     outputs : ndarray of float32, shape (n, n_outputs)
     features : ndarray of float32, shape (n, n_features)
     """
+    rows: Rows = (activations,)
     arguments = state.params, state.fixed, state.standardizer
-    outputs, features = step.forward()((activations,), arguments, chosen=(0, 1))
+    if step.n_columns:
+        means = np.zeros((len(activations), step.n_columns), np.float32)
+        rows = activations, means if columns is None else columns
+    outputs, features = step.forward()(rows, arguments, chosen=(0, 1))
     return outputs, features
 
 
@@ -225,7 +247,7 @@ def estimate_statistics(
     """
     moments = step.moments(min(batch_size, len(data)))
     rng = np.random.default_rng([seed, 2**31])
-    features = np.empty((len(data), step.head.n_features), np.float32)
+    features = np.empty((len(data), step.head.n_features - step.n_columns), np.float32)
     sums, total = None, 0.0
     for positions, real in _batches(len(data), batch_size, rng):
         found = moments(state.params, state.fixed, data.rows(positions, 0))

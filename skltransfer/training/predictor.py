@@ -46,6 +46,7 @@ class Predictor:
     def predictions(
         self,
         source: Source,
+        columns: Singles | None,
         views_of: Callable[[Source], Sequence[Source]],
         advance: Callable[[int], None],
     ) -> tuple[Floats, dict[int, ReadError]]:
@@ -55,6 +56,8 @@ class Predictor:
         ----------
         source : Source
             The rows.
+        columns : ndarray of float32, shape (n, n_columns), or None
+            What the head reads beside the features, if anything.
         views_of : callable
             From rows to the views to average; the first are the rows themselves.
         advance : callable
@@ -67,7 +70,8 @@ class Predictor:
         """
         blocks, failures = [], {}
         for start, rows in blocks_of(source, _ROWS_TOGETHER):
-            block, unread = self._predicted(views_of(rows))
+            beside = None if columns is None else columns[start : start + len(rows)]
+            block, unread = self._predicted(views_of(rows), beside)
             advance(len(rows))
             blocks.append(block)
             failures.update({start + row: why for row, why in unread.items()})
@@ -75,7 +79,7 @@ class Predictor:
         self._check_finite(found, failures)
         return found, failures
 
-    def features(self, source: Source) -> Singles:
+    def features(self, source: Source, columns: Singles | None) -> Singles:
         """Return standardised features, as the head sees them; NaN for unreadable rows."""
         blocks = []
         for _, rows in blocks_of(source, _ROWS_TOGETHER):
@@ -84,14 +88,19 @@ class Predictor:
             block[list(unread)] = np.nan
             blocks.append(block)
         mean, scale = self.state.standardizer
-        return np.asarray((np.concatenate(blocks) - mean) / scale)
+        found = np.concatenate(blocks)
+        if columns is not None:
+            found = np.concatenate([found, columns], axis=1)
+        return np.asarray((found - mean) / scale)
 
-    def _predicted(self, views: Sequence[Source]) -> tuple[Floats, dict[int, ReadError]]:
+    def _predicted(
+        self, views: Sequence[Source], columns: Singles | None
+    ) -> tuple[Floats, dict[int, ReadError]]:
         outputs, failures = [], {}
         for view in views:
             activations, unread = self._activations(view)
             failures.update(unread)
-            outputs.append(outputs_of(self.step, self.state, activations)[0])
+            outputs.append(outputs_of(self.step, self.state, activations, columns)[0])
         found = self.task.averaged(outputs)
         found[list(failures)] = np.nan  # an activation such as ReLU may have hidden the NaN
         return found, failures

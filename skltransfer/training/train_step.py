@@ -101,6 +101,11 @@ class TrainStep:
         """Whether the whole backbone is frozen, so that rows are pooled features."""
         return self.freeze_point == self.end
 
+    @property
+    def n_columns(self) -> int:
+        """Number of columns that the head reads beside the pooled features."""
+        return self.head.n_columns
+
     @cached_property
     def input(self) -> TensorSpec:
         """A row of activations at the freeze point."""
@@ -147,7 +152,10 @@ class TrainStep:
         return [self.network.arrays[id(variable)] for variable in self.trained]
 
     def forward(self) -> Forward:
-        """From rows and (weights, fixed, standardizer) to (outputs, pooled features)."""
+        """From rows and (weights, fixed, standardizer) to (outputs, pooled features).
+
+        A row is its activations, and its columns if there are any.
+        """
         return self._once("forward", self._compile_forward)
 
     def moments(self, rows: int) -> CompiledFunction:
@@ -155,13 +163,14 @@ class TrainStep:
         return self._once(("moments", rows), lambda: self._compile_moments(rows))
 
     def batch_shapes(self, rows: int) -> list[Shape]:
-        """Return the shapes of a step's arguments: state, x, targets, row weights and masks.
+        """Return the shapes of a step's arguments: state, x, targets, row weights, columns, masks.
 
-        There are masks only with dropout, one for each layer of the head.
+        There are masks only with dropout, one for each layer of the head, and columns only if the
+        head reads some.
         """
         widths = [(rows, shape[0]) for shape in self.head.shapes[::2]] if self.dropout else []
-        batch = [(rows, *self.input.shape), (rows, self.head.n_outputs), (rows,), *widths]
-        return [*self._state_shapes(), *batch]
+        batch = [(rows, *self.input.shape), (rows, self.head.n_outputs), (rows,)]
+        return [*self._state_shapes(), *batch, *self._column_shapes(rows), *widths]
 
     def gradient(self, rows: int) -> Callable[..., GradientAndLoss]:
         """From (weights, fixed, standardizer, *batch) to (gradient, loss), see `batch_shapes`.
@@ -237,23 +246,33 @@ class TrainStep:
 
     def _compile_forward(self) -> Forward:
         def compute(
-            params: KerasTensor, fixed: KerasTensor, standardizer: KerasTensor, x: KerasTensor
+            params: KerasTensor,
+            fixed: KerasTensor,
+            standardizer: KerasTensor,
+            x: KerasTensor,
+            *columns: KerasTensor,
         ) -> tuple[KerasTensor, KerasTensor]:
             weights = split(params, self.shapes)
             features = self._features(weights, fixed, x)
             mean, scale = standardizer[0], standardizer[1]
-            outputs = self.head.outputs(weights[len(self.trained) :], (features - mean) / scale)
-            return outputs, features
+            z = (_beside(features, columns) - mean) / scale
+            return self.head.outputs(weights[len(self.trained) :], z), features
 
-        shapes = [*self._state_shapes(), (None, *self.input.shape)]
+        rows: Shape = (None, *self.input.shape)
+        shapes = [*self._state_shapes(), rows, *self._column_shapes(None)]
         function = compile_function(compute, shapes, self._dtypes(len(shapes), 3))
         spec, state = (self.input,), self._trial_state()
         return run_rows(function, spec, most_block_rows(), state, self._trial_rows())
 
     def _trial_rows(self) -> tuple[np.ndarray, ...]:
         if self.freeze_point is None or self.input.is_ragged:
-            return self.network.trial_rows()
-        return (trial_rows(self.input.sides, 0.0, 1.0),)
+            rows = self.network.trial_rows()
+        else:
+            rows = (trial_rows(self.input.sides, 0.0, 1.0),)
+        if not self.n_columns:
+            return rows
+        columns = np.random.default_rng(0).normal(size=(len(rows[0]), self.n_columns))
+        return *rows, columns.astype(np.float32)
 
     def _dtypes(self, n_arguments: int, of_rows: int) -> list[str]:
         """Return the dtypes of a compiled function's arguments, of which one is the rows."""
@@ -289,14 +308,16 @@ class TrainStep:
             from keras import ops
 
             lengths, others = (others[0], others[1:]) if self.pads else (None, others)
-            targets, weights, *masks = others
+            targets, weights, *beside = others
+            n_tables = len(self._column_shapes(rows))
+            columns, masks = beside[:n_tables], beside[n_tables:]
 
             def loss_of(parameters: list[KerasTensor]) -> KerasTensor:
                 moments: Moments | None = {} if self.by_batch else None
                 features = self._features(parameters, fixed, x, moments, lengths)
                 outputs = self.head.outputs(
                     parameters[len(self.trained) :],
-                    (features - standardizer[0]) / standardizer[1],
+                    (_beside(features, columns) - standardizer[0]) / standardizer[1],
                     (lambda z, index: z * masks[index // 2]) if masks else None,
                 )
                 return ops.sum(weights * self.loss.of_tensors(outputs, targets)) / rows
@@ -332,6 +353,10 @@ class TrainStep:
         outputs = run_from(*place, x, values, moments=moments, lengths=lengths)
         return pooled(outputs, self.network.pooling, lengths)
 
+    def _column_shapes(self, rows: int | None) -> list[Shape]:
+        """Return the shape of the columns, if there are any."""
+        return [(rows, self.n_columns)] if self.n_columns else []
+
     def _state_shapes(self) -> list[tuple[int, ...]]:
         fixed = count([tuple(v.shape) for v in self.fixed])
         return [(count(self.shapes),), (fixed,), (2, self.head.n_features)]
@@ -359,6 +384,12 @@ def join(arrays: Iterable[ArrayLike]) -> np.ndarray:
     """Return one flat float32 vector of all arrays."""
     flat = [np.asarray(array, np.float32).ravel() for array in arrays]
     return np.concatenate(flat) if flat else np.zeros(0, np.float32)
+
+
+def _beside(features: KerasTensor, columns: Sequence[KerasTensor]) -> KerasTensor:
+    from keras import ops
+
+    return ops.concatenate([features, *columns], axis=1) if columns else features
 
 
 def _reshaped(tensor: KerasTensor, shape: tuple[int, ...]) -> KerasTensor:

@@ -89,6 +89,10 @@ class Trainer:
         self._check_features(singles)
         targets = self.data.targets
         standardizer = Standardizer.of(singles, targets.weights)
+        if self.step.n_columns:
+            columns = self.data.columns
+            standardizer = standardizer.beside(singles, columns, targets.weights)
+            singles = np.concatenate([singles, columns], axis=1)
         state.standardizer = np.stack([standardizer.mean, standardizer.scale])
         if self.settings.head_init == "convex":
             problem = standardizer(singles), targets.values, targets.weights
@@ -182,7 +186,7 @@ class Trainer:
     ) -> Best:
         """Score the held-out rows, and keep the weights if they are the best so far."""
         activations = validation.rows(np.arange(len(validation)), 0)
-        outputs = outputs_of(self.step, state, activations)[0]
+        outputs = outputs_of(self.step, state, activations, validation.columns)[0]
         measures = self.task.measures(outputs, validation.targets)
         for name, value in measures.items():
             history.setdefault(f"val_{name}", []).append(value)

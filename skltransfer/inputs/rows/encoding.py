@@ -14,9 +14,10 @@ from sklearn.utils.validation import validate_data
 
 from skltransfer._fields import ImageSize
 from skltransfer._warnings import warn_user
-from skltransfer.inputs._input import Array, Rows, RowSpec, Size, TensorSpec
+from skltransfer.inputs._input import Array, Moments, Rows, RowSpec, Size, TensorSpec
 from skltransfer.inputs.images.preprocessing import decoder_fingerprint
 from skltransfer.inputs.images.recognition import looks_like_images
+from skltransfer.inputs.moments import standardized
 from skltransfer.inputs.rows.layout import (
     TabularToImage,
     looks_flattened,
@@ -53,6 +54,12 @@ class TabularSource:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def columns(self) -> NDArray[np.float32]:
+        """The standardised numbers themselves, see `columns_of`."""
+        numbers = standardized(self.rows, self.layout.mean, self.layout.scale)
+        return numbers.astype(np.float32)
 
     def load(self, rows: Sequence[int], out: Rows) -> None:
         """Write the images of some rows."""
@@ -97,6 +104,11 @@ class TabularEncoding:
         "augment is for images, but X holds rows of numbers. Leave augment=None, or set "
         "image_shape=(h, w, c) if the rows are flattened images."
     )
+
+    @property
+    def column_moments(self) -> Moments:
+        """Mean and scale of the columns, see `moments_of`."""
+        return self.layout.mean, self.layout.scale
 
     @property
     def row_spec(self) -> RowSpec:

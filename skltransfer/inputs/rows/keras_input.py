@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skltransfer.backend.rescaling import rescaled
 from skltransfer.inputs.images.keras_input import resized
+from skltransfer.inputs.moments import standardized_tensor
 from skltransfer.inputs.rows.layout import (
     CENTRE,
     GREY_LEVELS_PER_DEVIATION,
-    LARGEST_DEVIATION,
     TabularToImage,
 )
 
@@ -26,8 +25,7 @@ def tabular_input(layout: TabularToImage, size: Size) -> tuple[KerasTensor, Kera
 
     n_features, grid = len(layout.mean), layout.grid
     source = keras.Input((n_features,), dtype="float32", name="rows")
-    x = rescaled(source, 1 / layout.scale, -layout.mean / layout.scale)
-    x = ops.clip(x, -LARGEST_DEVIATION, LARGEST_DEVIATION) * GREY_LEVELS_PER_DEVIATION
+    x = standardized_tensor(source, layout.mean, layout.scale) * GREY_LEVELS_PER_DEVIATION
     x = ops.pad(x, ((0, 0), (0, grid * grid - n_features)))
     x = ops.reshape(x, (-1, grid, grid, 1))
     if grid > min(size):

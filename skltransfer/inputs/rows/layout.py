@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skltransfer._fields import FiniteVector
+from skltransfer.inputs.moments import column_moments, standardized
 
 if TYPE_CHECKING:
     from skltransfer.inputs._input import Size
@@ -17,7 +18,6 @@ _SMALLEST_SIDE = 64  # at 32 pixels the bundled net distinguishes little
 _SIDE_STEP = 32
 CENTRE = 127.5
 GREY_LEVELS_PER_DEVIATION = 51.0  # 2.5 standard deviations reach the ends of 0 to 255
-LARGEST_DEVIATION = 1e3
 _NARROWEST_IMAGE = 49
 _NARROWEST_FEATURES = 256
 
@@ -37,23 +37,8 @@ class TabularToImage:
 
     @classmethod
     def of(cls, rows: np.ndarray, weights: np.ndarray | None = None) -> TabularToImage:
-        """Return the layout with weighted moments of float64 `rows`.
-
-        Equal rows are merged and all rows sorted first, so that neither the order of rows nor
-        repetition instead of weights changes a bit.
-        """
-        weights = np.ones(len(rows)) if weights is None else weights
-        distinct, group = np.unique(rows, axis=0, return_inverse=True)
-        share = np.bincount(group.ravel(), weights)[:, None]
-        share = share / share.sum()
-        # Scaled by powers of two, which does not round, so that squares stay in the range of
-        # float64.
-        unit = np.ldexp(1.0, np.frexp(np.abs(distinct).max(axis=0))[1] - 1)
-        distinct = distinct / unit
-        mean = (distinct * share).sum(axis=0)
-        scale = np.sqrt(((distinct - mean) ** 2 * share).sum(axis=0))
-        constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
-        return cls(mean * unit, np.where(constant, 1.0, scale * unit))
+        """Return the layout with weighted moments of float64 `rows`, see `column_moments`."""
+        return cls(*column_moments(rows, weights))
 
     @property
     def grid(self) -> int:
@@ -69,10 +54,7 @@ class TabularToImage:
         """Return grey float32 images (n, h, w, 3); standardised zero is the middle of 0 to 255."""
         from skltransfer.inputs.images.resizing import resize
 
-        with np.errstate(over="ignore"):  # infinity is clipped too
-            deviations = (rows - self.mean) / self.scale
-        deviations = np.clip(deviations, -LARGEST_DEVIATION, None)
-        levels = GREY_LEVELS_PER_DEVIATION * np.minimum(deviations, LARGEST_DEVIATION)
+        levels = GREY_LEVELS_PER_DEVIATION * standardized(rows, self.mean, self.scale)
         grid = np.zeros((len(rows), self.grid * self.grid), np.float32)
         grid[:, : rows.shape[1]] = levels
         squares = grid.reshape(-1, self.grid, self.grid)
