@@ -22,6 +22,7 @@ _HOMES = {
     "ReadError": "inputs.errors",
     "SaliencyDisplay": "displays.saliency",
     "SoundInput": "inputs.sounds.kind",
+    "TargetRows": "adaptation.target_rows",
     "TopLossesDisplay": "displays.top_losses",
     "TrainingCurveDisplay": "displays.training_curve",
     "UnreadableImagesWarning": "_warnings",
@@ -43,6 +44,7 @@ __all__ = sorted(_HOMES)
 if TYPE_CHECKING:
     from skltransfer._warnings import UnreadableImagesWarning as UnreadableImagesWarning
     from skltransfer._warnings import UnreadableRowsWarning as UnreadableRowsWarning
+    from skltransfer.adaptation.target_rows import TargetRows as TargetRows
     from skltransfer.backbones.listing import list_backbones as list_backbones
     from skltransfer.backbones.registry import register_backbone as register_backbone
     from skltransfer.cache import CacheWarning as CacheWarning

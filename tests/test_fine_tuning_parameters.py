@@ -181,7 +181,7 @@ def test_views_of_predictions_may_be_asked_for_after_fit(make, cats_and_dogs):
 
 
 def test_no_parameter_is_left_out():
-    tested = {*BAD_NUMBERS, *BAD_CHOICES, "head_units", "head_activation", "augment"}
+    tested = {*BAD_NUMBERS, *BAD_CHOICES, "head_units", "head_activation", "augment", "adaptation"}
     of_the_base = set(BackboneEstimator._parameter_constraints)
     assert set(FineTunedClassifier._parameter_constraints) - of_the_base <= tested
 

@@ -24,6 +24,7 @@ ORDER = (
     {"frozen"},
     {"augmentation"},
     {"training"},
+    {"adaptation"},
     {"export", "persistence"},
     {"estimators"},
     {"comparison", "displays"},
@@ -47,6 +48,7 @@ SAYS_IT_IN_KERAS = {
     "inputs/sounds/encoding.py",
     "inputs/texts/encoding.py",
     "tasks/classification.py",
+    "tasks/confusion.py",
     "tasks/multilabel.py",
     "tasks/regression.py",
 }

@@ -48,6 +48,7 @@ class Ordinal:
 
     loss = CumulativeCrossEntropy()
     nothing_to_hold_out = "since there is one row"
+    adaptations = frozenset({"statistics"})
 
     @property
     def n_outputs(self):
@@ -104,7 +105,7 @@ class Ordinal:
 class FineTunedOrdinal(FineTunedBase):
     """Fine-tuned network for grades; what it has no parameter for stays at these values."""
 
-    layer = pooling = head_learning_rate = augment = n_views = None
+    layer = pooling = head_learning_rate = augment = n_views = adaptation = None
     image_shape = pixel_range = input_size = n_jobs = None
     weights, resize, precision, engine = "imagenet", "stretch", "float32", "auto"
     head_activation, head_init, batch_norm, schedule = "relu", "convex", "frozen", "cosine"

@@ -28,6 +28,7 @@ from skltransfer.tasks.multilabel import MultiLabel
 
 if TYPE_CHECKING:
     from skltransfer._types import (
+        Adaptation,
         BatchNorm,
         ClassWeight,
         FreezeDepth,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         Tabular,
         Weights,
     )
+    from skltransfer.adaptation.target_rows import TargetRows
     from skltransfer.backbones.types import Augment, Backbone
     from skltransfer.estimators.training_rows import TaskFor
     from skltransfer.tasks._task import Floats
@@ -149,6 +151,15 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last fit, with a new optimiser.
         `freeze_depth` may change in between; the classes and the head may not.
+    adaptation : {"statistics", "self", "mcc"}, tuple of them or None, default=None
+        How `fit` adapts to `X_target`: rows of the domain where the classifier will work, which
+        need no labels. "statistics" gives that domain moments of its own: those of the head's
+        standardised features, and of BatchNorm above the freeze point [3]_; each counts
+        n / (n + 64), for n distinct rows. "self" learns from its own most certain predictions,
+        class by class [5]_. "mcc" penalises confusion between classes [6]_, in the head, and in
+        every batch too if more than the head is trained. A tuple combines them. Several labels a
+        row allow only "statistics". The guide says what to expect: twenty labelled rows of the
+        target do more than any of these.
     tta : bool, default=False
         Whether predictions are averaged over the views of `augment` (test-time augmentation): two
         for "flip", eight for "dihedral" (four if height and width differ), otherwise `n_views` or
@@ -254,6 +265,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     .. [3] Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", 2017.
     .. [4] Byrd and Lipton, "What is the Effect of Importance Weighting in Deep Learning?",
        ICML 2019.
+    .. [5] Zou et al., "Unsupervised Domain Adaptation for Semantic Segmentation via Class-Balanced
+       Self-Training", ECCV 2018.
+    .. [6] Jin et al., "Minimum Class Confusion for Versatile Domain Adaptation", ECCV 2020.
 
     Examples
     --------
@@ -303,6 +317,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 3,
         warm_start: bool = False,
+        adaptation: Adaptation | Sequence[Adaptation] | None = None,
         tta: bool = False,
         tabular: Tabular | None = None,
         input_column: str | int | None = None,
@@ -346,6 +361,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
+        self.adaptation = adaptation
         self.tta = tta
         self.tabular = tabular
         self.input_column = input_column
@@ -365,7 +381,13 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         self.verbose = verbose
 
     @with_checked_parameters
-    def fit(self, X: Images, y: Labels, sample_weight: SampleWeight = None) -> Self:
+    def fit(
+        self,
+        X: Images,
+        y: Labels,
+        sample_weight: SampleWeight = None,
+        X_target: Images | TargetRows = None,
+    ) -> Self:
         """Train the head, then the head and the layers that are not frozen.
 
         Parameters
@@ -378,6 +400,11 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. An integer weight equals that many copies of the row, 0 leaves the
             row out.
+        X_target : array-like or TargetRows, default=None
+            Rows of the domain where the classifier will work, without labels, for `adaptation`.
+            Where there are exactly as many as in X, wrap them in :class:`TargetRows`, because
+            cross-validation cuts what is as long as X. With ``adaptation=None`` they are ignored,
+            with a warning.
 
         Returns
         -------
@@ -399,7 +426,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
                 labels.check_known(weights, classes)
             else:
                 labels.warn(weights)
-            self._fit(X, labels.values, weights, self._task_for(labels, classes))
+            self._fit(X, labels.values, weights, self._task_for(labels, classes), X_target)
         return self
 
     def partial_fit(

@@ -16,6 +16,14 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from skltransfer._warnings import warn_unreadable, warn_user
+from skltransfer.adaptation.adapting import Adapter
+from skltransfer.adaptation.beside_target import BesideTarget
+from skltransfer.adaptation.target_rows import (
+    check_allowed,
+    check_settings,
+    checked_target,
+    methods_of,
+)
 from skltransfer.augmentation.policy import RowsByEpoch, Views, check_has_views, check_views
 from skltransfer.backbones.registry import input_of, resolve
 from skltransfer.cache import open_cache
@@ -28,6 +36,7 @@ from skltransfer.estimators.taking_apart import (
     remember_columns,
     rows_of,
 )
+from skltransfer.estimators.target_domain import read_target
 from skltransfer.estimators.training_rows import LabelledRows, TaskFor, TrainingRows
 from skltransfer.estimators.warm_start import (
     backbone_below,
@@ -45,6 +54,7 @@ from skltransfer.inputs.frames import row_digests, split_frame
 from skltransfer.inputs.moments import standardized_tensor
 from skltransfer.network.stages import resolve_freeze_depth
 from skltransfer.progress import progress_bar
+from skltransfer.tasks.confusion import WithConfusion
 from skltransfer.tasks.weighting import WeightedRows, merge_rows
 from skltransfer.training.choice import train_step_for
 from skltransfer.training.head import Head
@@ -64,7 +74,7 @@ if TYPE_CHECKING:
     from skltransfer.frozen.content_digests import ContentDigests
     from skltransfer.inputs._input import Array, Source
     from skltransfer.network.runtime import Network
-    from skltransfer.tasks._task import Floats, Singles
+    from skltransfer.tasks._task import Floats, Loss, Singles
 
 _SPLIT_STREAM = 1
 
@@ -97,6 +107,7 @@ class FineTunedBase(BackboneEstimator):
         "validation_fraction": [Number(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Number(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
+        "adaptation": "no_validation",
         "tta": ["boolean"],
         "tabular": [HasMethods(["fit", "transform"]), None],
         "input_column": [str, Integral, None],
@@ -116,6 +127,7 @@ class FineTunedBase(BackboneEstimator):
         y: NDArray[np.generic],
         weights: Floats,
         task_for: TaskFor,
+        X_target: Any = None,
     ) -> None:
         """Fit from the pretrained network, or from the learned weights with warm start.
 
@@ -129,8 +141,12 @@ class FineTunedBase(BackboneEstimator):
             Checked weights, some of which are positive.
         task_for : callable
             From the targets of the readable rows to the task, which has seen no rows yet.
+        X_target : array-like, TargetRows or None, default=None
+            Rows of the target domain.
         """
         goes_on = self.warm_start and hasattr(self, "_state")
+        check_settings(self._methods, self.batch_norm, goes_on)
+        X_target = checked_target(self._methods, X_target, len(y))
         state = self._continued("warm_start=True").without_optimizer() if goes_on else None
         data = self._data(X, y, weights, goes_on)
         self._seed = self._drawn_seed()
@@ -141,10 +157,12 @@ class FineTunedBase(BackboneEstimator):
             rows, others = found.rows.take(~held_out), found.rows.take(held_out)
             training = self._training_data(found, rows)
             validation = self._validation_data(found, others) if len(others) else None
-            trainer = self._trainer(training, validation, progress)
+            target = None if X_target is None else self._target(X_target)
+            trainer = self._trainer(training, validation, progress, target)
             if state is None:
                 state = trainer.start(self._starting_features(found, rows, training))
-            self._state, self.history_ = trainer.run(state)
+            state, self.history_ = trainer.run(state)
+            self._state = state if target is None else self._adapter(training, target)(state)
         self.n_iter_ = len(self.history_["loss"])
 
     def _fit_once(
@@ -159,6 +177,11 @@ class FineTunedBase(BackboneEstimator):
 
         The arguments are those of `_fit`, and the total weight of the rows of earlier calls.
         """
+        if self._methods:
+            raise ValueError(
+                f"adaptation={self.adaptation!r} needs all labelled rows at once and is not "
+                "available in partial_fit. Call fit, or set adaptation=None."
+            )
         goes_on = hasattr(self, "_state")
         state = self._continued("partial_fit") if goes_on else None
         data = self._data(X, y, weights, goes_on)
@@ -232,6 +255,8 @@ class FineTunedBase(BackboneEstimator):
         task = task_for(y)
         beside = None if data.table is None else row_digests(_safe_indexing(data.table, read))
         rows = merge_rows([keys[i] for i in read], task.encode(y), weights, beside)
+        check_allowed(self._methods, task.adaptations)
+        rows = merge_rows([keys[i] for i in read], task.encode(y), weights)
         self._task = task.observed(rows)
         rows = replace(rows, rows=read[rows.rows])
         columns = self._columns(data, rows)
@@ -286,10 +311,34 @@ class FineTunedBase(BackboneEstimator):
         return []
 
     def _trainer(
-        self, training: TrainingData, validation: TrainingData | None, progress: FitProgress
+        self,
+        training: TrainingData,
+        validation: TrainingData | None,
+        progress: FitProgress,
+        target: TrainingData | None = None,
     ) -> Trainer:
         step, settings = self._train_step(), self._settings()
+        if target is not None and "mcc" in self._methods and not step.head_only:
+            step = self._train_step(WithConfusion(self._task.loss))
+            labelled = training.rows, training.targets, training.columns
+            training = BesideTarget(*labelled, target, self._seed)
         return Trainer(settings, self._task, step, training, validation, self._seed, progress)
+
+    # The target domain ---------------------------------------------------------------------
+
+    @property
+    def _methods(self) -> tuple[str, ...]:
+        """The names in `adaptation`."""
+        return methods_of(self.adaptation)
+
+    def _target(self, X_target: Any) -> TrainingData:
+        """Read rows of the target domain."""
+        return read_target(self._prefix(), *rows_of(self, X_target), self._freeze_point)
+
+    def _adapter(self, training: TrainingData, target: TrainingData) -> Adapter:
+        """Return what adapts the trained state to the target."""
+        step, size = self._train_step(), self.batch_size
+        return Adapter(self._methods, step, training, target, size, self._seed)
 
     def _held_out(self, rows: WeightedRows) -> NDArray[np.bool_]:
         """Choose the validation rows."""
@@ -347,7 +396,7 @@ class FineTunedBase(BackboneEstimator):
         use its statistics, so the features will still change.
         """
         prefix, step = found.prefix, self._train_step()
-        if step.norms and self.batch_norm != "frozen":
+        if step.norms and self._settings().batch_norm != "frozen":
             return None
         if step.head_only:
             return training.rows(np.arange(len(training)), 0)
@@ -393,6 +442,7 @@ class FineTunedBase(BackboneEstimator):
         check_views(kind, self.augment, self.n_views, self.tta)
         check_units(self.head_units)
         check_activation(self.head_activation)
+        methods_of(self.adaptation)
 
     def _checked_weights(self, X: Any, sample_weight: Any) -> Floats:
         """Check the row weights: some must be positive, and their sum finite."""
@@ -415,7 +465,9 @@ class FineTunedBase(BackboneEstimator):
 
     def _settings(self) -> TrainingSettings:
         names = TrainingSettings.__dataclass_fields__
-        return TrainingSettings(**{name: getattr(self, name) for name in names})
+        settings = TrainingSettings(**{name: getattr(self, name) for name in names})
+        # Each domain is normalised by its own statistics: the labelled rows too.
+        return replace(settings, batch_norm="adapt") if "statistics" in self._methods else settings
 
     def _drawn_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -473,9 +525,9 @@ class FineTunedBase(BackboneEstimator):
     def _network(self, precision: str = "float32") -> Network:
         return super()._network(precision).ending_at(self._layer, self._pooling)
 
-    def _train_step(self) -> TrainStep:
-        """Return the compiled train step."""
-        loss = self._task.loss
+    def _train_step(self, loss: Loss | None = None) -> TrainStep:
+        """Return the compiled train step; for the loss of the task unless another is given."""
+        loss = loss or self._task.loss
         return train_step_for(self._network(), self._freeze_point, self._head, loss, *self._modes)
 
     def _continued(self, keeper: str) -> TrainingState:

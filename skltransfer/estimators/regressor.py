@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Tabular,
         Weights,
     )
+    from skltransfer.adaptation.target_rows import TargetRows
     from skltransfer.backbones.types import Augment, Backbone
     from skltransfer.tasks._task import Floats
 
@@ -134,6 +135,12 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last fit, with a new optimiser.
         `freeze_depth` may change in between; the head and the number of targets may not.
+    adaptation : {"statistics"} or None, default=None
+        How `fit` adapts to `X_target`: rows of the domain where the regressor will work, which need
+        no numbers. "statistics" gives that domain moments of its own: those of the head's
+        standardised features, and of BatchNorm above the freeze point [3]_; each counts
+        n / (n + 64), for n distinct rows. If the numbers themselves differ between the domains,
+        it takes that difference away too.
     tta : bool, default=False
         Whether predictions are averaged over the views of `augment` (test-time augmentation): two
         for "flip", eight for "dihedral" (four if height and width differ), otherwise `n_views` or
@@ -287,6 +294,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 3,
         warm_start: bool = False,
+        adaptation: Literal["statistics"] | None = None,
         tta: bool = False,
         tabular: Tabular | None = None,
         input_column: str | int | None = None,
@@ -329,6 +337,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
+        self.adaptation = adaptation
         self.tta = tta
         self.tabular = tabular
         self.input_column = input_column
@@ -348,7 +357,13 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         self.verbose = verbose
 
     @with_checked_parameters
-    def fit(self, X: Images, y: Numbers, sample_weight: SampleWeight = None) -> Self:
+    def fit(
+        self,
+        X: Images,
+        y: Numbers,
+        sample_weight: SampleWeight = None,
+        X_target: Images | TargetRows = None,
+    ) -> Self:
         """Train the head, then the head and the layers that are not frozen.
 
         Parameters
@@ -360,6 +375,11 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. An integer weight equals that many copies of the row, 0 leaves the
             row out.
+        X_target : array-like or TargetRows, default=None
+            Rows of the domain where the regressor will work, without labels, for `adaptation`.
+            Where there are exactly as many as in X, wrap them in :class:`TargetRows`, because
+            cross-validation cuts what is as long as X. With ``adaptation=None`` they are ignored,
+            with a warning.
 
         Returns
         -------
@@ -376,7 +396,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
             numbers, weights = self._checked(X, y, sample_weight)
             before = self._task if self.warm_start and hasattr(self, "_state") else None
             task = self._task_for(numbers, before)
-            self._fit(X, numbers, weights, lambda seen: replace(task, weight_seen=0.0))
+            self._fit(X, numbers, weights, lambda seen: replace(task, weight_seen=0.0), X_target)
         return self
 
     def partial_fit(self, X: Images, y: Numbers, sample_weight: SampleWeight = None) -> Self:

@@ -6,7 +6,12 @@ from collections.abc import Collection
 from typing import Any
 
 _OF_ORIGIN: dict[str, Any] = {"max_tokens": None, "sample_rate": None, "max_seconds": None}
-LATER_PARAMETERS: dict[str, Any] = {**_OF_ORIGIN, "tabular": None, "input_column": None}
+LATER_PARAMETERS: dict[str, Any] = {
+    **_OF_ORIGIN,
+    "tabular": None,
+    "input_column": None,
+    "adaptation": None,
+}
 
 
 def with_later_parameters(manifest: dict[str, Any], names: Collection[str]) -> dict[str, Any]:

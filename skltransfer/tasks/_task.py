@@ -96,6 +96,11 @@ class Task(Protocol):
         ...
 
     @property
+    def adaptations(self) -> frozenset[str]:
+        """The values of `adaptation` that suit this kind of target."""
+        ...
+
+    @property
     def weight_seen(self) -> float:
         """Total weight of all rows passed to `observed`."""
         ...

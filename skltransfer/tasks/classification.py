@@ -68,6 +68,7 @@ class Classification:
     totals: Vector | None = None
 
     nothing_to_hold_out: ClassVar[str] = "since no class has two different rows"
+    adaptations: ClassVar[frozenset[str]] = frozenset({"statistics", "self", "mcc"})
 
     @property
     def n_outputs(self) -> int:

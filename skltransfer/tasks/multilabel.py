@@ -98,6 +98,7 @@ class MultiLabel:
     totals: Floats | None = None
 
     nothing_to_hold_out: ClassVar[str] = "since there is only one different row"
+    adaptations: ClassVar[frozenset[str]] = frozenset({"statistics"})
 
     @property
     def classes(self) -> NDArray[np.intp]:

@@ -122,6 +122,7 @@ class Regression:
     weight_seen: float = 0.0
 
     nothing_to_hold_out: ClassVar[str] = "since there is only one different row"
+    adaptations: ClassVar[frozenset[str]] = frozenset({"statistics"})
 
     @property
     def n_outputs(self) -> int:

@@ -11,7 +11,7 @@ from skltransfer.tasks.solved_problems import Solution, SolvedProblems
 # Inverse regularisation C = 30 / n_features: logits have the same prior width whatever the number
 # of features. Results hardly change between 10 and 100 on clothing photographs, digits and solar
 # cells.
-_PRIOR = 30.0
+PRIOR = 30.0
 _MAX_ITERATIONS = 300
 
 
@@ -34,7 +34,7 @@ def _solved(
 ) -> Solution:
     n_features, n_classes = features.shape[1], targets.shape[1]
     features = np.asarray(features, np.float64)
-    penalty = n_features / _PRIOR
+    penalty = n_features / PRIOR
     total = weights.sum()
 
     def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

@@ -14,7 +14,7 @@ from skltransfer.training.adamw import held
 
 if TYPE_CHECKING:
     from skltransfer.augmentation.policy import RowsByEpoch
-    from skltransfer.inputs._input import Rows
+    from skltransfer.inputs._input import Array, Rows
     from skltransfer.tasks._task import Singles, Targets
     from skltransfer.training.state import TrainingState
     from skltransfer.training.train_step import TrainStep
@@ -72,6 +72,17 @@ class TrainingData:
     def __len__(self) -> int:
         return len(self.targets.weights)
 
+    def batch_rows(self, batch_size: int) -> int:
+        """Return the number of rows in a batch."""
+        return min(batch_size, len(self))
+
+    def batch(
+        self, positions: np.ndarray, weights: np.ndarray, epoch: int, number: int
+    ) -> tuple[Array, Singles, Singles, Singles]:
+        """Return activations, targets, weights and columns of a batch, the epoch's `number`-th."""
+        targets, columns = self.targets.values[positions], self.columns[positions]
+        return self.rows(positions, epoch), targets, weights, columns
+
 
 @dataclass(frozen=True)
 class OptimizerConfig:
@@ -118,18 +129,19 @@ def run_epoch(
         Mean weighted loss of the rows, each computed before its own step.
     """
     rng = np.random.default_rng([how.seed, epoch])
-    gradient = step.batch_gradient(min(how.batch_size, len(data)))
+    gradient = step.batch_gradient(data.batch_rows(how.batch_size))
     update = step.update()
     rates, decays = held(how.rates), held(how.decays)
     mean_weight = data.targets.weights.mean()
     fixed, standardizer = step.held(state.fixed), step.held(state.standardizer)
     losses = []
     lengths = _lengths(data) if step.pads else None
-    for positions, real in _batches(len(data), how.batch_size, rng, lengths):
+    batches = _batches(len(data), how.batch_size, rng, lengths)
+    for number, (positions, real) in enumerate(batches):
         weights = (data.targets.weights[positions] / mean_weight).astype(np.float32) * real
-        masks = _dropout_masks(step, len(positions), how.dropout, rng)
-        others = [data.columns[positions], *masks] if step.n_columns else masks
-        batch = data.rows(positions, epoch), data.targets.values[positions], weights, *others
+        rows, targets, weights, columns = data.batch(positions, weights, epoch, number)
+        masks = _dropout_masks(step, len(weights), how.dropout, rng)
+        batch = rows, targets, weights, *([columns] if step.n_columns else []), *masks
         rate = schedule(state.n_steps)
         state.n_steps += 1
         with np.errstate(over="ignore", invalid="ignore"):  # the loss reveals it

@@ -1,0 +1,1 @@
+"""Adaptation to a target domain without labels: to the rows that will be predicted."""

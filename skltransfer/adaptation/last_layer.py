@@ -1,0 +1,136 @@
+"""The head's last layer, solved again for rows of the target: a full-batch problem in NumPy.
+
+It has the loss and the prior of the softmax regression that heads start from, with rows of the
+target beside the labelled ones. "self" gives them pseudo-labels, the most certain of each class
+first (class-balanced self-training: Zou et al., ECCV 2018); "mcc" adds their class confusion (Jin
+et al., ECCV 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from skltransfer.backend.blas import one_thread
+from skltransfer.tasks.confusion import confusion
+from skltransfer.tasks.softmax_regression import PRIOR, log_softmax
+
+if TYPE_CHECKING:
+    from skltransfer.tasks._task import Floats, Singles
+
+Layer: TypeAlias = "tuple[Singles, Singles]"
+"""Kernel (n_features, n_classes) and bias (n_classes,)."""
+
+_SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
+"""Shares of the rows predicted as a class that get its label, round by round."""
+
+_ITERATIONS_OF_A_ROUND = 12
+_ITERATIONS = 50
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows with targets.
+
+    Attributes
+    ----------
+    features : ndarray of float32, shape (n, n_features)
+        What the last layer sees.
+    targets : ndarray of float32, shape (n, n_classes)
+        Probabilities.
+    weights : ndarray of float64, shape (n,)
+        Weights.
+    """
+
+    features: NDArray[np.floating]
+    targets: Singles
+    weights: Floats
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """Rows of the target: their `features`, and how often each occurs, `weights`."""
+
+    features: NDArray[np.floating]
+    weights: Floats
+
+    def in_doubles(self) -> Unlabelled:
+        """Return the same in float64."""
+        return Unlabelled(self.features.astype(np.float64), self.weights)
+
+
+def adapted_layer(
+    layer: Layer, source: Labelled, target: Unlabelled, methods: Collection[str]
+) -> Layer:
+    """Return the last layer adapted by "self", "mcc" or both, starting from `layer`."""
+    confused = target if "mcc" in methods else None
+    with one_thread():
+        if "self" in methods:
+            for share in _SHARES:
+                labelled = _joined(source, _pseudo_labelled(layer, target, share))
+                layer = _solved(layer, labelled, confused, _ITERATIONS_OF_A_ROUND)
+            return layer
+        return _solved(layer, source, confused, _ITERATIONS)
+
+
+def _pseudo_labelled(layer: Layer, target: Unlabelled, share: float) -> Labelled:
+    """Label the most certain rows of each predicted class."""
+    probabilities = np.exp(log_softmax(target.features @ layer[0] + layer[1]))
+    labels, certainty = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    chosen = np.concatenate(
+        [
+            _most_certain(np.flatnonzero(labels == label), certainty, share)
+            for label in np.unique(labels)
+        ]
+    )
+    targets = np.eye(probabilities.shape[1], dtype=np.float32)[labels[chosen]]
+    return Labelled(target.features[chosen], targets, target.weights[chosen])
+
+
+def _most_certain(
+    members: NDArray[np.intp], certainty: NDArray[np.floating], share: float
+) -> NDArray[np.intp]:
+    order = np.argsort(-certainty[members], kind="stable")
+    return members[order[: max(1, round(share * len(members)))]]
+
+
+def _joined(source: Labelled, pseudo: Labelled) -> Labelled:
+    """Put rows beside each other; both domains have the same mass, however few rows one has."""
+    mass = source.weights.sum() / pseudo.weights.sum()
+    return Labelled(
+        np.concatenate([source.features, pseudo.features]),
+        np.concatenate([source.targets, pseudo.targets]),
+        np.concatenate([source.weights, mass * pseudo.weights]),
+    )
+
+
+def _solved(layer: Layer, rows: Labelled, confused: Unlabelled | None, n_iterations: int) -> Layer:
+    """Minimise cross-entropy and prior, plus the class confusion of `confused`."""
+    n_features, n_classes = layer[0].shape
+    penalty, total = n_features / PRIOR, rows.weights.sum()
+    features, weights = rows.features.astype(np.float64), rows.weights[:, None]
+    others = None if confused is None else confused.in_doubles()
+
+    def objective(flat: Floats) -> tuple[float, Floats]:
+        kernel, bias = flat[:-n_classes].reshape(n_features, n_classes), flat[-n_classes:]
+        log_p = log_softmax(features @ kernel + bias)
+        value = 0.5 * penalty * (kernel**2).sum() - (weights * rows.targets * log_p).sum()
+        slope = weights * (np.exp(log_p) - rows.targets) / total
+        by_kernel, by_bias = features.T @ slope + penalty / total * kernel, slope.sum(axis=0)
+        if others is None:
+            return value / total, np.concatenate([by_kernel.ravel(), by_bias])
+        of_target = confusion(others.features @ kernel + bias, others.weights)
+        by_kernel += others.features.T @ of_target.slope
+        by_bias += of_target.slope.sum(axis=0)
+        return value / total + of_target.loss, np.concatenate([by_kernel.ravel(), by_bias])
+
+    start = np.concatenate([layer[0].ravel(), layer[1]]).astype(np.float64)
+    options = {"maxiter": n_iterations, "ftol": 1e-9, "gtol": 1e-6}
+    flat = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
+    found = flat[:-n_classes].reshape(n_features, n_classes), flat[-n_classes:]
+    return found[0].astype(np.float32), found[1].astype(np.float32)

@@ -1,0 +1,128 @@
+"""Rows of a target domain, and what `fit` asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sklearn.utils.validation import _num_samples
+
+from skltransfer._similar import did_you_mean
+from skltransfer._warnings import warn_user
+
+METHODS = ("statistics", "self", "mcc")
+"""The values of `adaptation`, in the order in which they act."""
+
+
+class TargetRows:
+    """Rows of a target domain, protected from cross-validation.
+
+    scikit-learn's searches and cross-validation cut every argument of `fit` that is as long as X to
+    the rows of the fold. A target domain that happens to be as long would be cut too, so `fit`
+    refuses it. This wrapper has neither a length nor a shape, and is always passed on whole.
+
+    Parameters
+    ----------
+    X : array-like
+        The rows, as `fit` takes them: an array, or a list or column of paths, texts and so on.
+
+    Attributes
+    ----------
+    X : array-like
+        The rows.
+
+    See Also
+    --------
+    FineTunedClassifier : Takes it as ``fit(X, y, X_target=...)``.
+
+    Examples
+    --------
+    >>> from skltransfer import TargetRows
+    >>> TargetRows(["a.jpg", "b.jpg"])
+    TargetRows(['a.jpg', 'b.jpg'])
+    """
+
+    def __init__(self, X: Any) -> None:
+        self.X = X
+
+    def __repr__(self) -> str:
+        """Show the rows."""
+        return f"TargetRows({self.X!r})"
+
+
+def methods_of(adaptation: Any) -> tuple[str, ...]:
+    """Return the names in the parameter `adaptation`, in order; none for None."""
+    if adaptation is None:
+        return ()
+    names = [adaptation] if isinstance(adaptation, str) else adaptation
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"adaptation={adaptation!r} must be None, one of {METHODS}, or a tuple of them."
+        )
+    unknown = [name for name in names if name not in METHODS]
+    if unknown or not names:
+        hint = did_you_mean(unknown[0], [*METHODS], at_most=1) if unknown else ""
+        raise ValueError(
+            f"adaptation={adaptation!r} must be None, one of {METHODS}, or a tuple of them.{hint}"
+        )
+    return tuple(method for method in METHODS if method in names)
+
+
+def check_settings(methods: Collection[str], batch_norm: str, goes_on: bool) -> None:
+    """Refuse settings that contradict an adaptation."""
+    if not methods:
+        return
+    if goes_on:
+        raise ValueError(
+            "warm_start=True goes on from weights that an earlier fit may have adapted, and "
+            "adaptation has to start from the labelled rows. Set warm_start=False, or "
+            "adaptation=None."
+        )
+    if batch_norm == "train" or (batch_norm == "adapt" and "statistics" in methods):
+        raise ValueError(
+            f"batch_norm={batch_norm!r} takes BatchNorm's statistics from the labelled rows alone, "
+            "and does not go with this adaptation. Leave batch_norm='frozen'; "
+            "adaptation='statistics' gives each domain its own."
+        )
+
+
+def check_allowed(methods: Collection[str], allowed: Collection[str]) -> None:
+    """Refuse methods that the kind of target does not have."""
+    refused = [method for method in methods if method not in allowed]
+    if refused:
+        raise ValueError(
+            f"adaptation={refused[0]!r} needs one class a row, and y holds other targets. For "
+            "these, only 'statistics' is available."
+        )
+
+
+def checked_target(methods: Collection[str], X_target: Any, n_rows: int) -> Any:
+    """Return the rows of the target; None where nothing is adapted.
+
+    Raises
+    ------
+    ValueError
+        If rows are missing, or scikit-learn may have cut them.
+    """
+    if X_target is None:
+        if methods:
+            raise ValueError(
+                f"adaptation={'+'.join(methods)!r} needs rows of the target domain: pass them as "
+                "fit(X, y, X_target=rows), or set adaptation=None."
+            )
+        return None
+    if not methods:
+        warn_user(
+            "X_target is ignored, because adaptation=None. Set adaptation='statistics', 'self' or "
+            "'mcc' to use it, or leave it out."
+        )
+        return None
+    if isinstance(X_target, TargetRows):
+        return X_target.X
+    if _num_samples(X_target) == n_rows:
+        raise ValueError(
+            f"X_target has {n_rows} rows, exactly as many as X. scikit-learn's cross-validation "
+            "cuts arguments that are as long as X to the rows of a fold, so these may be only a "
+            "part. Wrap them: fit(X, y, X_target=TargetRows(rows))."
+        )
+    return X_target

@@ -1,0 +1,51 @@
+"""Rows of the target domain, read once like those that are trained on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skltransfer._warnings import warn_unreadable
+from skltransfer.tasks._task import Targets
+from skltransfer.tasks.weighting import merge_rows
+from skltransfer.training.loop import TrainingData
+
+if TYPE_CHECKING:
+    from skltransfer.frozen.frozen_prefix import FrozenPrefix
+    from skltransfer.inputs._input import Array, Source
+    from skltransfer.tasks._task import Singles
+
+
+def read_target(
+    prefix: FrozenPrefix, source: Source, columns: Singles | None, freeze_point: int | None
+) -> TrainingData:
+    """Return activations of the target's rows, merged by content; weights are their counts.
+
+    `columns` are what the head reads beside their features.
+
+    With ``on_error="nan"``, rows that cannot be read are left out with a warning.
+    """
+    contents = prefix.digests(source)
+    plain, failures = prefix.activations(source, freeze_point, observer=contents)
+    readable = [row for row in range(len(source)) if row not in failures]
+    failures = failures | contents.complete(readable, prefix.n_jobs, prefix.keep_going)
+    read = np.array([row for row in readable if row not in failures], dtype=np.intp)
+    if not len(read):
+        first = failures[0]
+        message = f"None of {len(source)} rows of X_target could be read; the first: {first}"
+        raise type(first)(message, first.row, first.source)
+    if failures:
+        warn_unreadable(failures, len(source))
+    keys = [contents.digests[row] or b"" for row in read]
+    columns = np.zeros((len(source), 0), np.float32) if columns is None else columns
+    beside = [columns[row].tobytes() for row in read]
+    rows = merge_rows(keys, np.zeros(len(read), np.intp), np.ones(len(read)), beside)
+    positions = read[rows.rows]
+
+    def activations(chosen: NDArray[np.intp], epoch: int) -> Array:
+        return plain[positions[chosen]]
+
+    targets = Targets(np.zeros((len(rows), 0), np.float32), rows.weights)
+    return TrainingData(activations, targets, columns[positions])

@@ -1,0 +1,90 @@
+"""Minimum class confusion: predictions that are unsure between the same classes are penalised.
+
+The loss of Jin et al., "Minimum Class Confusion for Versatile Domain Adaptation", ECCV 2020. It
+needs no labels. Of each class it takes the share of confusion with others among the predictions of
+that class, weighted towards rows that are predicted with certainty, and averages over the classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skltransfer.tasks._task import Floats, Loss, Singles, WeightedLoss
+from skltransfer.tasks.softmax_regression import log_softmax
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+
+_TEMPERATURE = 2.5  # of the paper
+_LEAST = 1e-12
+
+
+class Confusion(NamedTuple):
+    """The loss, between 0 and 1, and its gradient with respect to the outputs, (n, n_classes)."""
+
+    loss: float
+    slope: Floats
+
+
+def confusion(outputs: NDArray[np.floating], weights: Floats) -> Confusion:
+    """Return the class confusion of weighted rows of logits, (n, n_classes)."""
+    log_p = log_softmax(np.asarray(outputs, np.float64) / _TEMPERATURE)
+    p = np.exp(log_p)
+    certainty = np.exp((p * log_p).sum(axis=1))  # exp(-entropy)
+    size = (weights * (1 + certainty))[:, None]
+    total = (size * p).sum(axis=0) + _LEAST
+    agreeing = (size * p**2).sum(axis=0) / total
+    by_size = (p**2 - agreeing * p) / total
+    by_certainty = weights * certainty * by_size.sum(axis=1)
+    by_p = size * (2 * p - agreeing) / total + by_certainty[:, None] * (log_p + 1)
+    by_output = p * (by_p - (p * by_p).sum(axis=1, keepdims=True))
+    n_classes = p.shape[1]
+    return Confusion(1 - float(agreeing.mean()), -by_output / (n_classes * _TEMPERATURE))
+
+
+def confusion_of_tensors(outputs: KerasTensor, weights: KerasTensor) -> KerasTensor:
+    """Return the same loss in Keras' operations; rows of weight 0 do not count."""
+    from keras import ops
+
+    log_p = ops.log_softmax(outputs / _TEMPERATURE, axis=-1)
+    p = ops.exp(log_p)
+    size = (weights * (1 + ops.exp(ops.sum(p * log_p, axis=-1))))[:, None]
+    total = ops.sum(size * p, axis=0) + _LEAST
+    return 1 - ops.mean(ops.sum(size * p**2, axis=0) / total)
+
+
+@dataclass(frozen=True)
+class WithConfusion:
+    """A loss of labelled rows, with the class confusion of others beside them.
+
+    Rows without a label have targets of zeros. Each of them has the confusion of all of them as its
+    loss.
+
+    Attributes
+    ----------
+    loss : Loss
+        The loss of labelled rows, whose targets are probabilities.
+    """
+
+    loss: Loss
+
+    def of_tensors(self, outputs: KerasTensor, targets: KerasTensor) -> KerasTensor:
+        """Loss of each row, in Keras' operations."""
+        from keras import ops
+
+        is_other = 1.0 - ops.round(ops.sum(targets, axis=-1))
+        confused = confusion_of_tensors(outputs, is_other)
+        return self.loss.of_tensors(outputs, targets) + is_other * confused
+
+    def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
+        """Weighted loss of rows and its gradient, in NumPy."""
+        is_other = 1.0 - np.round(targets.sum(axis=1))
+        share = float(shares[:, 0] @ is_other)
+        labelled = self.loss.of_arrays(outputs, targets, shares)
+        confused = confusion(outputs, is_other.astype(np.float64))
+        slope = labelled.slope + (share * confused.slope).astype(np.float32)
+        return WeightedLoss(labelled.loss + share * confused.loss, slope)
