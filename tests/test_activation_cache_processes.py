@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import time
 
 import pytest
 
 from activation_cache_helpers import TESTS
-from skltransfer.cache import open_cache
+from skltransfer.cache import holding, open_cache
 from skltransfer.cache import session as _session
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork to test")
@@ -234,3 +236,82 @@ def test_a_folder_that_others_can_write_to_is_not_used(one_base, trap):
         os.chmod(folder, 0o777)
     with pytest.warns(UserWarning, match="cache='memory' keeps nothing: no private folder"):
         assert not open_cache("memory").keeps_rows
+
+
+HELD = """
+import os, sys, time
+from skltransfer.cache.session import session
+
+print(session()[0], flush=True)
+time.sleep(60)
+"""
+
+
+def first_line(process):
+    return process.stdout.readline().strip()
+
+
+def wait_until(condition):
+    give_up = time.monotonic() + 60
+    while not condition() and time.monotonic() < give_up:
+        time.sleep(0.01)
+    assert condition()
+
+
+@pytest.fixture
+def held():
+    """Start processes that hold their session until they are killed."""
+    processes = []
+
+    def start(*marks, **variables):
+        command = [sys.executable, "-W", "error", "-c", HELD, *marks]
+        environment = {**os.environ, **variables}
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@needs_proc
+def test_processes_with_one_name_share_a_session_until_the_last_is_killed(held):
+    first, second = (held(SKLTRANSFER_SESSION="job 7") for _ in range(2))
+    folder = first_line(first)
+    assert folder == first_line(second)
+    assert folder != first_line(held(SKLTRANSFER_SESSION="job 8"))
+    first.kill()
+    first.wait()
+    assert os.path.isdir(folder)
+    second.kill()
+    wait_until(lambda: not os.path.exists(folder))
+
+
+@needs_proc
+@pytest.mark.parametrize("mark", ["pyspark.daemon", "ray::work"])
+def test_workers_of_an_engine_share_a_session_until_the_last_is_killed(held, mark):
+    """An engine's own process, here that of the tests, neither knows the folder nor removes it."""
+    workers = [held(mark) for _ in range(2)]
+    (folder,) = {first_line(worker) for worker in workers}
+    for worker in workers:
+        worker.kill()
+    wait_until(lambda: not os.path.exists(folder))
+
+
+@needs_proc
+def test_a_named_session_that_nobody_holds_is_removed(one_base, monkeypatch):
+    monkeypatch.setenv("SKLTRANSFER_SESSION", "mine")
+    monkeypatch.setattr(holding, "_WAIT_AND_REMOVE", "true")  # as if it had been killed
+    monkeypatch.setattr(holding, "_held", {})
+    folder, _ = _session.session()
+    monkeypatch.setenv("SKLTRANSFER_SESSION", "another")
+    _session.session()
+    assert os.path.isdir(folder)
+    for pipe in holding._held.values():
+        os.close(pipe)
+    holding._held.clear()
+    monkeypatch.setenv("SKLTRANSFER_SESSION", "a third")
+    other, _ = _session.session()
+    assert [path.name for path in one_base.iterdir()] == [os.path.basename(other)]

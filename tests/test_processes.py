@@ -7,7 +7,7 @@ import os
 import joblib
 import pytest
 
-from skltransfer.backend import backend_title
+from skltransfer.backend import backend_title, computing_threads
 from skltransfer.frozen.prefetcher import thread_count
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork to test")
@@ -108,3 +108,42 @@ def test_a_worker_takes_its_share_of_the_cores(in_fresh_process, variables, in_w
     """0 is TensorFlow's own: the user's variable, or all cores."""
     told, _ = in_fresh_process(IN_WORKERS, os.path.dirname(__file__), **variables)
     assert told.split("\n")[:2] == [str([in_workers] * 2), "0"]
+
+
+HERE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_processes import threads_of_tensorflow
+print(threads_of_tensorflow())
+"""
+
+COUNTED = """
+from skltransfer.backend import computing_threads
+print(computing_threads())
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="ancestors are looked up in /proc")
+@pytest.mark.parametrize("mark", ["-m pyspark.daemon", "ray::work"])
+def test_a_worker_of_an_engine_takes_its_share(in_fresh_process, mark):
+    told, _ = in_fresh_process(COUNTED, mark, OMP_NUM_THREADS="3")
+    assert told.strip() == "3"
+
+
+def test_other_processes_take_all_cores(in_fresh_process):
+    told, _ = in_fresh_process(COUNTED, OMP_NUM_THREADS="3")
+    assert told.strip() == str(joblib.cpu_count())
+
+
+@pytest.mark.about("tensorflow", reason="it alone tells its number of threads")
+def test_the_user_s_number_of_threads_stands_above_all(in_fresh_process):
+    given = {"SKLTRANSFER_NUM_THREADS": "5", "TF_NUM_INTRAOP_THREADS": "2"}
+    told, _ = in_fresh_process(HERE, os.path.dirname(__file__), **given)
+    assert told.strip() == "5"
+
+
+@pytest.mark.parametrize("value", ["0", "two", "-1", ""])
+def test_other_numbers_of_threads_are_refused(monkeypatch, value):
+    monkeypatch.setenv("SKLTRANSFER_NUM_THREADS", value)
+    with pytest.raises(ValueError, match=f"SKLTRANSFER_NUM_THREADS='{value}' must be a positive"):
+        computing_threads()

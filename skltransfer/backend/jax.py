@@ -178,13 +178,16 @@ def share_gpus() -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
-def take_threads(share: int) -> None:
-    """Start XLA with this number of threads, unless the user has chosen; XLA reads it only once."""
-    if _CHOSEN & set(os.environ) or has_run():
+def take_threads(count: int, even_so: bool) -> None:
+    """Start XLA with a number of threads, unless JAX has run or the user's variables decide.
+
+    `even_so`, those variables do not count. XLA reads the number only once.
+    """
+    if has_run() or (not even_so and _CHOSEN & set(os.environ)):
         return
     import jax
 
-    os.environ[_THREADS] = str(share)
+    os.environ[_THREADS] = str(count)
     try:
         jax.devices()
     finally:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from types import ModuleType
 
 import joblib
 
+from skltransfer._processes import origin
 from skltransfer.backend.modules import backend_name, backend_names, load_keras, module, module_of
 from skltransfer.backend.start_up import hushed
 
+_CHOSEN = "SKLTRANSFER_NUM_THREADS"
 _SHARE = "OMP_NUM_THREADS"
+"""Set by joblib, Dask, Ray and Spark in their workers, for all libraries that compute."""
 
 _started = False
 _ran_before_fork: frozenset[str] = frozenset()
@@ -51,26 +53,38 @@ def start() -> None:
         )
     with hushed():
         module().share_gpus()
-    share = share_of_cores()
-    if share is not None:
-        module().take_threads(share)
+    threads = _chosen_threads()
+    if threads is not None:
+        module().take_threads(threads, even_so=_CHOSEN in os.environ)
     _started = True
 
 
-def share_of_cores() -> int | None:
-    """Return the number of threads that joblib assigned to this worker; None if it assigned none.
-
-    joblib sets environment variables that linear algebra libraries read.
-    """
-    share = os.environ.get(_SHARE, "")
-    if multiprocessing.parent_process() is None or not share.isdecimal():
-        return None
-    return int(share) or None
-
-
 def computing_threads() -> int:
-    """Return the number of computing threads of this process: its share of the cores, or all."""
-    return share_of_cores() or joblib.cpu_count()
+    """Return the number of computing threads of this process.
+
+    The user's variable SKLTRANSFER_NUM_THREADS decides, in any process. Otherwise a worker of
+    joblib, Dask, Ray or Spark takes the share that its engine sets, and other processes all cores.
+
+    Raises
+    ------
+    ValueError
+        When SKLTRANSFER_NUM_THREADS is not a positive whole number.
+    """
+    return _chosen_threads() or joblib.cpu_count()
+
+
+def _chosen_threads() -> int | None:
+    """Return the number of threads that the user or an engine has chosen; None if nobody has."""
+    chosen = os.environ.get(_CHOSEN)
+    if chosen is not None:
+        if not chosen.isdecimal() or not int(chosen):
+            raise ValueError(
+                f"The environment variable {_CHOSEN}={chosen!r} must be a positive whole number, "
+                "of threads for each process. Unset it for all cores, or a worker's share."
+            )
+        return int(chosen)
+    share = os.environ.get(_SHARE, "")
+    return int(share) or None if share.isdecimal() and origin().is_worker else None
 
 
 def _after_fork() -> None:

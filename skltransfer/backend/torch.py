@@ -117,8 +117,12 @@ def share_gpus() -> None:
     """Do nothing: PyTorch allocates GPU memory as needed."""
 
 
-def take_threads(share: int) -> None:
-    """Do nothing: PyTorch reads the variable that joblib sets."""
+def take_threads(count: int, even_so: bool) -> None:
+    """Use a number of threads if the user asks for it; PyTorch itself reads what engines set."""
+    if even_so:
+        import torch
+
+        torch.set_num_threads(count)
 
 
 def has_run() -> bool:

@@ -1,37 +1,34 @@
 """The location of ``cache="memory"``: a folder shared by a main process and its workers.
 
 If each worker kept arrays in its own memory, each would compute them again, and lose them when it
-is retired. So the rows are in a folder named after the main process: in a file system in memory
-(/dev/shm) if there is one with enough room, otherwise among temporary files. The first process that
-needs the folder creates it, and the main process removes it on exit. If a process was killed, the
-next one to look removes its folder.
+is retired. So the rows are in a folder: in a file system in memory (/dev/shm) if there is one with
+enough room, otherwise among temporary files. The first process that needs the folder creates it.
+
+Usually the folder is named after the main process, which removes it on exit. If that process was
+killed, the next one to look removes its folder. Workers of Dask, Ray and Spark, and processes with
+the variable SKLTRANSFER_SESSION, have no such process: their folder ends with the last of them; see
+`holding`.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import multiprocessing
+import hashlib
 import os
 import shutil
 import stat
 import tempfile
-from functools import lru_cache
-from typing import NamedTuple
 
+from skltransfer._processes import Process, origin, this_process
+from skltransfer.cache import holding
 from skltransfer.cache.capacity import free_disk, memory_budget
 
+SESSION_VARIABLE = "SKLTRANSFER_SESSION"
 _MEMORY_FILE_SYSTEM = "/dev/shm"
 _PREFIX = "skltransfer"
-_WORKER_MARKS = (b"multiprocessing.spawn", b"multiprocessing.forkserver", b"popen_loky")
+_NAMED = "named-"
 _BUDGET_FILE = "budget"
-
-
-class Process(NamedTuple):
-    """A process; its start time distinguishes it from later ones with the same number."""
-
-    pid: int
-    started: str
 
 
 def session() -> tuple[str, int]:
@@ -42,11 +39,11 @@ def session() -> tuple[str, int]:
     OSError
         No private folder can be created.
     """
-    name = _name(main_process())
+    name = _own_name()
     bases = _bases()
     for base in bases:
         if _is_private(os.path.join(base, name)):
-            return _with_budget(os.path.join(base, name))
+            return _joined(os.path.join(base, name))
     for base in bases:
         _sweep(base)
     budget = memory_budget()
@@ -55,29 +52,30 @@ def session() -> tuple[str, int]:
         folder = os.path.join(base, name)
         with contextlib.suppress(OSError):
             os.mkdir(folder, 0o700)
+            if _ends_with_the_last():
+                holding.begin(folder)
         if _is_private(folder):
-            return _with_budget(folder)
+            return _joined(folder)
     raise OSError(f"no private folder {name} could be made in {' or '.join(bases)}")
-
-
-def main_process() -> Process:
-    """Find the process whose session this one shares: itself, or the one that started them all."""
-    return _main_process_of(os.getpid())
-
-
-@lru_cache(maxsize=1)
-def _main_process_of(pid: int) -> Process:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        pid = parent.pid or pid
-        while _is_worker(pid) and _parent(pid):
-            pid = _parent(pid)
-    return Process(pid, _started(pid))
 
 
 def _bases() -> list[str]:
     bases = [_MEMORY_FILE_SYSTEM, tempfile.gettempdir()]
     return [base for base in bases if os.access(base, os.R_OK | os.W_OK | os.X_OK)]
+
+
+def _ends_with_the_last() -> bool:
+    """Whether the session belongs to no process that would remove it."""
+    return SESSION_VARIABLE in os.environ or origin().by_engine
+
+
+def _own_name() -> str:
+    """Return the name of the folder that this process shares with its relatives."""
+    chosen = os.environ.get(SESSION_VARIABLE)
+    if chosen is None:
+        return _name(origin().main)
+    digest = hashlib.blake2b(os.fsencode(chosen), digest_size=16).hexdigest()
+    return f"{_name_prefix()}{_NAMED}{digest}"
 
 
 def _name(process: Process) -> str:
@@ -108,6 +106,12 @@ def _is_private(folder: str) -> bool:
     )
 
 
+def _joined(folder: str) -> tuple[str, int]:
+    """Hold the folder, and read the budget that its first process set."""
+    holding.hold(folder)
+    return _with_budget(folder)
+
+
 def _with_budget(folder: str) -> tuple[str, int]:
     """Read the budget of the first process, or set it: free space shrinks as rows are stored."""
     path = os.path.join(folder, _BUDGET_FILE)
@@ -120,63 +124,28 @@ def _with_budget(folder: str) -> tuple[str, int]:
 
 
 def _sweep(base: str) -> None:
-    """Remove the sessions whose main processes have ended."""
+    """Remove the sessions that nobody needs any more."""
     prefix = _name_prefix()
     for name in os.listdir(base):
-        pid, _, started = name.removeprefix(prefix).partition("-")
-        if not (name.startswith(prefix) and pid.isdecimal()):
-            continue
-        if not _is_running(Process(int(pid), started)):
+        if name.startswith(prefix) and _has_ended(os.path.join(base, name), name[len(prefix) :]):
             shutil.rmtree(os.path.join(base, name), ignore_errors=True)
+
+
+def _has_ended(folder: str, name: str) -> bool:
+    """Whether a session has ended: all its processes have, or the main one that it is named after.
+
+    What is not the folder of a session never ends.
+    """
+    held = holding.is_held(folder)
+    if held is not None:
+        return not held
+    pid, _, started = name.partition("-")
+    return pid.isdecimal() and not Process(int(pid), started).is_running
 
 
 @atexit.register
 def _remove_own() -> None:
     """Remove the session of this process, even if only its workers have used it."""
-    name = _name(Process(os.getpid(), _started(os.getpid())))
+    name = _name(this_process())
     for base in _bases():
         shutil.rmtree(os.path.join(base, name), ignore_errors=True)
-
-
-def _is_running(process: Process) -> bool:
-    if os.path.isdir("/proc/self"):
-        return _started(process.pid) == process.started
-    if not hasattr(os, "getuid"):
-        return True  # Windows: os.kill would end it
-    try:
-        os.kill(process.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _is_worker(pid: int) -> bool:
-    """Return whether multiprocessing or joblib started a process."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            command = file.read()
-    except OSError:
-        return False
-    return any(mark in command for mark in _WORKER_MARKS)
-
-
-def _started(pid: int) -> str:
-    """Return when a process started, in ticks of the system's clock; "0" if unknown."""
-    fields = _status(pid)
-    return fields[19] if fields else "0"
-
-
-def _parent(pid: int) -> int:
-    fields = _status(pid)
-    return int(fields[1]) if fields else 0
-
-
-def _status(pid: int) -> list[str]:
-    """Read the fields of /proc/<pid>/stat that follow the command, which may contain anything."""
-    try:
-        with open(f"/proc/{pid}/stat", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()
-    except OSError:
-        return []

@@ -181,15 +181,18 @@ def share_gpus() -> None:
             tf.config.experimental.set_memory_growth(gpu, True)
 
 
-def take_threads(share: int) -> None:
-    """Use this number of threads, unless the user has set TensorFlow's own variables."""
-    if _CHOSEN & set(os.environ):
+def take_threads(count: int, even_so: bool) -> None:
+    """Use a number of threads, unless TensorFlow has run or the user's variables decide.
+
+    `even_so`, those variables do not count.
+    """
+    if not even_so and _CHOSEN & set(os.environ):
         return
     import tensorflow as tf
 
     with contextlib.suppress(RuntimeError):  # TensorFlow has already run here
-        tf.config.threading.set_intra_op_parallelism_threads(share)
-        tf.config.threading.set_inter_op_parallelism_threads(share)
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+        tf.config.threading.set_inter_op_parallelism_threads(count)
 
 
 def has_run() -> bool:
