@@ -30,8 +30,11 @@ _HOMES = {
     "cache_info": "cache.inspection",
     "clear_cache": "cache.inspection",
     "compare_backbones": "comparison.backbones",
+    "content_keys": "extraction.batches",
+    "extract_batch": "extraction.batches",
     "freeze_points": "frozen.freeze_points",
     "images_from_folder": "inputs.images.folders",
+    "import_features": "extraction.importing",
     "list_backbones": "backbones.listing",
     "load": "estimators.loading",
     "precompute": "estimators.precomputation",
@@ -64,6 +67,9 @@ if TYPE_CHECKING:
     from skltransfer.estimators.loading import load as load
     from skltransfer.estimators.precomputation import precompute as precompute
     from skltransfer.estimators.regressor import FineTunedRegressor as FineTunedRegressor
+    from skltransfer.extraction.batches import content_keys as content_keys
+    from skltransfer.extraction.batches import extract_batch as extract_batch
+    from skltransfer.extraction.importing import import_features as import_features
     from skltransfer.frozen.freeze_points import freeze_points as freeze_points
     from skltransfer.inputs.errors import ImageReadError as ImageReadError
     from skltransfer.inputs.errors import ReadError as ReadError

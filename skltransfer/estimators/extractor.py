@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -10,6 +12,7 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from skltransfer._numerics import NUMERICS_VERSION
 from skltransfer._warnings import warn_unreadable
 from skltransfer.estimators.base import BackboneEstimator, with_checked_parameters
 from skltransfer.progress import progress_bar
@@ -313,6 +316,19 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         is_usual = (self.layers_, self._pooling) == usual
         return super()._computed() if is_usual else (self.layers_, self._pooling)
 
+    @property
+    def features_digest_(self) -> str:
+        """Digest of what features depend on besides the row, in hexadecimal digits.
+
+        It stands for the network with its weights, the layers, the pooling, the preprocessing and
+        the number format. Extractors with the same digest compute the same features to 1e-5 of the
+        largest on any machine, engine and version of the package.
+        """
+        check_is_fitted(self)
+        what = [self.layers_, self._pooling, self._precision, NUMERICS_VERSION]
+        described = [self.backbone_.fingerprint, *what, self._encoding.recipe()]
+        return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
     def get_feature_names_out(
         self, input_features: Sequence[str] | np.ndarray | None = None
     ) -> np.ndarray:
@@ -348,6 +364,24 @@ def features_of_source(extractor: PretrainedFeatureExtractor, source: Source) ->
     passing = copy.copy(extractor)
     passing.cache = None
     return passing._features(source, lambda n_rows: None)[0]
+
+
+def features_and_errors(
+    extractor: PretrainedFeatureExtractor, source: Source
+) -> tuple[np.ndarray, dict[int, ReadError]]:
+    """Return features, and the rows that could not be read, without a warning."""
+    return extractor._features(source, lambda n_rows: None)
+
+
+def features_namespace_of(extractor: PretrainedFeatureExtractor) -> bytes:
+    """Return the namespace in which a cache keeps the features."""
+    prefix = extractor._prefix()
+    return prefix.namespace(prefix.described(*extractor._computed()))
+
+
+def numerics_of(extractor: PretrainedFeatureExtractor) -> str:
+    """Return a digest of what the last bits of features depend on."""
+    return extractor._prefix().numerics()
 
 
 def _layer_names(layer: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -162,8 +162,7 @@ class FrozenPrefix:
         """Compute pooled outputs of layers, concatenated to `width`; also return read errors."""
         part = partial(feature_part, self.network, layers, pooling, self.engine)
         segment = ":".join([self.network.spec.name, "input", *layers])
-        positions = [self.network.position_of(name) for name in layers]
-        namespace = self.namespace(["features", positions, pooling])
+        namespace = self.namespace(self.described(layers, pooling))
         one_pass = ActivationPass(
             source=source,
             find_plans=lambda: [ResumePlan("X", part, (segment,))],
@@ -178,6 +177,13 @@ class FrozenPrefix:
             advance=advance,
         )
         return one_pass.run(), one_pass.failures
+
+    def described(self, layers: tuple[str, ...], pooling: str) -> list[object]:
+        """Describe pooled outputs of layers, or of the end of the network if there are none."""
+        if not layers:
+            end = self.network.end
+            return ["features", [position_of(self.network, end)], self.network.pooling]
+        return ["features", [self.network.position_of(name) for name in layers], pooling]
 
     def cached_share(self, source: Source, freeze_point: int | None) -> float:
         """Return which share of the activations is cached, judged by a few rows."""
@@ -207,22 +213,25 @@ class FrozenPrefix:
         """Return the namespace of activations; pooled features share that of the extractor."""
         position = position_of(self.network, freeze_point)
         if is_end(self.network, freeze_point):
-            return self.namespace(["features", [position], self.network.pooling])
+            return self.namespace(self.described((), ""))
         return self.namespace(["activations", position])
 
     def namespace(self, what: list[object]) -> bytes:
         """Return a digest of everything that an activation depends on except the row."""
-        described = json.dumps(
-            [
-                what,
-                NUMERICS_VERSION,
-                self.network.spec.fingerprint,
-                self.encoding.cache_key_fields(),
-                [cache_key_fields(self.network, self.engine), self.network.precision],
-            ],
-            sort_keys=True,
-        )
-        return hashlib.sha256(described.encode()).digest()
+        fingerprint = self.network.spec.fingerprint
+        return _digest([what, NUMERICS_VERSION, fingerprint, *self._numerics_fields()])
+
+    def numerics(self) -> str:
+        """Return a digest of what the last bits depend on: engine, versions, processor."""
+        return _digest([NUMERICS_VERSION, *self._numerics_fields()]).hex()
+
+    def _numerics_fields(self) -> list[object]:
+        computed = [cache_key_fields(self.network, self.engine), self.network.precision]
+        return [self.encoding.cache_key_fields(), computed]
+
+
+def _digest(described: list[object]) -> bytes:
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).digest()
 
 
 def _kept_ahead(

@@ -173,8 +173,15 @@ class Encoding(Protocol):
         """Why rows cannot have views, and what to do; None if they can."""
         ...
 
+    def recipe(self) -> list[object]:
+        """All that a row's tensors depend on but what is stored, in JSON's types.
+
+        Versions of libraries are left out: they change no number by more than rounding.
+        """
+        ...
+
     def cache_key_fields(self) -> list[object]:
-        """All that a row's tensors depend on but what is stored, in JSON's types."""
+        """The recipe, and the versions of libraries that determine the bits."""
         ...
 
     def source(

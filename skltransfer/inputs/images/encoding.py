@@ -16,6 +16,7 @@ from skltransfer.inputs.images.arrays import check_scale, decide_pixel_range
 from skltransfer.inputs.images.containers import check_container
 from skltransfer.inputs.images.grey_levels import BLACK_TO_WHITE
 from skltransfer.inputs.images.preprocessing import (
+    DECODING_VERSION,
     ImagePreprocessing,
     decoder_fingerprint,
 )
@@ -96,11 +97,15 @@ class ImageEncoding:
         """Tensors of a row: one RGB image, from 0 to 255."""
         return (TensorSpec((*self.size, 3)),)
 
-    def cache_key_fields(self) -> list[object]:
-        """Return the rule, and the libraries that determine the bits of a decoded file."""
+    def recipe(self) -> list[object]:
+        """Return the rule."""
         rule = self.preprocessing
         ends = [rule.pixel_range, rule.is_explicit]
-        return [rule.size, rule.resize, *ends, decoder_fingerprint()]
+        return [rule.size, rule.resize, *ends, DECODING_VERSION]
+
+    def cache_key_fields(self) -> list[object]:
+        """Return the rule, and the libraries that determine the bits of a decoded file."""
+        return [*self.recipe(), decoder_fingerprint()]
 
     def source(
         self, estimator: BaseEstimator, X: object, chosen: NDArray[np.intp] | None = None

@@ -49,7 +49,7 @@ class ImagePreprocessing:
 
 @lru_cache(maxsize=1)
 def decoder_fingerprint() -> str:
-    """Return the decoding rule and the libraries that determine the bits of a decoded file.
+    """Return the libraries that determine the bits of a decoded file.
 
     Returns
     -------
@@ -62,4 +62,4 @@ def decoder_fingerprint() -> str:
     present = sorted(decoding.intersection(features.get_supported()))
     codecs = [f"{codec} {features.version(codec)}" for codec in present]
     libraries = [f"pillow {pillow_version}", f"scipy {scipy_version}"]
-    return "; ".join([f"rule {DECODING_VERSION}", *libraries, *codecs])
+    return "; ".join([*libraries, *codecs])

@@ -15,7 +15,7 @@ from sklearn.utils.validation import validate_data
 from skltransfer._fields import ImageSize
 from skltransfer._warnings import warn_user
 from skltransfer.inputs._input import Array, Moments, Rows, RowSpec, Size, TensorSpec
-from skltransfer.inputs.images.preprocessing import decoder_fingerprint
+from skltransfer.inputs.images.preprocessing import DECODING_VERSION, decoder_fingerprint
 from skltransfer.inputs.images.recognition import looks_like_images
 from skltransfer.inputs.moments import standardized
 from skltransfer.inputs.rows.layout import (
@@ -115,9 +115,13 @@ class TabularEncoding:
         """Tensors of a row: one image."""
         return (TensorSpec((*self.size, 3)),)
 
-    def cache_key_fields(self) -> list[object]:
+    def recipe(self) -> list[object]:
         """The size; the layout is part of each row's digest."""
-        return [list(self.size), "stretch", None, decoder_fingerprint()]
+        return [list(self.size), "stretch", None, DECODING_VERSION]
+
+    def cache_key_fields(self) -> list[object]:
+        """The same, and the libraries that determine the bits of a resized image."""
+        return [*self.recipe(), decoder_fingerprint()]
 
     def source(
         self, estimator: BaseEstimator, X: object, chosen: NDArray[np.intp] | None = None

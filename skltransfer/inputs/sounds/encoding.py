@@ -54,10 +54,14 @@ class SoundEncoding:
         shortest = self.front_end.n_frames(self.min_samples)
         return (TensorSpec((None, self.front_end.n_mels), shortest=shortest),)
 
+    def recipe(self) -> list[object]:
+        """The rule."""
+        rule = [*astuple(self.front_end), self.min_samples, self.max_seconds]
+        return ["sound", READING_VERSION, *rule]
+
     def cache_key_fields(self) -> list[object]:
         """The rule, and the libraries that decide the bits of a map."""
-        rule = [*astuple(self.front_end), self.min_samples, self.max_seconds]
-        return ["sound", READING_VERSION, *rule, *map(_version, ("soundfile", "numpy", "scipy"))]
+        return [*self.recipe(), *map(_version, ("soundfile", "numpy", "scipy"))]
 
     def source(
         self, estimator: Any, X: object, chosen: NDArray[np.intp] | None = None

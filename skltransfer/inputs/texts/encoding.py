@@ -50,9 +50,13 @@ class TextEncoding:
         """Tensors of a row: its token ids."""
         return TOKENS
 
+    def recipe(self) -> list[object]:
+        """Return the rule."""
+        return ["text", self.max_tokens, self.tokenizer]
+
     def cache_key_fields(self) -> list[object]:
         """Return the rule, and the library that splits texts."""
-        return ["text", self.max_tokens, self.tokenizer, version("tokenizers")]
+        return [*self.recipe(), version("tokenizers")]
 
     def source(
         self, estimator: Any, X: object, chosen: NDArray[np.intp] | None = None

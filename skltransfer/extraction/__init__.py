@@ -1,0 +1,1 @@
+"""Extraction of features by an engine such as Dask, Ray or Spark, which calls these functions."""

@@ -1,0 +1,186 @@
+"""Features that an engine has written become rows of a cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils import Bunch
+from sklearn.utils.validation import check_is_fitted
+
+from skltransfer._warnings import warn_user
+from skltransfer.cache import open_cache
+from skltransfer.estimators.extractor import features_namespace_of, numerics_of
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray, RecordBatch
+
+    from skltransfer.estimators.extractor import PretrainedFeatureExtractor
+
+INSTALL = "pip install 'skltransfer[arrow]'"
+
+_COLUMNS = ("key", "features", "error", "recipe", "numerics")
+_PARQUET, _ARROW = (".parquet",), (".arrow", ".feather")
+_ROWS_TOGETHER = 1024
+
+
+def import_features(
+    cache: str | os.PathLike[str],
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    extractor: PretrainedFeatureExtractor,
+) -> Bunch:
+    """Put features that an engine has written into a cache of this machine.
+
+    Afterwards ``transform`` of this extractor, and the fits of classifiers and regressors on the
+    same network with ``freeze_depth="all"``, run no imported row through the network.
+
+    Parameters
+    ----------
+    cache : str or path
+        Where rows are kept, as in the parameter `cache` of the estimators: "memory" or a directory
+        on a disk of this machine.
+    paths : str, path or sequence of them
+        Parquet files (``.parquet``), Arrow or Feather files (``.arrow``, ``.feather``), and folders
+        of such files, with the columns of `extract_batch`. Other columns are ignored.
+    extractor : PretrainedFeatureExtractor
+        A fitted extractor, such as the one that computed them.
+
+    Returns
+    -------
+    Bunch
+        ``n_imported``, ``n_failed`` and ``n_other_numerics``: numbers of rows that were put, that
+        have an error instead of features, and that other engines, versions or processors have
+        computed. The latter differ in their last bits, so the cache does not take them for its own:
+        with them, the same row could have two values. Read their file with pyarrow instead.
+
+    Raises
+    ------
+    ValueError
+        If a file holds features of another recipe (another network, layer, size, ...), lacks a
+        column, or is damaged; nothing of it is imported.
+    FileNotFoundError
+        If a path does not exist, or a folder holds no such file.
+    ImportError
+        If pyarrow is not installed.
+
+    Warns
+    -----
+    UserWarning
+        If rows have errors, or have been computed with other numerics.
+
+    See Also
+    --------
+    extract_batch : Computes such features.
+    """
+    check_is_fitted(extractor)
+    store = open_cache(cache)
+    namespace, numerics = features_namespace_of(extractor), numerics_of(extractor)
+    found = Bunch(n_imported=0, n_failed=0, n_other_numerics=0)
+    for path in _files(paths):
+        _check_recipe(path, extractor.features_digest_)
+        for batch in _batches(path, _COLUMNS):
+            good = np.array([error is None for error in batch["error"].to_pylist()], bool)
+            own = np.array([name == numerics for name in batch["numerics"].to_pylist()], bool)
+            chosen = np.flatnonzero(good & own)
+            rows = _features(batch["features"], path, extractor._n_features_out)[chosen]
+            keys = batch["key"].take(chosen).to_pylist()
+            store.put(namespace, keys, np.ascontiguousarray(rows))
+            found.n_imported += len(chosen)
+            found.n_failed += int(np.count_nonzero(~good))
+            found.n_other_numerics += int(np.count_nonzero(good & ~own))
+    _warn(found)
+    return found
+
+
+def _warn(found: Bunch) -> None:
+    if found.n_failed:
+        warn_user(
+            f"{found.n_failed} rows have an error instead of features; the column 'error' says "
+            "why. They are not imported."
+        )
+    if found.n_other_numerics:
+        warn_user(
+            f"{found.n_other_numerics} rows were computed with another engine, version or "
+            "processor than this machine's, so their last bits differ; they are not imported. Read "
+            "them with pyarrow, or set engine= and the versions alike on all machines."
+        )
+
+
+def _files(paths: Any) -> Iterator[Path]:
+    """Yield the files in order; folders are searched to any depth."""
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    for path in map(Path, given):
+        if not path.exists():
+            raise FileNotFoundError(f"paths: there is no file or folder {os.fspath(path)!r}.")
+        if path.is_file():
+            yield path
+            continue
+        inside = [file for file in sorted(path.rglob("*")) if _is_shard(file)]
+        if not inside:
+            endings = ", ".join(_PARQUET + _ARROW)
+            raise FileNotFoundError(
+                f"paths: the folder {os.fspath(path)!r} holds no file that ends in {endings}."
+            )
+        yield from inside
+
+
+def _is_shard(file: Path) -> bool:
+    """Whether a file is one of features, not one that engines hide or put beside them."""
+    return file.suffix in _PARQUET + _ARROW and file.name[0] not in "._"
+
+
+def _check_recipe(path: Path, wanted: str) -> None:
+    for batch in _batches(path, ("recipe",)):
+        for recipe in set(batch["recipe"].to_pylist()) - {wanted}:
+            raise ValueError(
+                f"{os.fspath(path)!r} holds features of another recipe, {recipe!r}, than the "
+                f"extractor's features_digest_, {wanted!r}. Fit the extractor with the network, "
+                "layer, pooling and preprocessing with which they were computed."
+            )
+
+
+def _batches(path: Path, columns: Sequence[str]) -> Iterator[RecordBatch]:
+    """Yield the rows of a file, some at a time."""
+    try:
+        import pyarrow
+        from pyarrow import feather, parquet
+    except ImportError as error:
+        raise ImportError(f"Parquet and Arrow files need pyarrow: {INSTALL}.") from error
+    try:
+        if path.suffix in _ARROW:
+            table = feather.read_table(path)
+            _check_columns(path, table.column_names, columns)
+            yield from table.select(columns).to_batches(_ROWS_TOGETHER)
+        else:
+            with parquet.ParquetFile(path) as file:
+                _check_columns(path, file.schema_arrow.names, columns)
+                yield from file.iter_batches(_ROWS_TOGETHER, columns=list(columns))
+    except pyarrow.ArrowException as error:
+        raise ValueError(
+            f"{os.fspath(path)!r} cannot be read ({error}). Compute its rows again."
+        ) from error
+
+
+def _check_columns(path: Path, names: Sequence[str], wanted: Sequence[str]) -> None:
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise ValueError(
+            f"{os.fspath(path)!r} lacks the columns {', '.join(map(repr, missing))}; write all "
+            "columns that extract_batch returns."
+        )
+
+
+def _features(column: ChunkedArray, path: Path, width: int) -> np.ndarray:
+    """Return a column of lists, of fixed length or not, as a matrix."""
+    storage = getattr(column, "storage", column)  # of Ray's tensors
+    rows = storage.fill_null([]) if storage.null_count else storage
+    values = np.asarray(rows.flatten(), np.float32)
+    if len(values) != len(column) * width:
+        raise ValueError(
+            f"{os.fspath(path)!r} holds features of other widths than the extractor's {width}; "
+            "write the column 'features' as extract_batch returns it."
+        )
+    return values.reshape(len(column), width)
