@@ -1,0 +1,26 @@
+"""Dask: a search and an extraction on a cluster, given its `distributed.Client`."""
+
+from copy import copy
+
+import joblib
+from distributed import as_completed
+from shards import shards, write_shard
+
+
+def search(client, grid, X, y):
+    """Fit a GridSearchCV on the cluster's workers."""
+    # Every worker has X and y, so that they are not lost if one dies.
+    with joblib.parallel_backend("dask", client=client, scatter=[X, y]):
+        return grid.fit(X, y)
+
+
+def extract(client, extractor, paths, folder, rows_per_shard=10_000):
+    """Write the shards that are missing; return the numbers of their rows and errors."""
+    # A task's result is sent once to every worker, and made again if the worker that has it dies.
+    everywhere = client.submit(copy, extractor, pure=False)
+    tasks = [
+        client.submit(write_shard, everywhere, file, part, pure=False)
+        for file, part in shards(paths, folder, rows_per_shard)
+    ]
+    counts = [task.result() for task in as_completed(tasks)]
+    return sum(rows for rows, _ in counts), sum(errors for _, errors in counts)

@@ -1,0 +1,26 @@
+"""Ray: a search and an extraction on the cluster to which `ray.init` has connected."""
+
+import joblib
+import ray
+from ray.util.joblib import register_ray
+from shards import shards, write_shard
+
+RESTART = {"max_restarts": -1, "max_task_retries": 5}
+
+
+def search(grid, X, y):
+    """Fit a GridSearchCV on the cluster's workers; a worker that dies is started again."""
+    register_ray()
+    with joblib.parallel_backend("ray", ray_remote_args=RESTART):
+        return grid.fit(X, y)
+
+
+def extract(extractor, paths, folder, rows_per_shard=10_000):
+    """Write the shards that are missing; return the numbers of their rows and errors."""
+    write = ray.remote(num_cpus=1, max_retries=5)(write_shard)
+    everywhere = ray.put(extractor)
+    tasks = [
+        write.remote(everywhere, file, part) for file, part in shards(paths, folder, rows_per_shard)
+    ]
+    counts = ray.get(tasks)
+    return sum(rows for rows, _ in counts), sum(errors for _, errors in counts)
