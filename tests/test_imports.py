@@ -15,7 +15,16 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A part of the package may import parts of the lines above its own; what is on no line may import
 # all of them, and nobody may import it.
 ORDER = (
-    {"_fields", "_last_used", "_numerics", "_similar", "_tables", "_types", "progress"},
+    {
+        "_fields",
+        "_last_used",
+        "_numerics",
+        "_processes",
+        "_similar",
+        "_tables",
+        "_types",
+        "progress",
+    },
     {"_warnings"},
     {"backend"},
     {"cache", "inputs", "tasks"},
@@ -27,11 +36,21 @@ ORDER = (
     {"adaptation"},
     {"export", "persistence"},
     {"estimators"},
-    {"comparison", "displays"},
+    {"comparison", "displays", "extraction"},
 )
 
 BACKENDS = {"tensorflow", "jax", "torch"}
-HEAVY = {*BACKENDS, "keras", "pandas", "polars", "matplotlib", "openvino", "rich", "h5py"}
+HEAVY = {
+    *BACKENDS,
+    "keras",
+    "pandas",
+    "polars",
+    "matplotlib",
+    "openvino",
+    "rich",
+    "h5py",
+    "pyarrow",
+}
 SEES_KERAS = {
     "augmentation",
     "backbones",
@@ -44,6 +63,7 @@ SEES_KERAS = {
 # Of what comes in and what is learned, what is said of it in Keras' operations.
 SAYS_IT_IN_KERAS = {
     "inputs/images/keras_input.py",
+    "inputs/moments.py",
     "inputs/rows/keras_input.py",
     "inputs/sounds/encoding.py",
     "inputs/texts/encoding.py",

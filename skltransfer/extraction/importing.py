@@ -74,6 +74,22 @@ def import_features(
     See Also
     --------
     extract_batch : Computes such features.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import pyarrow
+    >>> import pyarrow.parquet
+    >>> from skltransfer import PretrainedFeatureExtractor, extract_batch, import_features
+    >>> images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    >>> extractor = PretrainedFeatureExtractor(input_size=(32, 32)).fit(images)
+    >>> batch = extract_batch(extractor, images)
+    >>> table = pyarrow.table({**batch, "features": list(batch["features"])})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pyarrow.parquet.write_table(table, pathlib.Path(folder, "0.parquet"))
+    ...     import_features("memory", folder, extractor)["n_imported"]
+    3
     """
     check_is_fitted(extractor)
     store = open_cache(cache)
