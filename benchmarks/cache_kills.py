@@ -93,8 +93,8 @@ def rows_at(options, depth):
     images, labels = data(options)
     classifier = make_classifier(None).set_params(freeze_depth=depth).fit(images, labels)
     source, prefix = classifier._encoding.source(classifier, images), classifier._prefix()
-    rows, _ = prefix.activations(source, classifier._freeze_point)
-    namespace = prefix.namespace_at(classifier._freeze_point)
+    rows, _ = prefix.activations(source, classifier._freeze_points[-1])
+    namespace = prefix.namespace_at(classifier._freeze_points[-1])
     return namespace, [source.digest(row) for row in range(len(source))], rows
 
 

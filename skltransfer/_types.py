@@ -15,6 +15,7 @@ Size: TypeAlias = tuple[int, int]
 ImageShape: TypeAlias = tuple[int, int] | tuple[int, int, int]
 PixelRange: TypeAlias = tuple[float, float]
 FreezeDepth: TypeAlias = int | float | str
+Auto: TypeAlias = Literal["auto"]
 Seed: TypeAlias = int | np.random.RandomState | None
 
 Images: TypeAlias = Any

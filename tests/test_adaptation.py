@@ -87,22 +87,24 @@ def test_the_fit_is_for_the_target(make, X, y, X_target, settings):
 def test_statistics_undo_a_shift_of_the_features(make, X, y):
     """Of 15 rows, the moments count 15 / (15 + 64)."""
     classifier = make(freeze_depth="all", epochs=0)
-    before = classifier.fit(X, y)._state.standardizer
+    before = classifier.fit(X, y)._states[-1].standardizer
     classifier.set_params(adaptation="statistics").fit(X, y, X_target=X[::2])
     features = classifier._predictor().prefix.features(
         classifier._encoding.source(classifier, X[::2])
     )[0]
     own = features.mean(axis=0)
     expected = before[0] + 12 / (12 + 64) * (own - before[0])
-    assert_allclose(classifier._state.standardizer[0], expected, rtol=1e-4, atol=1e-5)
+    assert_allclose(classifier._states[-1].standardizer[0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_statistics_of_batch_norm_are_mixed_by_the_number_of_rows(make, X, y, X_target):
     own = make(freeze_depth=0, epochs=0, batch_norm="adapt").fit(X, y)
     of_target = make(freeze_depth=0, epochs=0, batch_norm="adapt").fit(X_target, y[:15])
     adapted = make(freeze_depth=0, epochs=0, adaptation="statistics").fit(X, y, X_target=X_target)
-    expected = own._state.fixed + 15 / (15 + 64) * (of_target._state.fixed - own._state.fixed)
-    assert_allclose(adapted._state.fixed, expected, rtol=1e-5, atol=1e-5)
+    expected = own._states[-1].fixed + 15 / (15 + 64) * (
+        of_target._states[-1].fixed - own._states[-1].fixed
+    )
+    assert_allclose(adapted._states[-1].fixed, expected, rtol=1e-5, atol=1e-5)
 
 
 def two_clusters(shift):

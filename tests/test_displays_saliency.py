@@ -77,7 +77,7 @@ def test_grad_cam_of_a_linear_head_is_the_class_activation_map(make, tiny, X, y)
     """Zhou et al. (2016): the head's weights, times the maps."""
     classifier = make(freeze_depth="all").fit(X, y)
     layer = classifier.to_keras().layers[-2]
-    kernel, scale = layer.get_weights()[0], classifier._state.standardizer[1]
+    kernel, scale = layer.get_weights()[0], classifier._states[-1].standardizer[1]
     for code, label in enumerate(classifier.classes_):
         display = SaliencyDisplay.from_estimator(classifier, X[:5], target=label)
         expected = relu(maps_of(tiny, X[:5]) @ (kernel[:, code] / scale) / 16)
@@ -103,7 +103,7 @@ def test_the_map_of_a_linear_pipeline_adds_up_to_its_score(tiny, X, steps, class
     y = np.arange(len(X)) % 3
     model = make_pipeline(PretrainedFeatureExtractor(tiny), *steps, classifier).fit(X, y)
     found = backbone_step(model, X[:4], "")
-    slopes = linear_weights(found.tail, look_at(found).maps.mean(axis=(1, 2)))
+    slopes = linear_weights(found.tail, look_at(found).maps[0].mean(axis=(1, 2)))
     sums = maps_of(tiny, X[:4]).mean(axis=(1, 2)) @ slopes
     scores = model.decision_function(X[:4])
     close(sums - sums[0], scores - scores[0])

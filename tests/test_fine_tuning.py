@@ -32,7 +32,7 @@ def test_integer_weights_are_repeated_rows_and_weight_0_is_absence(make, X, y, s
     weighted = make(**settings).fit(X, y, sample_weight=weights)
     repeated = make(**settings).fit(X[rows], y[rows])
     np.testing.assert_array_equal(weighted.predict_proba(X), repeated.predict_proba(X))
-    np.testing.assert_array_equal(weighted._state.params, repeated._state.params)
+    np.testing.assert_array_equal(weighted._states[-1].params, repeated._states[-1].params)
 
 
 def test_weights_on_rows_of_numbers_are_repeated_rows(make, y):
@@ -76,16 +76,16 @@ def test_neither_order_nor_cache_changes_a_bit(make, X, y, settings, tmp_path):
 def test_same_random_state_same_weights_and_no_global_seed_is_touched(make, X, y, batch_norm):
     before = random.getstate(), np.random.get_state()[1].tolist()
     settings = {"freeze_depth": 0, "batch_norm": batch_norm}
-    fits = [make(**settings).fit(X, y)._state.params for _ in range(20)]
+    fits = [make(**settings).fit(X, y)._states[-1].params for _ in range(20)]
     assert all(np.array_equal(fits[0], other) for other in fits)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
-    other_seed = make(random_state=1, **settings).fit(X, y)._state.params
+    other_seed = make(random_state=1, **settings).fit(X, y)._states[-1].params
     assert not np.array_equal(fits[0], other_seed)
 
 
 def test_frozen_means_frozen(make, X, y):
     classifier = make(freeze_depth=-1, batch_norm="train").fit(X, y)
-    step, state = classifier._train_step(), classifier._state
+    step, state = classifier._train_steps()[-1], classifier._states[-1]
     pretrained = classifier.backbone_.weights
     tuned = step.tuned(pretrained, state.params, state.fixed)
     above = {id(v) for v in (*step.trained, *step.fixed)}
@@ -97,9 +97,9 @@ def test_frozen_means_frozen(make, X, y):
 
 def test_frozen_batch_norm_keeps_its_statistics(make, X, y):
     classifier = make(freeze_depth=0).fit(X, y)
-    step = classifier._train_step()
+    step = classifier._train_steps()[-1]
     fixed = [step.network.arrays[id(v)].ravel() for v in step.fixed]
-    np.testing.assert_array_equal(classifier._state.fixed, np.concatenate(fixed))
+    np.testing.assert_array_equal(classifier._states[-1].fixed, np.concatenate(fixed))
 
 
 @pytest.mark.parametrize("settings", [*SETTINGS, {"freeze_depth": 0.5}])

@@ -37,7 +37,8 @@ def epochs_seen(monkeypatch):
 
 def test_partial_fit_numbers_its_epochs(make, X, y, monkeypatch):
     numbers = epochs_seen(monkeypatch)
-    classifier = make(epochs=2).partial_fit(X, y, CLASSES).partial_fit(X, y)
+    classifier = make(epochs=2, freeze_depth=-1)
+    classifier.partial_fit(X, y, CLASSES).partial_fit(X, y)
     assert numbers == [0, 1]
     classifier.fit(X, y).partial_fit(X, y)
     assert numbers == [0, 1, 0, 1, 2]
@@ -74,11 +75,11 @@ def test_partial_fit_equals_the_epochs_of_a_fit_at_a_constant_rate(make, X, y):
 
 def test_partial_fit_goes_on_after_fit_as_elsewhere_in_scikit_learn(make, X, y):
     classifier = make(early_stopping=True, validation_fraction=0.3).fit(X, y)
-    before = classifier._state.params.copy()
+    before = classifier._states[-1].params.copy()
     classifier.partial_fit(X, y)  # the classes are known
     assert classifier.n_iter_ == 3
     assert {name: len(values) for name, values in classifier.history_.items()} == {"loss": 3}
-    assert 0 < np.abs(classifier._state.params - before).max() < 0.5
+    assert 0 < np.abs(classifier._states[-1].params - before).max() < 0.5
     with pytest.raises(ValueError, match="not the same as on last call"):
         classifier.partial_fit(X, y, ["cat", "cow"])
 
@@ -155,13 +156,14 @@ def rows_computed(cache):
 @pytest.mark.parametrize("depth", ["all", -1, 0])
 def test_a_warm_start_at_the_same_cut_keeps_network_and_cache(make, X, y, depth, tmp_path):
     classifier = make(warm_start=True, freeze_depth=depth, cache=tmp_path).fit(X, y)
-    spec, step, computed = classifier.backbone_, classifier._train_step(), rows_computed(tmp_path)
-    before = classifier._state.params.copy()
+    spec, computed = classifier.backbone_, rows_computed(tmp_path)
+    (step,) = classifier._train_steps()
+    before = classifier._states[-1].params.copy()
     classifier.fit(X, y)
     assert classifier.backbone_ is spec
-    assert classifier._train_step() is step
+    assert classifier._train_steps() == [step]
     assert rows_computed(tmp_path) == computed
-    assert not np.array_equal(classifier._state.params, before)
+    assert not np.array_equal(classifier._states[-1].params, before)
 
 
 def test_freeing_more_layers_keeps_the_backbone_that_was_started_from(make, X, y, tmp_path):
@@ -319,8 +321,8 @@ def test_an_error_in_a_layer_that_makes_views_changes_nothing(classifier, X, y, 
 
 
 def state_of_arrays(classifier):
-    state = getattr(classifier, "_state", None)
-    return [] if state is None else [(k, copy.copy(v)) for k, v in vars(state).items()]
+    states = getattr(classifier, "_states", ())
+    return [(k, copy.copy(v)) for state in states for k, v in vars(state).items()]
 
 
 @pytest.mark.parametrize("freeze_depth", ["all", -1])

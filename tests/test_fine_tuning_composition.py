@@ -239,6 +239,7 @@ def test_the_state_holds_no_keras_object(brief, X, y, partially):
     classifier.predict(X)
     classifier.to_keras()
     state = classifier.__getstate__()
-    for name, value in vars(state["_state"]).items():
-        assert isinstance(value, (np.ndarray, int, type(None))), name
+    for learned in state["_states"]:
+        for name, value in vars(learned).items():
+            assert isinstance(value, (np.ndarray, int, type(None))), name
     OnlyPlainData(io.BytesIO(pickle.dumps(state))).load()

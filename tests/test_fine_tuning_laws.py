@@ -40,7 +40,7 @@ def test_weights_are_repetition_with_dropout_and_all_stages(make, cats_and_dogs,
     settings = {"freeze_depth": -2, "head_dropout": 0.5, "class_weight": class_weight}
     weighted = make(**settings).fit(X, y, sample_weight=weights)
     repeated = make(**settings).fit(X[rows], y[rows])
-    assert_array_equal(weighted._state.params, repeated._state.params)
+    assert_array_equal(weighted._states[-1].params, repeated._states[-1].params)
     assert_array_equal(weighted.predict_proba(X), repeated.predict_proba(X))
 
 
@@ -57,7 +57,7 @@ def test_weights_are_repetition_in_a_first_call_that_lacks_a_class(make, images)
     rows = np.random.default_rng(0).permutation(np.repeat(np.arange(8), weights))
     weighted = make().partial_fit(images, ["a"] * 8, ["a", "b"], sample_weight=weights)
     repeated = make().partial_fit(images[rows], ["a"] * 9, ["a", "b"])
-    assert_array_equal(weighted._state.params, repeated._state.params)
+    assert_array_equal(weighted._states[-1].params, repeated._states[-1].params)
 
 
 # Law 6: the same seed, the same weights ---------------------------------------------------------
@@ -117,18 +117,18 @@ def test_all_kinds_of_x_train_the_same_classifier(make, images, paths, settings,
     rows = images.reshape(8, -1)
     for X in (paths, [str(path) for path in paths], list(images), images.astype(np.int64)):
         classifier = make(**settings).fit(X, LABELS)
-        assert_array_equal(classifier._state.params, expected._state.params)
+        assert_array_equal(classifier._states[-1].params, expected._states[-1].params)
         assert_array_equal(classifier.predict_proba(X), probabilities)
     for X in (rows, rows.astype(np.float64)):
         classifier = make(**settings, image_shape=images.shape[1:]).fit(X, LABELS)
-        assert_array_equal(classifier._state.params, expected._state.params)
+        assert_array_equal(classifier._states[-1].params, expected._states[-1].params)
         assert_array_equal(classifier.predict_proba(X), probabilities)
 
 
 def test_one_image_in_two_kinds_is_merged(make, images, paths):
     mixed = make().fit([*paths, *images[:4]], [*LABELS, *LABELS[:4]])
     weighted = make().fit(paths, LABELS, sample_weight=[2] * 4 + [1] * 4)
-    assert_array_equal(mixed._state.params, weighted._state.params)
+    assert_array_equal(mixed._states[-1].params, weighted._states[-1].params)
 
 
 def test_a_warm_cache_decodes_nothing(make, paths, tmp_path, monkeypatch):
@@ -136,7 +136,7 @@ def test_a_warm_cache_decodes_nothing(make, paths, tmp_path, monkeypatch):
     expected = make(**settings).fit(paths, LABELS)
     monkeypatch.setattr("skltransfer.inputs.images.sources.decode", None)
     again = make(**settings).fit(paths, LABELS)
-    assert_array_equal(again._state.params, expected._state.params)
+    assert_array_equal(again._states[-1].params, expected._states[-1].params)
 
 
 def test_what_the_extractor_left_in_the_cache_is_used(make, tiny, paths, tmp_path):
@@ -144,7 +144,7 @@ def test_what_the_extractor_left_in_the_cache_is_used(make, tiny, paths, tmp_pat
     cached = make(freeze_depth="all", cache=tmp_path).fit(paths, LABELS)
     assert set(cache_info(tmp_path).rows_computed.values()) == {len(paths)}
     expected = make(freeze_depth="all", cache=None).fit(paths, LABELS)
-    assert_array_equal(cached._state.params, expected._state.params)
+    assert_array_equal(cached._states[-1].params, expected._states[-1].params)
 
 
 @pytest.mark.parametrize("depth", [-1, 1, 0, "stem"])
@@ -156,7 +156,7 @@ def test_heads_start_from_the_same_bits_whatever_the_cache_has(make, paths, tmp_
     expected = make(cache=None, **settings).fit(paths, LABELS)
     for _ in range(2):
         cached = make(cache=tmp_path, **settings).fit(paths, LABELS)
-        assert_array_equal(cached._state.params, expected._state.params)
+        assert_array_equal(cached._states[-1].params, expected._states[-1].params)
 
 
 @pytest.mark.about("tensorflow", reason="with oneDNN alone a search shares stretches")

@@ -101,7 +101,7 @@ def test_head_units_are_positive_ints(refusal, units):
 @pytest.mark.parametrize("units", [4, np.int64(4), (4,), [4]])
 def test_one_hidden_layer_has_many_spellings(make, cats_and_dogs, units):
     fitted = make(head_units=units, epochs=0).fit(*cats_and_dogs)
-    assert fitted._train_step().head.units == (4,)
+    assert fitted._train_steps()[-1].head.units == (4,)
 
 
 @pytest.mark.parametrize(

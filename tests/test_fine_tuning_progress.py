@@ -10,6 +10,9 @@ import pytest
 from skltransfer import cache_info
 from skltransfer.training.plan import Costs, Workload
 
+GIVEN = {"freeze_depth": -1, "layer_decay": 1.0, "label_smoothing": 0.0}
+"""Nothing is "auto", which would be told, too."""
+
 END = "fine-tuning: 100%"
 
 
@@ -21,7 +24,7 @@ def shown(make, cats_and_dogs, capfd, monkeypatch):
     def text(call="fit", **settings):
         X, y = cats_and_dogs
         arguments = (X, y, ["cat", "dog"]) if call == "partial_fit" else (X, y)
-        classifier = make(**{"verbose": 1, **settings})
+        classifier = make(**{**GIVEN, "verbose": 1, **settings})
         capfd.readouterr()
         getattr(classifier, call)(*arguments)
         out, err = capfd.readouterr()

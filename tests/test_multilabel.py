@@ -70,7 +70,7 @@ def test_the_container_of_y_changes_no_number_and_comes_back(make, marked, given
     X, y = marked
     expected = make().fit(X, y)
     fitted = make().fit(X, given(y))
-    assert_array_equal(fitted._state.params, expected._state.params)
+    assert_array_equal(fitted._states[-1].params, expected._states[-1].params)
     fitted.save(tmp_path / "labels.skltransfer")
     for each in (fitted, load(tmp_path / "labels.skltransfer")):
         found = each.predict(X)
@@ -125,7 +125,7 @@ def test_rows_without_weight_are_not_judged(make, marked):
     fitted = make().fit(X, y, sample_weight=weights)
     others = np.arange(40) != 3
     expected = make().fit(X[others], y[others])
-    assert_array_equal(fitted._state.params, expected._state.params)
+    assert_array_equal(fitted._states[-1].params, expected._states[-1].params)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])

@@ -516,9 +516,9 @@ def test_one_row_more_moves_the_statistics_by_its_share():
     classifier = FineTunedClassifier(convolutional(), **settings)
     for _ in range(5):
         classifier.partial_fit(X, Y, [0, 1])
-    before = classifier._state.fixed
+    before = classifier._states[-1].fixed
     classifier.set_params(learning_rate=1e-12).partial_fit(X[:1], Y[:1])
-    moved = np.abs(classifier._state.fixed - before)
+    moved = np.abs(classifier._states[-1].fixed - before)
     assert 0 < moved.max() < np.abs(before).max() / len(X)
 
 

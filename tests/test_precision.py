@@ -83,7 +83,7 @@ def test_a_classifier_trains_on_them_in_float32(tiny, images, precision, freeze_
     for cache in (None, tmp_path, tmp_path):
         again = fitted(precision=precision, cache=cache)
         assert_array_equal(again.predict_proba(images), found)
-        assert again._state.params.dtype == np.float32
+        assert again._states[-1].params.dtype == np.float32
 
 
 def test_openvino_computes_in_them_or_says_why_not(tiny, images, precision):

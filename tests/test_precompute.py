@@ -59,7 +59,7 @@ def rows_at(tiny, depth, cache):
     classifier = FineTunedClassifier(freeze_depth=depth, **settings(tiny, cache, epochs=0))
     classifier.fit(X, Y)
     source = classifier._encoding.source(classifier, X)
-    return classifier._prefix().activations(source, classifier._freeze_point)[0]
+    return classifier._prefix().activations(source, classifier._freeze_points[-1])[0]
 
 
 def test_images_are_read_once(tiny, tmp_path, monkeypatch):

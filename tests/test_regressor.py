@@ -130,9 +130,9 @@ def test_a_loss_of_many_deviations_is_told():
     settings = SimpleNamespace(learning_rate=3.0)
     task = Regression(1, True, "squared_error")
     trainer = Trainer(settings, task, None, None, None, 0, None)
-    trainer._warn_of_a_large_loss([2.0, 9.0])
+    trainer.warn_of_a_large_loss([2.0, 9.0])
     with pytest.warns(ConvergenceWarning, match="The loss ended at 11, .* that of a guess is 1"):
-        trainer._warn_of_a_large_loss([2.0, 11.0])
+        trainer.warn_of_a_large_loss([2.0, 11.0])
 
 
 def test_a_warm_start_keeps_the_moments_and_the_number_of_targets(make, bright):

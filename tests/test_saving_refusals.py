@@ -143,8 +143,10 @@ def set_in(record, field, value):
 
     def change(manifest):
         for node in manifest["state"].values():
-            if isinstance(node, dict) and record in node:
-                node[record][field] = value
+            of_members = node.get("tuple", []) if isinstance(node, dict) else []
+            for part in (node, *of_members):
+                if isinstance(part, dict) and record in part:
+                    part[record][field] = value
 
     return change
 
@@ -169,7 +171,7 @@ FORGED = {
         "its image_preprocessing has size=3, which cannot be",
     ),
     "engine": (set_state(engine_="mine"), "has engine_='mine', which cannot be"),
-    "missing": (lambda m: m["state"].pop("_freeze_point"), "Classifier lacks _freeze_point. save"),
+    "missing": (lambda m: m["state"].pop("_freeze_points"), "Classifier lacks _freeze_points"),
     "labels": (set_in("classification", "label_smoothing", "much"), "has label_smoothing='much'"),
     "totals": (set_in("classification", "totals", None), "sizes that do not fit together"),
     "task": (set_state(_task={"head": {}}), "its head does not consist of n_features"),
@@ -391,6 +393,7 @@ def test_exchanged_values_are_refused_or_opened(files, tmp_path, request):
 
 
 RUNS_NOTHING = """
+import encodings.utf_8_sig  # which json.loads imports for bytes that begin like it
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path

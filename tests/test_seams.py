@@ -320,7 +320,7 @@ def test_a_network_ends_at_the_layer_that_is_asked_for(tiny, X, y, depth):
     whole = fitted(FineTunedClassifier, tiny, X, y, freeze_depth=depth)
     assert ended.n_trainable_params_ != whole.n_trainable_params_
     features = PretrainedFeatureExtractor(tiny, layer="block").fit_transform(X)
-    assert ended._state.standardizer.shape[1] == features.shape[1]
+    assert ended._states[-1].standardizer.shape[1] == features.shape[1]
     model = ended.to_keras()
     found = np.asarray(model(X.astype(np.float32), training=False))
     np.testing.assert_allclose(found, ended.predict_proba(X), atol=1e-4)
@@ -330,7 +330,7 @@ def test_a_network_ends_at_the_layer_that_is_asked_for(tiny, X, y, depth):
 def test_the_head_sees_what_the_extractor_gives(tiny, X, y, pooling):
     classifier = fitted(FineTunedClassifier, tiny, X, y, freeze_depth="all", pooling=pooling)
     features = PretrainedFeatureExtractor(tiny, pooling=pooling).fit_transform(X)
-    mean = classifier._state.standardizer[0]
+    mean = classifier._states[-1].standardizer[0]
     np.testing.assert_allclose(mean, features.mean(axis=0), rtol=1e-5, atol=1e-5)
 
 

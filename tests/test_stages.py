@@ -417,7 +417,7 @@ def test_an_unknown_name_gets_similar_ones():
         cut_name("block5c_addd")
     with pytest.raises(ValueError, match="did you mean 'all'"):
         cut_name("alle")
-    with pytest.raises(ValueError, match=r"no layer of that name\. Use 'all'"):
+    with pytest.raises(ValueError, match=r"no layer of that name\. Use 'auto', 'all'"):
         cut_name("x" * 20)
 
 

@@ -146,8 +146,8 @@ def test_the_seed_reaches_the_transformer(make, frame, labels):
 
 def test_frozen_weights_do_not_move(make, frame, labels):
     fitted = make(freeze_depth="all").fit(frame, labels)
-    before, step = fitted.backbone_.weights, fitted._train_step()
-    tuned = step.tuned(before, fitted._state.params, fitted._state.fixed)
+    before, step = fitted.backbone_.weights, fitted._train_steps()[-1]
+    tuned = step.tuned(before, fitted._states[-1].params, fitted._states[-1].fixed)
     for old, new in zip(before, tuned, strict=True):
         assert_array_equal(old, new)
 

@@ -82,7 +82,7 @@ def test_weights_are_repetition(make, X, y, settings):
     rows = np.random.default_rng(1).permutation(np.repeat(np.arange(N), weights))
     weighted = make(**settings).fit(X, y, sample_weight=weights)
     repeated = make(**settings).fit(X[rows], y[rows])
-    assert_array_equal(weighted._state.params, repeated._state.params)
+    assert_array_equal(weighted._states[-1].params, repeated._states[-1].params)
     assert_array_equal(outputs(weighted, X), outputs(repeated, X))
 
 
@@ -92,7 +92,7 @@ def test_weights_are_repetition_where_an_image_has_two_targets(make, X, y, setti
     rows = np.random.default_rng(1).permutation(np.repeat(np.arange(N), weights))
     weighted = make(**settings).fit(X, y, sample_weight=weights)
     repeated = make(**settings).fit(X[rows], y[rows])
-    assert_array_equal(weighted._state.params, repeated._state.params)
+    assert_array_equal(weighted._states[-1].params, repeated._states[-1].params)
 
 
 def test_weights_are_repetition_in_partial_fit(make, X, y):
@@ -137,10 +137,10 @@ def test_a_search_in_workers_scores_as_in_one_and_runs_each_stretch_once(
 
 
 def test_one_seed_gives_one_estimator(make, X, y):
-    fits = [make(freeze_depth=0).fit(X, y)._state.params for _ in range(2)]
+    fits = [make(freeze_depth=0).fit(X, y)._states[-1].params for _ in range(2)]
     assert_array_equal(*fits)
     other = make(freeze_depth=0, random_state=1).fit(X, y)
-    assert not np.array_equal(other._state.params, fits[0])
+    assert not np.array_equal(other._states[-1].params, fits[0])
 
 
 def test_files_train_the_same_estimator(make, images, paths, y):
@@ -171,8 +171,8 @@ def test_saved_pickled_and_dumped_it_predicts_the_same_bits(make, X, y, tmp_path
 
 def test_frozen_means_frozen(make, X, y):
     fitted = make(freeze_depth=1, batch_norm="train", learning_rate=0.1).fit(X, y)
-    before, step = fitted.backbone_.weights, fitted._train_step()
-    after = step.tuned(before, fitted._state.params, fitted._state.fixed)
+    before, step = fitted.backbone_.weights, fitted._train_steps()[-1]
+    after = step.tuned(before, fitted._states[-1].params, fitted._states[-1].fixed)
     frozen = [np.array_equal(old, new) for old, new in zip(before, after, strict=True)]
     assert frozen == [True] * 7 + [False] * 2  # all but the top's kernel and bias
 
@@ -211,7 +211,7 @@ def test_a_warm_start_goes_on_and_may_thaw(make, X, y):
     before = outputs(fitted, X)
     fitted.set_params(freeze_depth=0, learning_rate=1e-9).fit(X, y)
     assert_allclose(outputs(fitted, X), before, rtol=1e-4)
-    assert fitted._freeze_point is None
+    assert fitted._freeze_points[-1] is None
 
 
 def test_a_failed_fit_leaves_everything_as_it_was(make, X, y):

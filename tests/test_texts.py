@@ -265,7 +265,7 @@ def test_saved_and_opened_it_predicts_the_same_bits(fitted, texts, probabilities
 
 
 def test_frozen_means_frozen(network, fitted):
-    step, state = fitted._train_step(), fitted._state
+    step, state = fitted._train_steps()[-1], fitted._states[-1]
     tuned = step.tuned(network.weights, state.params, state.fixed)
     frozen = [np.array_equal(a, b) for a, b in zip(tuned, network.weights, strict=True)]
     last = [name.startswith("block2") for name in CONFIG.shapes()]
@@ -305,7 +305,7 @@ def test_padding_changes_nothing_of_what_counts(network, family, pooling):
 
 
 def test_training_on_padded_rows_has_the_gradient_of_rows_alone(fitted, texts):
-    step, state = fitted._train_step(), fitted._state.to_train()
+    step, state = fitted._train_steps()[-1], fitted._states[-1].to_train()
     prefix, source = fitted._prefix(), fitted._encoding.source(fitted, texts[0][:8])
     rows = prefix.activations(source, step.freeze_point)[0]
     assert step.pads and rows.dtype == object

@@ -24,7 +24,7 @@ chosen = np.concatenate(
 X, y = cells[chosen], np.where(probability[chosen] == 1, "defective", "sound")
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
 
-classifier = FineTunedClassifier(epochs=5, input_size=(160, 160), random_state=0)
+classifier = FineTunedClassifier(freeze_depth=-1, epochs=5, input_size=(160, 160), random_state=0)
 classifier.fit(X_train, y_train)
 print(f"accuracy on the others: {classifier.score(X_test, y_test):.3f}")
 

@@ -33,12 +33,12 @@ class LookedAt:
     ----------
     images : ndarray of uint8, shape (n, height, width, 3)
         At the input size of the network.
-    maps : ndarray of float32, shape (n, h, w, channels)
-        Feature maps whose means the classifier sees.
+    maps : list of ndarray of float32, shape (n, h, w, channels)
+        Feature maps whose means the classifier sees; of a fine-tuned network, those of each member.
     """
 
     images: np.ndarray
-    maps: np.ndarray
+    maps: list[np.ndarray]
 
 
 def check_maps(found: BackboneStep) -> None:
@@ -74,14 +74,16 @@ def look_at(found: BackboneStep) -> LookedAt:
         )
     source = source_in(step, found.X)
     layers, values = _layers_and_values(step)
-    images, maps = [], []
+    images: list[np.ndarray] = []
+    maps: list[list[np.ndarray]] = [[] for _ in values]
     for part in chunks(len(source), _ROWS_TOGETHER):
         rows = range(part.start, part.stop)
         (pixels,) = out = empty_rows(network.row_spec, len(rows))
         source.load(rows, out)
         images.append(as_bytes(pixels))
-        maps.append(feature_maps(network, layers, pixels, values))
-    return LookedAt(np.concatenate(images), np.concatenate(maps))
+        for of_member, learned in zip(maps, values, strict=True):
+            of_member.append(feature_maps(network, layers, pixels, learned))
+    return LookedAt(np.concatenate(images), [np.concatenate(found) for found in maps])
 
 
 def heat_maps(found: BackboneStep, seen: LookedAt, targets: np.ndarray) -> np.ndarray:
@@ -92,22 +94,26 @@ def heat_maps(found: BackboneStep, seen: LookedAt, targets: np.ndarray) -> np.nd
     ndarray of float32, shape (n, height, width)
         Not negative; in units of the class score of one image.
     """
-    step, maps = found.step, seen.maps
-    if not isinstance(step, FineTunedBase):
+    if isinstance(found.step, FineTunedBase):
+        members, columns = predictor_of(found.step).members, rows_of(found.step, found.X)[1]
+        heats = [
+            grad_cam(member.step, member.state, maps, columns, targets)
+            for member, maps in zip(members, seen.maps, strict=True)
+        ]
+        coarse = np.asarray(np.mean(heats, axis=0, dtype=np.float32))
+    else:
+        (maps,) = seen.maps
         slopes = linear_weights(found.tail, maps.mean(axis=(1, 2)))
         n_positions = maps.shape[1] * maps.shape[2]
         coarse = class_activation_maps(maps, slopes.T[targets] / n_positions)
-    else:
-        trained, columns = predictor_of(step), rows_of(step, found.X)[1]
-        coarse = grad_cam(trained.step, trained.state, maps, columns, targets)
     size = seen.images.shape[1:3]
     return np.stack([resize(heat[..., None], size)[..., 0] for heat in coarse])
 
 
 def _layers_and_values(
     step: BackboneEstimator,
-) -> tuple[tuple[str, ...], dict[int, np.ndarray] | None]:
+) -> tuple[tuple[str, ...], list[dict[int, np.ndarray] | None]]:
+    """Return where the maps are, and the weights of each network that makes some."""
     if not isinstance(step, FineTunedBase):
-        return step.layers_, None
-    trained = predictor_of(step)
-    return (), tuned_values(trained.step, trained.state)
+        return step.layers_, [None]
+    return (), [tuned_values(member.step, member.state) for member in predictor_of(step).members]

@@ -24,7 +24,6 @@ from skltransfer.estimators.fine_tuned import FineTunedBase, predictor_of
 from skltransfer.estimators.taking_apart import rows_of, source_in
 from skltransfer.inputs._input import Array, Rows
 from skltransfer.inputs.sounds.encoding import SoundEncoding
-from skltransfer.training.loop import outputs_of
 
 _PARTS_OF_TIME = 16
 _PARTS_OF_PITCH = 8
@@ -140,11 +139,9 @@ def _scores(
     step = found.step
     if isinstance(step, FineTunedBase):
         learned = predictor_of(step)
-        prefix = replace(learned.prefix, cache=None)
-        activations, _ = prefix.activations(source, learned.step.freeze_point)
+        uncached = replace(learned, prefix=replace(learned.prefix, cache=None))
         beside = None if columns is None else np.repeat(columns, len(source), axis=0)
-        outputs, _ = outputs_of(learned.step, learned.state, activations, beside)
-        return np.asarray(log_softmax(outputs, 1))
+        return np.asarray(log_softmax(uncached.outputs(source, beside)[0], 1))
     assert found.tail is not None
     with without_names():
         scores = found.tail.decision_function(features_of_source(step, source))

@@ -69,10 +69,10 @@ def depth_table(search: Any, metric: str) -> DepthTable:
 def depth_order(depth: FreezeDepth) -> tuple[int, float]:
     """Sort key of a depth: "all", then -1, -2, ..., then names, fractions and counts, down to 0.
 
-    Names keep their order.
+    Names keep their order. "auto", which is several depths, comes before all others.
     """
     if isinstance(depth, str):
-        return (0, 0.0) if depth == "all" else (2, 0.0)
+        return {"auto": (-1, 0.0), "all": (0, 0.0)}.get(depth, (2, 0.0))
     if depth < 0:
         return (1, -float(depth))
     return (3 if 0 < depth < 1 else 4, -float(depth))

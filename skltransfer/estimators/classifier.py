@@ -25,10 +25,12 @@ from skltransfer.estimators.classifier_targets import (
 from skltransfer.estimators.fine_tuned import FineTunedBase
 from skltransfer.tasks.classification import Classification
 from skltransfer.tasks.multilabel import MultiLabel
+from skltransfer.training.members import AUTO
 
 if TYPE_CHECKING:
     from skltransfer._types import (
         Adaptation,
+        Auto,
         BatchNorm,
         ClassWeight,
         FreezeDepth,
@@ -56,6 +58,9 @@ if TYPE_CHECKING:
 
 class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     """Classifier that fine-tunes the last stages of a pretrained network.
+
+    By default it is the mean of three trainings at different depths, which share what is frozen for
+    all of them; ``freeze_depth=-1`` is one, in a fraction of the time.
 
     `fit` has two phases, as in "linear probing then fine-tuning" [1]_. The first fits the head: a
     softmax regression on the standardised features of the pretrained network, a convex problem with
@@ -86,8 +91,12 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         How the output of that layer becomes one row: the mean or the maximum of each channel, or
         all values concatenated; for a sequence of tokens also the first one ("cls") or the last
         one ("last", of networks such as GPT-2). None is the backbone's own pooling, the mean.
-    freeze_depth : int, float or str, default=-1
-        How much of the backbone stays frozen. "all" trains only the head. An int k >= 0 freezes the
+    freeze_depth : int, float or str, default="auto"
+        How much of the backbone stays frozen. "auto" trains several members from one frozen part
+        and averages their outputs: one trains only the head, one also the last quarter of the
+        stages, and one the last half (for the bundled network "all", -2 and -4); `members_` tells.
+        Networks of fewer than four stages have fewer members, and for plain rows of numbers only
+        the head is trained. "all" trains only the head. An int k >= 0 freezes the
         first k stages, so 0 trains everything; a negative int trains the last ``|k|`` stages. A
         float strictly between 0 and 1 freezes that fraction of the layers with weights, rounded
         down to the nearest possible freeze point. Any other string is the name of the last frozen
@@ -106,12 +115,14 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Maximum number of passes over the training set. 0 keeps the head's starting point.
     batch_size : int, default=32
         Rows in a training step; if there are fewer rows, all of them.
-    learning_rate : float, default=0.0003
-        Peak of AdamW's learning rate.
+    learning_rate : float or "auto", default="auto"
+        Peak of AdamW's learning rate. "auto" is 0.0003 for a head alone and for networks that end
+        in tokens, else 0.001, or in proportion less if training has fewer than 60 steps.
     head_learning_rate : float or None, default=None
         Peak learning rate of the head; None is `learning_rate`.
-    layer_decay : float, default=1.0
-        Factor on the learning rate for each stage further from the head, in (0, 1].
+    layer_decay : float or "auto", default="auto"
+        Factor on the learning rate for each stage further from the head, in (0, 1]. "auto" is 0.7
+        where more than a quarter of the stages is trained, else 1.
     weight_decay : float, default=0.0001
         AdamW's weight decay of kernels; biases and normalisation weights are not decayed.
     schedule : {"cosine", "constant"}, default="cosine"
@@ -132,8 +143,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Number of fixed views of each image, including the image itself; if fewer views differ,
         fewer are used. Their activations are cached like any others, so the frozen part runs once
         for each view. None draws a new view every epoch, and runs the frozen part every time.
-    label_smoothing : float, default=0.0
-        Share in [0, 1) of each target that is spread evenly over the classes.
+    label_smoothing : float or "auto", default="auto"
+        Share in [0, 1) of each target that is spread evenly over the classes. "auto" is 0.1 where
+        stages are trained, and 0 for a head alone.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Factors on the loss by class; classes missing from a dict have the factor 1. "balanced"
         gives all classes the same total weight. For several labels a row, pass a list with a dict
@@ -150,7 +162,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Epochs without improvement after which training stops.
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last fit, with a new optimiser.
-        `freeze_depth` may change in between; the classes and the head may not.
+        `freeze_depth` may change in between (all depths then start from the deepest of before); the
+        classes and the head may not.
     adaptation : {"statistics", "self", "mcc"}, tuple of them or None, default=None
         How `fit` adapts to `X_target`: rows of the domain where the classifier will work, which
         need no labels. "statistics" gives that domain moments of its own: those of the head's
@@ -229,7 +242,10 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     history_ : dict of str to list of float
         One value for each epoch: "loss", and with early stopping "val_loss" and "val_accuracy".
     n_trainable_params_ : int
-        Number of trained weights, including the head's.
+        Number of trained weights, including the head's; of all members together.
+    members_ : Table of Member
+        What was trained, one row for each depth: its `freeze_depth`, `learning_rate`,
+        `layer_decay` and `label_smoothing`, with "auto" resolved.
     tabular_ : transformer or None
         The fitted clone of `tabular`.
     backbone_ : BackboneSpec
@@ -283,7 +299,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **FineTunedBase._parameter_constraints,
-        "label_smoothing": [Number(Real, 0, 1, closed="left")],
+        "label_smoothing": [Number(Real, 0, 1, closed="left"), StrOptions({AUTO})],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
 
@@ -296,22 +312,22 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         weights: Weights = "imagenet",
         layer: str | None = None,
         pooling: Pooling | None = None,
-        freeze_depth: FreezeDepth = -1,
+        freeze_depth: FreezeDepth = "auto",
         head_units: int | Sequence[int] = (),
         head_activation: str = "relu",
         head_dropout: float = 0.2,
         head_init: HeadInit = "convex",
         epochs: int = 10,
         batch_size: int = 32,
-        learning_rate: float = 3e-4,
+        learning_rate: float | Auto = "auto",
         head_learning_rate: float | None = None,
-        layer_decay: float = 1.0,
+        layer_decay: float | Auto = "auto",
         weight_decay: float = 1e-4,
         schedule: Schedule = "cosine",
         batch_norm: BatchNorm = "frozen",
         augment: Augment | None = None,
         n_views: int | None = None,
-        label_smoothing: float = 0.0,
+        label_smoothing: float | Auto = "auto",
         class_weight: ClassWeight = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -587,9 +603,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         totals: Floats | None = None,
     ) -> TaskFor:
         """From labels that could be read to the task of telling the `classes`, or those."""
-        given = self.class_weight, self.label_smoothing
-        labels.task(labels.values, classes, *given)  # refuses factors before anything is read
-        return lambda seen: replace(labels.task(seen, classes, *given), totals=totals)
+        factors = self.class_weight
+        labels.task(labels.values, classes, factors)  # refuses factors before anything is read
+        return lambda seen: replace(labels.task(seen, classes, factors), totals=totals)
 
     def _lost_with(self, y: NDArray[np.generic], y_read: NDArray[np.generic]) -> list[Any]:
         return lost_labels(y, y_read)

@@ -56,7 +56,6 @@ class OneLabel:
         seen: NDArray[np.generic],
         classes: NDArray[np.generic] | None,
         class_weight: Any,
-        label_smoothing: float,
     ) -> Classification:
         """The task of telling the `classes`, or those that were `seen`."""
         if isinstance(class_weight, (list, tuple)):
@@ -65,7 +64,7 @@ class OneLabel:
                 "one label a row. Pass one dict, from class to factor."
             )
         known = np.unique(seen) if classes is None else classes
-        return Classification(known, class_weight, label_smoothing)
+        return Classification(known, class_weight)
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,6 @@ class SeveralLabels:
         seen: NDArray[np.generic],
         classes: NDArray[np.generic] | None,
         class_weight: Any,
-        label_smoothing: float,
     ) -> MultiLabel:
         """The task of telling which of the labels are true."""
         self._check_class_weight(class_weight)
@@ -146,7 +144,6 @@ class SeveralLabels:
             dtype=str(_dtype_of(self.given)),
             container=_container_of(self.given),
             class_weight=class_weight,
-            label_smoothing=label_smoothing,
         )
 
     def warn(self, weights: Floats) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -15,6 +15,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from skltransfer._tables import Table
 from skltransfer._warnings import warn_unreadable, warn_user
 from skltransfer.adaptation.adapting import Adapter
 from skltransfer.adaptation.beside_target import BesideTarget
@@ -39,6 +40,7 @@ from skltransfer.estimators.taking_apart import (
 from skltransfer.estimators.target_domain import read_target
 from skltransfer.estimators.training_rows import LabelledRows, TaskFor, TrainingRows
 from skltransfer.estimators.warm_start import (
+    as_plain,
     backbone_below,
     carried_over,
     check_same_head,
@@ -52,16 +54,24 @@ from skltransfer.inputs._input import columns_of, moments_of
 from skltransfer.inputs.errors import ReadError
 from skltransfer.inputs.frames import row_digests, split_frame
 from skltransfer.inputs.moments import standardized_tensor
-from skltransfer.network.stages import resolve_freeze_depth
-from skltransfer.progress import progress_bar
+from skltransfer.progress import progress_bar, tell
 from skltransfer.tasks.confusion import WithConfusion
 from skltransfer.tasks.weighting import WeightedRows, merge_rows
 from skltransfer.training.choice import train_step_for
+from skltransfer.training.epochs import train, train_once
 from skltransfer.training.head import Head
 from skltransfer.training.head_parameters import check_activation, check_units
-from skltransfer.training.loop import TrainingData, features_of, outputs_of
-from skltransfer.training.plan import FitProgress, Workload, fit_progress, measure
-from skltransfer.training.predictor import Predictor
+from skltransfer.training.loop import TrainingData, features_of, outputs_of, steps_per_epoch
+from skltransfer.training.members import (
+    AUTO,
+    Member,
+    Rates,
+    depths_of,
+    freeze_point_of,
+    told,
+)
+from skltransfer.training.plan import FitProgress, Workload, fit_progress, measure, of_members
+from skltransfer.training.predictor import Learned, Predictor
 from skltransfer.training.settings import TrainingSettings
 from skltransfer.training.state import TrainingState
 from skltransfer.training.train_step import TrainStep, count
@@ -70,11 +80,12 @@ from skltransfer.training.trainer import Trainer, pretrained_state
 if TYPE_CHECKING:
     from keras import KerasTensor
 
+    from skltransfer._types import Auto
     from skltransfer.backbones.types import KerasModel
     from skltransfer.frozen.content_digests import ContentDigests
     from skltransfer.inputs._input import Array, Source
     from skltransfer.network.runtime import Network
-    from skltransfer.tasks._task import Floats, Loss, Singles
+    from skltransfer.tasks._task import Floats, Singles, Task
 
 _SPLIT_STREAM = 1
 
@@ -82,9 +93,12 @@ _SPLIT_STREAM = 1
 class FineTunedBase(BackboneEstimator):
     """Base of the estimators that train the last layers of a network.
 
-    `_state` holds what was learned, for the task `_task`, the freeze point `_freeze_point`, the
-    head `_head` and the two `_modes`, whatever the parameters have become since.
+    `_states` holds what was learned by each of the `_members`, frozen up to its one of the
+    `_freeze_points`, for the task `_task`, the head `_head` and the two `_modes`, whatever the
+    parameters have become since.
     """
+
+    label_smoothing: float | Auto = 0.0  # targets that are no labels are not smoothed
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BackboneEstimator._parameter_constraints,
@@ -95,9 +109,9 @@ class FineTunedBase(BackboneEstimator):
         "head_dropout": [Number(Real, 0, 1, closed="left")],
         "head_init": [StrOptions({"convex", "random"})],
         "epochs": [Number(Integral, 0, None, closed="left")],
-        "learning_rate": [Number(Real, 0, np.inf, closed="neither")],
+        "learning_rate": [Number(Real, 0, np.inf, closed="neither"), StrOptions({AUTO})],
         "head_learning_rate": [Number(Real, 0, np.inf, closed="neither"), None],
-        "layer_decay": [Number(Real, 0, 1, closed="right")],
+        "layer_decay": [Number(Real, 0, 1, closed="right"), StrOptions({AUTO})],
         "weight_decay": [Number(Real, 0, np.inf, closed="left")],
         "schedule": [StrOptions({"cosine", "constant"})],
         "batch_norm": [StrOptions({"frozen", "train", "adapt"})],
@@ -144,10 +158,10 @@ class FineTunedBase(BackboneEstimator):
         X_target : array-like, TargetRows or None, default=None
             Rows of the target domain.
         """
-        goes_on = self.warm_start and hasattr(self, "_state")
+        goes_on = self.warm_start and hasattr(self, "_states")
         check_settings(self._methods, self.batch_norm, goes_on)
         X_target = checked_target(self._methods, X_target, len(y))
-        state = self._continued("warm_start=True").without_optimizer() if goes_on else None
+        states = self._continued("warm_start=True") if goes_on else None
         data = self._data(X, y, weights, goes_on)
         self._seed = self._drawn_seed()
         plan = partial(self._workload, data, task_for, self.epochs)
@@ -155,15 +169,15 @@ class FineTunedBase(BackboneEstimator):
             found = self._read(data, task_for, progress)
             held_out = self._held_out(found.rows)
             rows, others = found.rows.take(~held_out), found.rows.take(held_out)
-            training = self._training_data(found, rows)
-            validation = self._validation_data(found, others) if len(others) else None
-            target = None if X_target is None else self._target(X_target)
-            trainer = self._trainer(training, validation, progress, target)
-            if state is None:
-                state = trainer.start(self._starting_features(found, rows, training))
-            state, self.history_ = trainer.run(state)
-            self._state = state if target is None else self._adapter(training, target)(state)
+            targets = self._targets(X_target)
+            trainers = self._trainers(found, rows, others, targets)
+            if states is None:
+                states = self._started(found, rows, trainers)
+            starts = [state.without_optimizer() for state in states]
+            states, self.history_ = train(trainers, starts)
+            self._states = self._adapted(states, trainers, targets)
         self.n_iter_ = len(self.history_["loss"])
+        self._tell_members()
 
     def _fit_once(
         self,
@@ -182,8 +196,8 @@ class FineTunedBase(BackboneEstimator):
                 f"adaptation={self.adaptation!r} needs all labelled rows at once and is not "
                 "available in partial_fit. Call fit, or set adaptation=None."
             )
-        goes_on = hasattr(self, "_state")
-        state = self._continued("partial_fit") if goes_on else None
+        goes_on = hasattr(self, "_states")
+        states = self._continued("partial_fit") if goes_on else None
         data = self._data(X, y, weights, goes_on)
         if not goes_on:
             self._seed, self.history_ = self._drawn_seed(), {"loss": []}
@@ -191,14 +205,14 @@ class FineTunedBase(BackboneEstimator):
         plan = partial(self._workload, data, task_for, 1)
         with fit_progress(plan, self.verbose) as progress:
             found = self._read(data, task_for, progress)
-            training = self._training_data(found, found.rows)
-            trainer = self._trainer(training, None, progress)
-            if state is None:
-                state = trainer.start(self._starting_features(found, found.rows, training))
+            trainers = self._trainers(found, found.rows)
+            if states is None:
+                states = self._started(found, found.rows, trainers)
             weight = found.rows.weights.sum()
-            self._state, loss = trainer.run_once(state, len(losses), weight, weight_seen)
+            self._states, loss = train_once(trainers, states, len(losses), weight, weight_seen)
         self.history_ = {"loss": [*losses, loss]}
         self.n_iter_ = len(self.history_["loss"])
+        self._tell_members()
 
     def _data(self, X: Any, y: NDArray[np.generic], weights: Floats, goes_on: bool) -> LabelledRows:
         """Return the rows of X that have weight, read by a new or an earlier rule."""
@@ -212,7 +226,7 @@ class FineTunedBase(BackboneEstimator):
             self._check_views_possible()
             self._choose_engine()
             self._origin = origin_of(self, self.backbone_)
-            self._freeze_point = self._wanted_freeze_point()
+            self._choose_members()
         table = None if table is None else _safe_indexing(table, counted)
         return LabelledRows(source, y, weights, table)
 
@@ -246,23 +260,23 @@ class FineTunedBase(BackboneEstimator):
         contents, plain = prefix.digests(source), None
         failures: dict[int, ReadError] = {}
         if not self._draws_views:  # otherwise every epoch has its own views
-            point = self._freeze_point
-            plain, failures = prefix.activations(source, point, advance, observer=contents)
+            points = self._freeze_points
+            plain, failures = prefix.activations_at(source, points, advance, observer=contents)
             advance = _nothing  # it counts all rows
         keys, unread = self._keys(contents, failures, advance)
         read = self._readable(data, failures | unread)
         y, weights = data.y[data.counted[read]], data.weights[data.counted[read]]
         task = task_for(y)
+        check_allowed(self._methods, task.adaptations)
         beside = None if data.table is None else row_digests(_safe_indexing(data.table, read))
         rows = merge_rows([keys[i] for i in read], task.encode(y), weights, beside)
-        check_allowed(self._methods, task.adaptations)
-        rows = merge_rows([keys[i] for i in read], task.encode(y), weights)
         self._task = task.observed(rows)
+        self._pace_members(len(rows))
         rows = replace(rows, rows=read[rows.rows])
         columns = self._columns(data, rows)
         self._head = self._wanted_head(task.n_outputs, columns.shape[1])
-        self._modes = self._settings().by_batch, self._settings().drops
-        self.n_trainable_params_ = count(self._train_step().shapes)
+        self._modes = self._wanted_modes()
+        self.n_trainable_params_ = sum(count(step.shapes) for step in self._train_steps())
         prefix = replace(prefix, keep_going=False)
         return TrainingRows(prefix, source, rows, plain, columns, progress)
 
@@ -310,19 +324,37 @@ class FineTunedBase(BackboneEstimator):
         """Return targets that have lost all their rows, for a warning; none for numbers."""
         return []
 
-    def _trainer(
+    def _trainers(
         self,
-        training: TrainingData,
-        validation: TrainingData | None,
-        progress: FitProgress,
-        target: TrainingData | None = None,
-    ) -> Trainer:
-        step, settings = self._train_step(), self._settings()
-        if target is not None and "mcc" in self._methods and not step.head_only:
-            step = self._train_step(WithConfusion(self._task.loss))
-            labelled = training.rows, training.targets, training.columns
-            training = BesideTarget(*labelled, target, self._seed)
-        return Trainer(settings, self._task, step, training, validation, self._seed, progress)
+        found: TrainingRows,
+        rows: WeightedRows,
+        others: WeightedRows | None = None,
+        targets: Sequence[TrainingData] = (),
+    ) -> list[Trainer]:
+        """Return a trainer for each member, which may be judged by `others`."""
+        trainers = []
+        for number, (member, step) in enumerate(
+            zip(self._members, self._train_steps(), strict=True)
+        ):
+            task, point = self._task.smoothed(member.label_smoothing), step.freeze_point
+            training = self._training_data(found, rows, task, point)
+            validation = self._validation_data(found, others, task, point) if others else None
+            if targets and "mcc" in self._methods and not step.head_only:
+                loss = WithConfusion(step.loss)
+                step = train_step_for(step.network, point, step.head, loss, *self._modes)
+                labelled = training.rows, training.targets, training.columns
+                training = BesideTarget(*labelled, targets[number], self._seed)
+            given = self._settings(member), task, step, training, validation
+            trainers.append(Trainer(*given, self._seed, found.progress))
+        return trainers
+
+    def _started(
+        self, found: TrainingRows, rows: WeightedRows, trainers: list[Trainer]
+    ) -> tuple[TrainingState, ...]:
+        """Return the pretrained network with a first head, for each member."""
+        return tuple(
+            trainer.start(self._starting_features(found, rows, trainer)) for trainer in trainers
+        )
 
     # The target domain ---------------------------------------------------------------------
 
@@ -331,14 +363,26 @@ class FineTunedBase(BackboneEstimator):
         """The names in `adaptation`."""
         return methods_of(self.adaptation)
 
-    def _target(self, X_target: Any) -> TrainingData:
-        """Read rows of the target domain."""
-        return read_target(self._prefix(), *rows_of(self, X_target), self._freeze_point)
+    def _targets(self, X_target: Any) -> list[TrainingData]:
+        """Read rows of the target domain, for each member; none if there are none."""
+        if X_target is None:
+            return []
+        return read_target(self._prefix(), *rows_of(self, X_target), self._freeze_points)
 
-    def _adapter(self, training: TrainingData, target: TrainingData) -> Adapter:
-        """Return what adapts the trained state to the target."""
-        step, size = self._train_step(), self.batch_size
-        return Adapter(self._methods, step, training, target, size, self._seed)
+    def _adapted(
+        self,
+        states: Sequence[TrainingState],
+        trainers: Sequence[Trainer],
+        targets: Sequence[TrainingData],
+    ) -> tuple[TrainingState, ...]:
+        """Return the trained states, adapted to the target if there is one."""
+        if not targets:
+            return tuple(states)
+        given = zip(states, self._train_steps(), trainers, targets, strict=True)
+        return tuple(
+            Adapter(self._methods, step, trainer.data, target, self.batch_size, self._seed)(state)
+            for state, step, trainer, target in given
+        )
 
     def _held_out(self, rows: WeightedRows) -> NDArray[np.bool_]:
         """Choose the validation rows."""
@@ -354,6 +398,12 @@ class FineTunedBase(BackboneEstimator):
             )
         return held_out
 
+    @property
+    def members_(self) -> Table[Member]:
+        """How each of the averaged members was trained."""
+        check_is_fitted(self)
+        return Table(self._members)
+
     # Activations ---------------------------------------------------------------------------
 
     @property
@@ -361,42 +411,44 @@ class FineTunedBase(BackboneEstimator):
         """Whether every epoch trains on new views."""
         return self.augment is not None and self.n_views is None
 
-    def _training_data(self, found: TrainingRows, rows: WeightedRows) -> TrainingData:
-        """Return training data of some of the rows, or of their views."""
-        prefix, point = found.prefix, self._freeze_point
+    def _training_data(
+        self, found: TrainingRows, rows: WeightedRows, task: Task, point: int | None
+    ) -> TrainingData:
+        """Return training data of some of the rows, or of their views, at a freeze point."""
+        prefix = found.prefix
 
         def activations(view: Source, use_cache: bool = True) -> Array:
             # Views drawn anew never recur: they are not cached, and count as training.
             advance = found.progress.frozen if use_cache else _nothing
             return prefix.activations(view, point, advance, use_cache=use_cache)[0]
 
-        plain = None if found.plain is None else found.activations_of(rows)
+        plain = None if found.plain is None else found.activations_of(rows, point)
         seen = self._seen(found.source, rows, plain, activations)
-        targets = self._task.targets(rows, found.rows)
-        return TrainingData(seen, targets, found.columns[rows.rows])
+        return TrainingData(seen, task.targets(rows, found.rows), found.columns[rows.rows])
 
-    def _validation_data(self, found: TrainingRows, rows: WeightedRows) -> TrainingData:
-        """Return data of some of the rows, without other views."""
+    def _validation_data(
+        self, found: TrainingRows, rows: WeightedRows, task: Task, point: int | None
+    ) -> TrainingData:
+        """Return data of some of the rows at a freeze point, without other views."""
         if found.plain is None:
             source, advance = found.source.take(rows.rows), found.progress.frozen
-            read, _ = found.prefix.activations(source, self._freeze_point, advance)
+            read, _ = found.prefix.activations(source, point, advance)
             look_up: Callable[[NDArray[np.intp]], Array] = read.__getitem__
         else:
-            look_up = found.activations_of(rows)
-        targets = self._task.targets(rows, found.rows)
-        columns = found.columns[rows.rows]
+            look_up = found.activations_of(rows, point)
+        targets, columns = task.targets(rows, found.rows), found.columns[rows.rows]
         return TrainingData(lambda positions, epoch: look_up(positions), targets, columns)
 
     def _starting_features(
-        self, found: TrainingRows, rows: WeightedRows, training: TrainingData
+        self, found: TrainingRows, rows: WeightedRows, trainer: Trainer
     ) -> Array | None:
         """Return pooled features of the pretrained network, from which a head starts.
 
         They have the same bits whether or not they are cached. None means that BatchNorm does not
         use its statistics, so the features will still change.
         """
-        prefix, step = found.prefix, self._train_step()
-        if step.norms and self._settings().batch_norm != "frozen":
+        prefix, step, training = found.prefix, trainer.step, trainer.data
+        if step.norms and trainer.settings.batch_norm != "frozen":
             return None
         if step.head_only:
             return training.rows(np.arange(len(training)), 0)
@@ -463,18 +515,40 @@ class FineTunedBase(BackboneEstimator):
             )
         return weights
 
-    def _settings(self) -> TrainingSettings:
-        names = TrainingSettings.__dataclass_fields__
-        settings = TrainingSettings(**{name: getattr(self, name) for name in names})
+    def _settings(self, member: Member) -> TrainingSettings:
+        given = {name: getattr(self, name) for name in TrainingSettings.__dataclass_fields__}
+        of_member = {"learning_rate": member.learning_rate, "layer_decay": member.layer_decay}
+        settings = TrainingSettings(**{**given, **of_member})
         # Each domain is normalised by its own statistics: the labelled rows too.
         return replace(settings, batch_norm="adapt") if "statistics" in self._methods else settings
 
     def _drawn_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
-    def _wanted_freeze_point(self) -> int | None:
+    def _choose_members(self) -> None:
+        """Decide at which depths, and how, the network is trained; see also `_pace_members`."""
         network = self._network()
-        return resolve_freeze_depth(self.freeze_depth, network.features, network.stages)
+        wanted = self._rates()
+        depths = depths_of(self.freeze_depth, network, self._encoding.is_learned)
+        self._freeze_points = tuple(freeze_point_of(depth, network) for depth in depths)
+        self._members = tuple(wanted.member(as_plain(depth), network) for depth in depths)
+
+    def _pace_members(self, n_rows: int) -> None:
+        """Adapt automatic rates to the number of different rows."""
+        n_steps = self.epochs * steps_per_epoch(n_rows, self.batch_size)
+        self._members = tuple(self._rates().paced(member, n_steps) for member in self._members)
+
+    def _rates(self) -> Rates:
+        return Rates(self.learning_rate, self.layer_decay, self.label_smoothing)
+
+    def _tell_members(self) -> None:
+        if self.verbose and (self.members_[1:] or self._rates().are_open):
+            tell(told(self._members))
+
+    def _wanted_modes(self) -> tuple[bool, bool]:
+        """Return whether BatchNorm uses the statistics of batches, and whether there is dropout."""
+        settings = self._settings(self._members[0])
+        return settings.by_batch, settings.drops
 
     def _wanted_head(self, n_outputs: int, n_columns: int = 0) -> Head:
         return Head(
@@ -493,20 +567,23 @@ class FineTunedBase(BackboneEstimator):
     ) -> Workload:
         """Estimate the cost of a fit with short measurements."""
         task = task_for(data.y[data.counted])
-        settings, head = self._settings(), self._wanted_head(task.n_outputs)
-        modes = settings.by_batch, settings.drops
-        step = train_step_for(self._network(), self._freeze_point, head, task.loss, *modes)
-        part, n_threads = self._prefix().part(None, self._freeze_point), thread_count(self.n_jobs)
-        costs = measure(step, part, data.source, self.batch_size, n_threads)
+        steps = self._steps_of(task, self._wanted_head(task.n_outputs), self._wanted_modes())
+        prefix, n_threads = self._prefix(), thread_count(self.n_jobs)
+        costs = of_members(
+            measure(step, part, data.source, self.batch_size, n_threads)
+            for step in steps
+            for part in [prefix.part(None, step.freeze_point)]
+        )
         cached = self._cached_share(data.source)
         return Workload(
             n_rows=len(data.source),
             n_epochs=n_epochs,
             n_views=self.n_views if self.augment is not None else 1,
-            n_weights=count(step.shapes),
-            row_bytes=4 * math.prod(side or 1 for side in step.input.shape),
+            n_weights=sum(count(step.shapes) for step in steps),
+            row_bytes=sum(4 * math.prod(side or 1 for side in step.input.shape) for step in steps),
             costs=replace(costs, frozen=(1 - cached) * costs.frozen),
             cached=cached,
+            n_members=len(steps),
         )
 
     def _cached_share(self, source: Source) -> float:
@@ -514,7 +591,8 @@ class FineTunedBase(BackboneEstimator):
         if self._draws_views:
             return 0.0
         seen = source if self.augment is None else self._views().trained_on(source)[-1]
-        return self._prefix().cached_share(seen, self._freeze_point)
+        prefix = self._prefix()
+        return min(prefix.cached_share(seen, point) for point in self._freeze_points)
 
     def _begin(self, X: Any, weights: Floats | None = None) -> Source:
         self._layer = self.layer
@@ -525,26 +603,35 @@ class FineTunedBase(BackboneEstimator):
     def _network(self, precision: str = "float32") -> Network:
         return super()._network(precision).ending_at(self._layer, self._pooling)
 
-    def _train_step(self, loss: Loss | None = None) -> TrainStep:
-        """Return the compiled train step; for the loss of the task unless another is given."""
-        loss = loss or self._task.loss
-        return train_step_for(self._network(), self._freeze_point, self._head, loss, *self._modes)
+    def _train_steps(self) -> list[TrainStep]:
+        """Return the compiled train step of each member."""
+        return self._steps_of(self._task, self._head, self._modes)
 
-    def _continued(self, keeper: str) -> TrainingState:
-        """Return the learned state for the current freeze point; `keeper` is why it is kept."""
+    def _steps_of(self, task: Task, head: Head, modes: tuple[bool, bool]) -> list[TrainStep]:
+        network = self._network()
+        return [
+            train_step_for(network, point, head, task.smoothed(member.label_smoothing).loss, *modes)
+            for member, point in zip(self._members, self._freeze_points, strict=True)
+        ]
+
+    def _continued(self, keeper: str) -> tuple[TrainingState, ...]:
+        """Return the learned state for the current freeze points; `keeper` is why it is kept.
+
+        At other depths than before, all members go on from the one that was trained deepest.
+        """
         now = origin_of(self, resolve(self.backbone, self.weights, 0))
         check_same_origin(self._origin, now, keeper)
         self._precision = self.precision
         self._choose_engine()
-        before, freeze_point = self._train_step(), self._wanted_freeze_point()
+        before, points = self._train_steps(), self._freeze_points
         units, activation = check_units(self.head_units), self.head_activation
-        check_same_head(before.head, units, activation, keeper)
-        if freeze_point == before.freeze_point:
-            return replace(self._state)
-        spec, state = self.backbone_, self._state
-        self.backbone_ = backbone_below(spec, before, state, freeze_point)
-        self._freeze_point = freeze_point
-        return carried_over(spec, before, state, self._train_step())
+        check_same_head(self._head, units, activation, keeper)
+        self._choose_members()
+        if self._freeze_points == points:
+            return tuple(replace(state) for state in self._states)
+        spec, deepest, state = self.backbone_, before[-1], self._states[-1]
+        self.backbone_ = backbone_below(spec, deepest, state, self._freeze_points[0])
+        return tuple(carried_over(spec, deepest, state, after) for after in self._train_steps())
 
     # Prediction ----------------------------------------------------------------------------
 
@@ -559,7 +646,8 @@ class FineTunedBase(BackboneEstimator):
             )
 
     def _predictor(self) -> Predictor:
-        return Predictor(self._prefix(), self._train_step(), self._state, self._task)
+        pairs = zip(self._train_steps(), self._states, strict=True)
+        return Predictor(self._prefix(), tuple(Learned(*pair) for pair in pairs), self._task)
 
     def _predicted(self, X: Any) -> Floats:
         """Return predictions averaged over views with ``tta``; NaN for unreadable rows."""
@@ -576,7 +664,7 @@ class FineTunedBase(BackboneEstimator):
     @property
     def tabular_(self) -> Any:
         """The fitted clone of `tabular`; None without a table."""
-        self._state  # noqa: B018 - an unfitted estimator has no such attribute
+        self._states  # noqa: B018 - an unfitted estimator has no such attribute
         return self._table.transformer if hasattr(self, "_table") else None
 
     def to_keras(self) -> KerasModel:
@@ -602,16 +690,11 @@ class FineTunedBase(BackboneEstimator):
             With ``resize="crop"`` or ``"pad"``, which have no exact counterpart in Keras.
         """
         check_is_fitted(self)
-        step, state = self._train_step(), self._state
-        weights = step.tuned(self.backbone_.weights, state.params, state.fixed)
         source, rows = self._encoding.keras_input()
         inputs, columns = self._keras_columns(source)
         return keras_model(
-            step.network,
-            tuple(weights),
-            step.head,
-            step.of_head(state.params),
-            state.standardizer,
+            self.backbone_.weights,
+            self._predictor().members,
             inputs,
             rows,
             columns,
@@ -624,7 +707,7 @@ class FineTunedBase(BackboneEstimator):
             table, columns = table_input(self._table.moments)
             return [source, table], columns
         moments = moments_of(self._encoding)
-        if moments is None or not self._train_step().n_columns:
+        if moments is None or not self._head.n_columns:
             return source, None
         return source, standardized_tensor(source, *moments)
 

@@ -14,10 +14,10 @@ from skltransfer.cache.inspection import cache_info
 from skltransfer.estimators.base import begin
 from skltransfer.estimators.classifier import FineTunedClassifier
 from skltransfer.estimators.fine_tuned import views_of
-from skltransfer.frozen.prefix import cache_points_before
+from skltransfer.frozen.planning import cached_on_the_way, in_order
 from skltransfer.inputs._input import blocks_of
-from skltransfer.network.stages import resolve_freeze_depth
 from skltransfer.progress import progress_bar
+from skltransfer.training.members import depths_of, freeze_point_of
 
 if TYPE_CHECKING:
     from skltransfer._types import FreezeDepth, Images, Path
@@ -46,8 +46,8 @@ def precompute(
         column of paths, bytes, PIL images and arrays, or flattened images with ``image_shape``.
         Rows of plain numbers are refused, because each training set scales them differently.
     freeze_depths : list of int, float and str
-        Values of ``freeze_depth``, or a single value. For 0 the decoded pixels are cached. The
-        pooled features, from which heads start, are always computed.
+        Values of ``freeze_depth``, or a single value; "auto" stands for its three depths. For 0 the
+        decoded pixels are cached. The pooled features, from which heads start, are always computed.
     **settings
         Parameters of :class:`FineTunedClassifier`. These have an effect: ``backbone``, ``weights``,
         ``input_size``, ``resize``, ``pixel_range``, ``image_shape``, ``precision``, ``engine``,
@@ -181,9 +181,9 @@ def _fill(
 ) -> dict[int, ReadError]:
     """Compute all freeze points of all views; return the rows that could not be read."""
     network = prefix.network
-    points = [resolve_freeze_depth(d, network.features, network.stages) for d in depths]
-    points = _in_order([*points, network.end])
-    on_the_way = _cached_on_the_way(prefix, points)
+    members = [member for depth in depths for member in depths_of(depth, network)]
+    points = in_order([*(freeze_point_of(depth, network) for depth in members), network.end])
+    on_the_way = cached_on_the_way(network, points, prefix.engine)
     failures: dict[int, ReadError] = {}
     with progress_bar(network.spec.name, len(source), verbose) as advance:
         for start, rows in blocks_of(source, _ROWS_TOGETHER):
@@ -211,23 +211,6 @@ def _fill_some(
             failures.update(unread)
     readable = [row for row in range(len(views[0])) if row not in failures]
     return failures | contents.complete(readable, prefix.n_jobs, prefix.keep_going)
-
-
-def _in_order(points: list[int | None]) -> list[int | None]:
-    """Order freeze points: first the rows, where others start, then the deepest point first."""
-    return sorted(set(points), key=lambda point: (point is not None, -(point or 0)))
-
-
-def _cached_on_the_way(prefix: FrozenPrefix, points: list[int | None]) -> set[int]:
-    """Return the requested cache points, or the last ones before them: nothing runs twice."""
-    found: set[int] = set()
-    for point in points:
-        if point is not None and prefix.begins_at(point):
-            found.add(point)
-        else:
-            before = cache_points_before(prefix.network, point, prefix.engine)
-            found.update(cache_point.step for cache_point in before[-1:])
-    return found
 
 
 def _warn_of_little_room(info: CacheInfo, n_refused: int) -> None:

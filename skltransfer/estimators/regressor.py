@@ -19,6 +19,7 @@ from skltransfer.tasks.regression import LOSSES, Regression
 
 if TYPE_CHECKING:
     from skltransfer._types import (
+        Auto,
         BatchNorm,
         FreezeDepth,
         HeadInit,
@@ -80,7 +81,11 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         all values concatenated; for a sequence of tokens also the first one ("cls") or the last
         one ("last", of networks such as GPT-2). None is the backbone's own pooling, the mean.
     freeze_depth : int, float or str, default=-1
-        How much of the backbone stays frozen. "all" trains only the head. An int k >= 0 freezes the
+        How much of the backbone stays frozen. "auto" trains several members from one frozen part
+        and averages their outputs: one trains only the head, one also the last quarter of the
+        stages, and one the last half (for the bundled network "all", -2 and -4); `members_` tells.
+        Networks of fewer than four stages have fewer members, and for plain rows of numbers only
+        the head is trained. "all" trains only the head. An int k >= 0 freezes the
         first k stages, so 0 trains everything; a negative int trains the last ``|k|`` stages. A
         float strictly between 0 and 1 freezes that fraction of the layers with weights, rounded
         down to the nearest possible freeze point. Any other string is the name of the last frozen
@@ -99,12 +104,14 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         Maximum number of passes over the training set. 0 keeps the head's starting point.
     batch_size : int, default=32
         Rows in a training step; if there are fewer rows, all of them.
-    learning_rate : float, default=0.0003
-        Peak of AdamW's learning rate.
+    learning_rate : float or "auto", default=0.0003
+        Peak of AdamW's learning rate. "auto" is 0.0003 for a head alone and for networks that end
+        in tokens, else 0.001, or in proportion less if training has fewer than 60 steps.
     head_learning_rate : float or None, default=None
         Peak learning rate of the head; None is `learning_rate`.
-    layer_decay : float, default=1.0
-        Factor on the learning rate for each stage further from the head, in (0, 1].
+    layer_decay : float or "auto", default=1.0
+        Factor on the learning rate for each stage further from the head, in (0, 1]. "auto" is 0.7
+        where more than a quarter of the stages is trained, else 1.
     weight_decay : float, default=0.0001
         AdamW's weight decay of kernels; biases and normalisation weights are not decayed.
     schedule : {"cosine", "constant"}, default="cosine"
@@ -134,7 +141,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         Epochs without improvement after which training stops.
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last fit, with a new optimiser.
-        `freeze_depth` may change in between; the head and the number of targets may not.
+        `freeze_depth` may change in between (all depths then start from the deepest of before); the
+        head and the number of targets may not.
     adaptation : {"statistics"} or None, default=None
         How `fit` adapts to `X_target`: rows of the domain where the regressor will work, which need
         no numbers. "statistics" gives that domain moments of its own: those of the head's
@@ -207,7 +215,10 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         Losses are in standard deviations of y: with "squared_error", predicting the mean has a loss
         of 1.
     n_trainable_params_ : int
-        Number of trained weights, including the head's.
+        Number of trained weights, including the head's; of all members together.
+    members_ : Table of Member
+        What was trained, one row for each depth: its `freeze_depth`, `learning_rate`,
+        `layer_decay` and `label_smoothing`, with "auto" resolved.
     tabular_ : transformer or None
         The fitted clone of `tabular`.
     backbone_ : BackboneSpec
@@ -282,9 +293,9 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         head_init: HeadInit = "convex",
         epochs: int = 10,
         batch_size: int = 32,
-        learning_rate: float = 3e-4,
+        learning_rate: float | Auto = 3e-4,
         head_learning_rate: float | None = None,
-        layer_decay: float = 1.0,
+        layer_decay: float | Auto = 1.0,
         weight_decay: float = 1e-4,
         schedule: Schedule = "cosine",
         batch_norm: BatchNorm = "frozen",
@@ -394,7 +405,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         """
         with self._unchanged_on_failure():
             numbers, weights = self._checked(X, y, sample_weight)
-            before = self._task if self.warm_start and hasattr(self, "_state") else None
+            before = self._task if self.warm_start and hasattr(self, "_states") else None
             task = self._task_for(numbers, before)
             self._fit(X, numbers, weights, lambda seen: replace(task, weight_seen=0.0), X_target)
         return self
@@ -428,7 +439,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         self._validate_params()
         with self._unchanged_on_failure():
             numbers, weights = self._checked(X, y, sample_weight)
-            before = self._task if hasattr(self, "_state") else None
+            before = self._task if hasattr(self, "_states") else None
             weight_seen = 0.0 if before is None else before.weight_seen
             task = self._task_for(numbers, before)
             self._fit_once(X, numbers, weights, lambda seen: task, weight_seen)

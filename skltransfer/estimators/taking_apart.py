@@ -60,7 +60,7 @@ def rows_of(estimator: Any, X: Any) -> tuple[Source, Singles | None]:
     source, table = apart(estimator, X)
     if table is not None:
         return source, estimator._table.columns(table)
-    return source, columns_of(source) if estimator._train_step().n_columns else None
+    return source, columns_of(source) if estimator._head.n_columns else None
 
 
 def remember_columns(estimator: Any, X: Any) -> None:

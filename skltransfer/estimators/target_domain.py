@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,16 +20,21 @@ if TYPE_CHECKING:
 
 
 def read_target(
-    prefix: FrozenPrefix, source: Source, columns: Singles | None, freeze_point: int | None
-) -> TrainingData:
+    prefix: FrozenPrefix,
+    source: Source,
+    columns: Singles | None,
+    freeze_points: Sequence[int | None],
+) -> list[TrainingData]:
     """Return activations of the target's rows, merged by content; weights are their counts.
+
+    There is a result for each of the `freeze_points`.
 
     `columns` are what the head reads beside their features.
 
     With ``on_error="nan"``, rows that cannot be read are left out with a warning.
     """
     contents = prefix.digests(source)
-    plain, failures = prefix.activations(source, freeze_point, observer=contents)
+    plain, failures = prefix.activations_at(source, freeze_points, observer=contents)
     readable = [row for row in range(len(source)) if row not in failures]
     failures = failures | contents.complete(readable, prefix.n_jobs, prefix.keep_going)
     read = np.array([row for row in readable if row not in failures], dtype=np.intp)
@@ -44,8 +50,8 @@ def read_target(
     rows = merge_rows(keys, np.zeros(len(read), np.intp), np.ones(len(read)), beside)
     positions = read[rows.rows]
 
-    def activations(chosen: NDArray[np.intp], epoch: int) -> Array:
-        return plain[positions[chosen]]
+    def rows_at(freeze_point: int | None) -> Callable[[NDArray[np.intp], int], Array]:
+        return lambda chosen, epoch: plain[freeze_point][positions[chosen]]
 
     targets = Targets(np.zeros((len(rows), 0), np.float32), rows.weights)
-    return TrainingData(activations, targets, columns[positions])
+    return [TrainingData(rows_at(point), targets, columns[positions]) for point in freeze_points]

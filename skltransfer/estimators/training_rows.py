@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from skltransfer.frozen.frozen_prefix import FrozenPrefix
+    from skltransfer.frozen.frozen_prefix import Activations, FrozenPrefix
     from skltransfer.inputs._input import Array, Source
     from skltransfer.tasks._task import Floats, Singles, Task
     from skltransfer.tasks.weighting import WeightedRows
@@ -59,8 +59,8 @@ class TrainingRows:
         The rows of X that have weight.
     rows : WeightedRows
         Merged, in canonical order; positions are those in the source.
-    plain : ndarray or None
-        Activations of the source at the freeze point; None if every epoch draws new views.
+    plain : dict of int or None to ndarray, or None
+        Activations of the source by freeze point; None if every epoch draws new views.
     columns : ndarray of float32, shape (n_source, n_columns)
         What the head reads beside the features, of the rows of the source; often no columns.
     progress : FitProgress
@@ -70,12 +70,14 @@ class TrainingRows:
     prefix: FrozenPrefix
     source: Source
     rows: WeightedRows
-    plain: Array | None
+    plain: Activations | None
     columns: Singles
     progress: FitProgress
 
-    def activations_of(self, some: WeightedRows) -> Callable[[NDArray[np.intp]], Array]:
+    def activations_of(
+        self, some: WeightedRows, freeze_point: int | None
+    ) -> Callable[[NDArray[np.intp]], Array]:
         """Return a function from positions among some of the rows to views of their activations."""
-        plain, rows = self.plain, some.rows
-        assert plain is not None
+        assert self.plain is not None
+        plain, rows = self.plain[freeze_point], some.rows
         return lambda positions: plain[rows[positions]]

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skltransfer.backend.rescaling import rescaled
-from skltransfer.export.prediction import at_prediction
+from skltransfer.export.shared_features import features_of_members
 from skltransfer.network.pooling import pooled
-from skltransfer.network.runtime import Network, feature_graph
 
 if TYPE_CHECKING:
     from keras import KerasTensor, Model
 
     from skltransfer.training.head import Head
+    from skltransfer.training.predictor import Learned
 
 
 def keras_model(
-    network: Network,
-    weights: tuple[np.ndarray, ...],
-    head: Head,
-    head_weights: list[np.ndarray],
-    standardizer: np.ndarray,
+    pretrained: tuple[np.ndarray, ...],
+    members: Sequence[Learned],
     source: KerasTensor | list[KerasTensor],
     rows: KerasTensor,
     columns: KerasTensor | None,
@@ -34,16 +30,10 @@ def keras_model(
 
     Parameters
     ----------
-    network : Network
-        The trained backbone.
-    weights : tuple of ndarray
-        The backbone's weights after training, in the order of its spec.
-    head : Head
-        Shape of the head.
-    head_weights : list of ndarray
-        The head's weights.
-    standardizer : ndarray of shape (2, n_features)
-        Mean and scale of the pooled features.
+    pretrained : tuple of ndarray
+        The backbone's weights before training, in the order of its spec.
+    members : sequence of Learned
+        What was trained, and is averaged.
     source, rows : keras.KerasTensor
         The input or inputs, and the network's rows computed from them.
     columns : keras.KerasTensor or None
@@ -58,16 +48,24 @@ def keras_model(
     """
     import keras
 
-    spec = replace(network.spec, weights=weights, bundled=False, fingerprint="")
-    backbone = at_prediction(feature_graph(spec, network.size, network.layer), "backbone")
+    x = members[0].step.network.preprocess(rows)
+    maps = features_of_members(pretrained, members, x)
+    outputs = [_head(member, found, columns) for member, found in zip(members, maps, strict=True)]
+    mean = keras.layers.average(outputs) if outputs[1:] else outputs[0]
+    return keras.Model(source, predictions(mean))
+
+
+def _head(member: Learned, features: KerasTensor, columns: KerasTensor | None) -> KerasTensor:
+    """Return the outputs of a member's head."""
+    import keras
+
     # Layers that compute in another number format also return it.
-    features = keras.ops.cast(backbone(network.preprocess(rows)), "float32")
-    x = pooled(features, network.pooling)
+    x = pooled(keras.ops.cast(features, "float32"), member.step.network.pooling)
     if columns is not None:
         x = keras.ops.concatenate([x, columns], axis=1)
-    mean, scale = standardizer
+    mean, scale = member.state.standardizer
     x = rescaled(x, 1 / scale, -mean / scale)
-    return keras.Model(source, predictions(_dense_layers(head, head_weights, x)))
+    return _dense_layers(member.step.head, member.step.of_head(member.state.params), x)
 
 
 def _dense_layers(head: Head, weights: list[np.ndarray], x: KerasTensor) -> KerasTensor:

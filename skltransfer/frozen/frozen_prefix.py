@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from skltransfer.cache import ActivationCache, NullCache, open_cache
 from skltransfer.frozen.activation_pass import ActivationPass, Observer
 from skltransfer.frozen.content_digests import ContentDigests
 from skltransfer.frozen.layer_features import feature_part
-from skltransfer.frozen.planning import explained, resume_plans
+from skltransfer.frozen.planning import cached_on_the_way, explained, in_order, resume_plans
 from skltransfer.frozen.prefix import (
     CachePoint,
     cache_key_fields,
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 _NOBODY = Observer()
 _ROWS_LOOKED_UP = 16
+
+Activations: TypeAlias = dict[int | None, Array]
+"""Activations of the same rows by freeze point."""
 
 
 def _nothing(n_rows: int) -> None:
@@ -111,6 +114,72 @@ class FrozenPrefix:
         observer : Observer, optional
             Receives digests and tensors.
         """
+        one_pass, explain = self._pass(
+            source,
+            freeze_point,
+            advance,
+            also_cache=also_cache,
+            cache_ahead=cache_ahead,
+            use_cache=use_cache,
+            observer=observer,
+        )
+        rows = one_pass.run()
+        explain()
+        return rows, one_pass.failures
+
+    def activations_at(
+        self,
+        source: Source,
+        freeze_points: Sequence[int | None],
+        advance: Callable[[int], None] = _nothing,
+        *,
+        use_cache: bool = True,
+        observer: Observer = _NOBODY,
+    ) -> tuple[Activations, dict[int, ReadError]]:
+        """Compute activations at several freeze points; nothing runs twice, with room in the cache.
+
+        Parameters
+        ----------
+        source : Source
+            The rows.
+        freeze_points : sequence of int or None
+            Last frozen steps; None is the rows themselves.
+        advance : callable, optional
+            Called with the number of rows done.
+        use_cache : bool, default=True
+            Whether the cache is used at all.
+        observer : Observer, optional
+            Receives digests and tensors.
+        """
+        if not open_cache(self.cache if use_cache else None).keeps_rows:
+            compute = partial(self.activations, source, use_cache=use_cache, observer=observer)
+            return self._one_after_another(compute, freeze_points, advance)
+        found: Activations = {}
+        failures: dict[int, ReadError] = {}
+        ordered = in_order(freeze_points)
+        on_the_way = cached_on_the_way(self.network, ordered[1:], self.engine)
+        for point in ordered:
+            count = _nothing if found else advance
+            one_pass, explain = self._pass(
+                source, point, count, also_cache=on_the_way, observer=observer
+            )
+            found[point] = one_pass.run()
+            explain()
+            failures.update(one_pass.failures)
+        return found, failures
+
+    def _pass(
+        self,
+        source: Source,
+        freeze_point: int | None,
+        advance: Callable[[int], None],
+        *,
+        also_cache: Collection[int] = (),
+        cache_ahead: bool = True,
+        use_cache: bool = True,
+        observer: Observer = _NOBODY,
+    ) -> tuple[ActivationPass, Callable[[], None]]:
+        """Prepare a pass, see `activations`; also return what tells of it once it has run."""
         store = open_cache(self.cache if use_cache else None)
         cache_ahead = cache_ahead and store.keeps_rows
         points = cache_points_before(self.network, freeze_point, self.engine)
@@ -138,12 +207,32 @@ class FrozenPrefix:
             advance=advance,
             observer=observer,
         )
-        rows = one_pass.run()
-        if self.explains and use_cache:
-            considered = [p for p in points if cache_ahead or p.step in also_cache]
-            name = name_of(self.network, freeze_point)
-            tell(explained(name, len(source), one_pass.computed, considered, kept()))
-        return rows, one_pass.failures
+
+        def explain() -> None:
+            if self.explains and use_cache:
+                considered = [p for p in points if cache_ahead or p.step in also_cache]
+                name = name_of(self.network, freeze_point)
+                tell(explained(name, len(source), one_pass.computed, considered, kept()))
+
+        return one_pass, explain
+
+    def _one_after_another(
+        self,
+        compute: Callable[..., tuple[Array, dict[int, ReadError]]],
+        freeze_points: Sequence[int | None],
+        advance: Callable[[int], None],
+    ) -> tuple[Activations, dict[int, ReadError]]:
+        """Compute activations without a cache, each from those before it where bits stay equal."""
+        before, *others = sorted({*freeze_points}, key=_from_the_input)
+        rows, failures = compute(before, advance)
+        found = {before: rows}
+        for point in others:
+            if self.begins_at(before):
+                found[point] = self.part(before, point)(found[before])
+            else:
+                found[point] = compute(point)[0]
+            before = point
+        return found, failures
 
     def features(
         self, source: Source, advance: Callable[[int], None] = _nothing
@@ -243,3 +332,7 @@ def _kept_ahead(
     chosen = [point for point in points if point.worth_keeping]
     n_bytes = n_rows * sum(point.n_bytes for point in chosen)
     return {point.step for point in chosen} if store.has_room_to_spare(n_bytes) else set()
+
+
+def _from_the_input(freeze_point: int | None) -> int:
+    return -1 if freeze_point is None else freeze_point

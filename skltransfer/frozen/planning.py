@@ -6,7 +6,13 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from skltransfer.frozen.prefix import CachePoint, cache_points_before, prefix_part, segments
+from skltransfer.frozen.prefix import (
+    CachePoint,
+    cache_points_before,
+    is_cache_point,
+    prefix_part,
+    segments,
+)
 from skltransfer.frozen.resume_plan import ResumePlan
 
 if TYPE_CHECKING:
@@ -50,6 +56,25 @@ def resume_plans(
     short = [plan(network.features.steps[s].name, s, namespace_of(s)) for s in reversed(steps)]
     read = [] if freeze_point is None else [plan("cached rows", None, namespace_of(None))]
     return (*short, *read, plan("X", None, None))
+
+
+def in_order(freeze_points: Collection[int | None]) -> list[int | None]:
+    """Order freeze points: first the rows, where others start, then the deepest point first."""
+    return sorted({*freeze_points}, key=lambda point: (point is not None, -(point or 0)))
+
+
+def cached_on_the_way(
+    network: Network, freeze_points: Collection[int | None], engine: str
+) -> set[int]:
+    """Return the requested cache points, or the last ones before them: nothing runs twice."""
+    found: set[int] = set()
+    for point in freeze_points:
+        if point is not None and is_cache_point(network, point, engine):
+            found.add(point)
+        else:
+            before = cache_points_before(network, point, engine)
+            found.update(cache_point.step for cache_point in before[-1:])
+    return found
 
 
 def explained(

@@ -115,7 +115,7 @@ def _named(name: str, graph: Graph, stages: tuple[Stage, ...]) -> int:
     index = graph.position.get(name)
     if index is None:
         points = [graph.steps[point].name for point in possible_freeze_points(graph)]
-        close = similar_names(name, ["all", *points])
+        close = similar_names(name, ["all", "auto", *points])
         hint = f" (did you mean {close}?)" if close else ""
         raise _refusal(name, stages, f"the backbone has no layer of that name{hint}")
     if index not in separations(graph):
@@ -148,9 +148,9 @@ def _points_around(index: int, graph: Graph) -> str:
 def _refusal(depth: object, stages: tuple[Stage, ...], reason: str) -> ValueError:
     listed = ", ".join(f"{stage.index + 1}: {stage.layer!r}" for stage in stages)
     return ValueError(
-        f"freeze_depth={depth!r} fits no freeze point: {reason}. Use 'all', an int from "
-        f"{-len(stages)} to {len(stages)}, a float strictly between 0 and 1, or the name of the "
-        f"last frozen layer. Frozen stages and their last layers: {listed}."
+        f"freeze_depth={depth!r} fits no freeze point: {reason}. Use 'auto', 'all', an int "
+        f"from {-len(stages)} to {len(stages)}, a float strictly between 0 and 1, or the name of "
+        f"the last frozen layer. Frozen stages and their last layers: {listed}."
     )
 
 

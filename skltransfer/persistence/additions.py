@@ -5,6 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 _HEAD = "head"
+_SINGLE = {"_freeze_point", "_state"}
+_NAN = {"float": "nan"}
+_UNKNOWN = {
+    "freeze_depth": "unknown",
+    "learning_rate": _NAN,
+    "layer_decay": _NAN,
+    "label_smoothing": 0.0,
+}
+"""How a member was trained, where the parameters of a file do not say it."""
+
 _IMAGES, _RULE, _EXPLICIT = "image_encoding", "image_preprocessing", "is_explicit"
 
 
@@ -25,6 +35,8 @@ def completed(manifest: dict[str, Any]) -> dict[str, Any]:
         state["_head"] = _without_columns(state["_head"])
     if "_pooling" in state and "precision" in state:
         state.setdefault("_precision", state["precision"])
+    if state.keys() >= _SINGLE:
+        state = _with_members(state)
     return {**manifest, "state": state}
 
 
@@ -34,6 +46,23 @@ def _without_columns(node: Any) -> Any:
     if not isinstance(fields, dict) or "n_columns" in fields:
         return node
     return {_HEAD: {**fields, "n_columns": 0}}
+
+
+def _with_members(state: dict[str, Any]) -> dict[str, Any]:
+    """A state of one member, which was the estimator itself."""
+    kept = {name: node for name, node in state.items() if name not in _SINGLE}
+    known = {name: _plain_or(state.get(name), node) for name, node in _UNKNOWN.items()}
+    return {
+        **kept,
+        "_freeze_points": {"tuple": [state["_freeze_point"]]},
+        "_members": {"tuple": [{"member": known}]},
+        "_states": {"tuple": [state["_state"]]},
+    }
+
+
+def _plain_or(node: Any, other: Any) -> Any:
+    """The value of a parameter that is no object in the file, of which there would be two."""
+    return node if type(node) in (int, float, str) else other
 
 
 def _with_explicit(node: Any, is_explicit: bool) -> Any:

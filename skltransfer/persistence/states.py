@@ -20,6 +20,7 @@ from skltransfer.tasks.classification import Classification
 from skltransfer.tasks.multilabel import MultiLabel
 from skltransfer.tasks.regression import Regression
 from skltransfer.training.head import Head
+from skltransfer.training.members import Member
 from skltransfer.training.state import TrainingState
 
 CARRIED = "_carried_backbone"
@@ -103,11 +104,12 @@ class FineTunedState(BackboneState):
 
     _layer: str | None
     _origin: Annotated[_Dict, _is_origin]
-    _freeze_point: int | None
+    _freeze_points: tuple[int | None, ...]
     _seed: int
     _head: Head
+    _members: tuple[Member, ...]
     _modes: tuple[bool, bool]
-    _state: TrainingState
+    _states: tuple[TrainingState, ...]
     _task: Annotated[object, serves_as("task")]
     failed_rows_: IntVector
     history_: Annotated[dict[str, list[float]], _is_history]
@@ -137,12 +139,15 @@ def _extractor_fits(state: dict[str, Any]) -> bool:
 
 def fine_tuned_fits(state: dict[str, Any]) -> bool:
     """Return whether the attributes of a fine-tuned estimator are consistent."""
-    head, learned, task = state["_head"], state["_state"], state["_task"]
+    head, learned, task = state["_head"], state["_states"], state["_task"]
     of_head = sum(math.prod(shape) for shape in head.shapes)
+    n_params = [len(each.params) for each in learned]
     return bool(
         task.n_outputs == head.n_outputs
-        and learned.standardizer.shape == (2, head.n_features)
-        and len(learned.params) == state["n_trainable_params_"] >= of_head
+        and len(state["_members"]) == len(state["_freeze_points"]) == len(learned) > 0
+        and all(each.standardizer.shape == (2, head.n_features) for each in learned)
+        and sum(n_params) == state["n_trainable_params_"]
+        and min(n_params) >= of_head
         and len(state["history_"].get("loss", ())) == state["n_iter_"]
     )
 

@@ -24,12 +24,17 @@ from skltransfer.tasks.multilabel import DTYPES, MultiLabel
 from skltransfer.tasks.regression import LOSSES, Regression
 from skltransfer.training.head import Head
 from skltransfer.training.head_parameters import ACTIVATIONS
+from skltransfer.training.members import Member
 from skltransfer.training.state import TrainingState
 
 
 def _is_names(value: Any) -> bool:
     texts = type(value) is np.ndarray and value.ndim == 1 and value.dtype == object
     return value is None or (texts and all(type(name) is str for name in value))
+
+
+def _is_depth(value: Any) -> bool:
+    return type(value) in (int, float, str)
 
 
 def _is_label_weights(value: Any) -> bool:
@@ -102,4 +107,5 @@ register_record(
         fits=lambda head: head.n_columns < head.n_features,
     ),
 )
+register_record("member", Record(Member, {"freeze_depth": _is_depth}))
 register_record("training_state", Record(TrainingState, fits=_state_fits))

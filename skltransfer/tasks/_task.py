@@ -105,6 +105,10 @@ class Task(Protocol):
         """Total weight of all rows passed to `observed`."""
         ...
 
+    def smoothed(self, label_smoothing: float) -> Self:
+        """Return the task with smoothed targets, if they are labels."""
+        ...
+
     def encode(self, y: NDArray[np.generic]) -> NDArray[np.generic]:
         """Encode targets as numbers of a fixed type, (n,) or (n, k); equal targets are equal."""
         ...

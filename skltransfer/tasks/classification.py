@@ -100,6 +100,10 @@ class Classification:
         """Index of the class with the largest weight."""
         return 0 if self.totals is None else int(self.totals.argmax())
 
+    def smoothed(self, label_smoothing: float) -> Self:
+        """Return the task with that share of each target spread evenly."""
+        return replace(self, label_smoothing=label_smoothing)
+
     def encode(self, y: NDArray[np.generic]) -> NDArray[np.intp]:
         """Index of each row's class."""
         return np.searchsorted(self.classes, y)

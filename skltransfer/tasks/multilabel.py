@@ -130,6 +130,10 @@ class MultiLabel:
         """Weight of all rows that were trained on."""
         return 0.0 if self.totals is None else float(self.totals[0].sum())
 
+    def smoothed(self, label_smoothing: float) -> Self:
+        """Return the task with that share of each target spread evenly."""
+        return replace(self, label_smoothing=label_smoothing)
+
     def encode(self, y: NDArray[np.generic]) -> NDArray[np.generic]:
         """The labels as they were checked: 0 and 1."""
         return y

@@ -144,6 +144,10 @@ class Regression:
         """Loss of errors of several standard deviations."""
         return _FAILS_AT * self.loss_of_a_guess
 
+    def smoothed(self, label_smoothing: float) -> Self:
+        """Return the task unchanged: numbers are not smoothed."""
+        return self
+
     def encode(self, y: NDArray[np.generic]) -> Floats:
         """Return the numbers, with -0.0 replaced by 0.0."""
         return np.asarray(y, np.float64) + 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -41,6 +41,13 @@ class Costs:
     trained: float = 0.0
 
 
+def of_members(members: Iterable[Costs]) -> Costs:
+    """Combine the costs of members, which share what is frozen for all of them."""
+    costs = list(members)
+    trained = sum(one.trained for one in costs) / len(costs)
+    return Costs(max(one.frozen for one in costs), trained)
+
+
 @dataclass(frozen=True)
 class Workload:
     """The work of a fit.
@@ -56,9 +63,12 @@ class Workload:
     row_bytes : int
         Size of the activations of one view.
     costs : Costs
-        Costs of one row, less the share of the frozen part that is cached.
+        Costs of one row, less the share of the frozen part that is cached; of training, the mean
+        over the members.
     cached : float, default=0.0
         Share of the activations that are cached, from 0 to 1.
+    n_members : int, default=1
+        Number of trainings of the same rows.
     """
 
     n_rows: int
@@ -68,12 +78,13 @@ class Workload:
     row_bytes: int
     costs: Costs
     cached: float = 0.0
+    n_members: int = 1
 
     @property
     def milliseconds(self) -> float:
         """Total time."""
-        n_views = self.n_epochs + 1 if self.n_views is None else self.n_views
-        rounds = self.n_epochs + _SHARE_OF_FORWARD
+        rounds = self.n_members * (self.n_epochs + _SHARE_OF_FORWARD)
+        n_views = self.n_members * self.n_epochs + 1 if self.n_views is None else self.n_views
         return self.n_rows * (n_views * self.costs.frozen + rounds * self.costs.trained)
 
     @property

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skltransfer.inputs._input import blocks_of
 from skltransfer.training.loop import outputs_of
+from skltransfer.training.members import mean_outputs
 
 if TYPE_CHECKING:
-    from skltransfer.frozen.frozen_prefix import FrozenPrefix
-    from skltransfer.inputs._input import Array, Source
+    from skltransfer.frozen.frozen_prefix import Activations, FrozenPrefix
+    from skltransfer.inputs._input import Source
     from skltransfer.inputs.errors import ReadError
     from skltransfer.tasks._task import Floats, Singles, Task
     from skltransfer.training.state import TrainingState
     from skltransfer.training.train_step import TrainStep
 
 _ROWS_TOGETHER = 256
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a member has learned.
+
+    Attributes
+    ----------
+    step : TrainStep
+        The suffix and the head, compiled.
+    state : TrainingState
+        Their weights.
+    """
+
+    step: TrainStep
+    state: TrainingState
 
 
 @dataclass(frozen=True)
@@ -30,17 +48,14 @@ class Predictor:
     ----------
     prefix : FrozenPrefix
         The frozen part.
-    step : TrainStep
-        The suffix and the head, compiled.
-    state : TrainingState
-        Their weights.
+    members : tuple of Learned
+        What is trained above it, and averaged.
     task : Task
         Turns outputs into predictions.
     """
 
     prefix: FrozenPrefix
-    step: TrainStep
-    state: TrainingState
+    members: tuple[Learned, ...]
     task: Task
 
     def predictions(
@@ -79,38 +94,51 @@ class Predictor:
         self._check_finite(found, failures)
         return found, failures
 
+    def outputs(
+        self, source: Source, columns: Singles | None
+    ) -> tuple[Singles, dict[int, ReadError]]:
+        """Return the mean outputs of the members' heads, and the read errors."""
+        activations, failures = self._activations(source)
+        outputs = [
+            outputs_of(m.step, m.state, activations[m.step.freeze_point], columns)[0]
+            for m in self.members
+        ]
+        return mean_outputs(cast("list[Singles]", outputs)), failures
+
     def features(self, source: Source, columns: Singles | None) -> Singles:
-        """Return standardised features, as the head sees them; NaN for unreadable rows."""
+        """Return standardised features, as the heads see them; NaN for unreadable rows.
+
+        Those of several members stand side by side.
+        """
         blocks = []
-        for _, rows in blocks_of(source, _ROWS_TOGETHER):
+        for start, rows in blocks_of(source, _ROWS_TOGETHER):
             activations, unread = self._activations(rows)
-            block = outputs_of(self.step, self.state, activations)[1].copy()  # may be read-only
+            beside = None if columns is None else columns[start : start + len(rows)]
+            members = [_standardized(member, activations, beside) for member in self.members]
+            block = np.concatenate(members, axis=1)
             block[list(unread)] = np.nan
             blocks.append(block)
-        mean, scale = self.state.standardizer
-        found = np.concatenate(blocks)
-        if columns is not None:
-            found = np.concatenate([found, columns], axis=1)
-        return np.asarray((found - mean) / scale)
+        return np.concatenate(blocks)
 
     def _predicted(
         self, views: Sequence[Source], columns: Singles | None
     ) -> tuple[Floats, dict[int, ReadError]]:
         outputs, failures = [], {}
         for view in views:
-            activations, unread = self._activations(view)
+            found, unread = self.outputs(view, columns)
             failures.update(unread)
-            outputs.append(outputs_of(self.step, self.state, activations, columns)[0])
-        found = self.task.averaged(outputs)
-        found[list(failures)] = np.nan  # an activation such as ReLU may have hidden the NaN
-        return found, failures
+            outputs.append(found)
+        averaged = self.task.averaged(outputs)
+        averaged[list(failures)] = np.nan  # an activation such as ReLU may have hidden the NaN
+        return averaged, failures
 
-    def _activations(self, source: Source) -> tuple[Array, dict[int, ReadError]]:
+    def _activations(self, source: Source) -> tuple[Activations, dict[int, ReadError]]:
         """Compute activations, and cache content digests for a later fit."""
-        contents, point = self.prefix.digests(source), self.step.freeze_point
+        contents = self.prefix.digests(source)
+        points = [member.step.freeze_point for member in self.members]
         if not contents.cache.keeps_rows:
-            return self.prefix.activations(source, point)
-        found = self.prefix.activations(source, point, observer=contents)
+            return self.prefix.activations_at(source, points)
+        found = self.prefix.activations_at(source, points, observer=contents)
         contents.remember()
         return found
 
@@ -125,3 +153,13 @@ class Predictor:
                 f"precision={network.precision!r}. In float16, numbers end at 65504; fit with "
                 "precision='float32', or leave these rows out."
             )
+
+
+def _standardized(
+    member: Learned, activations: Activations, columns: Singles | None
+) -> NDArray[np.floating]:
+    features = outputs_of(member.step, member.state, activations[member.step.freeze_point])[1]
+    if columns is not None:
+        features = np.concatenate([features, columns], axis=1)
+    mean, scale = member.state.standardizer
+    return np.asarray((features - mean) / scale)

@@ -1,8 +1,9 @@
-"""A single training: initialisation, epochs, early stopping."""
+"""The training of one member: initialisation and single epochs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -31,15 +32,6 @@ if TYPE_CHECKING:
     from skltransfer.training.settings import TrainingSettings
 
 _BATCHES_REMEMBERED = 10
-
-
-@dataclass
-class Best:
-    """The weights with the smallest validation loss so far, and the epochs since then."""
-
-    loss: float
-    state: TrainingState
-    stale: int = 0
 
 
 @dataclass
@@ -101,34 +93,11 @@ class Trainer:
         self.progress.started(len(self.data))
         return state
 
-    def run(self, state: TrainingState) -> tuple[TrainingState, dict[str, list[float]]]:
-        """Train all epochs from `state`.
-
-        Returns
-        -------
-        state : TrainingState
-            The result; with early stopping, that of the best epoch.
-        history : dict of str to list of float
-            One value for each epoch.
-        """
-        settings, how, state = self.settings, self._optimizer(), state.to_train()
+    def schedule(self) -> Schedule:
+        """Return the learning rate of every step of a whole training."""
+        settings = self.settings
         n_steps = settings.epochs * steps_per_epoch(len(self.data), settings.batch_size)
-        schedule = Schedule(settings.learning_rate, n_steps, settings.schedule)
-        history: dict[str, list[float]] = {"loss": []}
-        best: Best | None = None
-        for epoch in range(settings.epochs):
-            history["loss"].append(self._epoch(state, how, schedule, epoch))
-            if self.validation is not None:
-                self._set_statistics(state)
-                best = self._validate(state, self.validation, best, history)
-            self.progress.epoch(history)
-            if best is not None and best.stale >= settings.n_iter_no_change:
-                break
-        if best is not None:
-            return best.state, history
-        self._warn_of_a_large_loss(history["loss"])
-        self._set_statistics(state)
-        return state.without_optimizer(), history
+        return Schedule(settings.learning_rate, n_steps, settings.schedule)
 
     def run_once(
         self, state: TrainingState, epoch: int, weight: float, weight_seen: float
@@ -140,19 +109,22 @@ class Trainer:
         has changed since then.
         """
         before, state = state.fixed, state.to_train()
-        schedule = Schedule(self.settings.learning_rate, 1, "constant")
-        loss = self._epoch(state, self._optimizer(), schedule, epoch)
-        self.progress.epoch({"loss": [loss]})
-        self._set_statistics(state)
+        loss = self.epoch(state, Schedule(self.settings.learning_rate, 1, "constant"), epoch)
+        self.set_statistics(state)
         if weight_seen:
             old = min(weight_seen, _BATCHES_REMEMBERED * self.settings.batch_size)
             state.fixed = before + np.float32(weight / (weight + old)) * (state.fixed - before)
         return state.as_arrays(), loss
 
-    def _epoch(
-        self, state: TrainingState, how: OptimizerConfig, schedule: Schedule, epoch: int
-    ) -> float:
-        advance = self.progress.trained
+    def epoch(self, state: TrainingState, schedule: Schedule, epoch: int) -> float:
+        """Train on every row once; `state`, as returned by `to_train`, is modified.
+
+        Returns
+        -------
+        float
+            Mean weighted loss of the rows.
+        """
+        advance, how = self.progress.trained, self._optimizer
         loss = run_epoch(self.step, state, self.data, how, schedule, epoch, advance)
         if not np.isfinite(loss):
             raise ValueError(
@@ -162,6 +134,16 @@ class Trainer:
             )
         return loss
 
+    def set_statistics(self, state: TrainingState) -> None:
+        """Set the statistics for prediction after training on batch statistics."""
+        if self.settings.by_batch and self.step.norms:
+            self._estimated(state)
+
+    def outputs(self, state: TrainingState, validation: TrainingData) -> Singles:
+        """Return the outputs for held-out rows."""
+        activations = validation.rows(np.arange(len(validation)), 0)
+        return cast("Singles", outputs_of(self.step, state, activations, validation.columns)[0])
+
     def _adapted_features(self, state: TrainingState) -> NDArray[np.float32]:
         """Return pooled features as BatchNorm will see them, and adapt its statistics."""
         features = self._estimated(state)
@@ -169,32 +151,10 @@ class Trainer:
             return features
         return features_of(self.data, lambda rows: outputs_of(self.step, state, rows)[1])
 
-    def _set_statistics(self, state: TrainingState) -> None:
-        """Set the statistics for prediction after training on batch statistics."""
-        if self.settings.by_batch and self.step.norms:
-            self._estimated(state)
-
     def _estimated(self, state: TrainingState) -> NDArray[np.float32]:
         return estimate_statistics(self.step, state, self.data, self.settings.batch_size, self.seed)
 
-    def _validate(
-        self,
-        state: TrainingState,
-        validation: TrainingData,
-        best: Best | None,
-        history: dict[str, list[float]],
-    ) -> Best:
-        """Score the held-out rows, and keep the weights if they are the best so far."""
-        activations = validation.rows(np.arange(len(validation)), 0)
-        outputs = outputs_of(self.step, state, activations, validation.columns)[0]
-        measures = self.task.measures(outputs, validation.targets)
-        for name, value in measures.items():
-            history.setdefault(f"val_{name}", []).append(value)
-        loss = next(iter(measures.values()))
-        if best is None or loss < best.loss:
-            return Best(loss, state.without_optimizer())
-        return replace(best, stale=best.stale + 1)
-
+    @cached_property
     def _optimizer(self) -> OptimizerConfig:
         """Return the learning rate and weight decay of every weight."""
         settings, step = self.settings, self.step
@@ -236,7 +196,7 @@ class Trainer:
                 "in float16, numbers end at 65504."
             )
 
-    def _warn_of_a_large_loss(self, losses: list[float]) -> None:
+    def warn_of_a_large_loss(self, losses: list[float]) -> None:
         """Warn if training ended worse than it began, and much worse than a guess."""
         guess, failure = self.task.loss_of_a_guess, self.task.loss_of_a_failure
         if losses[1:] and losses[-1] > max(losses[0], failure):

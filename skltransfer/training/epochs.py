@@ -1,0 +1,117 @@
+"""The training of all members, epoch by epoch, and early stopping by the mean of their outputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from skltransfer.training.members import mean_outputs
+from skltransfer.training.state import TrainingState
+from skltransfer.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from skltransfer.training.loop import TrainingData
+
+States: TypeAlias = tuple[TrainingState, ...]
+History: TypeAlias = dict[str, list[float]]
+
+
+@dataclass
+class Best:
+    """The weights with the smallest validation loss so far, and the epochs since then."""
+
+    loss: float
+    states: States
+    stale: int = 0
+
+
+def train(trainers: Sequence[Trainer], states: Sequence[TrainingState]) -> tuple[States, History]:
+    """Train all epochs.
+
+    Parameters
+    ----------
+    trainers : sequence of Trainer
+        One for each member. They differ in depth and rates, not in the rest of their settings.
+    states : sequence of TrainingState
+        Where they start.
+
+    Returns
+    -------
+    states : tuple of TrainingState
+        The result; with early stopping, that of the best epoch.
+    history : dict of str to list of float
+        One value for each epoch: the mean loss of the members, and metrics of their mean outputs.
+    """
+    first = trainers[0]
+    settings, progress = first.settings, first.progress
+    trained = tuple(state.to_train() for state in states)
+    schedules = [trainer.schedule() for trainer in trainers]
+    losses: list[list[float]] = [[] for _ in trainers]
+    history: History = {"loss": []}
+    best: Best | None = None
+    for epoch in range(settings.epochs):
+        for trainer, state, schedule, own in zip(trainers, trained, schedules, losses, strict=True):
+            own.append(trainer.epoch(state, schedule, epoch))
+        history["loss"].append(_mean([own[-1] for own in losses]))
+        if first.validation is not None:
+            best = _validated(trainers, trained, best, history)
+        progress.epoch(history)
+        if best is not None and best.stale >= settings.n_iter_no_change:
+            break
+    if best is not None:
+        return best.states, history
+    for trainer, state, own in zip(trainers, trained, losses, strict=True):
+        trainer.warn_of_a_large_loss(own)
+        trainer.set_statistics(state)
+    return _without_optimizers(trained), history
+
+
+def train_once(
+    trainers: Sequence[Trainer],
+    states: Sequence[TrainingState],
+    epoch: int,
+    weight: float,
+    weight_seen: float,
+) -> tuple[States, float]:
+    """Train one epoch at a constant rate; see `Trainer.run_once`. Also return the mean loss."""
+    progress = trainers[0].progress
+    results = [
+        trainer.run_once(state, epoch, weight, weight_seen)
+        for trainer, state in zip(trainers, states, strict=True)
+    ]
+    loss = _mean([loss for _, loss in results])
+    progress.epoch({"loss": [loss]})
+    return tuple(state for state, _ in results), loss
+
+
+def _validated(
+    trainers: Sequence[Trainer], states: States, best: Best | None, history: History
+) -> Best:
+    """Score the held-out rows, and keep the weights if they are the best so far."""
+    outputs = []
+    for trainer, state in zip(trainers, states, strict=True):
+        trainer.set_statistics(state)
+        outputs.append(trainer.outputs(state, _held_out(trainer)))
+    first = trainers[0]
+    measures = first.task.measures(mean_outputs(outputs), _held_out(first).targets)
+    for name, value in measures.items():
+        history.setdefault(f"val_{name}", []).append(value)
+    loss = next(iter(measures.values()))
+    if best is None or loss < best.loss:
+        return Best(loss, _without_optimizers(states))
+    return replace(best, stale=best.stale + 1)
+
+
+def _held_out(trainer: Trainer) -> TrainingData:
+    assert trainer.validation is not None
+    return trainer.validation
+
+
+def _without_optimizers(states: States) -> States:
+    return tuple(state.without_optimizer() for state in states)
+
+
+def _mean(losses: Sequence[float]) -> float:
+    return math.fsum(losses) / len(losses)

@@ -1,0 +1,145 @@
+"""The members of an estimator: trainings of one network at different depths, which it averages.
+
+No depth serves for all images: deep ones gain most on drawings, and lose on what looks like the
+images that the network was trained on. With few images, averaging over such choices is better than
+choosing by held-out images (FEWTRANS, arXiv 2603.00478, 2026).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from skltransfer._tables import column
+from skltransfer.network.stages import resolve_freeze_depth
+
+if TYPE_CHECKING:
+    from skltransfer._types import Auto, FreezeDepth
+    from skltransfer.network.runtime import Network
+    from skltransfer.tasks._task import Singles
+
+AUTO = "auto"
+ALL = "all"
+
+_GENTLE_RATE = 3e-4
+_FIRM_RATE = 1e-3
+_STEPS_AT_FIRM_RATE = 60
+_DEEP_DECAY = 0.7
+_SMOOTHING = 0.1
+
+
+@dataclass(frozen=True)
+class Member:
+    """A row of `members_`: how one member was trained.
+
+    Attributes
+    ----------
+    freeze_depth : int, float or str
+        What stayed frozen, as the parameter says it.
+    learning_rate, layer_decay, label_smoothing : float
+        As the parameters of the same names, with "auto" resolved.
+    """
+
+    freeze_depth: int | float | str = column("freeze_depth")
+    learning_rate: float = column("learning_rate")
+    layer_decay: float = column("layer_decay")
+    label_smoothing: float = column("label_smoothing")
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Parameters that "auto" leaves to the depth; see `Member`."""
+
+    learning_rate: float | Auto
+    layer_decay: float | Auto
+    label_smoothing: float | Auto
+
+    @property
+    def are_open(self) -> bool:
+        """Whether some of them are "auto"."""
+        return AUTO in (self.learning_rate, self.layer_decay, self.label_smoothing)
+
+    def member(self, freeze_depth: FreezeDepth, network: Network) -> Member:
+        """Return the member at a depth, at the rate of a long training."""
+        usual = _usual_rates(freeze_depth, network)
+        given = self.learning_rate, self.layer_decay, self.label_smoothing
+        return Member(
+            freeze_depth,
+            *(float(u if g == AUTO else g) for g, u in zip(given, usual, strict=True)),
+        )
+
+    def paced(self, member: Member, n_steps: int) -> Member:
+        """Return the member at the rate of a training of `n_steps` steps.
+
+        The first steps of AdamW have the size of the rate whatever the gradient, and a short
+        training does not make good for what large ones spoil.
+        """
+        if self.learning_rate != AUTO or member.learning_rate <= _GENTLE_RATE:
+            return member
+        share = min(1.0, n_steps / _STEPS_AT_FIRM_RATE)
+        return replace(member, learning_rate=share * member.learning_rate)
+
+
+Depths: TypeAlias = "tuple[FreezeDepth, ...]"
+
+
+def depths_of(freeze_depth: FreezeDepth, network: Network, is_foreign: bool = False) -> Depths:
+    """Return the depths of all members, the most frozen first.
+
+    Parameters
+    ----------
+    freeze_depth : int, float or str
+        The parameter. "auto" stands for the head alone, a quarter and half of the stages.
+    network : Network
+        The backbone.
+    is_foreign : bool, default=False
+        Whether rows are nothing that the backbone was trained for; "auto" then trains the head
+        alone.
+    """
+    if not isinstance(freeze_depth, str) or freeze_depth != AUTO:
+        return (freeze_depth,)
+    n_stages = len(network.stages)
+    trained = {max(1, n_stages // 4), n_stages // 2} - {0, n_stages}
+    return (ALL, *(() if is_foreign else [-k for k in sorted(trained)]))
+
+
+def freeze_point_of(freeze_depth: FreezeDepth, network: Network) -> int | None:
+    """Return the last frozen step at a depth; None if nothing is frozen."""
+    return resolve_freeze_depth(freeze_depth, network.features, network.stages)
+
+
+def mean_outputs(outputs: Sequence[Singles]) -> Singles:
+    """Return the mean of the members' outputs for the same rows.
+
+    The mean of class scores is the normalised geometric mean of probabilities (log-linear pooling;
+    Genest and Zidek, "Combining Probability Distributions", 1986).
+    """
+    return outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0, dtype=np.float32)
+
+
+def told(members: Sequence[Member]) -> str:
+    """Describe in one line what "auto" was resolved to."""
+    trained = [
+        f"freeze_depth={m.freeze_depth!r} (learning_rate={m.learning_rate:g}, "
+        f"layer_decay={m.layer_decay:g}, label_smoothing={m.label_smoothing:g})"
+        for m in members
+    ]
+    return f"auto: {'the mean of ' if trained[1:] else ''}{', '.join(trained)}"
+
+
+def _usual_rates(freeze_depth: FreezeDepth, network: Network) -> tuple[float, float, float]:
+    """Return learning rate, layer decay and label smoothing for a depth."""
+    point = freeze_point_of(freeze_depth, network)
+    n_trained = sum(point is None or stage.stop > point for stage in network.stages)
+    if not n_trained:
+        return _GENTLE_RATE, 1.0, 0.0
+    ends_in_map = len(network.features.steps[network.end].shape) == 3
+    is_deep = n_trained > max(1, len(network.stages) // 4)
+    return (
+        _FIRM_RATE if ends_in_map else _GENTLE_RATE,
+        _DEEP_DECAY if is_deep else 1.0,
+        _SMOOTHING,
+    )
