@@ -161,6 +161,15 @@ def test_several_labels_and_numbers_are_averaged_alike(of_four_stages, X):
         assert_allclose(score(fitted), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_each_member_is_adapted_to_a_target(brief, X, y):
+    settings = {"adaptation": ("statistics", "mcc"), "epochs": 1}
+    fitted = brief(**settings).fit(X, y, X_target=X[:9])
+    for depth, state in zip(("all", -1, -2), fitted._states, strict=True):
+        single = brief(freeze_depth=depth, **settings).fit(X, y, X_target=X[:9])
+        assert_array_equal(state.params, single._states[0].params)
+        assert_array_equal(state.standardizer, single._states[0].standardizer)
+
+
 def test_views_are_averaged_behind_the_members(brief, X, y):
     fitted = brief(augment="flip", n_views=2).fit(X, y)
     both = [fitted.predict_proba(rows) for rows in (X, X[:, :, ::-1])]
