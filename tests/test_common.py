@@ -28,6 +28,10 @@ def test_every_check_of_the_classifier_passes_and_none_is_skipped():
         require_all_passed(FineTunedClassifier(), 59)
 
 
+def test_every_check_of_the_regressor_passes_and_none_is_skipped():
+    require_all_passed(FineTunedRegressor(), 50)
+
+
 def require_all_passed(estimator, at_least):
     results = check_estimator(estimator, on_fail=None, on_skip=None)
     assert len(results) >= at_least

@@ -16,7 +16,7 @@ from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.multioutput import MultiOutputRegressor
 
-from skltransfer import FineTunedRegressor
+from skltransfer import FineTunedRegressor, load
 from skltransfer.backend import as_array, as_tensor
 from skltransfer.tasks.regression import LOSSES, Regression
 from skltransfer.tasks.weighting import merge_rows
@@ -145,6 +145,40 @@ def test_a_warm_start_keeps_the_moments_and_the_number_of_targets(make, bright):
         fitted.fit(X, np.stack([y, y], axis=1))
     with pytest.raises(ValueError, match="y has 2 targets, but the first fit had 1"):
         fitted.partial_fit(X, np.stack([y, y], axis=1))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Plain rows of numbers, and what depends on them linearly."""
+    rows = np.random.default_rng(0).normal(5, [1, 100, 0.1], (40, 3))
+    return rows, rows @ [3.0, 0.01, -5.0]
+
+
+@pytest.mark.parametrize("depth", ["all", -1])
+def test_the_head_reads_plain_numbers_themselves(make, rows, depth):
+    X, y = rows
+    fitted = make(freeze_depth=depth).fit(X[:30], y[:30])
+    assert fitted.score(X[30:], y[30:]) > 0.9
+    assert fitted._head.n_columns == 3
+    found = fitted.to_keras()(X.astype(np.float32))
+    assert_allclose(np.asarray(found)[:, 0], fitted.predict(X), rtol=1e-4, atol=1e-4)
+
+
+def test_plain_numbers_of_any_weight_order_and_file_are_the_same(make, rows, tmp_path):
+    X, y = rows
+    weights = np.arange(40) % 3
+    repeated = np.repeat(np.arange(40), weights)[::-1]
+    fitted = make().fit(X, y, sample_weight=weights)
+    expected = fitted.predict(X)
+    assert_array_equal(make().fit(X[repeated], y[repeated]).predict(X), expected)
+    assert_array_equal(fitted.predict(X[::-1]), expected[::-1])
+    fitted.save(tmp_path / "regressor.skt")
+    assert_array_equal(load(tmp_path / "regressor.skt").predict(X), expected)
+    assert fitted.partial_fit(X, y).n_iter_ == 3
+
+
+def test_images_have_no_numbers_beside_them(make, bright):
+    assert make(epochs=0).fit(*bright)._head.n_columns == 0
 
 
 REFUSED = {

@@ -59,7 +59,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
 
     X may be anything that :class:`PretrainedFeatureExtractor` takes: arrays of images, lists or
     columns of paths, bytes, PIL images and arrays, flattened images with `image_shape`, and
-    plain rows of numbers.
+    plain rows of numbers. As small images, such rows lose most of a linear relation, so the head
+    reads the standardised numbers themselves, too, beside the features.
 
     Parameters
     ----------
@@ -275,6 +276,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         **FineTunedBase._parameter_constraints,
         "loss": [StrOptions(set(LOSSES))],
     }
+
+    _reads_numbers: ClassVar[bool] = True
 
     _task: Regression
 

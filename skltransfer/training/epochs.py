@@ -63,8 +63,8 @@ def train(trainers: Sequence[Trainer], states: Sequence[TrainingState]) -> tuple
     if best is not None:
         return best.states, history
     for trainer, state, own in zip(trainers, trained, losses, strict=True):
-        trainer.warn_of_a_large_loss(own)
         trainer.set_statistics(state)
+        trainer.check_loss(own, state)
     return _without_optimizers(trained), history
 
 

@@ -196,14 +196,27 @@ class Trainer:
                 "in float16, numbers end at 65504."
             )
 
+    def check_loss(self, losses: list[float], state: TrainingState) -> None:
+        """Warn of training that failed, judged by the trained network itself.
+
+        The last of `losses` was measured with dropout and before the last step of a row. With a
+        handful of rows, both may enlarge it many times.
+        """
+        if self._is_failure(losses):
+            measures = self.task.measures(self.outputs(state, self.data), self.data.targets)
+            self.warn_of_a_large_loss([losses[0], next(iter(measures.values()))])
+
+    def _is_failure(self, losses: list[float]) -> bool:
+        return bool(losses[1:]) and losses[-1] > max(losses[0], self.task.loss_of_a_failure)
+
     def warn_of_a_large_loss(self, losses: list[float]) -> None:
         """Warn if training ended worse than it began, and much worse than a guess."""
-        guess, failure = self.task.loss_of_a_guess, self.task.loss_of_a_failure
-        if losses[1:] and losses[-1] > max(losses[0], failure):
+        guess, rate = self.task.loss_of_a_guess, self.settings.learning_rate
+        if self._is_failure(losses):
             warn_user(
                 f"The loss ended at {losses[-1]:.3g}, after {losses[0]:.3g} in the first epoch; "
-                f"that of a guess is {guess:.3g}. learning_rate={self.settings.learning_rate} is "
-                "too large here: lower it.",
+                f"that of a guess is {guess:.3g}. learning_rate={rate} is too large here: "
+                "lower it.",
                 ConvergenceWarning,
             )
 
