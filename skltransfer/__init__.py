@@ -32,6 +32,7 @@ _HOMES = {
     "compare_backbones": "comparison.backbones",
     "content_keys": "extraction.batches",
     "extract_batch": "extraction.batches",
+    "export": "estimators.exportation",
     "freeze_points": "frozen.freeze_points",
     "images_from_folder": "inputs.images.folders",
     "import_features": "extraction.importing",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from skltransfer.displays.top_losses import TopLossesDisplay as TopLossesDisplay
     from skltransfer.displays.training_curve import TrainingCurveDisplay as TrainingCurveDisplay
     from skltransfer.estimators.classifier import FineTunedClassifier as FineTunedClassifier
+    from skltransfer.estimators.exportation import export as export
     from skltransfer.estimators.extractor import (
         PretrainedFeatureExtractor as PretrainedFeatureExtractor,
     )

@@ -34,7 +34,7 @@ ORDER = (
     {"augmentation"},
     {"training"},
     {"adaptation"},
-    {"export", "persistence"},
+    {"exporting", "persistence"},
     {"estimators"},
     {"comparison", "displays", "extraction"},
 )
@@ -55,14 +55,16 @@ SEES_KERAS = {
     "augmentation",
     "backbones",
     "backend",
-    "export",
+    "exporting",
     "network",
     "persistence",
     "training",
 }
 # Of what comes in and what is learned, what is said of it in Keras' operations.
 SAYS_IT_IN_KERAS = {
+    "inputs/images/exported_input.py",
     "inputs/images/keras_input.py",
+    "inputs/images/keras_resizing.py",
     "inputs/moments.py",
     "inputs/rows/keras_input.py",
     "inputs/sounds/encoding.py",

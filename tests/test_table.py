@@ -23,6 +23,7 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
+import skltransfer
 from conftest import rows_of_stretches
 from skltransfer import FineTunedClassifier, FineTunedRegressor, cache_info
 
@@ -333,3 +334,9 @@ def test_a_file_without_pickle_cannot_hold_a_transformer(make, frame, labels, tm
     for estimator in (make(), make().fit(frame, labels)):
         with pytest.raises(TypeError, match=r"joblib.dump\(.*skops.io.dump"):
             estimator.save(tmp_path / "file")
+
+
+def test_an_export_of_a_table_is_refused_by_name(make, frame, labels, tmp_path):
+    fitted = make(epochs=0).fit(frame, labels)
+    with pytest.raises(ValueError, match="An estimator with tabular= cannot be exported: export"):
+        skltransfer.export(fitted, tmp_path / "model.onnx")

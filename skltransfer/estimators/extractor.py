@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from skltransfer._numerics import NUMERICS_VERSION
 from skltransfer._warnings import warn_unreadable
 from skltransfer.estimators.base import BackboneEstimator, with_checked_parameters
+from skltransfer.frozen.layer_features import feature_function
 from skltransfer.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -357,6 +358,13 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def features_of_rows(extractor: PretrainedFeatureExtractor) -> Callable[[Any], Any]:
+    """Return the function from a tensor of the network's rows to features."""
+    check_is_fitted(extractor)
+    network, (layers, pooling) = extractor._network(), extractor._computed()
+    return feature_function(network, layers, pooling)
 
 
 def features_of_source(extractor: PretrainedFeatureExtractor, source: Source) -> np.ndarray:

@@ -47,8 +47,8 @@ from skltransfer.estimators.warm_start import (
     check_same_origin,
     origin_of,
 )
-from skltransfer.export.columns import table_input
-from skltransfer.export.keras_model import keras_model
+from skltransfer.exporting.columns import table_input
+from skltransfer.exporting.keras_model import function_of_rows, keras_model
 from skltransfer.frozen.prefetcher import thread_count
 from skltransfer.inputs._input import columns_of, moments_of
 from skltransfer.inputs.errors import ReadError
@@ -690,7 +690,10 @@ class FineTunedBase(BackboneEstimator):
             With ``resize="crop"`` or ``"pad"``, which have no exact counterpart in Keras.
         """
         check_is_fitted(self)
-        source, rows = self._encoding.keras_input()
+        return self._keras_from(*self._encoding.keras_input())
+
+    def _keras_from(self, source: KerasTensor, rows: KerasTensor) -> KerasModel:
+        """Return the model from an input to predictions, by way of the network's rows."""
         inputs, columns = self._keras_columns(source)
         return keras_model(
             self.backbone_.weights,
@@ -723,6 +726,12 @@ class FineTunedBase(BackboneEstimator):
 def predictor_of(estimator: FineTunedBase) -> Predictor:
     """Return what a fitted estimator has learned, for inspection."""
     return estimator._predictor()
+
+
+def predictions_of_rows(estimator: FineTunedBase) -> Callable[[KerasTensor], KerasTensor]:
+    """Return the function from the network's rows to predictions, as `to_keras` computes them."""
+    (row,) = estimator._encoding.row_spec
+    return function_of_rows(row, estimator._keras_from)
 
 
 def views_of(estimator: FineTunedBase) -> Views:

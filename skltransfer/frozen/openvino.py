@@ -22,7 +22,7 @@ from skltransfer.inputs._input import TensorSpec
 from skltransfer.network.batch_invariance import MANY_ROWS, always, check_wanted
 
 if TYPE_CHECKING:
-    from openvino import CompiledModel, Core
+    from openvino import CompiledModel, Core, Model
 
     from skltransfer.inputs._input import Rows, RowSpec
 
@@ -192,14 +192,24 @@ def _core() -> Core:
     return Core()
 
 
-def _compiled(graph: object, output: str, precision: str) -> CompiledModel:
-    """Compile TensorFlow's graph of a function whose result is named `output`."""
+def converted(graph: object, output: str) -> Model:
+    """Return TensorFlow's graph of a function whose result is named `output` as OpenVINO's.
+
+    ``openvino.convert_model`` does the same, but sends usage statistics.
+    """
     from openvino import Model
     from openvino.frontend import FrontEndManager
     from openvino.frontend.tensorflow.graph_iterator import GraphIteratorTFGraph
 
-    # openvino.convert_model does the same, but sends usage statistics.
     frontend = FrontEndManager().load_by_framework("tf")
+    nodes = GraphIteratorTFGraph(graph, False)  # must live until everything is converted
+    model = frontend.convert(frontend.load(nodes))
+    # Outputs that nobody reads have become results too.
+    return Model([model.output(output).node], model.get_parameters())
+
+
+def _compiled(graph: object, output: str, precision: str) -> CompiledModel:
+    """Compile TensorFlow's graph of a function whose result is named `output`."""
     options = {
         "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
         "PERFORMANCE_HINT": "THROUGHPUT",
@@ -208,11 +218,7 @@ def _compiled(graph: object, output: str, precision: str) -> CompiledModel:
         "ENABLE_CPU_PINNING": False,  # otherwise all workers would be pinned to the same cores
     }
     try:
-        nodes = GraphIteratorTFGraph(graph, False)  # must live until everything is converted
-        model = frontend.convert(frontend.load(nodes))
-        # Outputs that nobody reads have become results too.
-        model = Model([model.output(output).node], model.get_parameters())
-        compiled = _core().compile_model(model, "CPU", options)
+        compiled = _core().compile_model(converted(graph, output), "CPU", options)
     except Exception as error:  # OpenVINO's errors have no common base class
         reason = str(error).strip().splitlines()[-1]
         raise NotConvertible(f"OpenVINO cannot convert it: {reason:.200}") from error

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
     from sklearn.utils import Tags
 
+    from skltransfer.inputs.exported_input import ExportedInput
+
 _VALUES_TRIED = 1 << 19  # three images of the usual size, or many small rows
 _MOST_ROWS_TRIED = 32
 
@@ -203,6 +205,18 @@ class Encoding(Protocol):
         ------
         ValueError
             If Keras has no exact counterpart of this encoding.
+        """
+        ...
+
+    def exported_input(
+        self, estimator: BaseEstimator, image_size: tuple[int, int] | None
+    ) -> ExportedInput:
+        """Return the input of an exported model, for images of a fixed size if one is given.
+
+        Raises
+        ------
+        ValueError
+            If rows of this kind cannot be exported, or have no size.
         """
         ...
 

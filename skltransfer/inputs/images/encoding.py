@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from keras import KerasTensor
     from sklearn.base import BaseEstimator
 
+    from skltransfer.inputs.exported_input import ExportedInput
     from skltransfer.inputs.images.sources import ImageSource
 
 
@@ -141,6 +142,14 @@ class ImageEncoding:
                 "resize='stretch', or predict with the estimator itself."
             )
         return image_input(self.size, self._pixel_range, clip=self.preprocessing.clips)
+
+    def exported_input(
+        self, estimator: BaseEstimator, image_size: tuple[int, int] | None
+    ) -> ExportedInput:
+        """Return the input of RGB images in the pixel range of fit."""
+        from skltransfer.inputs.images.exported_input import image_export
+
+        return image_export(self.preprocessing, self._pixel_range, image_size)
 
     @property
     def _pixel_range(self) -> tuple[float, float]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from keras import KerasTensor
     from sklearn.base import BaseEstimator
 
+    from skltransfer.inputs.exported_input import ExportedInput
+
 _SIDE_GROWS_TO = (32, 64, 96, 128)
 
 
@@ -135,6 +137,16 @@ class TabularEncoding:
             )
         rows = numeric_rows(estimator, X, reset=False)
         return TabularSource(rows if chosen is None else rows[chosen], self.layout, self.size)
+
+    def exported_input(
+        self, estimator: object, image_size: tuple[int, int] | None
+    ) -> ExportedInput:
+        """Refuse: exported models take images and texts."""
+        raise ValueError(
+            "This estimator was fitted on rows of numbers, and exported models take images or "
+            "texts. If the rows are flattened images, set image_shape=(h, w, c) and fit again; "
+            "to_keras() gives a model of rows."
+        )
 
     def keras_input(self) -> tuple[KerasTensor, KerasTensor]:
         """Return an input for rows of numbers, and the images made from them."""

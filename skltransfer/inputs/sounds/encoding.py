@@ -19,6 +19,8 @@ from skltransfer.inputs.sounds.taking import sounds_of
 if TYPE_CHECKING:
     from keras import KerasTensor
 
+    from skltransfer.inputs.exported_input import ExportedInput
+
 READING_VERSION: int = 1
 """Raised whenever the same sound would give another map; part of every cache key."""
 
@@ -87,6 +89,14 @@ class SoundEncoding:
 
         source = keras.Input((None, self.front_end.n_mels), dtype="float32", name="log_mel")
         return source, source
+
+    def exported_input(self, estimator: Any, image_size: tuple[int, int] | None) -> ExportedInput:
+        """Refuse: what makes log-mel maps of sounds has no counterpart in the formats."""
+        raise ValueError(
+            "Estimators of sounds cannot be exported: the formats have no counterpart of what "
+            "makes spectrograms of sounds. to_keras() gives a model of spectrograms; or predict "
+            "with the estimator itself."
+        )
 
     def _warn_of_cut_sounds(self, source: SoundSource) -> None:
         n_cut = source.n_cut()

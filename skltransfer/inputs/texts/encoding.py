@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_feature_names
 from skltransfer._fields import PositiveInt
 from skltransfer._warnings import warn_user
 from skltransfer.inputs._input import RowSpec, Size, TensorSpec
+from skltransfer.inputs.exported_input import ExportedInput
 from skltransfer.inputs.texts.sources import TextSource
 from skltransfer.inputs.texts.taking import texts_of
 from skltransfer.inputs.texts.tokenizing import tokenizer_of
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 TOKENS: RowSpec = (TensorSpec((None,), "int32"),)
 """The token ids of a text, as many as it has."""
+
+
+_TRIAL_TEXTS = ("a b c", "Two words, and then 30 more: to be or not to be, that is the question.")
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,22 @@ class TextEncoding:
 
         source = keras.Input((None,), dtype="int32", name="token_ids")
         return source, source
+
+    def exported_input(self, estimator: Any, image_size: tuple[int, int] | None) -> ExportedInput:
+        """Return the input of token ids, all texts of a batch of the same length."""
+        if image_size is not None:
+            raise ValueError(f"image_size={image_size} is for images, and these are texts.")
+        content = estimator.backbone_.input.tokenizer
+        tokenizer = tokenizer_of(content, self.max_tokens)
+        return ExportedInput(
+            name="token_ids",
+            shape=(None, None),
+            dtype="int32",
+            rows=lambda token_ids: token_ids,
+            trials=[([text], tokenizer.ids(text)[np.newaxis]) for text in _TRIAL_TEXTS],
+            described={"max_tokens": self.max_tokens},
+            files={"tokenizer.json": content},
+        )
 
     def _warn_of_cut_texts(self, source: TextSource, n_positions: int | None) -> None:
         n_cut = source.n_cut()

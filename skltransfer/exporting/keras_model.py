@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skltransfer.backend.rescaling import rescaled
-from skltransfer.export.shared_features import features_of_members
+from skltransfer.exporting.shared_features import features_of_members
 from skltransfer.network.pooling import pooled
 
 if TYPE_CHECKING:
     from keras import KerasTensor, Model
 
+    from skltransfer.inputs._input import TensorSpec
     from skltransfer.training.head import Head
     from skltransfer.training.predictor import Learned
 
@@ -66,6 +67,17 @@ def _head(member: Learned, features: KerasTensor, columns: KerasTensor | None) -
     mean, scale = member.state.standardizer
     x = rescaled(x, 1 / scale, -mean / scale)
     return _dense_layers(member.step.head, member.step.of_head(member.state.params), x)
+
+
+def function_of_rows(
+    row: TensorSpec, build: Callable[[KerasTensor, KerasTensor], Model]
+) -> Callable[[KerasTensor], KerasTensor]:
+    """Return what a model computes that `build` makes of an input, which is the network's rows."""
+    import keras
+
+    rows = keras.Input(row.shape, dtype=row.dtype)
+    model = build(rows, rows)
+    return lambda tensor: model(tensor, training=False)
 
 
 def _dense_layers(head: Head, weights: list[np.ndarray], x: KerasTensor) -> KerasTensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skltransfer.export.prediction import at_prediction
+from skltransfer.exporting.prediction import at_prediction
 from skltransfer.network.graph import Graph
 from skltransfer.network.masks import reads_masks
 from skltransfer.network.runtime import Network, feature_graph

@@ -1,0 +1,43 @@
+"""How rows enter an exported model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+
+    from skltransfer.inputs._input import Array
+
+
+@dataclass(frozen=True)
+class ExportedInput:
+    """The input of an exported model.
+
+    Attributes
+    ----------
+    name : str
+        Name of the tensor.
+    shape : tuple of int or None
+        Its shape; the first side is the rows, and None is any size.
+    dtype : str
+        Its dtype.
+    rows : callable
+        Makes the rows of the network from the tensor.
+    trials : list of tuple
+        Rows for the estimator, and the same as arrays for the model.
+    described : dict
+        How rows are read, for the metadata of the model.
+    files : dict of str to str
+        Endings and contents of files that belong beside the model.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    rows: Callable[[KerasTensor], KerasTensor]
+    trials: Sequence[tuple[Any, Array]]
+    described: dict[str, Any]
+    files: dict[str, str] = field(default_factory=dict)
