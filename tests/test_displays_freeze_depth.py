@@ -102,7 +102,7 @@ def test_what_is_drawn_is_the_table():
 
 
 def test_there_is_a_legend_only_of_several_heads():
-    one = FreezeDepthDisplay.from_estimator(finished(grid(["all", -1], [(8,)]), [1, 2]))
+    one = FreezeDepthDisplay.from_search(finished(grid(["all", -1], [(8,)]), [1, 2]))
     assert one.score_ax_.get_legend() is None
     two = FreezeDepthDisplay.from_estimator(finished(grid([-1], [(), (8,)]), [1, 2]))
     assert two.score_ax_.get_legend() is not None

@@ -144,6 +144,15 @@ def test_titles_tell_predicted_and_true_with_their_probabilities():
     display = drawn(["cat"], [[0.001, 0.9, 0.099]], display_labels=["Cat", "A" * 30, "Owl"])
     (panel,) = display.axes_
     assert panel.get_title() == f"predicted {'A' * 17}… (0.90)\ntrue Cat (0.001)"
+    assert panel.title.get_color() == "tab:red"
+
+
+def test_titles_of_right_predictions_say_so():
+    display = drawn(["cat", "dog"], [[0.6, 0.4, 0], [0.7, 0.3, 0]])
+    wrong, right = display.axes_
+    assert wrong.get_title().startswith("predicted cat")
+    assert right.get_title() == "right: cat\n(0.60)"
+    assert right.title.get_color() == "tab:blue"
 
 
 def test_certain_mistakes_have_a_finite_loss():

@@ -76,7 +76,7 @@ class FreezeDepthDisplay:
         grid = {"freeze_depth": ["all", -1, -2], "head_units": [(), (64,)]}
         search = GridSearchCV(FineTunedClassifier(random_state=0), grid, cv=5)
         search.fit(photos.data, photos.target)
-        FreezeDepthDisplay.from_estimator(search).figure_.savefig("freeze_depth.png")
+        FreezeDepthDisplay.from_search(search).figure_.savefig("freeze_depth.png")
     """
 
     def __init__(
@@ -153,6 +153,8 @@ class FreezeDepthDisplay:
         scored_by = search.scoring if isinstance(search.scoring, str) else "score"
         name = scored_by if chosen == "score" else chosen
         return cls(**vars(table), metric=name).plot(ax, line_kw=line_kw)
+
+    from_search = from_estimator  # it takes a search, and the other displays have from_estimator
 
     def plot(
         self, ax: Axes | None = None, *, line_kw: dict[str, Any] | None = None

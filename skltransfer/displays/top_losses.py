@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from skltransfer._types import Images, ImageShape, Labels, PixelRange, SampleWeight
 
 _SHOWN_SIDE = 320
+_RIGHT, _WRONG = "tab:blue", "tab:red"
 _SMALLEST_PROBABILITY = np.finfo(np.float64).tiny
 
 
@@ -38,7 +39,9 @@ class TopLossesDisplay:
     """A grid of the images with the largest losses, in descending order.
 
     The loss of an image is the cross-entropy: the negative logarithm of the predicted probability
-    of its true class. Images at the top are confidently wrong: hard cases, and wrong labels.
+    of its true class. Images at the top are confidently wrong: hard cases, and wrong labels. Titles
+    of images whose class was predicted wrongly are red and name both classes; those of the others
+    are blue and say "right".
 
     Create it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
     draws the same data again.
@@ -298,12 +301,16 @@ class TopLossesDisplay:
         self.figure_ = self.ax_.figure
         for index, (panel, image) in enumerate(zip(self.axes_, self.images, strict=True)):
             panel.imshow(image)
-            panel.set_title(self._title(index), fontsize="small")
+            is_right = self.predicted_names[index] == self.true_names[index]
+            colour = _RIGHT if is_right else _WRONG
+            panel.set_title(self._title(index), fontsize="small", color=colour)
         return self
 
     def _title(self, index: int) -> str:
         """Describe the predicted and the true class, with their probabilities."""
         predicted, true = self.predicted_names[index], self.true_names[index]
+        if predicted == true:
+            return f"right: {shortened(true)}\n({probability_text(self.true_probabilities[index])})"
         first = probability_text(self.predicted_probabilities[index])
         second = probability_text(self.true_probabilities[index])
         return f"predicted {shortened(predicted)} ({first})\ntrue {shortened(true)} ({second})"

@@ -170,7 +170,7 @@ class TrainingCurveDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         self.score_ax_ = ax.twinx() if losses and scores else ax if scores else None
         self.lines_: dict[str, Line2D] = {}
-        for axes, names, what in ((ax, losses, "loss"), (self.score_ax_, scores, "accuracy")):
+        for axes, names, what in ((ax, losses, "loss"), (self.score_ax_, scores, _metric(scores))):
             if axes is None or not names:
                 continue
             for name in names:
@@ -218,3 +218,8 @@ class TrainingCurveDisplay:
             bbox_to_anchor=(0.5, 1.0),
             frameon=False,
         )
+
+
+def _metric(names: Sequence[str]) -> str:
+    """Return what scores such as "val_accuracy" are called on the axis."""
+    return ", ".join(dict.fromkeys(name.removeprefix("val_") for name in names))

@@ -76,6 +76,11 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     columns of paths, bytes, PIL images and arrays, flattened images with `image_shape`, and
     plain rows of numbers.
 
+    Of the parameters, you will touch five: `freeze_depth` (how much of the network stays as it is),
+    `epochs` (how long to train), `augment` (random views of the images), `random_state` (an int,
+    for the same result again) and `verbose` (whether progress is shown). The others have defaults
+    that were measured, or are for special cases.
+
     Parameters
     ----------
     backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"

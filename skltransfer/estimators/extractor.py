@@ -56,6 +56,11 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
 
     Grey images are repeated over three channels, and transparent images are composited over white.
 
+    Of the parameters, you will touch five: `backbone` (which network), `input_size` (larger sees
+    more detail, and costs time), `resize` (whether images are stretched, cropped or padded),
+    `on_error` (what happens to broken files) and `verbose` (whether progress is shown). The others
+    have defaults that were measured, or are for special cases.
+
     Parameters
     ----------
     backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"

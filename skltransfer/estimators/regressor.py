@@ -62,6 +62,11 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     plain rows of numbers. As small images, such rows lose most of a linear relation, so the head
     reads the standardised numbers themselves, too, beside the features.
 
+    Of the parameters, you will touch five: `freeze_depth` (how much of the network stays as it is),
+    `epochs` (how long to train), `augment` (random views of the images), `random_state` (an int,
+    for the same result again) and `verbose` (whether progress is shown). The others have defaults
+    that were measured, or are for special cases.
+
     Parameters
     ----------
     backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"
