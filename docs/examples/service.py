@@ -1,0 +1,85 @@
+"""A service that classifies photographs: encoded bytes in, names and probabilities out.
+
+Run it with ``MODEL=photos.skltransfer uvicorn service:create_app --factory``, and ask it with
+``curl --data-binary @photo.jpg localhost:8000/predict``.
+"""
+
+import asyncio
+import io
+import os
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from PIL import Image
+
+import skltransfer
+
+MAX_BYTES = 10_000_000
+AT_ONCE = os.cpu_count() or 1  # images being classified
+MOST_WAITING = 50  # more are turned away at once, instead of waiting longer than clients do
+
+
+def create_app(path=None):
+    """Return the application, with the classifier in a file that `save` has written."""
+    path = path or os.environ["MODEL"]
+
+    @asynccontextmanager
+    async def lifespan(app):
+        classifier = skltransfer.load(path)
+        # Broken images are errors, and clients rarely send the same image twice.
+        classifier.set_params(on_error="raise", cache=None, n_jobs=1, verbose=0)
+        classifier.predict_proba([_any_image()])  # the first call compiles
+        app.state.classifier = classifier
+        app.state.free = asyncio.Semaphore(AT_ONCE)
+        app.state.waiting = 0
+        yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/ready")
+    async def ready(request: Request):
+        """Answer once the classifier is loaded and warm: before, the port is closed."""
+        return {"classes": request.app.state.classifier.classes_.tolist()}
+
+    @app.post("/predict")
+    async def predict(request: Request):
+        state = request.app.state
+        if state.waiting >= MOST_WAITING:
+            raise HTTPException(503, "Too many requests. Try again.", {"Retry-After": "1"})
+        state.waiting += 1
+        try:
+            image = await _limited_body(request)
+            async with state.free:
+                return await run_in_threadpool(_answer, state.classifier, image)
+        finally:
+            state.waiting -= 1
+
+    return app
+
+
+async def _limited_body(request):
+    """Return the bytes of the request; too many are refused before they are in memory."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise HTTPException(413, f"At most {MAX_BYTES:,} bytes are read.")
+    return bytes(body)
+
+
+def _answer(classifier, image):
+    try:
+        (probabilities,) = classifier.predict_proba([image])
+    except skltransfer.ImageReadError as error:
+        reason = str(error).partition("cannot be read as an image: ")[2]
+        raise HTTPException(422, reason) from error
+    names = classifier.classes_.tolist()
+    found = dict(zip(names, probabilities.tolist(), strict=True))
+    return {"class": max(found, key=found.get), "probabilities": found}
+
+
+def _any_image():
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, "PNG")
+    return file.getvalue()
