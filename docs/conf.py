@@ -70,8 +70,8 @@ html_sidebars = {name: [] for name in WITHOUT_SIDEBAR}
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
-# These two are scripts for the command line, which the README names. The others are the gallery.
-SCRIPTS = ["quickstart", "solar_cells"]
+# These are scripts: two of the README, and one of a page. The others are the gallery.
+SCRIPTS = ["quickstart", "service", "solar_cells"]
 
 sphinx_gallery_conf = {
     "examples_dirs": ["examples"],
