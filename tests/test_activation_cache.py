@@ -5,6 +5,7 @@ What happens to it when files are damaged and processes die is tested beside thi
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 
@@ -203,15 +204,32 @@ def test_no_cache_keeps_nothing_and_counts_work():
 # ---------------------------------------------------------------- opening
 
 
+def with_room(folder):
+    with _segments.segment_with_room(str(folder), "a", 1) as segment:
+        return segment
+
+
 def test_rows_go_to_the_newest_files_after_the_clock_was_set_back_too(tmp_path, monkeypatch):
-    full = _segments.active_segment(str(tmp_path), "a", 1)
+    full = with_room(tmp_path)
     for path in (full.rows_path, full.index_path):
         Path(path).write_bytes(b"full")
     monkeypatch.setattr(_segments.time, "time_ns", lambda: 1)
-    following = _segments.active_segment(str(tmp_path), "a", 1)
+    following = with_room(tmp_path)
     Path(following.index_path).touch()
     Path(following.rows_path).touch()
-    assert _segments.active_segment(str(tmp_path), "a", 1).index_path == following.index_path
+    assert with_room(tmp_path).index_path == following.index_path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+def test_nobody_appends_to_files_that_another_writer_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(_segments, "_SECONDS_TO_LOCK", 0)
+    held = with_room(tmp_path)
+    Path(held.index_path).touch()
+    Path(held.rows_path).touch()
+    with _segments.segment_with_room(str(tmp_path), "a", 1) as mine:
+        assert mine.index_path == held.index_path
+        assert with_room(tmp_path).index_path != held.index_path
+    assert with_room(tmp_path).index_path == held.index_path
 
 
 def test_one_cache_for_each_folder(tmp_path, monkeypatch):

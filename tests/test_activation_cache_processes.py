@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -242,7 +243,7 @@ HELD = """
 import os, sys, time
 from skltransfer.cache.session import session
 
-print(session()[0], flush=True)
+print(session()[0], os.getpid(), flush=True)
 time.sleep(60)
 """
 
@@ -263,9 +264,9 @@ def held():
     """Start processes that hold their session until they are killed."""
     processes = []
 
-    def start(*marks, **variables):
-        command = [sys.executable, "-W", "error", "-c", HELD, *marks]
-        environment = {**os.environ, **variables}
+    def start(name):
+        command = [sys.executable, "-W", "error", "-c", HELD]
+        environment = {**os.environ, "SKLTRANSFER_SESSION": name}
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         processes.append(process)
         return process
@@ -278,10 +279,10 @@ def held():
 
 @needs_proc
 def test_processes_with_one_name_share_a_session_until_the_last_is_killed(held):
-    first, second = (held(SKLTRANSFER_SESSION="job 7") for _ in range(2))
-    folder = first_line(first)
-    assert folder == first_line(second)
-    assert folder != first_line(held(SKLTRANSFER_SESSION="job 8"))
+    first, second = (held("job 7") for _ in range(2))
+    folder, _ = first_line(first).split()
+    assert folder == first_line(second).split()[0]
+    assert folder != first_line(held("job 8")).split()[0]
     first.kill()
     first.wait()
     assert os.path.isdir(folder)
@@ -291,13 +292,18 @@ def test_processes_with_one_name_share_a_session_until_the_last_is_killed(held):
 
 @needs_proc
 @pytest.mark.parametrize("mark", ["pyspark.daemon", "ray::work"])
-def test_workers_of_an_engine_share_a_session_until_the_last_is_killed(held, mark):
-    """An engine's own process, here that of the tests, neither knows the folder nor removes it."""
-    workers = [held(mark) for _ in range(2)]
-    (folder,) = {first_line(worker) for worker in workers}
-    for worker in workers:
-        worker.kill()
-    wait_until(lambda: not os.path.exists(folder))
+def test_workers_of_an_engine_share_a_session_until_the_last_is_killed(mark):
+    """An engine's own process, here a shell, neither knows the folder nor removes it."""
+    script = '"$0" -c "$1" "$2" & "$0" -c "$1" "$2" & wait'
+    command = ["sh", "-c", script, sys.executable, HELD, mark]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as engine:
+        folders, workers = zip(*[first_line(engine).split() for _ in range(2)], strict=True)
+        is_there = os.path.isdir(folders[0])
+        for worker in workers:
+            os.kill(int(worker), signal.SIGKILL)
+    assert is_there
+    assert folders[0] == folders[1]
+    wait_until(lambda: not os.path.exists(folders[0]))
 
 
 @needs_proc

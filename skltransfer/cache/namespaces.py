@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skltransfer.cache.reading import Location, Output, Request, Requests
-from skltransfer.cache.segments import KEY_END, Segment, active_segment, segment_names
+from skltransfer.cache.segments import KEY_END, Segment, segment_names, segment_with_room
 
 if TYPE_CHECKING:
     from skltransfer.cache.batches import Batch
@@ -63,8 +63,9 @@ class Namespace:
         for some in _parts(batch.sizes, self._segment_bytes):
             part = batch.take(some)
             sums = part.checksums(keys[some], self._salt)
-            segment = active_segment(self.folder, batch.layout.name, self._segment_bytes)
-            segment.append(keys[some], sums, part)
+            layout = batch.layout.name
+            with segment_with_room(self.folder, layout, self._segment_bytes) as segment:
+                segment.append(keys[some], sums, part)
 
     def created(self) -> float:
         """When the namespace was created, in seconds since the epoch; creates it if necessary."""

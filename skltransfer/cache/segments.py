@@ -4,9 +4,10 @@ A segment is two files that only grow. ``*.rows`` holds rows one after another. 
 64-byte entry for each row, written after the row: key, offset in the rows file, checksum, and for a
 ragged row its length on the first axis.
 
-All processes append to the same segment: an append is a single step for the kernel (``O_APPEND``).
-Where it is not (network file systems, Windows), or when a writer is killed, rows may be damaged or
-lost. Their checksums reveal that, so a wrong row is never returned.
+Only one process at a time appends to a segment, and only processes of the machine that created it:
+on a network file system two machines may each append where they believe the end to be. When a
+writer is killed, rows may be damaged or lost. Their checksums reveal that, so a wrong row is never
+returned.
 
 Files are opened for each call. So a fork inherits nothing, file handles cannot run out, and files
 can be deleted at any time.
@@ -17,14 +18,20 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skltransfer.cache.layouts import layout_named
+from skltransfer.cache.machine import machine
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     from skltransfer.cache.batches import Batch
@@ -39,7 +46,12 @@ KEY_END = b"\1"
 """Appended to each key, because NumPy strips trailing zeros from byte strings."""
 
 _ROWS, _INDEX = ".rows", ".index"
-_DIGITS = 16  # digits of the time at the start of a name, which identifies the newest segment
+_DIGITS = 16
+"""Digits of the time at the start of a name, which identifies the newest segment. Those of the
+machine follow, and random ones."""
+
+_SECONDS_TO_LOCK, _PAUSE = 1.0, 0.001
+"""How long a writer waits for another, which takes milliseconds."""
 
 _TOUCH_SECONDS = 0.1
 """Maximum staleness of the time of last use, because an update at each read would be slow."""
@@ -51,7 +63,9 @@ class Segment:
     def __init__(self, index_path: str) -> None:
         self.index_path = index_path
         self.rows_path = index_path.removesuffix(_INDEX) + _ROWS
-        self.layout = layout_named(os.path.basename(index_path).split(".")[1])
+        name = os.path.basename(index_path)
+        self.layout = layout_named(name.split(".")[1])
+        self._is_local = _is_local(name)
         self._entries_read = 0
         self._touched = 0.0
 
@@ -59,7 +73,8 @@ class Segment:
         """Return the index entries that were added since the last call."""
         start = self._entries_read * ENTRY_BYTES
         try:
-            if os.stat(self.index_path).st_size < start + ENTRY_BYTES:
+            # The size of a file that another machine writes is only known once it is opened.
+            if self._is_local and _size(self.index_path) < start + ENTRY_BYTES:
                 return np.empty(0, _ENTRY)
             with open(self.index_path, "rb", buffering=0) as file:
                 file.seek(start)
@@ -104,19 +119,65 @@ def segment_names(folder: str, layout: str = "") -> set[str]:
         return set()
 
 
-def active_segment(folder: str, layout: str, segment_bytes: int) -> Segment:
-    """Return the segment for the next rows: the newest one, until it is full."""
-    last = max(segment_names(folder, layout), default="")
+@contextmanager
+def segment_with_room(folder: str, layout: str, segment_bytes: int) -> Iterator[Segment]:
+    """Give a segment to append to, alone: the newest of this machine, or a new one if it is full.
+
+    Rows go to the newest, because of two copies of a row the newer one is read.
+    """
+    names = segment_names(folder, layout)
+    newest = max(filter(_is_local, names), default=None)
+    if newest is not None:
+        segment = Segment(os.path.join(folder, newest))
+        with _alone(segment.rows_path) as is_alone:
+            if is_alone and _size(segment.rows_path) < segment_bytes:
+                yield segment
+                return
+    yield Segment(os.path.join(folder, _new_name(layout, after=max(names, default=""))))
+
+
+def _new_name(layout: str, after: str) -> str:
     created = time.time_ns()
-    if last:
-        newest = Segment(os.path.join(folder, last))
-        with contextlib.suppress(OSError):
-            if os.path.getsize(newest.rows_path) < segment_bytes:
-                return newest
-        with contextlib.suppress(ValueError):  # the clock may have been set back
-            created = max(created, int(last[:_DIGITS], 16) + 1)
-    name = f"{created:0{_DIGITS}x}{secrets.token_hex(4)}.{layout}{_INDEX}"
-    return Segment(os.path.join(folder, name))
+    with contextlib.suppress(ValueError):  # the clock may have been set back
+        created = max(created, int(after[:_DIGITS], 16) + 1)
+    return f"{created:0{_DIGITS}x}{machine()}{secrets.token_hex(4)}.{layout}{_INDEX}"
+
+
+def _is_local(name: str) -> bool:
+    """Whether this machine created a segment."""
+    return name[_DIGITS:].startswith(machine())
+
+
+@contextmanager
+def _alone(path: str) -> Iterator[bool]:
+    """Keep other writers of this machine from a file; say whether it is free."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _lock(file)
+    finally:
+        os.close(file)
+
+
+def _lock(file: int) -> bool:
+    """Lock an open file, waiting for a while; it is unlocked when it is closed."""
+    if sys.platform == "win32":
+        return True
+    give_up = time.monotonic() + _SECONDS_TO_LOCK
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                return False  # the writer has been stopped
+            time.sleep(_PAUSE)
+        except OSError:
+            return True  # there are no such locks; one machine appends in a single step anyway
+        else:
+            return True
 
 
 class SegmentUse(NamedTuple):
@@ -155,6 +216,10 @@ def _rows_paths(folder: str) -> Iterator[str]:
         for namespace in namespaces:
             with contextlib.suppress(OSError), os.scandir(namespace.path) as files:
                 yield from [file.path for file in files if file.name.endswith(_ROWS)]
+
+
+def _size(path: str) -> int:
+    return os.stat(path).st_size
 
 
 def _append_rows(path: str, packed: bytes | memoryview) -> int:
