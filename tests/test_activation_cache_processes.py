@@ -292,10 +292,11 @@ def test_processes_with_one_name_share_a_session_until_the_last_is_killed(held):
 
 @needs_proc
 @pytest.mark.parametrize("mark", ["pyspark.daemon", "ray::work"])
-def test_workers_of_an_engine_share_a_session_until_the_last_is_killed(mark):
+def test_workers_of_an_engine_share_a_session_until_the_last_is_killed(mark, monkeypatch):
     """An engine's own process, here a shell, neither knows the folder nor removes it."""
-    script = '"$0" -c "$1" "$2" & "$0" -c "$1" "$2" & wait'
-    command = ["sh", "-c", script, sys.executable, HELD, mark]
+    monkeypatch.setenv("MARK", mark)  # only the workers' command lines have it
+    script = '"$0" -c "$1" "$MARK" & "$0" -c "$1" "$MARK" & wait'
+    command = ["sh", "-c", script, sys.executable, HELD]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as engine:
         folders, workers = zip(*[first_line(engine).split() for _ in range(2)], strict=True)
         is_there = os.path.isdir(folders[0])
