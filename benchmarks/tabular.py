@@ -2,12 +2,13 @@
 
 Photographs of waste, and made-up facts beside them: the weight of a load and the district that it
 comes from. A load is worth its way if price of its material times weight is above the fee of the
-district; the material is on the photograph alone. Materials have prices from 0.2 to 5, evenly
-spaced in their logarithms, by the order of the names of their folders. Each draw takes other
+district; the material is on the photograph alone. Materials have ``--prices`` from the one to the
+other, evenly spaced in their logarithms, by the order of the names of their folders: the farther
+apart, the more the photograph counts. Each draw takes other
 photographs of ``DATA/train`` and makes up other tables; tests are all photographs of ``DATA/test``.
 
 Stacking is scikit-learn's: a logistic regression on out-of-fold log-odds of the image model and of
-the table model. All image models are at their defaults.
+the table model. All image models train the last stage and are at their defaults otherwise.
 
 Usage: ``python benchmarks/tabular.py DATA``, where ``DATA/train`` and ``DATA/test`` hold a folder
 of photographs for each material.
@@ -37,6 +38,7 @@ def main():
     parser.add_argument("data", help="folder that holds train and test")
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--train", type=int, default=200, help="photographs to train on")
+    parser.add_argument("--prices", nargs=2, type=float, default=(0.4, 2.5))
     parser.add_argument("--side", type=int, default=160, help="pixels a side")
     options = parser.parse_args()
     train = images_from_folder(f"{options.data}/train")
@@ -46,17 +48,18 @@ def main():
     scores = []
     for draw in range(options.draws):
         rng = np.random.default_rng(draw)
-        X, y = loads(train, rng, options.train)
-        X_test, y_test = loads(test, rng, len(test.data))
+        X, y = loads(train, rng, options.train, options.prices)
+        X_test, y_test = loads(test, rng, len(test.data), options.prices)
         scores.append([way.fit(X, y).score(X_test, y_test) for way in ways.values()])
         print(shown(draw, scores[-1]), flush=True)
     print(shown("mean", np.mean(scores, axis=0)))
 
 
-def loads(photos, rng, n):
+def loads(photos, rng, n, prices):
     """Photographs with a table, and whether they are worth their way."""
     rows = rng.permutation(len(photos.data))[:n]
-    prices = np.geomspace(0.2, 5.0, len(photos.target_names))[np.asarray(photos.target)[rows]]
+    materials = np.asarray(photos.target)[rows]
+    values = np.geomspace(*prices, len(photos.target_names))[materials]
     weights = rng.lognormal(0, 0.7, n)
     districts = rng.choice(list(FEES), n)
     frame = pd.DataFrame(
@@ -66,7 +69,7 @@ def loads(photos, rng, n):
             "district": pd.Categorical(districts, list(FEES)),
         }
     )
-    return frame, prices * weights > np.array([FEES[name] for name in districts])
+    return frame, values * weights > np.array([FEES[name] for name in districts])
 
 
 def made(side):
@@ -75,7 +78,7 @@ def made(side):
         (OneHotEncoder(), ["district"]),
         (make_pipeline(FunctionTransformer(np.log), StandardScaler()), ["weight"]),
     )
-    settings = {"input_size": (side, side), "random_state": 0}
+    settings = {"freeze_depth": -1, "input_size": (side, side), "random_state": 0}
     image = make_pipeline(columns(["photo"]), FineTunedClassifier(**settings))
     facts = make_pipeline(columns(["weight", "district"]), table, LogisticRegression())
     return {
