@@ -25,7 +25,16 @@ from sklearn.preprocessing import (
 
 import skltransfer
 from conftest import rows_of_stretches
-from skltransfer import FineTunedClassifier, FineTunedRegressor, cache_info
+from skltransfer import (
+    FeatureMapDisplay,
+    FineTunedClassifier,
+    FineTunedRegressor,
+    LargestErrorsDisplay,
+    SaliencyDisplay,
+    TopLossesDisplay,
+    cache_info,
+)
+from toy_texts import make_network
 
 
 def transformer():
@@ -251,6 +260,33 @@ def test_a_fit_without_a_table_forgets_the_one_before(make, frame, labels):
     assert fitted.tabular_ is None
     expected = make(tabular=None).fit(frame[["photo"]], labels).predict_proba(frame[["photo"]])
     assert_array_equal(fitted.predict_proba(frame[["photo"]]), expected)
+
+
+def test_texts_and_sounds_take_tables(frame, labels):
+    rng = np.random.default_rng(0)
+    words = [" ".join(rng.choice(["c0b0", "c0b1", "c1b1"], 1 + n % 4)) for n in range(12)]
+    clips = [(16000, rng.normal(0, 3000, 16000).astype(np.int16)) for _ in range(4)]
+    weights, rows = [2, 0, 1, 1], [3, 2, 0, 0]
+    for backbone, inputs in ((make_network(), words[:4]), ("speech_embedding", clips)):
+        X = pd.DataFrame({"input": inputs, "price": frame["price"][:4]})
+        settings = {"tabular": StandardScaler(), "freeze_depth": -1, "epochs": 1}
+        weighted = FineTunedClassifier(backbone, random_state=0, **settings)
+        weighted.fit(X, [0, 1, 1, 0], sample_weight=weights)
+        repeated = FineTunedClassifier(backbone, random_state=0, **settings)
+        repeated.fit(X.iloc[rows], [0, 1, 0, 0])
+        assert_array_equal(weighted.predict_proba(X), repeated.predict_proba(X))
+
+
+@pytest.mark.parametrize("settings", [{"freeze_depth": -1}, {"head_units": (4,)}])
+@pytest.mark.usefixtures("closed_figures")
+def test_displays_show_the_images_of_a_frame(make, frame, labels, settings):
+    fitted = make(**settings).fit(frame, labels)
+    assert len(TopLossesDisplay.from_estimator(fitted, frame, labels, n_images=2).images) == 2
+    FeatureMapDisplay.from_estimator(fitted, frame, labels)
+    assert len(SaliencyDisplay.from_estimator(fitted, frame[:2]).images) == 2
+    fitted = make(FineTunedRegressor, **settings).fit(frame, frame["price"])
+    display = LargestErrorsDisplay.from_estimator(fitted, frame, frame["price"], n_images=3)
+    assert_array_equal(display.images[0], frame["photo"][display.rows[0]])
 
 
 # What is refused --------------------------------------------------------------------------------
