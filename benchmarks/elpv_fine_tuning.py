@@ -66,6 +66,7 @@ def make_classifier(options, seed):
         input_size=(options.size, options.size),
         epochs=options.epochs,
         learning_rate=options.learning_rate,
+        layer_decay=1.0,
         label_smoothing=0.1,
         batch_norm="train",
         augment="dihedral",

@@ -95,7 +95,12 @@ def tuned(options):
     """One network for all labels."""
     size = options.side, options.side
     return FineTunedClassifier(
-        input_size=size, epochs=options.epochs, learning_rate=1e-3, random_state=0
+        freeze_depth=-1,
+        input_size=size,
+        epochs=options.epochs,
+        learning_rate=1e-3,
+        label_smoothing=0.0,
+        random_state=0,
     )
 
 

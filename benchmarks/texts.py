@@ -88,6 +88,8 @@ def tuning(folder: Path, options: argparse.Namespace) -> None:
         freeze_depth=1,
         epochs=options.epochs,
         learning_rate=options.rate,
+        layer_decay=1.0,
+        label_smoothing=0.0,
         head_dropout=0.1,
         random_state=0,
     )
