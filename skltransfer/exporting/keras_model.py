@@ -52,7 +52,7 @@ def keras_model(
     x = members[0].step.network.preprocess(rows)
     maps = features_of_members(pretrained, members, x)
     outputs = [_head(member, found, columns) for member, found in zip(members, maps, strict=True)]
-    mean = keras.layers.average(outputs) if outputs[1:] else outputs[0]
+    mean = keras.layers.Average(dtype="float32")(outputs) if outputs[1:] else outputs[0]
     return keras.Model(source, predictions(mean))
 
 
