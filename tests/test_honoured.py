@@ -214,6 +214,7 @@ CHANGED = {
     "max_tokens": 16,
     "sample_rate": 8000,
     "max_seconds": 1.0,
+    "adaptation": "self",
 }
 VIEWS = {"tta", "augment", "n_views"}
 
