@@ -202,8 +202,7 @@ def _with_length(data, length):
 
 OPTIONAL = {"_carried_backbone", "feature_names_in_", "_sklearn_output_config"}
 OPTIONAL |= {"max_tokens", "sample_rate", "max_seconds", "_precision"}  # older files lack them
-OPTIONAL |= {"tabular", "input_column", "adaptation", "n_columns"}  # and these
-OPTIONAL |= {"tabular", "input_column"}
+OPTIONAL |= {"tabular", "input_column", "adaptation", "n_columns"}
 
 
 def tampered_files(originals, seed=0):
