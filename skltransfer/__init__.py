@@ -41,6 +41,7 @@ _HOMES = {
     "precompute": "estimators.precomputation",
     "register_backbone": "backbones.registry",
     "sounds_from_folder": "inputs.sounds.folders",
+    "target_scorer": "comparison.target_scorer",
 }
 
 __all__ = sorted(_HOMES)
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from skltransfer.cache.inspection import cache_info as cache_info
     from skltransfer.cache.inspection import clear_cache as clear_cache
     from skltransfer.comparison.backbones import compare_backbones as compare_backbones
+    from skltransfer.comparison.target_scorer import target_scorer as target_scorer
     from skltransfer.displays.feature_map import FeatureMapDisplay as FeatureMapDisplay
     from skltransfer.displays.freeze_depth import FreezeDepthDisplay as FreezeDepthDisplay
     from skltransfer.displays.largest_errors import LargestErrorsDisplay as LargestErrorsDisplay

@@ -176,8 +176,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         n / (n + 64), for n distinct rows. "self" learns from its own most certain predictions,
         class by class [5]_. "mcc" penalises confusion between classes [6]_, in the head, and in
         every batch too if more than the head is trained. A tuple combines them. Several labels a
-        row allow only "statistics". The guide says what to expect: twenty labelled rows of the
-        target do more than any of these.
+        row allow only "statistics". The guide shows what each gained, and what a
+        few labelled rows of the target gained instead.
     tta : bool, default=False
         Whether predictions are averaged over the views of `augment` (test-time augmentation): two
         for "flip", eight for "dihedral" (four if height and width differ), otherwise `n_views` or

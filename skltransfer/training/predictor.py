@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from skltransfer.backend import as_array, as_tensor
+from skltransfer.backend.blas import one_thread
 from skltransfer.inputs._input import blocks_of
 from skltransfer.training.loop import outputs_of
 from skltransfer.training.members import mean_outputs
@@ -120,6 +122,13 @@ class Predictor:
             blocks.append(block)
         return np.concatenate(blocks)
 
+    def outputs_of_features(self, features: Singles) -> Singles:
+        """Return the mean outputs of the heads, from features as `features` returns them."""
+        widths = [member.step.head.n_features for member in self.members]
+        parts = np.split(features, np.cumsum(widths)[:-1], axis=1)
+        pairs = zip(self.members, parts, strict=True)
+        return mean_outputs([_outputs_of_head(member, part) for member, part in pairs])
+
     def _predicted(
         self, views: Sequence[Source], columns: Singles | None
     ) -> tuple[Floats, dict[int, ReadError]]:
@@ -153,6 +162,12 @@ class Predictor:
                 f"precision={network.precision!r}. In float16, numbers end at 65504; fit with "
                 "precision='float32', or leave these rows out."
             )
+
+
+def _outputs_of_head(member: Learned, features: Singles) -> Singles:
+    weights = [as_tensor(array) for array in member.step.of_head(member.state.params)]
+    with one_thread():
+        return np.asarray(as_array(member.step.head.outputs(weights, as_tensor(features))))
 
 
 def _standardized(
