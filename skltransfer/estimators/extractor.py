@@ -145,6 +145,10 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     engine_ : {"openvino", "tensorflow", "jax", "torch"}
         Engine that computes the features. If a fitted extractor is loaded where that engine is
         missing, or where Keras runs on another backend, it warns once and uses the backend there.
+    features_digest_ : str
+        Digest of what features depend on besides the row, in hexadecimal digits: the network with
+        its weights, the layers, the pooling, the preprocessing and the number format. Extractors
+        with the same digest compute the same features, to 1e-5 of the largest, on any machine.
     layers_ : tuple of str
         Names of the layers whose outputs are the features.
     n_features_in_ : int
