@@ -99,7 +99,7 @@ def test_requests_of_metadata_come_back(way, make, X, y, again):
         classifier.set_score_request(sample_weight=True).fit(X, y)
         twin = again(classifier) if way == "save" else copy(classifier)
         requests = twin.get_metadata_routing()
-    assert requests.fit.requests == {"sample_weight": "weight"}
+    assert requests.fit.requests == {"X_target": None, "sample_weight": "weight"}
     assert requests.score.requests == {"sample_weight": True}
     assert str(requests) == str(classifier.get_metadata_routing())
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -183,9 +184,9 @@ def _of_fine_tuned(estimator: Any) -> _Exported:
             "An estimator with tabular= cannot be exported: exported models have one input, and "
             "the transformer of the table is no network. to_keras() gives a model of two inputs."
         )
-    method = "predict_proba" if hasattr(estimator, "classes_") else "predict"
+    method = "predict_proba" if is_classifier(estimator) else "predict"
     outputs = predictions_of_rows(estimator)
-    classes = getattr(estimator, "classes_", None)
+    classes = estimator.classes_ if is_classifier(estimator) else None
     return _Exported(estimator, outputs, getattr(estimator, method), method, classes)
 
 
@@ -205,7 +206,7 @@ def _of_pipeline(pipeline: Pipeline) -> _Exported:
             rows = step(rows)
         return rows
 
-    classes = getattr(last, "classes_", None)
+    classes = last.classes_ if is_classifier(last) else None
     return _Exported(first, outputs, getattr(pipeline, method), method, classes)
 
 
