@@ -8,6 +8,7 @@ import joblib
 import pytest
 
 from skltransfer.backend import backend_title, computing_threads
+from skltransfer.backend import jax as on_jax
 from skltransfer.frozen.prefetcher import thread_count
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork to test")
@@ -140,6 +141,21 @@ def test_the_user_s_number_of_threads_stands_above_all(in_fresh_process):
     given = {"SKLTRANSFER_NUM_THREADS": "5", "TF_NUM_INTRAOP_THREADS": "2"}
     told, _ = in_fresh_process(HERE, os.path.dirname(__file__), **given)
     assert told.strip() == "5"
+
+
+@pytest.mark.parametrize("given", ["7", None])
+def test_jax_starts_with_a_number_of_threads_and_leaves_the_environment_alone(monkeypatch, given):
+    jax = pytest.importorskip("jax")
+    seen = []
+    monkeypatch.setattr(jax, "devices", lambda: seen.append(os.environ["PJRT_NPROC"]))
+    monkeypatch.setattr(on_jax, "has_run", lambda: False)
+    if given is None:
+        monkeypatch.delenv("PJRT_NPROC", raising=False)
+    else:
+        monkeypatch.setenv("PJRT_NPROC", given)
+    on_jax.take_threads(5, overrides=True)
+    assert seen == ["5"]
+    assert os.environ.get("PJRT_NPROC") == given
 
 
 @pytest.mark.parametrize("value", ["0", "two", "-1", ""])

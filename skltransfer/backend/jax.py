@@ -178,20 +178,24 @@ def share_gpus() -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
-def take_threads(count: int, even_so: bool) -> None:
+def take_threads(count: int, overrides: bool) -> None:
     """Start XLA with a number of threads, unless JAX has run or the user's variables decide.
 
-    `even_so`, those variables do not count. XLA reads the number only once.
+    With `overrides`, those variables do not count. XLA reads the number only once.
     """
-    if has_run() or (not even_so and _CHOSEN & set(os.environ)):
+    if has_run() or (not overrides and _CHOSEN & set(os.environ)):
         return
     import jax
 
+    given = os.environ.get(_THREADS)
     os.environ[_THREADS] = str(count)
     try:
         jax.devices()
     finally:
-        del os.environ[_THREADS]
+        if given is None:
+            del os.environ[_THREADS]
+        else:
+            os.environ[_THREADS] = given
 
 
 def has_run() -> bool:

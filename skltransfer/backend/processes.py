@@ -55,7 +55,7 @@ def start() -> None:
         module().share_gpus()
     threads = _chosen_threads()
     if threads is not None:
-        module().take_threads(threads, even_so=_CHOSEN in os.environ)
+        module().take_threads(threads, overrides=_CHOSEN in os.environ)
     _started = True
 
 

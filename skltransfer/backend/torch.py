@@ -117,9 +117,9 @@ def share_gpus() -> None:
     """Do nothing: PyTorch allocates GPU memory as needed."""
 
 
-def take_threads(count: int, even_so: bool) -> None:
+def take_threads(count: int, overrides: bool) -> None:
     """Use a number of threads if the user asks for it; PyTorch itself reads what engines set."""
-    if even_so:
+    if overrides:
         import torch
 
         torch.set_num_threads(count)

@@ -181,12 +181,12 @@ def share_gpus() -> None:
             tf.config.experimental.set_memory_growth(gpu, True)
 
 
-def take_threads(count: int, even_so: bool) -> None:
+def take_threads(count: int, overrides: bool) -> None:
     """Use a number of threads, unless TensorFlow has run or the user's variables decide.
 
-    `even_so`, those variables do not count.
+    With `overrides`, those variables do not count.
     """
-    if not even_so and _CHOSEN & set(os.environ):
+    if not overrides and _CHOSEN & set(os.environ):
         return
     import tensorflow as tf
 
