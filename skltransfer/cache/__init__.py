@@ -15,8 +15,8 @@ It guarantees:
 Why not LMDB? py-lmdb 3.0 reads as fast, but it trusts its memory map. After the file had been
 truncated, the process died of SIGBUS (244 times of 248). A check when opening the file would help
 there, but not against a flipped bit in a tree page (6 deaths in 1900 trials), nor against a file
-that shrinks while it is in use. Rows of 5 KB also took 60 % more room. Here nothing is mapped: a
-missing row is a short read.
+that shrinks while it is in use. Rows of 5 KB also took 60 % more room. Here nothing is mapped: if a
+row is missing, a read only returns too few bytes.
 
 Rows are dense (all of one shape) or ragged (each of its own length, such as texts and sounds). A
 batch of ragged rows is a 1-D array of dtype object.
@@ -25,8 +25,8 @@ Modules: `layouts` (dtypes and shapes of rows), `batches` (rows to be stored), `
 `checksums` (of rows), `reading` (rows from files), `namespaces` (which rows exist), `admission`
 (which rows are kept), `store` (namespaces under one budget), `row_locks` (who computes which row),
 `work` (what was computed), `capacity` (how much room there is), `session` (the location of
-"memory"), `activation_cache` and `null_cache` (everything together, and nothing at all), `info`
-(their report), `opening` (one cache for each folder), `inspection` (for users).
+"memory"), `activation_cache` and `null_cache` (the whole cache, and one that stores nothing),
+`info` (their report), `opening` (one cache for each folder), `inspection` (for users).
 """
 
 from __future__ import annotations

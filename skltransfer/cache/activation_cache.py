@@ -26,8 +26,7 @@ _ALIASES_FOLDER, _LOCKS_FILE, _WORK_FOLDER = "aliases", "locks", "work"
 
 _LONGEST_VALUE = 32
 _ALIASES_SHARE = 20
-"""Share of the budget for aliases: one takes 97 bytes, the smallest rows a few thousand.
-"""
+"""Aliases get 1/20 of the budget: one takes 97 bytes, the smallest rows take a few thousand."""
 
 _MOST_ALIASES_IN_MEMORY = 100_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
@@ -73,8 +72,8 @@ class ActivationCache:
         keys : sequence of bytes
             Digests of the inputs of rows.
         out : ndarray of shape (n_keys, ...)
-            For rows of one shape, C-contiguous, with the dtype and row shape that were put; other
-            rows are not found. The content of rows that are not found is undefined.
+            For rows of one shape, C-contiguous. Only rows that were put with its dtype and row
+            shape are found. The content of rows that are not found is undefined.
 
             For ragged rows, of shape (n_keys,) and dtype object. It receives new arrays, and None
             for rows that are not found. Rows of one shape are not found.
@@ -132,14 +131,15 @@ class ActivationCache:
     def lock(self, namespace: bytes, keys: Sequence[bytes]) -> RowLock:
         """Lock the rows that the calling thread may compute now.
 
-        Stored rows, and rows that another thread or process has locked, are not locked. Lock in
-        blocks: the time for n keys grows with n² (512 take 3 ms, 3000 take 90).
+        Stored rows, and rows that another thread or process has locked, are not locked. Lock a few
+        hundred keys at a time: the time grows with the square of their number (512 take 3 ms, 3000
+        take 90 ms).
 
         Returns
         -------
         RowLock
-            A context manager; its attribute `mine` is a mask. Rows stay locked until the block
-            is left or the process dies.
+            A context manager; its attribute `mine` is a mask. Rows stay locked until the ``with``
+            block is left or the process dies.
         """
         owner = LockOwner()
         lock = RowLock(np.zeros(len(keys), bool), partial(self._locks.release, owner))
@@ -155,7 +155,7 @@ class ActivationCache:
         return lock
 
     def wait(self, namespace: bytes, keys: Sequence[bytes]) -> None:
-        """Return when each row is stored, or locked by nobody.
+        """Wait until each row is stored, or not locked by any thread or process.
 
         Raises
         ------
@@ -174,7 +174,7 @@ class ActivationCache:
     def alias(self, namespace: bytes, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Remember a short value for each key, such as the digest of what a file decodes to.
 
-        The value must follow from namespace and key: a second value for a key is ignored.
+        Namespace and key must determine the value, because a second value for a key is ignored.
 
         Parameters
         ----------

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from skltransfer.cache.namespaces import Namespace
 
 _CLOCK_SECONDS = 0.25
-"""Maximum distance of two times of use that may be in the wrong order."""
+"""Two times of use that are at most this far apart may be in the wrong order."""
 
 _MOST_REFUSALS = 200_000
 
@@ -70,7 +70,7 @@ class Admission:
         return admitted
 
     def _first_refused(self, namespace: Namespace, key: bytes) -> float:
-        """Return when a row refused twice was first put; for other rows, the beginning of time."""
+        """Return when a row that was refused twice was first put; 0.0 for other rows."""
         first, times = self._refusals.get(_name(namespace, key), (0.0, 0))
         return first if times >= 2 else 0.0
 

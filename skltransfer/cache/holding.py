@@ -1,8 +1,8 @@
-"""Folders that end with the last process that holds them, however it ends.
+"""Folders that are removed when the last process that holds them ends, however it ends.
 
-Each holder keeps a named pipe open. A small process of the system reads the pipe: it sees its end
-when the kernel has closed it for the last holder, and then removes the folder. If that process has
-been killed, the pipe still says whether anybody holds the folder.
+Each holder keeps a named pipe open, and a shell process reads it. When the kernel has closed the
+pipe for the last holder, the reader reaches the end of the pipe and removes the folder. If the
+reader has been killed, the pipe still tells whether any process holds the folder.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _PIPE = "holders"
 _WAIT_AND_REMOVE = '{ cat "$1"; rm -rf "$2"; } < /dev/null > /dev/null 2>&1 &'
 
 _held: dict[tuple[int, int], int] = {}
-"""Open pipes of this process, by device and inode. They are never closed by hand."""
+"""Open pipes of this process, by device and inode. Only the end of the process closes them."""
 
 
 def begin(folder: str) -> None:
-    """Make a folder one that ends with its last holder, the first of which is this process.
+    """Let a folder be removed when its last holder ends; this process is the first holder.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ def begin(folder: str) -> None:
     Raises
     ------
     OSError
-        There are no named pipes here, or no process can be started; the folder then stays until
-        somebody else removes it.
+        No named pipe can be made, or no process can be started; the folder then stays until
+        another process removes it.
     """
     if not hasattr(os, "mkfifo"):
         return
@@ -44,17 +44,17 @@ def begin(folder: str) -> None:
 
 
 def hold(folder: str) -> None:
-    """Hold a folder until this process ends, if it is one that ends with its last holder."""
+    """Hold a folder until this process ends; no effect on folders without `begin`."""
     pipe = os.path.join(folder, _PIPE)
     with contextlib.suppress(OSError):
         status = os.stat(pipe)
         key = status.st_dev, status.st_ino
         if stat.S_ISFIFO(status.st_mode) and key not in _held:
-            _held[key] = os.open(pipe, os.O_RDWR)  # for writing alone, it would wait for a reader
+            _held[key] = os.open(pipe, os.O_RDWR)  # O_WRONLY would wait for a reader
 
 
 def is_held(folder: str) -> bool | None:
-    """Return whether a process holds a folder; None if it does not end with its last holder."""
+    """Return whether a process holds a folder; None for folders without `begin`."""
     pipe = os.path.join(folder, _PIPE)
     try:
         if not stat.S_ISFIFO(os.stat(pipe).st_mode):

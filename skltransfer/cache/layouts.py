@@ -50,7 +50,7 @@ class Layout:
 
 @lru_cache(maxsize=1024)
 def layout_named(name: str) -> Layout | None:
-    """Return the layout of a name; None for names that no layout has."""
+    """Return the layout that a name encodes; None if it encodes none."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""The name of this machine among those that share a directory."""
+"""A name that distinguishes this machine from others that share a directory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 
 @lru_cache(maxsize=1)
 def machine() -> str:
-    """Return 8 hexadecimal digits for the machine: containers of one kernel have the same."""
+    """Return 8 hexadecimal digits for the machine; containers on one kernel have the same."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             name = file.read()

@@ -37,11 +37,11 @@ class NullCache:
         """Store nothing."""
 
     def lock(self, namespace: bytes, keys: Sequence[bytes]) -> RowLock:
-        """Leave all rows to the caller."""
+        """Lock nothing, so that the caller computes all rows."""
         return RowLock(np.ones(len(keys), bool), lambda: None)
 
     def wait(self, namespace: bytes, keys: Sequence[bytes]) -> None:
-        """Wait for nobody."""
+        """Return at once."""
 
     def alias(self, namespace: bytes, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Store nothing."""
@@ -55,7 +55,7 @@ class NullCache:
         self._work.add(segment, rows)
 
     def has_room_to_spare(self, n_bytes: int) -> bool:
-        """Have no room."""
+        """Return False."""
         return False
 
     def info(self) -> CacheInfo:

@@ -1,4 +1,4 @@
-"""From the `cache` parameter of an estimator to a cache; one for each folder in a process."""
+"""Opening the cache that an estimator's parameter `cache` names, once per folder and process."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def open_cache(
         stores nothing.
     budget : int, default=None
         Maximum number of bytes; set by the first call for a location in each process. None: for
-        "memory" a quarter of the free memory or of the container's limit, whichever is less; for a
-        directory half of the disk space that is free or taken by it.
+        "memory", a quarter of the free memory or of the container's limit, whichever is less; for a
+        directory, half of the disk space that is free or already taken by the cache.
 
     Returns
     -------

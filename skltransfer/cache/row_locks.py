@@ -2,7 +2,7 @@
 
 A row is locked by locking one byte of a file, its *slot*, far beyond the end of the file. The
 kernel drops such locks when a process ends, however it ends. These locks belong to processes, so a
-table distinguishes the threads of one process. Nobody ever blocks on a lock.
+table distinguishes the threads of one process. Acquiring a lock never blocks.
 
 Without POSIX locks (Windows, some network file systems, a read-only folder) processes do not see
 each other's locks and may compute the same row, with the same result.
@@ -30,12 +30,12 @@ _HELD_BY_ANOTHER = {errno.EACCES, errno.EAGAIN}
 
 @dataclass(eq=False)
 class LockOwner:
-    """A holder of locks: a thread, for one of its purposes.
+    """A holder of locks. A thread may be several owners at once.
 
     Attributes
     ----------
     slots : list of int
-        Everything that it has locked, and perhaps more, because an interrupt may come at any time.
+        All that it has locked, and perhaps more, because an interrupt may come at any time.
     thread : int
         The thread that locked them.
     """
@@ -77,7 +77,7 @@ class RowLocks:
                     del self._owners[slot]
 
     def is_free(self, slot: int) -> bool:
-        """Whether nobody has locked a slot."""
+        """Whether no thread or process has locked a slot."""
         owner = LockOwner()
         with self._table, RowLock(np.ones(1, bool), partial(self.release, owner)):
             return self.acquire(owner, [slot])[0]
@@ -142,7 +142,7 @@ class RowLock:
     ----------
     mine : ndarray of bool
         Which of the requested keys the owner is to compute. The others are stored already, or
-        somebody else is computing them.
+        another thread or process is computing them.
     """
 
     _release: Callable[[], None] = staticmethod(lambda: None)  # until `__init__` has run

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from skltransfer.cache.batches import Batch
 
 _ENTRY = np.dtype([("key", "S40"), ("offset", "<u8"), ("checksum", "<u8"), ("length", "<u8")])
-"""64 bytes divide the pages in which a kernel writes, so a torn index stays aligned."""
+"""A kernel writes whole pages, and 64 bytes divide a page, so a torn index stays aligned."""
 
 ENTRY_BYTES = _ENTRY.itemsize
 LONGEST_KEY = 32
@@ -47,11 +47,11 @@ KEY_END = b"\1"
 
 _ROWS, _INDEX = ".rows", ".index"
 _DIGITS = 16
-"""Digits of the time at the start of a name, which identifies the newest segment. Those of the
-machine follow, and random ones."""
+"""Number of hexadecimal digits of the time at the start of a name, so that the newest segment sorts
+last. The digits of the machine follow, and then random digits."""
 
 _SECONDS_TO_LOCK, _PAUSE = 1.0, 0.001
-"""How long a writer waits for another, which takes milliseconds."""
+"""How long a writer waits for another one, which needs only milliseconds."""
 
 _TOUCH_SECONDS = 0.1
 """Maximum staleness of the time of last use, because an update at each read would be slow."""
@@ -121,9 +121,11 @@ def segment_names(folder: str, layout: str = "") -> set[str]:
 
 @contextmanager
 def segment_with_room(folder: str, layout: str, segment_bytes: int) -> Iterator[Segment]:
-    """Give a segment to append to, alone: the newest of this machine, or a new one if it is full.
+    """Yield a segment for this process alone to append to.
 
-    Rows go to the newest, because of two copies of a row the newer one is read.
+    It is the newest segment of this machine, or a new one if that is full or another process is
+    writing to it. Older segments get no more rows: if there are two copies of a row, the one in the
+    newer segment is read.
     """
     names = segment_names(folder, layout)
     newest = max(filter(_is_local, names), default=None)
@@ -150,7 +152,7 @@ def _is_local(name: str) -> bool:
 
 @contextmanager
 def _alone(path: str) -> Iterator[bool]:
-    """Keep other writers of this machine from a file; say whether it is free."""
+    """Keep other writers of this machine from a file; yield whether that succeeded."""
     try:
         file = os.open(path, os.O_RDONLY)
     except OSError:
@@ -172,10 +174,10 @@ def _lock(file: int) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > give_up:
-                return False  # the writer has been stopped
+                return False  # the other writer has been suspended
             time.sleep(_PAUSE)
         except OSError:
-            return True  # there are no such locks; one machine appends in a single step anyway
+            return True  # no such locks here; the appends of one machine are atomic anyway
         else:
             return True
 

@@ -1,13 +1,13 @@
 """The location of ``cache="memory"``: a folder shared by a main process and its workers.
 
-If each worker kept arrays in its own memory, each would compute them again, and lose them when it
-is retired. So the rows are in a folder: in a file system in memory (/dev/shm) if there is one with
+If each worker kept rows in its own memory, each would compute them again, and lose them when it is
+retired. So the rows are in a folder: in a file system in memory (/dev/shm) if there is one with
 enough room, otherwise among temporary files. The first process that needs the folder creates it.
 
 Usually the folder is named after the main process, which removes it on exit. If that process was
-killed, the next one to look removes its folder. Workers of Dask, Ray and Spark, and processes with
-the variable SKLTRANSFER_SESSION, have no such process: their folder ends with the last of them; see
-`holding`.
+killed, the next process that creates such a folder removes it. Workers of Dask, Ray and Spark, and
+processes with the variable SKLTRANSFER_SESSION, have no main process: their folder is removed when
+the last of them ends; see `holding`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _bases() -> list[str]:
 
 
 def _ends_with_the_last() -> bool:
-    """Whether the session belongs to no process that would remove it."""
+    """Whether the session has no main process that would remove its folder."""
     return SESSION_VARIABLE in os.environ or origin().by_engine
 
 
@@ -124,7 +124,7 @@ def _with_budget(folder: str) -> tuple[str, int]:
 
 
 def _sweep(base: str) -> None:
-    """Remove the sessions that nobody needs any more."""
+    """Remove the folders of sessions that have ended."""
     prefix = _name_prefix()
     for name in os.listdir(base):
         if name.startswith(prefix) and _has_ended(os.path.join(base, name), name[len(prefix) :]):
@@ -132,9 +132,9 @@ def _sweep(base: str) -> None:
 
 
 def _has_ended(folder: str, name: str) -> bool:
-    """Whether a session has ended: all its processes have, or the main one that it is named after.
+    """Whether a session has ended: its main process has or, if it has none, all its processes have.
 
-    What is not the folder of a session never ends.
+    False for a folder that is not a session's.
     """
     held = holding.is_held(folder)
     if held is not None:

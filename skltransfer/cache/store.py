@@ -28,19 +28,19 @@ _SEGMENTS = 32
 """A budget holds at least this many segments, because whole segments are evicted."""
 
 _SECONDS_TO_RETRY = 60.0
-"""How long a disk is left alone after it refused a row."""
+"""How long nothing is written after the disk refused a row."""
 
 
 class CacheWarning(UserWarning):
     """The activation cache cannot store rows; results are right, but take longer.
 
-    It is shown once for each cache whose disk is full or read-only, that has no private folder, or
-    whose rows are larger than its budget.
+    It is shown once for each cache: if its disk is full or read-only, if no private folder can be
+    created for it, or if a row is larger than its budget.
 
     Parameters
     ----------
     message : str
-        The message of the system, and what to do.
+        The cause, and what to do.
 
     See Also
     --------
@@ -48,7 +48,7 @@ class CacheWarning(UserWarning):
 
     Examples
     --------
-    To make such a disk stop a fit (a search also needs ``error_score="raise"``):
+    To stop a fit when this happens (a search also needs ``error_score="raise"``):
 
     >>> import warnings
     >>> from skltransfer import CacheWarning

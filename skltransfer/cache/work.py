@@ -29,7 +29,7 @@ class WorkCounter:
         self.forget()
 
     def forget(self) -> None:
-        """Start again in this process, which may be a new one."""
+        """Start from zero in this process, which may be a forked child."""
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}.json"
         self._path = None if self._folder is None else os.path.join(self._folder, self._name)
         self._rows: Counter[str] = Counter()

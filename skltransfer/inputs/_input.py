@@ -28,8 +28,8 @@ _MOST_ROWS_TRIED = 32
 
 Array: TypeAlias = NDArray[np.generic]
 Rows: TypeAlias = tuple[Array, ...]
-"""Rows of several tensors: one array for each tensor, with the same number of rows. If the
-length of rows is not known in advance, it is a 1-D array of objects, each the array of one row.
+"""Rows of several tensors: one array for each tensor, with the same number of rows. If the length
+of a tensor differs by row, the array is 1-D and its elements are arrays, one for each row.
 """
 
 Moments: TypeAlias = tuple[NDArray[np.floating], NDArray[np.floating]]
@@ -49,8 +49,8 @@ class TensorSpec:
     Attributes
     ----------
     shape : tuple of int or None
-        Shape without the axis of rows. None, only as the first entry, is a length that differs by
-        row.
+        Shape without the axis of rows. None, allowed only as the first entry, stands for a length
+        that differs by row.
     dtype : str, default="float32"
         NumPy dtype.
     shortest : int, default=1
@@ -74,7 +74,7 @@ class TensorSpec:
 
     @property
     def sides(self) -> tuple[int, ...]:
-        """The shape, where it is the same for all rows."""
+        """The shape, if it is the same for all rows."""
         return cast(tuple[int, ...], self.shape)
 
     def blank(self) -> Array:
@@ -124,7 +124,7 @@ class Source(Protocol):
         ...
 
     def digest(self, row: int) -> bytes:
-        """Return a 32-byte digest of the stored row, without reading all of it.
+        """Return a 32-byte digest of the stored row, without decoding it.
 
         Raises
         ------
@@ -176,7 +176,7 @@ class Encoding(Protocol):
         ...
 
     def recipe(self) -> list[object]:
-        """All that a row's tensors depend on but what is stored, in JSON's types.
+        """All that a row's tensors depend on, except the stored content, in JSON types.
 
         Versions of libraries are left out: they change no number by more than rounding.
         """
@@ -199,7 +199,7 @@ class Encoding(Protocol):
         ...
 
     def keras_input(self) -> tuple[KerasTensor, KerasTensor]:
-        """Return a Keras model's input for what `fit` saw, and the network's rows made from it.
+        """Return a Keras input for rows as `fit` saw them, and the network's rows made from it.
 
         Raises
         ------
@@ -277,9 +277,9 @@ class InputKind(Protocol):
         ...
 
     def plain_rows(self, rows: Rows) -> Array | csr_array:
-        """Return rows of numbers (n, d), dense or counts in a sparse matrix, without a network.
+        """Return features (n, d) made without a network: dense, or counts in a sparse matrix.
 
-        They are what a network has to beat to pay.
+        They are the baseline that a network has to beat.
         """
         ...
 
@@ -322,16 +322,16 @@ class InputKind(Protocol):
 
 
 def columns_of(source: Source) -> NDArray[np.float32] | None:
-    """Return what a head may read of rows beside the features, (n, n_columns).
+    """Return numbers (n, n_columns) that a head may read in addition to the features, or None.
 
-    Most sources have none. Rows of numbers that a network sees as images have themselves.
+    Only rows of numbers, which a network sees as images, have them: their standardised values.
     """
     found: NDArray[np.float32] | None = getattr(source, "columns", None)
     return found
 
 
 def moments_of(encoding: Encoding) -> Moments | None:
-    """Return mean and scale by which `columns_of` its sources are standardised; None without."""
+    """Return the mean and scale that standardise `columns_of` its sources; None without columns."""
     found: Moments | None = getattr(encoding, "column_moments", None)
     return found
 

@@ -1,7 +1,7 @@
 """Content digests of rows.
 
 SHA-256 is the fastest strong hash of the standard library on processors with SHA instructions
-(97 µs for 150 KB, as fast as SHA-1; BLAKE2b takes 186).
+(97 µs for 150 KB, as fast as SHA-1; BLAKE2b takes 186 µs).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def digest_array(array: np.ndarray) -> bytes:
 
 
 def digest_pil_pixels(array: np.ndarray, meaning: str) -> bytes:
-    """Return the digest of a PIL image's pixels, and of what says which are black and white."""
+    """Return the digest of a PIL image's pixels and of `meaning`, which names black and white."""
     return hashlib.sha256(f"PIL image {meaning}\0".encode() + digest_array(array)).digest()
 
 

@@ -143,7 +143,7 @@ def describe_source(source: Any) -> str:
     if isinstance(source, (str, os.PathLike)):
         return repr(shorten(os.fsdecode(source)))
     if isinstance(source, (bytes, bytearray, memoryview)):
-        first = bytes(source[:_FIRST_BYTES])[:_FIRST_BYTES]  # a view may be one of rows
+        first = bytes(source[:_FIRST_BYTES])[:_FIRST_BYTES]  # a memoryview may have several axes
         return f"{memoryview(source).nbytes:,} bytes beginning {first!r}"
     if isinstance(source, Image.Image):
         return f"a PIL image of mode {source.mode}, {source.width}x{source.height}"

@@ -21,7 +21,7 @@ class ExportedInput:
     name : str
         Name of the tensor.
     shape : tuple of int or None
-        Its shape; the first side is the rows, and None is any size.
+        Its shape, beginning with the number of rows; None is any size.
     dtype : str
         Its dtype.
     rows : callable
@@ -31,7 +31,7 @@ class ExportedInput:
     described : dict
         How rows are read, for the metadata of the model.
     files : dict of str to str
-        Endings and contents of files that belong beside the model.
+        Files that belong beside the model: contents by the ending of the name.
     """
 
     name: str

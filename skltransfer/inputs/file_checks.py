@@ -1,4 +1,4 @@
-"""Which of many files cannot be read."""
+"""Finding the files that cannot be read."""
 
 from __future__ import annotations
 

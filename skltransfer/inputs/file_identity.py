@@ -13,16 +13,17 @@ from typing import BinaryIO, TypeAlias
 Identity: TypeAlias = tuple[str, int, int, int, int, int]
 
 _SETTLED_NS = 2_000_000_000
-"""Files changed this short before they were read may change again under the same time stamp:
-the coarsest file systems count in steps of two seconds."""
+"""A file that was changed less than this before it was read may change again without a new time
+stamp: the coarsest file systems count in steps of two seconds."""
 
 MOST_FILES = 200_000
 
 
 def identity_of(path: str | os.PathLike[str], status: os.stat_result) -> Identity:
-    """Join all by which an unchanged file is known: path, device, inode, size and both times.
+    """Return what identifies an unchanged file: path, device, inode, size and both times.
 
-    The time of change counts too, since a copy may be given the time of modification of another.
+    The time of the last status change is included, because a copy may be given the modification
+    time of another file.
     """
     # Inodes are all 0 on some file systems, so the path counts too.
     name = os.fsdecode(path)
@@ -34,15 +35,15 @@ def identity_of(path: str | os.PathLike[str], status: os.stat_result) -> Identit
 class FileDigests:
     """Digests of files, remembered while size, times and inode stay the same.
 
-    As in git's index, an entry is trusted only when the file was last modified well before the
-    entry was made: a later change would else be missed within the resolution of time stamps.
+    As in git's index, an entry is made only if the file was last modified well before it was read.
+    Otherwise a later change within the resolution of time stamps would be missed.
 
     Parameters
     ----------
     new_hash : callable, default=hashlib.sha256
-        Makes the hash to begin with.
+        Returns the initial hash.
     capacity : int, default=200000
-        Most files remembered; the oldest entries make room.
+        Maximum number of files to remember; the oldest entries are dropped.
     """
 
     def __init__(
@@ -64,11 +65,11 @@ class FileDigests:
         Parameters
         ----------
         path : str or path-like
-            Of the file; ``~`` stands for the home directory.
+            The file; ``~`` stands for the home directory.
         opened : callable
             Opens the file.
         identity : tuple or None
-            What `identity_of` says of it now; None: it cannot be looked at.
+            The current result of `identity_of`; None if it cannot be determined.
         """
         known = None if identity is None else self._known.get(identity)
         if known is not None:
@@ -76,7 +77,7 @@ class FileDigests:
         with opened() as file:
             read_at = time.time_ns()
             status = os.fstat(file.fileno())
-            # A file opened in binary mode has what file_digest reads by; BinaryIO does not say so.
+            # file_digest takes every file opened in binary mode; the type BinaryIO does not say so.
             digest = hashlib.file_digest(file, self._new_hash).digest()  # type: ignore[arg-type]
         if status.st_mtime_ns + _SETTLED_NS < read_at:
             self._remember(identity_of(os.path.expanduser(path), status), digest)

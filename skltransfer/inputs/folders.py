@@ -52,7 +52,7 @@ class FileKind:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked of the files of a folder; the parameters of `images_from_folder`."""
+    """The parameters of `images_from_folder` other than the folder and its classes."""
 
     check: bool
     shuffle: bool

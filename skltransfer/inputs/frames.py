@@ -46,7 +46,7 @@ def split_frame(X: Any, column: Any) -> Frame:
     X : frame
         The user's X.
     column : str, int or None
-        Name of the column that the backbone reads; None is the only one that it could read.
+        Name of the column that the backbone reads; None: the only column that it could read.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def _could_be_read(column: Any) -> bool:
 
 
 def _bytes_of(value: Any) -> bytes:
-    """Return bytes that differ for different values, and not for equal numbers of other types."""
+    """Return bytes that differ for different values, but not for equal numbers of other types."""
     if isinstance(value, str):
         kind, content = "str", value.encode("utf-8", "surrogatepass")
     elif isinstance(value, Integral):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from keras import KerasTensor
 
 LARGEST_DEVIATION = 1e3
-"""Standardised numbers end here: a value far beyond those of fit must not become infinite."""
+"""Standardised numbers are clipped to this, so that values far beyond those of fit stay finite."""
 
 
 def standardized(
@@ -29,7 +29,7 @@ def standardized(
 def standardized_tensor(
     x: KerasTensor, mean: NDArray[np.floating], scale: NDArray[np.floating]
 ) -> KerasTensor:
-    """Return the same of a tensor, as layers of a Keras model."""
+    """Do the same to a tensor, in operations of a Keras model."""
     from keras import ops
 
     return ops.clip(rescaled(x, 1 / scale, -mean / scale), -LARGEST_DEVIATION, LARGEST_DEVIATION)

@@ -18,7 +18,7 @@ from skltransfer.inputs.file_identity import MOST_FILES
 from skltransfer.inputs.silence import without_warnings
 
 FileIdentity: TypeAlias = files.Identity
-"""Path, device, inode, size and times: what an unchanged file is known by."""
+"""Path, device, inode, size and times, which identify an unchanged file."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -118,7 +118,7 @@ def existing_file(path: Path | None) -> tuple[str, os.stat_result]:
 
 
 class FileDigests:
-    """Digests of files of rows, remembered as `file_identity.FileDigests` has it.
+    """Digests of the files of rows, with errors that name the row; see `file_identity.FileDigests`.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class FileDigests:
 
 
 def file_identity(path: Path | None) -> FileIdentity:
-    """Return what tells a file as it is now; errors say why there is none to read."""
+    """Return the current identity of a file, or raise an error that says why it cannot be read."""
     return files.identity_of(*existing_file(path))
 
 

@@ -1,10 +1,9 @@
-"""Reading images without the warnings of the libraries that decode them.
+"""Reading rows without the warnings of the libraries that decode them.
 
 Pillow warns of damaged metadata, such as the EXIF data of many old photographs, although the image
 is fine. If the user turns warnings into errors, such an image would be refused.
 ``warnings.catch_warnings`` does not help, because it replaces a list that all threads share. So one
-entry is inserted at the front of that list, which matches only in threads that are reading an
-image.
+entry is inserted at the front of that list, which matches only in threads that are reading a row.
 """
 
 from __future__ import annotations
@@ -43,8 +42,8 @@ def without_warnings() -> Iterator[None]:
 
 
 def _put_in_front(filters: list[Any]) -> None:
-    """Have the entry come first, once; filters that the user added later are in front of it."""
+    """Move the entry to the front, before filters that the user has added since."""
     if filters and filters[0] is _FILTER:
         return
-    # At once: another thread may do the same just now.
+    # In one assignment, because another thread may do the same at this moment.
     filters[:] = [_FILTER, *[entry for entry in filters if entry is not _FILTER]]

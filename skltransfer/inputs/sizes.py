@@ -1,4 +1,4 @@
-"""Sizes of images that users give, checked and as Python's ints."""
+"""Image sizes that users give: checks, and conversion to Python ints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SHAPES = {2: "(height, width)", 3: "(height, width, channels)"}
 
 
 def check_size(name: str, value: Any, lengths: tuple[int, ...] = (2,)) -> None:
-    """Refuse what is neither None nor a tuple or list of positive ints of one of the lengths."""
+    """Refuse a value other than None or a tuple or list of positive ints of an allowed length."""
     if value is None:
         return
     fits = (
@@ -23,5 +23,5 @@ def check_size(name: str, value: Any, lengths: tuple[int, ...] = (2,)) -> None:
 
 
 def as_ints(size: Any) -> Any:
-    """A size as a tuple of Python's ints, which can be written down; None stays."""
+    """Return a size as a tuple of Python ints, which JSON can store; None stays None."""
     return None if size is None else tuple(map(int, size))

@@ -1,3 +1,3 @@
-"""Images: what is taken for them, how they are read, resized and scaled."""
+"""Images: which X are images, and how they are read, resized and scaled."""
 
 from skltransfer.inputs.images import files as files  # which registers itself

@@ -3,8 +3,8 @@
 The scale is a contract, decided once in fit and stored:
 
 - bool is 0-1, uint16 is 0-65535, every other integer is 0-255;
-- floats are 0-1 when the largest value seen in fit is at most 1, or up to 1.1, as overshoots of
-  resampling are, which are clipped; 0-255 when it is from 2 to 255;
+- floats are 0-1 when the largest value seen in fit is at most 1.1 (resampling overshoots a little;
+  values above 1 are clipped), and 0-255 when it is from 2 to 255;
 - anything else is an error that asks for ``pixel_range``.
 """
 
@@ -21,16 +21,16 @@ from skltransfer.inputs.images.grey_levels import BLACK_TO_WHITE
 
 _CHANNELS = (1, 2, 3, 4)
 _SUSPICIOUSLY_DARK = 32
-"""Images whose largest value is at most this grey level of 255 are more often on another scale,
-such as 0-16, or 12 bits in uint16."""
+"""If no value lies above this grey level of 255, the images are probably on another scale, such as
+0-16, or 12 bits in uint16."""
 _TOLERANCE = 0.1 + 1e-6
-"""Share of the range by which values may exceed it before they count as another scale."""
+"""How far values may lie outside the range, in widths of it, without a warning."""
 _FARTHEST = 1e6
-"""Number of range widths by which values may lie outside; beyond, float32 would overflow."""
+"""How far values may lie outside the range, in widths of it; beyond, float32 could overflow."""
 _NARROWEST, _LARGEST_END = 1e-30, 1e30
 """Smallest width and largest end of a range that float32 can be scaled by."""
 _OVERSHOOT, _SMALLEST_OF_GREY_LEVELS = 1.1 + 1e-6, 2.0
-"""Floats up to the first mean 0 to 1; what lies between the two is on no scale that is known."""
+"""If the largest float is at most the first, the scale is 0 to 1; between the two, unknown."""
 _FAMILY_RANGES = {"bool": (0.0, 1.0), "uint16": (0.0, 65535.0)}
 
 
@@ -82,7 +82,7 @@ def as_image(array: np.ndarray, row: int) -> np.ndarray:
 
 
 def check_numeric(dtype: np.dtype, who: str) -> None:
-    """Refuse what is not bool, integer or float."""
+    """Refuse a dtype that is not bool, integer or float."""
     if dtype.kind not in "biuf":
         raise TypeError(
             f"{who} is an array of dtype {dtype}, but images hold bool, integers or floats. "
@@ -143,8 +143,8 @@ def decide_pixel_range(
     Parameters
     ----------
     values : ndarray, tuple of ValueRange, or None
-        The numbers, or the result of ``ImageSource.range_summary``. Empty or None means only files,
-        encoded bytes and PIL images, which have a range of their own.
+        The numbers, or the result of ``ImageSource.range_summary``. Empty or None: X holds only
+        files, encoded bytes and PIL images, which have ranges of their own.
     pixel_range : tuple of two float or None, default=None
         The user's choice, which takes precedence.
 
@@ -259,7 +259,7 @@ def scale_pixels(
     out : ndarray of the same shape and float32, default=None
         Where to write.
     clip : bool, default=False
-        Whether values outside are brought to 0 and 255.
+        Whether to clip the result to 0 and 255.
 
     Returns
     -------
@@ -283,7 +283,7 @@ def to_rgb(
     opaque: float | None = None,
     clip: bool = False,
 ) -> np.ndarray:
-    """Scale to 0-255 and lay alpha over white.
+    """Scale an image to 0-255, and composite it over white if it has alpha.
 
     Parameters
     ----------
@@ -292,9 +292,9 @@ def to_rgb(
     pixel_range : tuple of two float or None
         The values that become 0 and 255.
     opaque : float or None, default=None
-        The alpha of an opaque pixel, where 0 is clear. None: `pixel_range` is that of alpha too.
+        The alpha of an opaque pixel; 0 is transparent. None: alpha has the same `pixel_range`.
     clip : bool, default=False
-        Whether floats outside the range are brought to its ends.
+        Whether to clip floats to the range.
 
     Returns
     -------
@@ -317,14 +317,14 @@ def _over_white(
     opaque: float | None,
     clip: bool,
 ) -> np.ndarray:
-    """Lay an image whose last channel is alpha over a white ground."""
+    """Composite an image, whose last channel is alpha, over white."""
     *colours, alpha = np.moveaxis(image, -1, 0)
     opacity = scale_pixels(alpha, pixel_range if opaque is None else (0.0, opaque), clip=clip)
     opacity /= np.float32(255)
     planes = np.empty((len(colours), *alpha.shape), np.float32)
     for plane, colour in zip(planes, colours, strict=True):
         scale_pixels(colour, pixel_range, plane, clip=clip)
-        plane -= np.float32(255)  # in place, for the sake of memory
+        plane -= np.float32(255)  # in place, to save memory
         plane *= opacity
         plane += np.float32(255)
     return np.moveaxis(planes, 0, -1)
@@ -400,18 +400,18 @@ def _mixed_message(ranges: tuple[ValueRange, ...]) -> str:
 def warn_if_dark(
     largest: float, white: float, *, where: str = "X", is_inverted: bool = False
 ) -> None:
-    """Warn when all values stay far below the white that the rule says.
+    """Warn if all values are far below the upper end of the scale that the rule chose.
 
     Parameters
     ----------
     largest : float
         The largest value seen.
     white : float
-        The largest that there may be.
+        The upper end of the scale.
     where : str, default="X"
-        What the values are of.
+        What holds the values, for the message.
     is_inverted : bool, default=False
-        Whether 0 is white.
+        Whether 0 is white, and the upper end black.
     """
     if 0 < largest * BLACK_TO_WHITE[1] <= _SUSPICIOUSLY_DARK * white:
         warn_user(

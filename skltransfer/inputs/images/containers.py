@@ -63,7 +63,7 @@ def _check_dicts(X: Any) -> None:
 
 def _is_container(X: Any) -> bool:
     """Return whether X is neither array nor list, and NumPy would treat it as a single object."""
-    if isinstance(X, (list, tuple)) or hasattr(X, "__array__") or issparse(X):  # or a dict
+    if isinstance(X, (list, tuple)) or hasattr(X, "__array__") or issparse(X):
         return False
     is_stream = hasattr(X, "__iter__") and not hasattr(X, "__getitem__")
     return is_stream or isinstance(X, Mapping) or _is_of_a_framework(X)
@@ -98,7 +98,7 @@ def _check_tables_of_images(X: Any) -> None:
 
 
 def _first_row(X: Any) -> list[Any]:
-    """Return the row used to judge lists of rows, and 2-D arrays of objects or text."""
+    """Return the first row of a list of rows or of a 2-D array of objects or text; else nothing."""
     if isinstance(X, np.ndarray):
         return list(X[0]) if X.ndim == 2 and X.dtype.kind in "OSU" and len(X) else []
     nested = isinstance(X, (list, tuple)) and isinstance(X[0], (list, tuple))

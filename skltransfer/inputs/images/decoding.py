@@ -3,21 +3,21 @@
 One rule for each kind of image:
 
 - The EXIF orientation is applied. Colour profiles are ignored.
-- Alpha, of channels, palettes and transparent colours, is laid over white.
-- Unsigned integers reach from black to white with all the bits that the header says, or the
-  reverse where it says so. Of more than 8 bits, an explicit ``pixel_range`` stands above that;
-  signed integers and floats need one, but for floats and 32-bit integers whose values are plainly
-  0-255 and 0-65535. Colours of 16 bits are read in full.
+- Images with transparency (an alpha channel, or transparent colours) are composited over white.
+- In unsigned integers, 0 is black and the largest value that the header allows is white, or the
+  reverse if the header says so. If they have more than 8 bits, an explicit ``pixel_range``
+  overrides this. Signed integers and floats need a ``pixel_range``, except floats that are plainly
+  0-255 and 32-bit integers that are plainly 0-65535. 16-bit colours keep all their bits.
 - CMYK, YCbCr and HSV are converted by Pillow's formulas.
-- The first frame of animations and the first page of documents counts; of PIL images, the
-  frame they stand at.
-- JPEGs at least twice as large as needed both ways are decoded reduced.
-- Files of more than `MAX_PIXELS` pixels, after that reduction, or with a side longer than
-  65,535 are refused by their header; so are PIL images that were opened from such files.
-- An image is read or refused; warnings of Pillow, which tell of damaged metadata, are not heard.
+- Only the first frame of an animation and the first page of a document are read; of a PIL image,
+  the current frame.
+- JPEGs at least twice as large as needed in both directions are decoded at a reduced size.
+- Files with more than `MAX_PIXELS` pixels after that reduction, or with a side longer than 65,535,
+  are refused before they are decoded; so are PIL images that were opened from such files.
+- An image is either read or refused. Pillow's warnings, which are about damaged metadata, are
+  suppressed.
 
-No setting of Pillow is changed. Pillow's own limit, which warns even of files that are not decoded,
-has no effect unless it was lowered.
+Pillow's settings are not changed. Its own limit on pixels has no effect unless the user lowered it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def pil_digest(image: Image.Image, index: int) -> bytes:
 def deep_values(
     source: Any, rule: ImagePreprocessing, index: int
 ) -> list[tuple[float, float, Levels]]:
-    """Look at the numbers of a row, if they have more than 8 bits.
+    """Return the range of the numbers of a row, if they have more than 8 bits.
 
     Parameters
     ----------
@@ -118,8 +118,8 @@ def deep_values(
     Returns
     -------
     list of (float, float, Levels)
-        One: the smallest and the largest, and what they mean. None of other rows, and of those
-        that cannot be read: reading them will say why.
+        One item: the smallest and the largest number, and what they mean. Empty for other rows, and
+        for those that cannot be read: reading them will say why.
     """
     try:
         stored = _deep_image(source, rule, index)
@@ -189,6 +189,6 @@ def _resized(
 
     resized = resize_rows(rgb_rows, shape, rule.size, rule.resize)
     if resized.shape[:2] == tuple(shape):
-        return resized  # possibly the user's own array
-    np.minimum(resized, _WHITE, out=resized)  # rounded weights may sum to more
+        return resized  # possibly the user's own array, which must not change
+    np.minimum(resized, _WHITE, out=resized)  # rounded weights may sum to more than 1
     return resized

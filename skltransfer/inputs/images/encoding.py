@@ -1,4 +1,4 @@
-"""Images as the input of a network: the rule decided in fit, and rows read by it."""
+"""Images as the input of a network: the rule decided in fit, and images read by it."""
 
 from __future__ import annotations
 

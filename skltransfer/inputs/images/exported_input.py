@@ -21,7 +21,7 @@ _BLOCK = 8
 def image_export(
     rule: ImagePreprocessing, pixel_range: tuple[float, float], image_size: Size | None
 ) -> ExportedInput:
-    """Return the input of images of any size, or of one."""
+    """Return the input for images of any size, or of the one given."""
     low, high = pixel_range
     factor = 255.0 / (high - low)
 
@@ -49,7 +49,7 @@ def image_export(
 
 
 def _image(size: Size, pixel_range: tuple[float, float]) -> np.ndarray:
-    """Return two images of coarse noise, which leaves contrast however they are resized."""
+    """Return two images of noise in blocks, which keep their contrast when they are resized."""
     rng = np.random.default_rng(0)
     coarse = rng.random((2, *(-(-side // _BLOCK) for side in size), 3))
     noise = coarse.repeat(_BLOCK, axis=1).repeat(_BLOCK, axis=2)[:, : size[0], : size[1]]

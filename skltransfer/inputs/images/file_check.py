@@ -1,4 +1,4 @@
-"""Whether a file can be read as an image, without decoding it if its ends tell."""
+"""Checking whether a file can be read as an image, if possible without decoding it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 from skltransfer.inputs.reading import open_path
 
 _RULE = ImagePreprocessing((224, 224))
-"""A usual size, which decides on the JPEGs that are too large unless they are decoded reduced."""
+"""A common input size: very large JPEGs are read only if it lets them be decoded reduced."""
 
 _LAST_BYTES = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
@@ -19,8 +19,8 @@ _LAST_BYTES = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 def check_image_file(path: str) -> None:
     """Refuse a file that cannot be read as an image.
 
-    The header is looked at, and the end: a JPEG or PNG with the usual last bytes is not decoded.
-    Other files are.
+    The header and the last bytes are read. A JPEG or PNG with the usual last bytes is not decoded;
+    all other files are.
 
     Raises
     ------

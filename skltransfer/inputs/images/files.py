@@ -40,7 +40,7 @@ with suppress(ImportError):  # new in Pillow 11.3
     from PIL import AvifImagePlugin  # noqa: F401
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000", "HEIF")
-"""Formats read. HEIF is there when the user has registered a plugin for it."""
+"""Formats that are read; HEIF only if the user has registered a plugin for it."""
 
 _INKS = (
     "it holds CMYK of 16 bits, whose numbers are inks, so that pixel_range cannot be applied. "
@@ -50,7 +50,7 @@ _TIFF, _JPEG = "TIFF", "JPEG"
 
 
 def load_file(file: BinaryIO, rule: ImagePreprocessing) -> StoredImage:
-    """Decode the first frame of a file, a JPEG at the fraction that fits.
+    """Decode the first frame of a file; a large JPEG at a reduced size.
 
     Raises
     ------
@@ -67,11 +67,11 @@ def load_file(file: BinaryIO, rule: ImagePreprocessing) -> StoredImage:
 
 
 def holds_deep_numbers(file: BinaryIO) -> bool:
-    """Whether a file, by its header, holds numbers of more than 8 bits, or signed ones or floats.
+    """Whether the header announces anything but unsigned integers of up to 8 bits.
 
     Raises
     ------
-    Unreadable, or whatever Pillow stumbles on
+    Unreadable, or any error of Pillow
         When the header is damaged.
     """
     name = _format_of(file)
@@ -90,7 +90,7 @@ def holds_deep_numbers(file: BinaryIO) -> bool:
 def announced_format(file: BinaryIO, rule: ImagePreprocessing) -> str:
     """Return the format of a file whose header promises an image that can be decoded.
 
-    Of TIFFs, only the first bytes are looked at.
+    Of a TIFF, only the first bytes are read.
 
     Raises
     ------
@@ -119,8 +119,8 @@ def naming_the_limit() -> Iterator[None]:
 def _format_of(file: BinaryIO) -> str:
     """Return the format that the first bytes announce.
 
-    `PIL.Image.open` also tries formats which run other programs or which hardly any file is in,
-    and applies a process-wide limit.
+    This replaces `PIL.Image.open`, which also tries rare formats and formats that run other
+    programs, and applies a process-wide limit.
     """
     start = file.read(132)
     for name in _FORMATS:
@@ -133,12 +133,12 @@ def _format_of(file: BinaryIO) -> str:
 def _opened(file: BinaryIO, name: str) -> ImageFile.ImageFile:
     """Open an image by its header."""
     file.seek(0)
-    # Without a name, so that no plugin maps the file into memory.
+    # Without a file name, no plugin can map the file into memory.
     return Image.OPEN[name][0](file, "")
 
 
 def _check_size(image: ImageFile.ImageFile, rule: ImagePreprocessing) -> None:
-    """Let a JPEG be decoded at the suitable fraction, and refuse what is too large."""
+    """Choose the size at which a JPEG is decoded, and refuse images that are too large."""
     header_size = image.size
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         _reduce_jpeg(image, rule)
@@ -173,7 +173,7 @@ def _load_tiff(file: BinaryIO, rule: ImagePreprocessing) -> StoredImage:
 
 
 def _opened_tiff(file: BinaryIO) -> ImageFile.ImageFile | None:
-    """Open a TIFF; None: Pillow has no mode for its numbers."""
+    """Open a TIFF; return None if Pillow has no mode for its numbers."""
     try:
         return _opened(file, _TIFF)
     except SyntaxError as error:
@@ -183,7 +183,7 @@ def _opened_tiff(file: BinaryIO) -> ImageFile.ImageFile | None:
 
 
 def _reduce_jpeg(image: JpegImagePlugin.JpegImageFile, rule: ImagePreprocessing) -> None:
-    """Let a JPEG be decoded at the suitable fraction."""
+    """Let a JPEG be decoded at 1/2, 1/4 or 1/8 of its size if that is large enough."""
     turned = orientation_of(image) >= 5
     height, width = image.size if turned else image.size[::-1]
     wanted = draft_size((height, width), rule.size, rule.resize)
@@ -191,7 +191,7 @@ def _reduce_jpeg(image: JpegImagePlugin.JpegImageFile, rule: ImagePreprocessing)
 
 
 def load_pil_image(image: Image.Image, *, is_explicit: bool) -> StoredImage:
-    """Load a user's PIL image; those that were opened from files have the bounds of files."""
+    """Load a user's PIL image; if it was opened from a file, the limits on files apply."""
     if isinstance(image, ImageFile.ImageFile):
         check_pixels(image, image.size)
         check_header(image, is_explicit)

@@ -21,7 +21,7 @@ IMAGE_SUFFIXES = frozenset(
 
 
 def _check(path: str) -> None:
-    """Raise ReadError if a file cannot be read; what decodes is imported when it is needed."""
+    """Raise ReadError if a file cannot be read; the decoder is imported only when it is needed."""
     from skltransfer.inputs.images.file_check import check_image_file
 
     check_image_file(path)
@@ -56,10 +56,10 @@ def images_from_folder(
         its number. None reads all of them, in sorted order. Pass the `target_names` of one folder
         to number the classes of another in the same way, even if it lacks a class.
     check : bool, default=False
-        Whether to open the files and leave out those that cannot be read. The header is read, and
-        the end, which an interrupted copy lacks. JPEGs and PNGs whose ends are as usual are not
-        decoded; other files are. A warning tells how many are left out and why, and ``unreadable``
-        lists them. With False, no file is opened.
+        Whether to open the files and leave out those that cannot be read. Of JPEGs and PNGs, only
+        the header and the last bytes are read, which an interrupted copy lacks; if the last bytes
+        are unusual, and for other formats, the file is decoded. A warning says how many files are
+        left out and why, and ``unreadable`` lists them. With False, no file is opened.
     shuffle : bool, default=False
         Whether to shuffle the rows, as `sklearn.datasets.load_files` does by default.
     random_state : int, RandomState instance or None, default=0
@@ -79,7 +79,7 @@ def images_from_folder(
         class of each as an index (1-D int array) or a name (1-D object array of str);
         ``target_names``, the names of the classes (list of str); ``unreadable``, a dict from the
         path of each file that was left out by `check` to the reason; and ``in_subfolders``, a dict
-        from the name of a class to the number of its images that lie in folders within its folder.
+        from the name of a class to the number of its images that lie in subfolders of its folder.
         The repr counts the images of each class. Unless shuffled, the rows are sorted by class, and
         within a class by file name, in the same order on every machine. Shuffle or stratify when
         you split them, as `StratifiedKFold` does.

@@ -20,16 +20,16 @@ _CODINGS = {
 _READ = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 _START_OF_SCAN = 0xDA
 _ALONE = {0x01, 0xFF, *range(0xD0, 0xD9)}
-"""Markers behind which no length stands."""
+"""Markers without a length field."""
 
 
 def check_coding(file: BinaryIO) -> None:
-    """Refuse a JPEG that Pillow does not read, by what it is.
+    """Refuse a JPEG whose coding or depth Pillow does not read, and name it.
 
     Parameters
     ----------
     file : file object
-        Of a JPEG. Damage is passed over: Pillow says more of it.
+        A JPEG. Damage is ignored here: Pillow's own message says more about it.
     """
     frame = _frame(file)
     if frame is None:

@@ -1,4 +1,4 @@
-"""JPEG 2000: how many bits its header says, which Pillow shifts to 8 or 16."""
+"""JPEG 2000: the bit depth in its header. Pillow shifts the numbers to 8 or 16 bits."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from skltransfer.inputs.images.levels import Levels, unsigned
 from skltransfer.inputs.images.stored import ArrayPixels, PilPixels, StoredImage
 
 _START = b"\xff\x4f\xff\x51"
-"""Markers of a codestream and of the segment that tells its size."""
+"""Markers of a codestream and of its size segment."""
 _N_BANDS, _FIRST_BAND = 38, 40
-"""Where that segment tells of bands, counted from its marker."""
+"""Offsets from the marker of that segment: the number of bands, and the depth of the first."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,21 @@ class Precision:
 
     @property
     def is_deep(self) -> bool:
-        """Whether numbers are others than unsigned integers of up to 8 bits."""
+        """Whether the numbers are anything but unsigned integers of up to 8 bits."""
         return self.bits > 8 or self.is_signed
 
     def __str__(self) -> str:
-        """Say what numbers there are, for messages."""
+        """Describe the numbers, for messages."""
         return f"signed {self.bits}-bit integers" if self.is_signed else f"{self.bits} bits"
 
 
 def read_precision(file: IO[bytes]) -> Precision:
-    """Return the bits of all bands.
+    """Return the precision that all bands have.
 
     Raises
     ------
     Unreadable
-        When bands differ, or are none of an image.
+        When bands differ, or there are more than an image has.
     """
     file.seek(0)
     data = file.read()
@@ -63,7 +63,7 @@ def read_precision(file: IO[bytes]) -> Precision:
 
 
 def check_precision(precision: Precision, mode: str) -> None:
-    """Refuse what Pillow does not decode as it is meant: the brightest levels come out black.
+    """Refuse depths that Pillow decodes wrongly: the brightest levels come out black.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def check_precision(precision: Precision, mode: str) -> None:
 
 
 def stored_image(image: Image.Image, precision: Precision) -> StoredImage:
-    """Return a loaded JPEG 2000, its numbers as they were encoded."""
+    """Return a loaded JPEG 2000 with its numbers as they were encoded."""
     if precision.is_deep:
         return _grey(np.asarray(image), precision)
     levels = Levels() if image.mode in ("P", "PA") else _shifted(precision.bits)
@@ -95,7 +95,7 @@ def _shifted(bits: int) -> Levels:
 
 
 def _grey(array: NDArray[np.uint16], precision: Precision) -> ArrayPixels:
-    """Undo the shift to 16 bits, and of signed numbers to those above 0."""
+    """Undo Pillow's shift to 16 bits and, for signed numbers, its shift to positive ones."""
     numbers = array[..., np.newaxis].astype(np.int32) >> 16 - precision.bits
     if not precision.is_signed:
         return ArrayPixels(numbers, unsigned(precision.bits))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def image_input(
     size: Size, pixel_range: tuple[float, float], *, clip: bool
 ) -> tuple[KerasTensor, KerasTensor]:
-    """Input of RGB images of any height and width, and the same stretched to `size`.
+    """Return an input for RGB images of any height and width, and its images stretched to `size`.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def image_input(
     pixel_range : tuple of two float
         The values of black and white.
     clip : bool
-        Whether values outside are brought to its ends.
+        Whether to clip values to the range.
     """
     import keras
 
@@ -37,7 +37,8 @@ def image_input(
 def resized(images: KerasTensor, size: Size) -> KerasTensor:
     """Resize with an antialiased bilinear filter, as `resizing` does.
 
-    This is not a Resizing layer, because Keras passes its ``training=True`` on to all later layers.
+    This is not a Resizing layer: its default is ``training=True``, which Keras would pass on to all
+    later layers.
     """
     from keras import ops
 

@@ -1,7 +1,7 @@
-"""Resizing as two products with matrices, operations that every format of exported models has.
+"""Resizing as two matrix products, which every format of exported models supports.
 
-``keras.ops.image.resize`` with ``antialias=True`` becomes an operation of TensorFlow that ONNX
-Runtime and LiteRT lack. The same filter is linear and separable: an image x becomes A x Bᵀ.
+``keras.ops.image.resize`` with ``antialias=True`` becomes a TensorFlow operation that ONNX Runtime
+and LiteRT lack. Its filter is linear and separable, so an image x becomes A x Bᵀ.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SMALLEST_SUM = 1e-9
 
 
 class Span(NamedTuple):
-    """What is used of a direction of the source, and where it goes, as numbers or tensors.
+    """In one direction, the part of the source that is used and where it goes; numbers or tensors.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ def _span(n_source: Any, n_across: Any, size: Size, how: str) -> Span:
 
 
 def _weights(n_source: Any, n_wanted: int, span: Span) -> KerasTensor:
-    """Return the matrix (n_wanted, n_source) of a triangle for each pixel of the target."""
+    """Return the matrix (n_wanted, n_source) with a triangle filter for each target pixel."""
     from keras import ops
 
     step = (span.stop - span.start) / span.inner

@@ -72,7 +72,7 @@ class ImageInput:
         return (trial_rows((*size, 3), 0.0, _WHITE),)
 
     def plain_rows(self, rows: Rows) -> NDArray[np.float32]:
-        """Pixels of small images: more cost much time and hardly help an SVC."""
+        """Pixels of 16 x 16 images: more of them cost an SVC much time and hardly help it."""
         size = _PLAIN_SIDE, _PLAIN_SIDE
         return np.stack([resize(np.asarray(image), size).ravel() for image in rows[0]])
 

@@ -1,4 +1,4 @@
-"""What stored numbers mean: which of them are black and white, by the container or by the user."""
+"""What stored numbers mean: which values are black and white, as the container or the user says."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Levels:
     Attributes
     ----------
     kind : str
-        In messages, such as "32-bit floats".
+        A name for messages, such as "32-bit floats".
     ends : tuple of two float or None
-        The values of black and white by the container; None: it does not say.
+        The values of black and white that the container gives; None if it gives none.
     is_deep : bool
-        Whether the numbers are others than unsigned integers of up to 8 bits. For those of deep
-        images, the user's ``pixel_range`` stands above the container's.
+        Whether the numbers are anything but unsigned integers of up to 8 bits. If they are, the
+        user's ``pixel_range`` overrides `ends`.
     is_inverted : bool
         Whether the smaller end is white, as in TIFFs of PhotometricInterpretation WhiteIsZero.
     """
@@ -45,7 +45,7 @@ class Levels:
         Raises
         ------
         Unreadable
-            When neither the container nor the user says.
+            When neither the container nor the user gives them.
         """
         ends = rule.pixel_range if self.is_deep and rule.is_explicit else self.ends
         if ends is None:
@@ -64,8 +64,8 @@ def unsigned(bits: int, *, is_inverted: bool = False) -> Levels:
 def by_values(kind: str, array: NDArray[np.generic], *, is_inverted: bool = False) -> Levels:
     """Return the levels of 32-bit integers or floats whose container says nothing.
 
-    Integers are taken for 16-bit grey levels and floats for those of 0 to 255, where their values
-    plainly are. Otherwise the user has to say.
+    Integers that are plainly 16-bit grey levels, and floats that are plainly 0 to 255, are read as
+    such. For other values, the user has to give ``pixel_range``.
     """
     low, high = array.min(), array.max()
     if array.dtype.kind == "f":

@@ -5,16 +5,18 @@ from __future__ import annotations
 from PIL import Image
 
 MAX_PIXELS = 2**26
-"""Maximum number of pixels decoded from one file: 67 million, more than cameras produce,
-except for JPEGs, which are decoded at a reduced size. Reading that many takes 0.35 GB temporarily,
-and 1.1 GB for WebP.
+"""Maximum number of pixels decoded from one file: 67 million. Cameras that produce more write
+JPEGs, which are decoded at a reduced size. Reading this many takes 0.35 GB temporarily, and 1.1 GB
+for WebP.
 """
 
 MAX_SIDE = 65_535
-"""Longest side of a file, as in JPEG: Pillow's time grows with the square of a line's length."""
+"""Longest side that is read, which is JPEG's own limit: Pillow's time grows with the square of a
+line's length."""
 
 _MAX_REDUCED_FROM = 4 * MAX_PIXELS
-"""Maximum number of pixels of a JPEG decoded at a reduced size: all its Huffman codes are read."""
+"""Maximum number of pixels in the header of a JPEG that is decoded at a reduced size, because all
+its Huffman codes are decoded."""
 
 
 def refusal(image: Image.Image, header_size: tuple[int, int]) -> str | None:
@@ -35,7 +37,7 @@ def refusal(image: Image.Image, header_size: tuple[int, int]) -> str | None:
 def refusal_of_size(
     header_size: tuple[int, int], decoded: tuple[int, int] | None = None
 ) -> str | None:
-    """Why a size is more than is decoded; None: it is not.
+    """Return why an image of this size is refused; None if it is not.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ _SIXTEEN = "I;16B"
 
 
 def largest_value(image: ImageFile.ImageFile) -> int:
-    """Return the value of white that the header announces; 255 where it holds bits or floats."""
+    """Return the value of white that the header announces; 255 if the file holds bits or floats."""
     arguments: Any = image.tile[0][3]
     if isinstance(arguments, str):
         return 65535 if arguments == _SIXTEEN else 255
@@ -30,7 +30,7 @@ def read_deep(image: ImageFile.ImageFile, file: BinaryIO) -> ArrayPixels:
     Raises
     ------
     Unreadable
-        When there are too few.
+        When there are fewer than the header announces.
     """
     white = largest_value(image)
     width, height = image.size

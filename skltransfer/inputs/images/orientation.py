@@ -7,14 +7,15 @@ from PIL import ExifTags, Image, ImageFile
 
 _QUARTER_TURNED = range(5, 9)
 _TOLERANCE = 0.01
-"""Share by which the proportions of an image may differ from those that its EXIF data tell."""
+"""How much the aspect ratio of an image may differ from the one in its EXIF data, as a share."""
 
 
 def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; damaged EXIF data count as upright.
 
-    `Image.rotate` and `Image.transpose` leave the tag on what they have turned. Such an image is
-    upright: it is one made in memory, as high as its EXIF data say it is wide, and as wide as high.
+    `Image.rotate` and `Image.transpose` turn the pixels and leave the tag as it was. Such an image
+    counts as upright. It is recognised by being in memory, with height and width exchanged in
+    comparison with its EXIF data.
     """
     try:
         exif = image.getexif()
@@ -29,7 +30,7 @@ def orientation_of(image: Image.Image) -> int:
 def _is_turned(image: Image.Image, exif: Image.Exif) -> bool:
     """Whether an image has been turned by a quarter since its EXIF data were written."""
     if isinstance(image, ImageFile.ImageFile):
-        return False  # as it was opened
+        return False  # still as it was opened
     tags = exif.get_ifd(ExifTags.IFD.Exif)
     width = tags.get(ExifTags.Base.ExifImageWidth, 0)
     height = tags.get(ExifTags.Base.ExifImageHeight, 0)

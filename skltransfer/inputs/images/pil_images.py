@@ -24,7 +24,7 @@ _CUT_COLOURS = (
 
 
 def check_header(image: ImageFile.ImageFile, is_explicit: bool) -> None:
-    """Refuse an image that is not loaded yet and would lose what `pixel_range` is for.
+    """Refuse an image, not loaded yet, that Pillow would load wrongly or with too few bits.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def stored_pil_image(image: Image.Image, is_explicit: bool) -> StoredImage:
     Raises
     ------
     Unreadable
-        When nothing says which of them are black and white.
+        When Pillow has lost or misread the numbers or their meaning, or the colours are in CIELAB.
     """
     if image.mode == "LAB":
         raise Unreadable(_CIELAB)
@@ -58,7 +58,7 @@ def stored_pil_image(image: Image.Image, is_explicit: bool) -> StoredImage:
 
 
 def _levels(image: Image.Image) -> Levels:
-    """Return the levels that the mode alone says."""
+    """Return the levels that the mode implies; for 32-bit numbers, the mode and their values."""
     if image.mode.startswith("I;16"):
         return unsigned(16)
     if image.mode not in ("I", "F"):

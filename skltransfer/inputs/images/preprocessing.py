@@ -14,7 +14,7 @@ from skltransfer._fields import ImageSize, ValueRange
 from skltransfer._types import Resize
 
 DECODING_VERSION: int = 4
-"""Raised whenever the same input would give other pixels; part of every cache key."""
+"""Part of every cache key. Increase it whenever the same input would give other pixels."""
 
 _FRACTIONS = (0.0, 1.0)
 
@@ -28,12 +28,12 @@ class ImagePreprocessing:
     size : tuple of two int
         Height and width of the result.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        How to handle another aspect ratio, see :func:`skltransfer.inputs.resize`.
+        How to handle another aspect ratio, see `skltransfer.inputs.images.resizing.resize`.
     pixel_range : tuple of two float or None, default=None
         The values that mean black and white in numeric arrays. None stands for 0 and 255.
     is_explicit : bool, default=False
-        Whether the user gave `pixel_range`. Then it holds for files, encoded bytes and PIL images
-        of more than 8 bits too; otherwise they carry their own range.
+        Whether the user gave `pixel_range`. If so, it also applies to files, encoded bytes and PIL
+        images of more than 8 bits; otherwise these have ranges of their own.
     """
 
     size: ImageSize
@@ -43,7 +43,7 @@ class ImagePreprocessing:
 
     @property
     def clips(self) -> bool:
-        """Whether floats outside are brought to the ends: those of 0 to 1, by the rule alone."""
+        """Whether floats are clipped to the range: if it is 0 to 1, and not the user's choice."""
         return not self.is_explicit and self.pixel_range == _FRACTIONS
 
 

@@ -1,4 +1,4 @@
-"""The seam between rows of images and what decodes them, which registers itself."""
+"""The link between rows of images and the module that decodes them, which registers itself."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 
 class Reader(Protocol):
-    """What decodes files and PIL images."""
+    """A decoder of files and PIL images."""
 
     def load_file(self, file: BinaryIO, rule: ImagePreprocessing) -> StoredImage:
         """Decode the first frame of a file."""
         ...
 
     def holds_deep_numbers(self, file: BinaryIO) -> bool:
-        """Whether a file, by its header, holds others than unsigned integers of up to 8 bits."""
+        """Whether the header announces anything but unsigned integers of up to 8 bits."""
         ...
 
     def load_pil_image(self, image: Image.Image, *, is_explicit: bool) -> StoredImage:
-        """Load a PIL image of the user, who gave ``pixel_range`` or not."""
+        """Load a user's PIL image; `is_explicit` says whether the user gave ``pixel_range``."""
         ...
 
 
@@ -31,10 +31,10 @@ _reader: list[Reader] = []
 
 
 def register_reader(reader: Reader) -> None:
-    """Say what decodes."""
+    """Set the decoder."""
     _reader[:] = [reader]
 
 
 def reader() -> Reader:
-    """What decodes."""
+    """Return the decoder."""
     return _reader[0]

@@ -1,9 +1,9 @@
 """The only definition of resizing: antialiased bilinear, in float32, unrounded.
 
-The filter is Pillow's triangle, which ``keras.ops.image.resize`` with ``antialias=True`` shares. In
+The filter is Pillow's triangle; ``keras.ops.image.resize`` with ``antialias=True`` has the same. In
 each direction, resizing is a product with a sparse matrix. SciPy sums it in a fixed order and in
 the calling thread, so the bits depend only on the image. Large images are resized horizontally a
-few rows at a time, so that their floats are never in memory all at once.
+few rows at a time, so that they are never in memory as floats all at once.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def resize(image: np.ndarray, size: tuple[int, int], how: str = "stretch") -> np
         ``"stretch"`` ignores the aspect ratio. ``"crop"`` uses the largest central box of the
         target's aspect ratio, with exact, fractional edges. ``"pad"`` fits the whole image in the
         middle and fills the rest with black (0); its height and width are rounded to whole pixels,
-        and an odd pixel of padding goes to the bottom or right. ``"within"``, for people to look
-        at, reduces a larger image until it fits, and leaves a smaller one unchanged.
+        and an odd pixel of padding goes to the bottom or right. ``"within"``, for display, reduces
+        a larger image until it fits, and leaves a smaller one unchanged.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def place(source: tuple[int, int], size: tuple[int, int], how: str) -> Placement
     ----------
     source, size : tuple of two int
         Height and width of the source and of the target.
-    how : {"stretch", "crop", "pad"}
+    how : {"stretch", "crop", "pad", "within"}
         As in :func:`resize`.
 
     Returns
@@ -127,7 +127,7 @@ def place(source: tuple[int, int], size: tuple[int, int], how: str) -> Placement
     Raises
     ------
     ValueError
-        If `how` is none of the three.
+        If `how` is none of the four.
     """
     height, width = size
     whole = (0.0, 0.0, float(source[1]), float(source[0]))
@@ -156,7 +156,7 @@ def draft_size(source: tuple[int, int], size: tuple[int, int], how: str) -> tupl
     ----------
     source, size : tuple of two int
         Height and width of the file and of the target.
-    how : {"stretch", "crop", "pad"}
+    how : {"stretch", "crop", "pad", "within"}
         As in :func:`resize`.
 
     Returns
@@ -204,7 +204,7 @@ class _Triangles(NamedTuple):
 def _triangles(
     n_source: int, n_wanted: int, start: float, stop: float, n_channels: int
 ) -> _Triangles:
-    """Return weights of samples between `start` and `stop`, as wide as the step between them."""
+    """Return triangle filters for samples between `start` and `stop`, each reaching to the next."""
     step = (stop - start) / n_wanted
     reach = max(1.0, step)
     centres = start + (np.arange(n_wanted)[:, np.newaxis] + 0.5) * step

@@ -1,4 +1,4 @@
-"""Whether X looks like what it is read as: scales of files, and channels taken for alpha."""
+"""Warnings if X hardly looks like what it is read as: scales of files, and channels as alpha."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 _FAMILY = "stored"
 _LEAST_OPAQUE = 0.001
-"""Share of opaque pixels below which a channel hardly is alpha."""
+"""If a smaller share of pixels is opaque, the channel is probably not alpha."""
 
 
 def check_scale_of_files(
     found: Iterable[tuple[float, float, Levels]], rule: ImagePreprocessing, *, is_fit: bool = False
 ) -> None:
-    """Warn, as of arrays, when files of more than 8 bits are on another scale than they are read.
+    """Warn, as for arrays, if files of more than 8 bits seem to be on another scale than assumed.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def check_scale_of_files(
     for levels, values in by_levels.items():
         ends = rule.pixel_range if rule.is_explicit else levels.ends
         if ends is None:
-            continue  # which reading it will refuse
+            continue  # reading such images raises an error
         if is_fit and not rule.is_explicit:
             where = f"images of {levels.kind} in X"
             warn_if_dark(max(values), ends[1], where=where, is_inverted=levels.is_inverted)
@@ -47,7 +47,7 @@ def check_scale_of_files(
 
 
 def warn_of_strange_alpha(channels: int, opaque_share: float) -> None:
-    """Warn when a channel that is taken for alpha is hardly anywhere opaque.
+    """Warn if hardly any pixel is opaque in a channel that is read as alpha.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Colours of 16 bits in PNG and TIFF, of which Pillow by itself keeps the upper 8."""
+"""16-bit colours in PNG and TIFF; Pillow by itself keeps only their upper 8 bits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEVELS = unsigned(16)
 _INKS = Levels("inks of 16 bits", SIXTEEN_BITS)
 _RAW_MODE = re.compile(r"(LA|RGBX|RGBA|RGBa|RGB|CMYK);16([LBN])")
 _OTHER_BYTE = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
-"""Of the orders in which Pillow looks for the upper byte, the one that finds the lower."""
+"""For each byte order, the one by which Pillow takes the lower byte for the upper."""
 
 
 def has_sixteen_bit_colours(image: ImageFile.ImageFile) -> bool:
@@ -44,7 +44,7 @@ def sixteen_bit_colours(
     image : PIL.ImageFile.ImageFile
         Opened and not loaded.
     again : callable
-        Opens the same once more.
+        Opens the same image once more.
     """
     found = _raw_mode(image)
     assert found is not None
@@ -53,7 +53,7 @@ def sixteen_bit_colours(
     if channels == "LA":  # four bytes, which Pillow takes for four channels
         halves = (_decoded(image, "RGBA"),)
     else:
-        stored = channels.upper()  # or Pillow would divide each byte by alpha
+        stored = channels.upper()  # as RGBa, Pillow would divide each byte by alpha
         halves = (
             _decoded(image, f"{stored};16{order}"),
             _decoded(again(), f"{stored};16{_OTHER_BYTE[order]}"),
@@ -68,7 +68,7 @@ def _raw_mode(image: ImageFile.ImageFile) -> re.Match[str] | None:
 
 
 def _decoded(image: ImageFile.ImageFile, raw_mode: str) -> ImageFile.ImageFile:
-    """Load an image whose bytes are taken apart as another raw mode says."""
+    """Load an image, with its bytes read in another raw mode."""
     image.tile = [_with_raw_mode(tile, raw_mode) for tile in image.tile]
     image.load()
     return image
@@ -81,12 +81,12 @@ def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
 
 @dataclass(frozen=True)
 class SixteenBitColours:
-    """A decoded image of 16-bit colours, whose upper and lower bytes lie apart.
+    """A decoded image of 16-bit colours, with upper and lower bytes in separate images.
 
     Attributes
     ----------
     halves : tuple of one or two PIL images
-        The upper and the lower bytes; or one image in which they take turns.
+        The upper and the lower bytes; or one image in which they alternate.
     orientation : int
         The EXIF orientation that is to be undone.
     channels : str
@@ -101,7 +101,7 @@ class SixteenBitColours:
 
     @property
     def levels(self) -> Levels:
-        """Of inks there is no range but the container's."""
+        """What the numbers mean; ``pixel_range`` does not apply to CMYK."""
         return _INKS if self.channels == "CMYK" else _LEVELS
 
     @property
@@ -110,7 +110,7 @@ class SixteenBitColours:
         return self.halves[0].size
 
     def pixels(self, box: Box) -> NDArray[np.generic]:
-        """Return a part: two channels, three or four."""
+        """Return a part, with two, three or four channels."""
         parts = [np.asarray(half.crop(box)).astype(np.uint16) for half in self.halves]
         upper, lower = parts if parts[1:] else (parts[0][..., ::2], parts[0][..., 1::2])
         joined = upper * np.uint16(256) + lower

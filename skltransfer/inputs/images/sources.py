@@ -37,10 +37,11 @@ _WITH_ALPHA = (2, 4)
 """Numbers of channels of which the last is alpha."""
 
 _MOST_LOOKED_AT = 8
-"""Images of more than 8 bits that are read ahead, to see on which scale they are."""
+"""Number of rows that are read in advance, to see on which scale images of more than 8 bits are."""
 
 _FRESH_SECONDS = 1.0
-"""How long a file need not be checked again; more time passes between checking and reading it."""
+"""How long a check of a file stays valid. No safety is lost: checking and reading a file are often
+further apart."""
 
 _TEXT_HINT = " If X holds texts, pass a text network, such as backbone='minilm_l6'."
 
@@ -189,7 +190,8 @@ class ImageSource:
         Returns
         -------
         dict of int to float
-            By the number of channels; files and PIL images, which say what alpha is, left out.
+            By number of channels. Files and PIL images are left out: they say which channel is
+            alpha.
         """
         opaque: dict[int, list[float]] = {}
         for alpha, channels in self._alphas():
@@ -239,7 +241,7 @@ class ImageSource:
         raise NotImplementedError
 
     def _alphas(self) -> Iterator[tuple[np.ndarray, int]]:
-        """The last of 2 or 4 channels of arrays, and how many there are."""
+        """Yield the last channel of each array of 2 or 4 channels, and this number."""
         raise NotImplementedError
 
 
@@ -377,7 +379,7 @@ class ItemImages(ImageSource):
 
 
 def _looks_like_text(item: Any) -> bool:
-    """Say whether what should be a path reads as a sentence."""
+    """Return whether an item, which should be a path, looks like a sentence."""
     return isinstance(item, str) and " " in item and not re.search(r"[/\\]|\.\w{1,5}$", item)
 
 

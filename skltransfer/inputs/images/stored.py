@@ -1,4 +1,4 @@
-"""Images as they are stored: numbers by place, whatever library decoded them."""
+"""Decoded images in one common form, whichever library decoded them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Pixels: TypeAlias = NDArray[np.generic]
 
 
 class StoredImage(Protocol):
-    """A decoded image of which parts are asked for.
+    """A decoded image that returns its pixels part by part.
 
     Attributes
     ----------
@@ -65,12 +65,12 @@ class PilPixels:
 
     @property
     def opaque(self) -> float:
-        """White, as the container says; of deep images, 16 bits have alpha."""
+        """The container's white; among images of more than 8 bits, only those of 16 have alpha."""
         ends = SIXTEEN_BITS if self.levels.is_deep else self.levels.ends or BLACK_TO_WHITE
         return ends[1]
 
     def pixels(self, box: Box) -> Pixels:
-        """Return a part in the mode among L, LA, RGB and RGBA that keeps all of it."""
+        """Return a part; images of 8 bits as L, LA, RGB or RGBA, whichever keeps all channels."""
         return _with_channels(_numbers(_part(self.image, box)))
 
 
@@ -113,7 +113,7 @@ def _in_plain_mode(image: Image.Image) -> Image.Image:
 
 
 def _sixteen_bits(image: Image.Image) -> Pixels:
-    """Return 16-bit grey, with alpha where one grey level is transparent."""
+    """Return 16-bit grey, with alpha if one grey level is transparent."""
     array = np.asarray(image).astype(np.uint16)
     transparent = image.info.get("transparency")
     if transparent is None:
@@ -126,7 +126,7 @@ def _with_channels(array: Pixels) -> Pixels:
 
 
 def separated(array: NDArray[np.generic], opaque: float) -> NDArray[np.float32]:
-    """Divide colours by the alpha, the last channel, that they were multiplied by."""
+    """Divide colours by alpha, the last channel, if they were stored multiplied by it."""
     values = array.astype(np.float32)
     alpha = values[..., -1:]
     values[..., :-1] *= np.divide(opaque, alpha, out=np.zeros_like(alpha), where=alpha > 0)

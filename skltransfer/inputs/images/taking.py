@@ -72,7 +72,7 @@ def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSou
 
 
 def _as_numbers(X: Any) -> np.ndarray:
-    """Return a numeric array; object arrays of equal images become one."""
+    """Return a numeric array; an object array of images of equal shape becomes one."""
     try:
         array = np.asarray(X)
         array = np.asarray(array.tolist()) if array.dtype == object else array

@@ -1,8 +1,8 @@
-"""TIFF: what its tags say of its numbers, and which of them Pillow decodes as they are meant.
+"""TIFF: what its tags say about its numbers, and which files Pillow decodes correctly.
 
-Pillow honours all tags up to 8 bits. Beyond, it takes for granted that black is 0, that 12 bits
-are 16, and that libtiff gives numbers in the order of the file, so that the tags are read here.
-What Pillow cannot decode is left to tifffile, where that is installed.
+Up to 8 bits, Pillow honours nearly all tags. Above, it assumes that black is 0, that 12 bits are
+16, and that libtiff returns numbers in the byte order of the file. So the tags are read here. Files
+that Pillow cannot decode are read by tifffile, if it is installed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from skltransfer.inputs.images.stored import ArrayPixels, separated
 
 _WHITE_IS_ZERO, _RGB = 0, 2
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}
-"""Bands of each PhotometricInterpretation without the extra ones."""
+"""Number of bands of each PhotometricInterpretation, without extra samples."""
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _FORMATS = {
     _UNSIGNED: "{}-bit integers",
@@ -41,7 +41,7 @@ _RAW_PHOTOGRAPH = (
 
 @dataclass(frozen=True)
 class Tags:
-    """What the tags of a TIFF say of its numbers."""
+    """What the tags of a TIFF say about its numbers."""
 
     bits: tuple[int, ...]
     sample_formats: frozenset[int]
@@ -59,18 +59,18 @@ class Tags:
 
     @property
     def sample_format(self) -> int | None:
-        """The format of all bands; None where they differ, or it is none that is known."""
+        """The sample format of all bands; None if they differ, or if it is not known."""
         found = next(iter(self.sample_formats)) if len(self.sample_formats) == 1 else 0
         return found if found in _FORMATS else None
 
     @property
     def is_deep(self) -> bool:
-        """Whether numbers are others than unsigned integers of up to 8 bits."""
+        """Whether the numbers are anything but unsigned integers of up to 8 bits."""
         return self.n_bits > 8 or self.sample_format != _UNSIGNED
 
     @property
     def is_read_by_pillow(self) -> bool:
-        """Whether Pillow, where it takes the file, gives the numbers that are stored."""
+        """Whether Pillow, if it opens the file, returns the stored numbers."""
         if self.sample_format == _SIGNED and self.n_bits == 8:
             return False
         is_reversed = self.is_bit_reversed and self.compression == _RAW
@@ -90,13 +90,13 @@ class Tags:
         return self.photometric == _WHITE_IS_ZERO
 
     def __str__(self) -> str:
-        """Say what it holds, for messages."""
+        """Describe the numbers, for messages."""
         kind = _FORMATS.get(self.sample_format or 0, "mixed {}-bit numbers").format(self.n_bits)
         bands = len(self.bits)
         return f"{bands} bands of {kind}" if bands > 1 else kind
 
     def levels(self, array: NDArray[np.generic]) -> Levels:
-        """Return what numbers mean, which for some kinds their values say."""
+        """Return what the numbers mean; for 32 bits and more, this depends on their values."""
         if self.sample_format == _UNSIGNED and self.n_bits <= 16:
             return unsigned(self.n_bits, is_inverted=self.is_inverted)
         if self.n_bits >= 32:
@@ -105,7 +105,7 @@ class Tags:
 
 
 def tags_of(image: TiffImagePlugin.TiffImageFile) -> Tags | None:
-    """Return the tags of an opened TIFF; None: they were lost, as pickled images lose them."""
+    """Return the tags of an opened TIFF; None if pickling or copying the image lost them."""
     tags = getattr(image, "tag_v2", None)
     return None if tags is None else _tags(tags)
 
@@ -146,9 +146,9 @@ def _tags(tags: Mapping[int, Any]) -> Tags:
 
 
 def palette_of_bytes(image: TiffImagePlugin.TiffImageFile) -> NDArray[np.uint8] | None:
-    """Return the colours of a palette that was written in 8 bits in place of 16, which read black.
+    """Return the colours of a palette that was written in 8 bits instead of 16; else None.
 
-    libtiff takes a palette for such a one if no value is above 255. None: it is none.
+    Pillow reads such a palette as black. As in libtiff, a palette is one if no value is above 255.
     """
     colours = getattr(image, "tag_v2", {}).get(320, ()) if image.mode == "P" else ()
     if not colours or len(colours) % 3 or max(colours) > 255:
@@ -215,7 +215,7 @@ def _check_bands(tags: Tags) -> None:
 def _decoded(page: Any) -> NDArray[np.generic]:
     try:
         array: NDArray[np.generic] = page.asarray()
-    except (NotImplementedError, ValueError) as error:  # of codecs that are not there
+    except (NotImplementedError, ValueError) as error:  # for example a codec is missing
         if "imagecodecs" not in str(error):
             raise
         raise Unreadable(

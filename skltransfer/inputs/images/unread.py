@@ -1,4 +1,4 @@
-"""What a file seems to be that is in none of the formats that are read."""
+"""What a file seems to be if its format is not supported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DICOM = (
 
 
 def unknown_content(start: bytes) -> str:
-    """Say what data that no format accepts seem to be, and the way out.
+    """Say what the data of an unsupported file seem to be, and what to do.
 
     Parameters
     ----------

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class UprightImage:
-    """A stored image, its orientation undone.
+    """A stored image with its orientation undone.
 
-    Converting a few rows at a time keeps a large image from standing in memory several times.
+    Rows are converted a few at a time, so that a large image is not in memory several times.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class UprightImage:
         return oriented(self._stored.pixels(self._box(top, bottom)), self._stored.orientation)
 
     def _box(self, top: int, bottom: int) -> Box:
-        """The part of the image, as it is stored, that holds some upright rows."""
+        """Return the box of the stored image that holds some upright rows."""
         width, height = self._stored.size
         if self._stored.orientation in (3, 4, 7, 8):
             top, bottom = self.shape[0] - bottom, self.shape[0] - top

@@ -1,4 +1,7 @@
-"""Views of an image: flips, turns, crops and colours, drawn by content and never by position."""
+"""Views of an image: flips, turns, crops and colours.
+
+Random views are seeded by the content of the image, never by its position in X.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,7 @@ def _n_symmetries(size: Size) -> int:
 
 VIEWS: dict[str, ViewFamily] = {
     "flip": ViewFamily("flip", flip, lambda size: 2),
-    # The seed of random draws uses the first name that these views had.
+    # The name is part of the seed of random draws, so it stays the one that these views had first.
     "dihedral": ViewFamily("flips+turns", dihedral, _n_symmetries),
     "standard": ViewFamily("standard", crop_flip_colour, lambda size: None),
 }

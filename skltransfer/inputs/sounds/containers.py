@@ -1,7 +1,7 @@
-"""What encoded sounds say of themselves, compared with what is there.
+"""The format of encoded sounds, and whether they hold all that their headers announce.
 
-libsndfile reads a truncated WAV file as a shorter one, and loses pages of a damaged Ogg file
-without a word. So the headers are looked at here, before anything is decoded.
+libsndfile reads a truncated WAV file as a shorter one, and silently skips pages of a damaged Ogg
+file. So the headers are checked here before anything is decoded.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import BinaryIO
 from skltransfer.inputs.errors import Unreadable
 
 MPEG = "MP3"
-"""The one format whose decoder writes on standard error."""
+"""The only format whose decoder writes to standard error."""
 
 _UNKNOWN_LENGTHS = (0, 0x7FFFFFFF, 0xFFFFFFFF)
-"""What programs write that do not know how much is to come, such as ffmpeg into a pipe."""
+"""Lengths in headers of programs that do not know how much will follow: ffmpeg into a pipe."""
 
 _MPEG_IN_WAV = (0x50, 0x55)
 
@@ -42,7 +42,7 @@ _NO_SOUNDS = (
 
 
 def recognised(file: BinaryIO) -> str:
-    """Tell the format of a file by its content, and refuse what is cut short.
+    """Return the format of a file by its content; refuse a file that is cut short.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def recognised(file: BinaryIO) -> str:
     Raises
     ------
     Unreadable
-        When it is none of these, or its header announces more than there is.
+        When it is none of these, or the container shows that it is damaged or cut short.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -73,7 +73,7 @@ def _is_aiff(start: bytes) -> bool:
 
 
 def _is_mpeg(start: bytes) -> bool:
-    """An ID3 tag, or the header of a frame of MPEG layer I to III."""
+    """Whether a file begins with an ID3 tag or the header of a frame of MPEG layer I to III."""
     if start[:3] == b"ID3":
         return True
     return len(start) >= 4 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0 and start[1] & 0x06 != 0
@@ -119,7 +119,7 @@ def _check_length(file: BinaryIO, size: int, length: int) -> None:
 
 
 def _check_ogg(file: BinaryIO, size: int) -> str:
-    """Walk through the pages of an Ogg file: one behind the other, whole, up to the last."""
+    """Check that the pages of an Ogg file are whole, in order, and end with the last one."""
     expected, is_last = 0, False
     while header := file.read(_OGG_HEADER):
         if len(header) < _OGG_HEADER or header[:4] != b"OggS":
@@ -138,7 +138,7 @@ def _check_ogg(file: BinaryIO, size: int) -> str:
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """CRC-32 as Ogg has it, with the highest bit first: that of zlib with all bits reversed."""
+    """Return Ogg's CRC-32, which takes the highest bit first: zlib's with all bits reversed."""
     without = page[:22] + bytes(4) + page[26:]
     reflected = zlib.crc32(without.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{reflected:032b}"[::-1], 2)
@@ -149,7 +149,7 @@ def _broken(place: int) -> str:
 
 
 def _check_nothing(name: str) -> Callable[[BinaryIO, int], str]:
-    """Leave what is to be checked to the decoder."""
+    """Return a check that leaves everything to the decoder."""
     return lambda file, size: name
 
 
@@ -163,7 +163,7 @@ _FORMATS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO, int], str]], 
 
 
 def _unknown_content(start: bytes) -> str:
-    """Say what data that is of no format seems to be."""
+    """Say what data of no supported format seem to be, and what to do."""
     if not start:
         return "it is empty. Copy or download it again."
     for signature, meaning in _NO_SOUNDS:

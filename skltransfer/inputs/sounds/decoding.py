@@ -1,4 +1,4 @@
-"""Encoded sounds to samples, by soundfile."""
+"""Decoding sounds into samples, with the library soundfile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Sound(NamedTuple):
-    """Samples (n, channels), how many come a second, and whether more follow."""
+    """Samples (n, channels), their rate in Hz, and whether the sound goes on after them."""
 
     samples: Array
     rate: int
@@ -27,16 +27,16 @@ class Sound(NamedTuple):
 
 @cache
 def soundfile() -> ModuleType:
-    """The library that decodes.
+    """Return the library that decodes.
 
     Raises
     ------
     ImportError
-        When it is not installed; with the command that does it.
+        When it is not installed; the message gives the command that installs it.
     """
     try:
         return importlib.import_module("soundfile")
-    except (ImportError, OSError) as error:  # OSError: without the library in C
+    except (ImportError, OSError) as error:  # OSError: libsndfile, its C library, is missing
         raise ImportError(
             "Reading files of sound needs soundfile, which cannot be imported. Install it by: "
             "pip install 'skltransfer[sound]'. Arrays and pairs (rate, array) need no library."
@@ -44,7 +44,7 @@ def soundfile() -> ModuleType:
 
 
 def decode(file: BinaryIO, max_seconds: float) -> Sound:
-    """Decode the beginning of a file, whatever its name says it is.
+    """Decode the beginning of a file, whose content decides on the format, not its name.
 
     Raises
     ------
@@ -71,12 +71,12 @@ def decode(file: BinaryIO, max_seconds: float) -> Sound:
 
 
 def damaged(detail: str) -> str:
-    """Say that a decoder stumbled."""
+    """Return the message for a file that a decoder refused."""
     return f"it is damaged or cut short ({detail.rstrip('.')}). Replace the file."
 
 
 def _decoded(opened: Any, max_seconds: float) -> tuple[Array, int, int, int]:
-    """Samples, rate, how many samples there should be, and how many the header announces."""
+    """Return samples, rate, how many samples were asked for, and how many the header announces."""
     if opened.channels > MAX_CHANNELS:
         raise Unreadable(f"it has {opened.channels} channels, and at most {MAX_CHANNELS} are read.")
     wanted = min(opened.frames, round(max_seconds * opened.samplerate))
@@ -95,7 +95,7 @@ def _check_length(n_samples: int, n_wanted: int, n_all: int) -> None:
 
 
 def is_longer(file: BinaryIO, max_seconds: float) -> bool:
-    """Say whether a file holds more than so many seconds, by its header alone."""
+    """Return whether a file is longer than `max_seconds`; only MP3 is decoded to find out."""
     library, is_mpeg = soundfile(), recognised(file) == MPEG
     file.seek(0)
     if is_mpeg:

@@ -1,4 +1,4 @@
-"""The rule from X to log-mel maps that fit decides, and sounds read by it."""
+"""The rule from X to log-mel maps, decided in fit."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from skltransfer.inputs.exported_input import ExportedInput
 
 READING_VERSION: int = 1
-"""Raised whenever the same sound would give another map; part of every cache key."""
+"""Part of every cache key. Increase it whenever the same sound would give another map."""
 
 
 @dataclass(frozen=True)
 class SoundEncoding:
-    """Sounds as log-mel maps of their own length.
+    """Sounds as log-mel maps, each as long as its sound.
 
     Attributes
     ----------
     front_end : LogMel
         From samples to a map.
     min_samples : int
-        Samples that shorter sounds are brought to by silence.
+        Minimum length in samples; shorter sounds are padded with silence.
     max_seconds : float
         How much of a sound is read.
     sample_rate : int or None
@@ -62,19 +62,19 @@ class SoundEncoding:
         return ["sound", READING_VERSION, *rule]
 
     def cache_key_fields(self) -> list[object]:
-        """The rule, and the libraries that decide the bits of a map."""
+        """The rule, and the libraries that determine the bits of a map."""
         return [*self.recipe(), *map(_version, ("soundfile", "numpy", "scipy"))]
 
     def source(
         self, estimator: Any, X: object, chosen: NDArray[np.intp] | None = None
     ) -> SoundSource:
-        """X, or the `chosen` rows of it."""
+        """Return the source of X, or of its `chosen` rows."""
         source = self.source_of(estimator, X, chosen)
         _check_feature_names(estimator, X, reset=False)
         return source
 
     def source_of(self, estimator: Any, X: object, chosen: NDArray[np.intp] | None) -> SoundSource:
-        """The same, whatever its columns are called."""
+        """Return the same, without checking the names of the columns."""
         sounds = sounds_of(X, self.sample_rate)
         rows = np.arange(len(sounds)) if chosen is None else chosen
         source = SoundSource(sounds, self.front_end, self.min_samples, self.max_seconds, rows)
@@ -84,14 +84,14 @@ class SoundEncoding:
         return source
 
     def keras_input(self) -> tuple[KerasTensor, KerasTensor]:
-        """Input of log-mel maps, all of a batch with as many frames."""
+        """Return an input for log-mel maps; all maps of a batch must have equally many frames."""
         import keras
 
         source = keras.Input((None, self.front_end.n_mels), dtype="float32", name="log_mel")
         return source, source
 
     def exported_input(self, estimator: Any, image_size: tuple[int, int] | None) -> ExportedInput:
-        """Refuse: what makes log-mel maps of sounds has no counterpart in the formats."""
+        """Refuse: the export formats cannot compute log-mel maps of sounds."""
         raise ValueError(
             "Estimators of sounds cannot be exported: the formats have no counterpart of what "
             "makes spectrograms of sounds. to_keras() gives a model of spectrograms; or predict "

@@ -10,14 +10,14 @@ _SECONDS = 0.1
 
 
 def check_sound_file(path: str) -> None:
-    """Refuse a file that cannot be read as a sound, by its header and its beginning.
+    """Refuse a file whose header or first tenth of a second cannot be read as a sound.
 
     Raises
     ------
     SoundReadError
         If it cannot be read.
     ImportError
-        If soundfile, which decodes, is not installed.
+        If soundfile, which decodes it, is not installed.
     """
     with open_path(path, 0, SoundReadError) as file:
         decode(file, _SECONDS)

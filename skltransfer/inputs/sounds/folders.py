@@ -17,7 +17,7 @@ SOUND_SUFFIXES = frozenset(
 
 
 def _check(path: str) -> None:
-    """Raise ReadError if a file cannot be read; what decodes is imported when it is needed."""
+    """Raise ReadError if a file cannot be read; the decoder is imported only when it is needed."""
     from skltransfer.inputs.sounds.file_check import check_sound_file
 
     check_sound_file(path)
@@ -53,8 +53,8 @@ def sounds_from_folder(
         to number the classes of another in the same way, even if it lacks a class.
     check : bool, default=False
         Whether to open the files and leave out those that cannot be read. The header is read and
-        the first tenth of a second decoded, which needs soundfile. A warning tells how many are
-        left out and why, and ``unreadable`` lists them. With False, no file is opened.
+        the first tenth of a second decoded, which needs soundfile. A warning says how many files
+        are left out and why, and ``unreadable`` lists them. With False, no file is opened.
     shuffle : bool, default=False
         Whether to shuffle the rows, as `sklearn.datasets.load_files` does by default.
     random_state : int, RandomState instance or None, default=0
@@ -74,7 +74,7 @@ def sounds_from_folder(
         class of each as an index (1-D int array) or a name (1-D object array of str);
         ``target_names``, the names of the classes (list of str); ``unreadable``, a dict from the
         path of each file that was left out by `check` to the reason; and ``in_subfolders``, a dict
-        from the name of a class to the number of its sounds that lie in folders within its folder.
+        from the name of a class to the number of its sounds that lie in subfolders of its folder.
         The repr counts the sounds of each class. Unless shuffled, the rows are sorted by class, and
         within a class by file name, in the same order on every machine. Shuffle or stratify when
         you split them, as `StratifiedKFold` does.

@@ -21,19 +21,19 @@ _MEL_HIGH = 1127.0
 class LogMel:
     """How samples become a map of log-mel frames.
 
-    Windows of samples, each weighted by a periodic Hann window, go through a Fourier transform.
-    Its magnitudes, to the `power`, are summed up in triangular bands that are equally wide on the
-    mel scale (O'Shaughnessy, Speech Communication: Human and Machine, 1987, in natural
-    logarithms, as in HTK and TensorFlow), and the result is ``ln(sum + floor)``.
+    Each frame of samples is multiplied by a periodic Hann window and Fourier transformed. The
+    magnitudes, raised to `power`, are summed in triangular bands that are equally wide on the mel
+    scale (O'Shaughnessy, Speech Communication: Human and Machine, 1987, in natural logarithms, as
+    in HTK and TensorFlow). The result is ``ln(sum + floor)``.
 
     Attributes
     ----------
     sample_rate : int
-        Samples a second that the network was trained on, in Hz.
+        Sample rate that the network was trained on, in Hz.
     window, hop : int
-        Length of a frame and distance between two, in samples.
+        Length of a frame, and distance from one frame to the next, in samples.
     n_fft : int
-        Length of the Fourier transform; a frame is filled up with zeros.
+        Length of the Fourier transform; frames are padded with zeros.
     n_mels : int
         Number of bands.
     low_hz, high_hz : float
@@ -41,7 +41,7 @@ class LogMel:
     power : {1, 2}
         1 sums magnitudes, 2 their squares.
     floor : float
-        What is added before the logarithm.
+        Added to each sum before the logarithm is taken.
     """
 
     sample_rate: int
@@ -55,18 +55,18 @@ class LogMel:
     floor: float
 
     def n_frames(self, n_samples: int) -> int:
-        """Number of whole frames in so many samples."""
+        """Return the number of whole frames in `n_samples` samples."""
         return max(0, (n_samples - self.window) // self.hop + 1)
 
     def n_samples(self, n_frames: int) -> int:
-        """Smallest number of samples that hold so many frames."""
+        """Return the smallest number of samples that hold `n_frames` frames."""
         return self.window + (n_frames - 1) * self.hop
 
     def __call__(self, samples: Samples) -> NDArray[np.float32]:
         """Compute the map of one sound.
 
-        Products with the window are in float32 and the rest in float64. Nothing is left to BLAS,
-        which may round by the number of its threads.
+        Products with the window are in float32 and the rest in float64. BLAS is avoided, because
+        its rounding may depend on the number of its threads.
 
         Parameters
         ----------
@@ -98,7 +98,7 @@ def _hann(window: int) -> Samples:
 
 @lru_cache(maxsize=8)
 def _filters(rule: LogMel) -> tuple[int, sparse.csr_array]:
-    """The first frequency that any band hears, and the weights of all from there on."""
+    """Return the first frequency that is in a band, and the weights from there to the last."""
     weights = mel_weights(rule)
     heard = np.flatnonzero(weights.any(axis=0))
     first, last = (heard[0], heard[-1]) if len(heard) else (0, 0)
@@ -106,14 +106,14 @@ def _filters(rule: LogMel) -> tuple[int, sparse.csr_array]:
 
 
 def mel_weights(rule: LogMel) -> NDArray[np.float64]:
-    """Weights of shape (n_mels, n_fft // 2 + 1) of frequencies in triangular bands."""
+    """Return the weight of each frequency in each triangular band: (n_mels, n_fft // 2 + 1)."""
     frequencies = np.arange(rule.n_fft // 2 + 1.0) * (rule.sample_rate / rule.n_fft)
     mels = _mel(frequencies)
     edges = np.linspace(_mel(rule.low_hz), _mel(rule.high_hz), rule.n_mels + 2)[:, np.newaxis]
     low, middle, high = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (mels - low) / (middle - low), (high - mels) / (high - middle)
     weights = np.maximum(0.0, np.minimum(rising, falling))
-    weights[:, 0] = 0.0  # of the mean, which is no sound
+    weights[:, 0] = 0.0  # the mean of the samples cannot be heard
     return weights
 
 

@@ -1,4 +1,4 @@
-"""The kind of input that sound networks read: sounds, as log-mel maps of their own length."""
+"""The input of sound networks: log-mel maps, each as long as its sound."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
 USUAL_SECONDS = 60.0
-"""How much of a sound is read where ``max_seconds=None``."""
+"""How much of a sound is read if ``max_seconds=None``."""
 
 _LENGTHS_TRIED = (0, 9, 34)
 _QUIET, _LOUD = -7.0, 4.0
@@ -32,40 +32,40 @@ _QUIET, _LOUD = -7.0, 4.0
 class SoundInput:
     """Describe the front end of a sound network for `register_backbone`, as plain data.
 
-    A sound is resampled, its channels are averaged, and a sound that is too short is put in the
-    middle of silence. Windows of samples, weighted by a periodic Hann window, go through a Fourier
-    transform; its magnitudes are summed up in triangular bands on the mel scale, and the network
-    reads ``ln(sum + floor)``: a map of shape (frames, n_mels), with as many frames as the sound
-    has.
+    The channels of a sound are averaged, the result is resampled, and if it is too short, silence
+    is added on both sides. Each frame of samples is multiplied by a periodic Hann window and
+    Fourier transformed. The magnitudes are summed in triangular bands on the mel scale, and the
+    network reads ``ln(sum + floor)``: a map of shape (frames, n_mels), with as many frames as the
+    sound has.
 
     Parameters
     ----------
     sample_rate : int, default=16000
-        Samples a second, in Hz.
+        Sample rate to which sounds are brought, in Hz.
     window : int, default=400
-        Samples of a frame.
+        Length of a frame, in samples.
     hop : int, default=160
-        Samples from one frame to the next.
+        Distance from one frame to the next, in samples.
     n_mels : int, default=64
-        Number of mel bands.
+        Number of mel bands, at most half of `n_fft`.
     n_fft : int or None, default=None
-        Length of the Fourier transform in samples; None: the power of two that holds a window.
+        Length of the Fourier transform, in samples; None: the power of two that holds a frame.
     low_hz : float, default=60.0
         Where the lowest band begins.
     high_hz : float or None, default=None
         Where the highest band ends; None: half of the sample rate.
     power : {1, 2}, default=1
-        1 sums up magnitudes, 2 their squares.
+        1 sums magnitudes, 2 their squares.
     floor : float, default=0.001
-        What is added before the logarithm is taken.
+        Added to each sum before the logarithm is taken.
     min_seconds : float, default=1.0
-        Length that shorter sounds are brought to by silence on both sides, in seconds. The network
-        must make at least one step of it.
+        Minimum length of a sound, in seconds; a shorter sound is padded with silence on both sides.
+        The network must return at least one time step for a sound of this length.
 
     Raises
     ------
     ValueError
-        When a value is out of its range, or the bands are narrower than the transform resolves.
+        When a value is out of its range.
 
     See Also
     --------
@@ -122,7 +122,7 @@ class SoundInput:
 
     @property
     def front_end(self) -> LogMel:
-        """From samples to a map."""
+        """The rule from samples to a map."""
         return LogMel(
             sample_rate=self.sample_rate,
             window=self.window,
@@ -137,7 +137,7 @@ class SoundInput:
 
     @property
     def min_samples(self) -> int:
-        """Samples of the shortest sound that the network is given."""
+        """Length of the shortest sound that the network is given, in samples."""
         return max(self.window, round(self.min_seconds * self.sample_rate))
 
     @property
@@ -146,7 +146,7 @@ class SoundInput:
         return views_of(self.front_end)
 
     def identity(self) -> list[object]:
-        """Return what the network's numbers depend on beside its weights.
+        """Return what the network's output depends on besides its weights.
 
         Returns
         -------
@@ -172,7 +172,7 @@ class SoundInput:
         return (TensorSpec((None, self.n_mels), shortest=shortest),)
 
     def trial_rows(self, size: Size) -> Rows:
-        """Return maps of noise to try networks on, the same in every process.
+        """Return maps of noise for testing networks, the same in every process.
 
         Parameters
         ----------
@@ -192,7 +192,7 @@ class SoundInput:
         return (rows,)
 
     def plain_rows(self, rows: Rows) -> NDArray[np.float32]:
-        """Return the mean and the deviation of each band, which need no network.
+        """Return the mean and the standard deviation of each band, which need no network.
 
         Parameters
         ----------
@@ -225,7 +225,7 @@ class SoundInput:
         weights: NDArray[np.float64] | None,
         accepts: Callable[[Size], bool],
     ) -> tuple[Encoding, Source]:
-        """Decide at which rate arrays are, and how much of a sound is read.
+        """Decide the sample rate of arrays, and how much of a sound is read.
 
         Parameters
         ----------
@@ -264,7 +264,7 @@ class SoundInput:
         Raises
         ------
         TypeError, ValueError
-            When X is another container, or holds anything else.
+            When X is no such column, or is empty.
         """
         check_sounds(X)
 

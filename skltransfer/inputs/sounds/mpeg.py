@@ -1,8 +1,8 @@
-"""MP3, decoded in a process of its own.
+"""MP3, decoded in a separate process.
 
-The decoder in C writes notes on standard error, and mends damage without telling anybody else. A
-process of its own keeps the notes out of the user's terminal, and lets them be read: what was
-mended is refused. The process starts with the first MP3 and ends with its parent.
+The C decoder repairs damage, and reports it only in notes on standard error. A separate process
+keeps the notes out of the user's terminal and makes them readable here, so that a repaired file can
+be refused. The process starts with the first MP3 and ends with its parent.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _PROGRAM = Path(__file__).with_name("mpeg_process.py")
 
 _MENDED = re.compile(r"error: (.*)|(Skipped \d+ bytes)|(?i:illegal audio-mpeg-header) 0x(\w+)")
 _TAGS = {"41504554", "4c595249", "54414720"}
-"""Beginnings of tags behind the last frame, of APE and Lyrics3, which are no damage."""
+"""Beginnings of APE and Lyrics3 tags after the last frame, which are no damage."""
 
 
 class _Decoder:
-    """The other end of a process that decodes."""
+    """A process that decodes, and the pipes to it."""
 
     def __init__(self) -> None:
         with tempfile.TemporaryFile() as notes:
@@ -47,7 +47,7 @@ class _Decoder:
             )
 
     def decode(self, data: bytes, max_seconds: float) -> tuple[dict[str, Any], bytes]:
-        """Description and samples of one file.
+        """Return the description and the samples of one file.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class _Decoder:
         """Let the process end."""
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            with suppress(OSError):  # what is left to write goes nowhere
+            with suppress(OSError):  # of data that could not be sent
                 pipe.close()
         self._process.wait()
 
@@ -80,19 +80,19 @@ def _exactly(file: Any, n_bytes: int) -> bytes:
 
 
 class _Decoders:
-    """Decoders that nobody uses now; there are as many as threads have decoded at a time."""
+    """The idle decoders. There are as many decoders as threads have decoded at the same time."""
 
     def __init__(self) -> None:
         self._idle: list[_Decoder] = []
         self._lock = threading.Lock()
 
     def decode(self, data: bytes, max_seconds: float) -> tuple[dict[str, Any], bytes]:
-        """Have a file decoded by a process that is idle, or by a new one.
+        """Let an idle process, or a new one, decode a file.
 
         Raises
         ------
         Unreadable
-            When the process ends over it.
+            When the process ends without an answer.
         """
         with self._lock:
             decoder = self._idle.pop() if self._idle else None
@@ -107,20 +107,20 @@ class _Decoders:
         return found
 
     def close(self) -> None:
-        """End all."""
+        """End all processes."""
         with self._lock:
             while self._idle:
                 self._idle.pop().close()
 
     def forget(self) -> None:
-        """Leave all to the parent, whose they are, after a fork."""
+        """After a fork, leave the processes to the parent, which owns them."""
         self._lock = threading.Lock()
         _of_parents.extend(self._idle)
         self._idle = []
 
 
 _of_parents: list[_Decoder] = []
-"""Kept, since a decoder that is thrown away is waited for."""
+"""Kept, because a discarded Popen object polls its process, which is not a child of this one."""
 _decoders = _Decoders()
 atexit.register(_decoders.close)
 if hasattr(os, "register_at_fork"):
@@ -135,14 +135,14 @@ def decode_mpeg(data: bytes, max_seconds: float) -> tuple[Array, int, int, int]:
     samples : ndarray of shape (n, channels), dtype float32
         The first `max_seconds`.
     rate : int
-        Samples a second.
+        Sample rate in Hz.
     wanted, announced : int
-        Samples that should be there, and in the whole file.
+        Number of samples that were asked for, and number in the whole file.
 
     Raises
     ------
     Unreadable
-        When the file is damaged, be it that the decoder could mend it.
+        When the file is damaged, even if the decoder repaired it.
     """
     described, encoded = _decoders.decode(data, max_seconds)
     if "error" in described:
@@ -153,7 +153,7 @@ def decode_mpeg(data: bytes, max_seconds: float) -> tuple[Array, int, int, int]:
 
 
 def _check_notes(notes: str) -> None:
-    """Refuse what was mended."""
+    """Refuse a file that the decoder repaired."""
     for error, skipped, header in _MENDED.findall(notes):
         if header.lower() not in _TAGS:
             found = error or skipped or f"bytes 0x{header} where a frame should begin"

@@ -1,11 +1,11 @@
-"""A program that decodes MP3: one sound after the other, from standard input to standard output.
+"""A program that decodes MP3 files one after another, from standard input to standard output.
 
-It runs by itself, without the package. What the decoder writes on standard error lands in a file
-that is its own, and goes along with the answer, since it tells of damage that is mended in silence.
+It runs without the package. Its standard error is a file of its own. What the decoder writes there
+is sent with the answer, because only these notes report damage that the decoder repaired.
 
-A request is the length of the file in bytes (int64), the most seconds wanted (float64), and the
-file. An answer is the length of a description (int64), the description in JSON, and the samples as
-float32, one channel beside the other.
+A request is the length of the file in bytes (int64), the maximum number of seconds (float64), and
+the file. An answer is the length of a description (int64), the description in JSON, and the samples
+as float32, with the channels interleaved.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _decoded(data: bytes, max_seconds: float) -> tuple[dict[str, Any], bytes]:
 
 
 def _notes() -> str:
-    """What was written on standard error, which is then empty again."""
+    """Return what was written to standard error, and empty it."""
     os.lseek(2, 0, os.SEEK_SET)
     found = os.read(2, _MOST_NOTES)
     os.lseek(2, 0, os.SEEK_SET)

@@ -1,4 +1,4 @@
-"""Sounds row by row, read when they are asked for."""
+"""Sounds row by row, read on demand."""
 
 from __future__ import annotations
 
@@ -29,33 +29,34 @@ from skltransfer.inputs.sounds.front_end import LogMel
 from skltransfer.inputs.sounds.waveforms import around, one_channel, resampled
 
 _FEWEST_BYTES_A_SECOND = 1_000
-"""Of encoded sounds; what is smaller than so many need not be opened to know that it is short."""
+"""Encoded sounds have at least this many bytes a second, so small files need not be opened to know
+that they are short."""
 
 _file_digests = FileDigests(error=SoundReadError)
 
 
 class Clip(NamedTuple):
-    """Samples (n,) or (n, channels) of any dtype, and how many come a second."""
+    """Samples (n,) or (n, channels) of any dtype, and their rate in Hz."""
 
     samples: Array
     rate: int
 
 
 Item = str | os.PathLike[str] | bytes | Clip | None
-"""What a row holds; None: nothing."""
+"""What a row holds; None if the sound is missing."""
 
 
 class SoundSource:
-    """Rows of sounds; what comes out are their log-mel maps.
+    """Rows of sounds, read as log-mel maps.
 
     Parameters
     ----------
     items : sequence
-        Paths, encoded bytes, clips, and None where there is no sound.
+        Paths, encoded bytes and clips; None for missing sounds.
     front_end : LogMel
         From samples to a map.
     min_samples : int
-        Samples that shorter sounds are brought to.
+        Minimum length in samples; shorter sounds are padded with silence.
     max_seconds : float
         How much of a sound is read.
     rows : ndarray of int
@@ -92,7 +93,7 @@ class SoundSource:
         return _file_digests.digest(item, number)
 
     def still_has(self, row: int, digest: bytes) -> bool:
-        """Say whether a file is as it was when its digest was taken."""
+        """Return whether a file is unchanged since its digest was taken."""
         if isinstance(self._items[self._rows[row]], (bytes, Clip)):
             return True
         try:
@@ -113,12 +114,12 @@ class SoundSource:
         return chosen
 
     def sound(self, row: int) -> Sound:
-        """The samples of a row, as many as are read.
+        """Return the samples of a row, up to `max_seconds`.
 
         Raises
         ------
         SoundReadError
-            When there are none.
+            When they cannot be read.
         """
         item = self._item(row)
         if isinstance(item, Clip):
@@ -128,12 +129,12 @@ class SoundSource:
             return decode(file, self._max_seconds)
 
     def check_paths(self) -> None:
-        """Look whether all files are there, before any is read.
+        """Check that all files exist, before any is read.
 
         Raises
         ------
         SoundReadError
-            For the first that is missing; it tells how many are.
+            For the first missing file; the message says how many are missing.
         """
         faults: list[tuple[int, str]] = []
         for row in self._rows.tolist():
@@ -148,7 +149,7 @@ class SoundSource:
             raise read_error(row, self._items[row], fault + count, SoundReadError)
 
     def n_cut(self) -> int:
-        """Count the sounds of which not all is read; those that cannot be read do not count."""
+        """Count the sounds that are longer than `max_seconds`; unreadable ones do not count."""
         return sum(map(self._is_cut, range(len(self))))
 
     def _is_cut(self, row: int) -> bool:
@@ -160,7 +161,7 @@ class SoundSource:
                 return False
             with self._opened(row) as file:
                 return is_longer(file, self._max_seconds)
-        except Exception:  # which reading the row will tell of
+        except Exception:  # reported when the row is read
             return False
 
     def _map(self, sound: Sound) -> NDArray[np.float32]:
@@ -176,7 +177,7 @@ class SoundSource:
 
     @contextmanager
     def _opened(self, row: int) -> Iterator[BinaryIO]:
-        """A file or encoded bytes; errors name the row."""
+        """Yield the opened file or the encoded bytes of a row; errors name the row."""
         item, number = self._item(row), int(self._rows[row])
         assert not isinstance(item, Clip)
         if isinstance(item, bytes):

@@ -1,4 +1,4 @@
-"""X taken as sounds: what it holds is checked, and nothing is read yet."""
+"""Taking X as sounds: its content is checked, and nothing is read yet."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NO_RATE = (
 
 
 def sounds_of(X: Any, sample_rate: int | None) -> list[Item]:
-    """The sounds of X, None where there is none.
+    """Return the sounds of X, None for missing ones.
 
     Parameters
     ----------
@@ -45,7 +45,8 @@ def sounds_of(X: Any, sample_rate: int | None) -> list[Item]:
     Raises
     ------
     TypeError, ValueError
-        When X is of no kind above, or one of its items is no sound; with the way out.
+        When X is of none of these kinds, or one of its items is not a sound; the message says what
+        to do.
     """
     check_sounds(X)
     column = None if _is_block(X) else as_column(X)
@@ -55,7 +56,7 @@ def sounds_of(X: Any, sample_rate: int | None) -> list[Item]:
 
 
 def check_sounds(X: Any) -> None:
-    """Refuse one single sound, containers that hold no column of sounds, and an X of no rows."""
+    """Refuse a single sound, containers without a column of sounds, and an X without rows."""
     if isinstance(X, (*PATHS, *ENCODED)):
         raise TypeError(
             f"X is {describe_source(X)}, one single sound. Pass a list: [X]. For a folder of "
@@ -76,7 +77,7 @@ def check_sounds(X: Any) -> None:
 
 
 def width_of(X: Any) -> int:
-    """Numbers in a row of an array; 1 for separate items."""
+    """Return the number of values in a row of an array; 1 for separate items."""
     return math.prod(np.shape(X)[1:]) if _is_block(X) else 1
 
 
@@ -125,7 +126,7 @@ def _as_numbers(X: Any) -> Any:
 
 
 def _rows_of(block: Any, sample_rate: int | None) -> list[Item]:
-    """Sounds of one length, in one array."""
+    """Return the sounds of an array, all of the same length."""
     check_dtype(block.dtype, "X")
     if block.ndim == 1:
         raise ValueError(
@@ -145,7 +146,7 @@ def _rows_of(block: Any, sample_rate: int | None) -> list[Item]:
 
 
 def _item(item: Any, row: int, sample_rate: int | None) -> Item:
-    """An item that can be read later; arrays are looked at now."""
+    """Return an item that can be read later; arrays are checked now."""
     if is_missing(item):
         return None
     if isinstance(item, PATHS):
@@ -166,7 +167,7 @@ def _item(item: Any, row: int, sample_rate: int | None) -> Item:
 def _clip(samples: Any, row: int, rate: int) -> Clip:
     array = np.asarray(samples)
     if array.dtype == np.int64 and isinstance(samples, (list, tuple)):
-        array = array.astype(np.float64)  # of a list nobody has chosen the dtype
+        array = array.astype(np.float64)  # the user did not choose the dtype of a list
     check_dtype(array.dtype, f"row {row} of X")
     check_clip(array.shape, f"row {row} of X")
     check_values(array, f"row {row} of X")

@@ -1,4 +1,4 @@
-"""Views of a sound, as changes of its log-mel map: shifts in time, gains and masks."""
+"""Views of a sound, made by changes to its log-mel map: shifts in time, gains and masks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Change = Callable[[LogMel, Array, np.random.Generator], Array]
 
 
 def shift(rule: LogMel, values: Array, rng: np.random.Generator) -> Array:
-    """Begin up to a tenth of a second earlier or later; silence fills what is left free."""
+    """Begin up to a tenth of a second earlier or later; silence fills the gap."""
     most = min(_frames(rule, _LONGEST_SHIFT_SECONDS), len(values) - 1)
     by = int(rng.integers(-most, most + 1))
     shifted = np.full_like(values, math.log(rule.floor))
@@ -37,7 +37,7 @@ def gain(rule: LogMel, values: Array, rng: np.random.Generator) -> Array:
 
 
 def masks(rule: LogMel, values: Array, rng: np.random.Generator) -> Array:
-    """Silence a few bands, and up to a tenth of a second (SpecAugment, Park et al. 2019)."""
+    """Silence adjacent bands, and up to a tenth of a second (SpecAugment, Park et al. 2019)."""
     masked = values.copy()
     masked[:, _stretch(values.shape[1], values.shape[1] * _WIDEST_MASK_OF_BANDS, rng)] = math.log(
         rule.floor
@@ -48,12 +48,12 @@ def masks(rule: LogMel, values: Array, rng: np.random.Generator) -> Array:
 
 
 def all_three(rule: LogMel, values: Array, rng: np.random.Generator) -> Array:
-    """Shift, gain and masks, one after the other."""
+    """Apply shift, gain and masks, one after another."""
     return masks(rule, gain(rule, shift(rule, values, rng), rng), rng)
 
 
 def views_of(rule: LogMel) -> Mapping[str, ViewFamily]:
-    """The views of sounds with a front end, by the names of ``augment``."""
+    """Return the views of a front end's maps, by the names that ``augment`` takes."""
     return {name: _family(name, rule, change) for name, change in _CHANGES.items()}
 
 
@@ -72,7 +72,7 @@ def _family(name: str, rule: LogMel, change: _Change) -> ViewFamily:
 def _seen(
     rule: LogMel, change: _Change, values: Array, number: int, rng: np.random.Generator
 ) -> Array:
-    """View 0 is the sound itself."""
+    """Return a view of a map; view 0 is the map itself."""
     return values if number == 0 else change(rule, values, rng)
 
 
@@ -81,7 +81,7 @@ def _frames(rule: LogMel, seconds: float) -> int:
 
 
 def _stretch(length: int, longest: float, rng: np.random.Generator) -> slice:
-    """A stretch that is not longer than `longest`, anywhere."""
+    """Return a slice at a random place, at most `longest` long."""
     width = int(rng.integers(0, int(longest) + 1))
     start = int(rng.integers(0, length - width + 1))
     return slice(start, start + width)

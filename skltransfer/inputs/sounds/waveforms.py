@@ -1,4 +1,4 @@
-"""Arrays of samples, as anybody keeps them, made into one channel at one rate."""
+"""Arrays of samples in all common forms, converted to one channel at one rate."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from skltransfer.inputs.sounds.front_end import Samples
 
 MAX_CHANNELS = 64
-"""Most channels of a sound; an array of more has its axes the other way round."""
+"""Maximum number of channels; an array with more probably has its axes the other way round."""
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
-"""Samples a second, in Hz."""
+"""Sample rates that are read, in Hz."""
 
 _LOUDEST = 32.0
-"""Samples beyond are no overshoots of full scale, which is 1, but whole numbers kept as floats."""
+"""Full scale is 1. Samples beyond this limit are not overshoots, but integers stored as floats."""
 
 _SCALES = {"int8": 2.0**7, "uint8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31}
-"""What full scale is in integers; bytes without sign have their zero at 128, as in WAV files."""
+"""Full scale of integer dtypes; the zero of uint8 is at 128, as in WAV files."""
 
 _TAPS_EACH_WAY = 10
-"""Of the filter for resampling, in samples of the lower rate: scipy's own."""
+"""Half length of the resampling filter, in samples of the lower rate, as in SciPy."""
 _BETA = 5.0
 
 
@@ -47,7 +47,7 @@ def check_dtype(dtype: np.dtype[np.generic], what: str) -> None:
 
 
 def check_clip(shape: tuple[int, ...], what: str) -> None:
-    """Refuse shapes of arrays that are no sounds: (samples,) or (samples, channels).
+    """Refuse shapes other than (samples,) and (samples, channels).
 
     Raises
     ------
@@ -68,12 +68,12 @@ def check_clip(shape: tuple[int, ...], what: str) -> None:
 
 
 def check_rate(rate: float) -> int:
-    """Return a rate in Hz as an int, if sounds are sampled at it.
+    """Return a sample rate in Hz as an int.
 
     Raises
     ------
     ValueError
-        When it is no whole number, or no rate of sounds.
+        When it is not a whole number, or out of range.
     """
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or rate != int(rate):
         raise ValueError(
@@ -105,13 +105,13 @@ def check_values(samples: Array, what: str) -> None:
 
 
 def one_channel(samples: Array) -> Samples:
-    """Mean of the channels, with full scale at 1."""
+    """Return the mean of the channels, with full scale at 1."""
     scaled = _scaled(samples)
     if scaled.ndim == 1:
         return scaled
     if scaled.shape[1] == 1:
         return np.ascontiguousarray(scaled[:, 0])
-    # One channel after the other, whatever the layout in memory, so that bits depend on it no more.
+    # One channel after another, so that the bits do not depend on the layout in memory.
     total = scaled[:, 0].copy()
     for channel in range(1, scaled.shape[1]):
         total += scaled[:, channel]
@@ -129,9 +129,9 @@ def _scaled(samples: Array) -> Samples:
 
 
 def resampled(samples: Samples, rate: int, wanted: int) -> Samples:
-    """The same sound at another rate, without what the lower one cannot hold.
+    """Return a sound at another rate, without frequencies that the lower rate cannot hold.
 
-    Polyphase filtering by a Kaiser window, as `scipy.signal.resample_poly` does it.
+    Polyphase filtering with a Kaiser window, as in `scipy.signal.resample_poly`.
     """
     if rate == wanted:
         return samples
@@ -145,7 +145,7 @@ def resampled(samples: Samples, rate: int, wanted: int) -> Samples:
 
 @lru_cache(maxsize=16)
 def _low_pass(up: int, down: int) -> Samples:
-    """Filter for resampling; it takes longer to make than a short sound takes to be filtered."""
+    """Return the resampling filter; making it takes longer than filtering a short sound."""
     from scipy.signal import firwin
 
     most = max(up, down)
@@ -154,7 +154,7 @@ def _low_pass(up: int, down: int) -> Samples:
 
 
 def around(samples: Samples, n_samples: int) -> Samples:
-    """A sound in the middle of silence, where it is shorter than `n_samples`."""
+    """Return a sound, padded with silence on both sides if it is shorter than `n_samples`."""
     missing = n_samples - len(samples)
     if missing <= 0:
         return samples

@@ -42,7 +42,8 @@ class TextInput:
         The content of a ``tokenizer.json``, as written by the libraries tokenizers and
         transformers.
     max_tokens : int, default=256
-        Tokens of a text that are read where ``max_tokens=None``, special ones included.
+        Number of tokens, including special tokens, to which texts are truncated if the estimator
+        has ``max_tokens=None``.
     n_positions : int or None, default=None
         Maximum number of tokens that the network can read; None means any number.
     causal : bool, default=False
@@ -74,7 +75,7 @@ class TextInput:
         return content_digest(self.tokenizer)
 
     def __getstate__(self) -> dict[str, Any]:
-        """The attributes, and nothing that follows from them."""
+        """Return the attributes without what is computed from them."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def identity(self) -> list[object]:
@@ -95,7 +96,7 @@ class TextInput:
         return (rows,)
 
     def plain_rows(self, rows: Rows) -> csr_array:
-        """How often each token of the tokenizer occurs."""
+        """Return how often each token of the tokenizer occurs in each text."""
         lengths = [len(ids) for ids in rows[0]]
         ids = np.concatenate([np.asarray(ids) for ids in rows[0]])
         row = np.repeat(np.arange(len(lengths)), lengths)

@@ -22,8 +22,8 @@ _MOST_LENGTHS = 500_000
 class Tokenizer:
     """A tokenizer from a ``tokenizer.json``, with a maximum number of tokens.
 
-    Truncation and padding settings in the file are ignored: texts are truncated to `max_tokens` in
-    the way the file describes, and never padded.
+    Truncation and padding settings in the file are ignored: texts longer than `max_tokens` lose
+    their end, and texts are never padded.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class Tokenizer:
 
 
 tokenizer_of = lru_cache(maxsize=8)(Tokenizer)
-"""Return the tokenizer of a content and a number of tokens, opened once."""
+"""Return the tokenizer for a content and a maximum number of tokens; each is opened only once."""
 
 
 def opened(content: str) -> Any:
