@@ -1,4 +1,4 @@
-"""Dask: a search and an extraction on a cluster, given its `distributed.Client`."""
+"""Dask: a search and an extraction of features on a cluster, given its `distributed.Client`."""
 
 from copy import copy
 
@@ -9,14 +9,14 @@ from shards import shards, write_shard
 
 def search(client, grid, X, y):
     """Fit a GridSearchCV on the cluster's workers."""
-    # Every worker has X and y, so that they are not lost if one dies.
+    # X and y are sent to every worker, so that they are not lost if one dies.
     with joblib.parallel_backend("dask", client=client, scatter=[X, y]):
         return grid.fit(X, y)
 
 
 def extract(client, extractor, paths, folder, rows_per_shard=10_000):
     """Write the shards that are missing; return the numbers of their rows and errors."""
-    # A task's result is sent once to every worker, and made again if the worker that has it dies.
+    # As the result of a task, the extractor is sent to each worker once, and is not lost with one.
     everywhere = client.submit(copy, extractor, pure=False)
     tasks = [
         client.submit(write_shard, everywhere, file, part, pure=False)

@@ -1,4 +1,4 @@
-"""Ray: a search and an extraction on the cluster to which `ray.init` has connected."""
+"""Ray: a search and an extraction of features on the cluster that `ray.init` has connected to."""
 
 import joblib
 import ray
@@ -9,7 +9,7 @@ RESTART = {"max_restarts": -1, "max_task_retries": 5}
 
 
 def search(grid, X, y):
-    """Fit a GridSearchCV on the cluster's workers; a worker that dies is started again."""
+    """Fit a GridSearchCV on the cluster's workers; workers that die are restarted."""
     register_ray()
     with joblib.parallel_backend("ray", ray_remote_args=RESTART):
         return grid.fit(X, y)

@@ -1,4 +1,4 @@
-"""Spark: a search and an extraction, given a `SparkSession`."""
+"""Spark: a search and an extraction of features on a cluster, given its `SparkSession`."""
 
 import joblib
 from joblibspark import register_spark

@@ -1,4 +1,4 @@
-"""An extraction in shards: one Parquet file for each group of rows, written whole or not at all."""
+"""Features in shards: one Parquet file for each group of rows, which is complete if it exists."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from skltransfer import extract_batch
 
 
 def shards(paths, folder, rows_per_shard=10_000):
-    """List the shards that are not done yet, as pairs of a file and its paths."""
+    """Return the shards that do not exist yet, as pairs of a file and the paths of its images."""
     found = []
     for start in range(0, len(paths), rows_per_shard):
         part = [os.fspath(path) for path in paths[start : start + rows_per_shard]]
@@ -21,10 +21,10 @@ def shards(paths, folder, rows_per_shard=10_000):
 
 
 def write_shard(extractor, file, paths):
-    """Compute a shard; return how many rows it has, and how many of them have an error."""
+    """Compute and write a shard; return the number of its rows and of its errors."""
     batch = extract_batch(extractor, paths)
     columns = {**batch, "features": list(batch["features"]), "path": paths}
-    unfinished = file.with_name(f"_{os.getpid()}-{file.name}")  # importing ignores its name
+    unfinished = file.with_name(f"_{os.getpid()}-{file.name}")  # import_features skips such names
     parquet.write_table(pyarrow.table(columns), unfinished)
     unfinished.replace(file)
     return len(paths), sum(error is not None for error in batch["error"])

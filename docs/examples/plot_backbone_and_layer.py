@@ -2,16 +2,16 @@
 Picking a backbone and a layer by cross-validation
 ==================================================
 
-The last features of a network were trained to tell a thousand kinds of objects apart. For images
-that are not photographs of objects, an earlier layer often works better. A grid search can find the
-layer, and the backbone too.
+The last layers of a network were trained to tell a thousand kinds of objects apart. For images
+that are not photographs of objects, an earlier layer often works better. A grid search can choose
+both the backbone and the layer.
 
 The images are electroluminescence images of solar cells, from ``elpv-dataset``. The task is to find
 the defective cells.
 """
 
 # %%
-# We draw a balanced sample of cells, so that chance level is 0.5:
+# We draw as many defective as sound cells, so that a guess has an accuracy of 0.5:
 
 import numpy as np
 from elpv_dataset.utils import load_dataset
@@ -23,8 +23,8 @@ chosen = np.concatenate([rng.choice(sound, 100, False), rng.choice(defective, 10
 X, y = cells[chosen], probability[chosen] == 1
 
 # %%
-# You can read features at the ends of the stages. Earlier layers have larger maps with fewer
-# channels.
+# Features can be taken at the end of each stage of the network. Earlier layers have larger feature
+# maps with fewer channels.
 
 from skltransfer import freeze_points
 
@@ -32,12 +32,12 @@ points = freeze_points("efficientnet_lite0", input_size=(128, 128), measure=Fals
 print(points)
 
 # %%
-# The grid covers the backbone and its layer. ``weights=None`` is the same network without training:
-# its accuracy is due to the architecture alone. You can also use names from ``list_backbones()``.
-# Keras downloads their weights once, so this example uses none of them.
+# The grid covers two networks and their layers. ``weights=None`` is the same network without
+# training: its accuracy is due to the architecture alone. In the same way, you can compare networks
+# by their names in ``list_backbones()``. This example does not, because Keras would download them.
 #
-# The pipeline standardises the features and regularises the classifier, because there are more
-# features than images. The features of an image are cached, so no fold computes them again.
+# The pipeline standardises the features and regularises the classifier strongly, because there are
+# more features than images. The features of an image are cached, so no fold computes them again.
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -59,8 +59,8 @@ search = GridSearchCV(model, grid, cv=5).fit(X, y)
 print(search.best_params_, f"{search.best_score_:.3f}")
 
 # %%
-# Five folds of 200 images cannot distinguish neighbouring layers; the bars show one standard
-# deviation over the folds.
+# The bars show one standard deviation over the five folds. With 200 images, cross-validation cannot
+# tell which of two neighbouring layers is better.
 
 import matplotlib.pyplot as plt
 

@@ -4,14 +4,14 @@ A number for each image: how likely is a defect?
 
 Experts looked at solar cells and said how sure they were of a defect: 0, 1/3, 2/3 or 1. This
 example predicts that number, compares the three losses of
-:class:`~skltransfer.FineTunedRegressor`, and looks at where the predictions are most wrong.
+:class:`~skltransfer.FineTunedRegressor`, and shows the cells with the largest errors.
 """
 
 # %%
 # The data
 # --------
 #
-# We take 75 cells of each probability, so that no value is rare.
+# We take 75 cells of each probability, so that all values are equally frequent.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,8 +38,8 @@ plt.show()
 # The head alone
 # --------------
 #
-# With ``freeze_depth="all"`` only the head learns. The frozen network runs once for each cell, and
-# all three fits share what it computed.
+# With ``freeze_depth="all"``, only the head is trained. The frozen network runs once for each cell,
+# and all three fits use its cached output.
 
 from sklearn.metrics import mean_absolute_error, r2_score
 
@@ -57,7 +57,7 @@ for loss in ("squared_error", "absolute_error", "huber"):
 # Predicted against true values
 # -----------------------------
 #
-# scikit-learn's own display serves every regressor.
+# scikit-learn's own display works with every regressor.
 
 from sklearn.metrics import PredictionErrorDisplay
 
@@ -70,7 +70,7 @@ plt.show()
 # The largest errors
 # ------------------
 #
-# Some of these cells are hard, and about others one may disagree with the experts.
+# Some of these cells are hard to judge. With others, one may disagree with the experts.
 
 from skltransfer import LargestErrorsDisplay
 
@@ -78,5 +78,5 @@ LargestErrorsDisplay.from_estimator(regressor, X_test, y_test, n_images=6, n_col
 plt.show()
 
 # %%
-# The folds of a cross-validation must be shuffled here: the rows come level by level, and an
-# unshuffled ``KFold`` would train without the level that it is scored on.
+# If you cross-validate on these data, shuffle the folds. The rows are sorted by probability, so
+# each fold of an unshuffled ``KFold`` would contain values that were rare or absent in training.

@@ -8,7 +8,8 @@ twice: on the pixels, and on the features of a network trained on photographs.
 
 # %%
 # The images have values from 0 to 16, so we set ``pixel_range``. They are tiny, so we enlarge them
-# only a little, and take features from the middle of the network as well as from its later layers.
+# only a little, and use features from the middle of the network in addition to those from later
+# layers.
 
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -31,8 +32,8 @@ print(f"from pixels:      {(from_pixels == digits.target).mean():.3f}")
 print(f"from the network: {(from_network == digits.target).mean():.3f}")
 
 # %%
-# These digits are classified correctly only with the network's features (gained), or only with the
-# pixels (lost):
+# Some digits are classified correctly only from the network's features (gained), others only from
+# the pixels (lost):
 
 import matplotlib.pyplot as plt
 import numpy as np

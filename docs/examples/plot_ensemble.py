@@ -1,11 +1,10 @@
 """
-An ensemble of views of one network
-===================================
+An ensemble from one network
+============================
 
-Models that make different mistakes are better together. Here they see the same solar cells through
-the same network, but at different sizes and layers. Different networks, by names from
-``list_backbones()``, would differ more, but Keras downloads their weights, and this example runs
-offline.
+Models that make different mistakes are better together. Here all members use the same network, but
+at different image sizes and layers. Different networks from ``list_backbones()`` would differ more,
+but Keras would have to download them.
 """
 
 # %%
@@ -24,9 +23,9 @@ X, y = cells[chosen], (probability[chosen] == 1).astype(int)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
 
 # %%
-# There are three members. We combine them with scikit-learn's own meta-estimators. One averages
-# their probabilities. The other is a stack: its final classifier learns from folds of the training
-# set how much to trust each member.
+# There are three members. We combine them with scikit-learn's meta-estimators: ``VotingClassifier``
+# averages their probabilities, and ``StackingClassifier`` trains a final classifier on out-of-fold
+# predictions, which learns how much to trust each member.
 
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -57,8 +56,8 @@ models = {
 }
 
 # %%
-# Each ensemble fits its members again, the stack four times. The network still sees each image only
-# once, because the features are cached.
+# Each ensemble fits its members again, the stack four times. Still, no image runs through the
+# network again, because the features are cached.
 
 from sklearn.metrics import accuracy_score, log_loss
 
@@ -87,5 +86,5 @@ axes[0].set_xlim(0.5, 1)
 plt.show()
 
 # %%
-# With 150 test cells, an accuracy has a standard error of about three points. The log loss uses
-# every probability, so it varies less.
+# With 150 test cells, an accuracy has a standard error of about three points. The log loss varies
+# less, because it uses all probabilities and not only the predicted classes.

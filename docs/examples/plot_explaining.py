@@ -2,8 +2,8 @@
 Explaining a prediction
 =======================
 
-Which images does a classifier get most wrong, where in an image does it look, and which images does
-it find similar? The answers reveal problems that an accuracy hides: a wrong label, a class
+Which images does a classifier get most wrong? Which parts of an image does it use? And which images
+are similar to it? The answers reveal problems that an accuracy hides: a wrong label, a class
 recognised by its background, or a class that should be two.
 """
 
@@ -32,8 +32,8 @@ print(f"accuracy on the others: {classifier.score(X_test, y_test):.3f}")
 # The images with the greatest loss
 # -----------------------------------
 #
-# These are the images whose true class received the least probability. Look at them first: some are
-# hard, and some have the wrong label.
+# These are the images whose true class received the lowest probability. Look at them first: some
+# are hard to classify, and some have the wrong label.
 
 import matplotlib.pyplot as plt
 
@@ -44,12 +44,13 @@ display.figure_.set_size_inches(8, 6)
 plt.show()
 
 # %%
-# Where it looks
-# --------------
+# The regions that it uses
+# ------------------------
 #
-# Grad-CAM shows which regions speak for a class, in warm colours. Here the class is ``"defective"``
-# in all images; the first four really are defective. The map is as coarse as the last feature map
-# of the network. It shows what the classifier relies on, not whether it is right.
+# Grad-CAM shows in warm colours which regions of an image raise the score of a class. Here the
+# class is ``"defective"`` for all images; only the first four really are defective. The map is as
+# coarse as the last feature map of the network. It shows what the classifier relies on, not whether
+# it is right.
 
 from skltransfer import SaliencyDisplay
 
@@ -59,12 +60,12 @@ display.figure_.set_size_inches(9, 5)
 plt.show()
 
 # %%
-# What is alike to it
-# -------------------
+# The images that are similar to it
+# ---------------------------------
 #
-# These are the features of the test cells, projected onto the two directions in which they differ
+# These are the features of the test cells, projected onto the two directions in which they vary
 # most. The second direction separates the most broken cells from the others. The first has nothing
-# to do with the classes: it separates mono- from polycrystalline cells. A larger study would
+# to do with the classes: it separates mono- from polycrystalline cells. A larger study should
 # evaluate the two types separately.
 
 from skltransfer import FeatureMapDisplay

@@ -2,14 +2,14 @@
 Few labels: what a pretrained network is worth
 ==============================================
 
-Labelling takes work. A network trained on other images already knows a lot, so fewer labels are
-enough. This example measures how many fewer, on scikit-learn's digits.
+Labelling takes work. With features of a network that was trained on other images, fewer labels are
+enough. This example measures how many, on scikit-learn's digits.
 """
 
 # %%
-# The same linear classifier sees each digit in three ways: as pixels, as features of a network with
-# random weights, and as features of the pretrained network. The second shows how much is due to the
-# architecture alone.
+# We compare three descriptions of a digit, with the same linear classifier: its pixels, features of
+# a network with random weights, and features of the pretrained network. The second shows how much
+# is due to the architecture alone.
 
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -51,7 +51,7 @@ for row, n_labels in enumerate(labels_per_class):
             accuracy[name][row, column] = model.score(X[test], digits.target[test])
 
 # %%
-# The band is one standard deviation over the draws.
+# The bands show one standard deviation over the draws, in both directions.
 
 import matplotlib.pyplot as plt
 

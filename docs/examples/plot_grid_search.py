@@ -7,8 +7,8 @@ How much of the network should be trained, and how large should the head be? Bot
 """
 
 # %%
-# The search uses 80 solar cells at a small size, with six candidates and three folds: 19 fits,
-# including the last one on all images.
+# The data are 80 images of solar cells, reduced to 96 x 96 pixels. With six candidates and three
+# folds, the search makes 19 fits, including the last one on all images.
 
 import numpy as np
 from elpv_dataset.utils import load_dataset
@@ -30,8 +30,8 @@ search = GridSearchCV(classifier, grid, cv=3).fit(X, y)
 print(search.best_params_, f"{search.best_score_:.3f}")
 
 # %%
-# ``cv_results_`` has its usual form, ready for pandas. Three folds of 80 images rank candidates
-# only roughly, so look at the spread before the mean.
+# ``cv_results_`` has its usual form, ready for pandas. Three folds over only 80 images rank the
+# candidates roughly, so take the standard deviation into account.
 
 import pandas as pd
 
@@ -40,8 +40,8 @@ columns = ["param_freeze_depth", "param_head_units", "mean_test_score", "std_tes
 results[columns].round(3)
 
 # %%
-# The same results as a plot, with the time of a fit below. The upper curve shows what training more
-# stages gains, and the lower curve shows what it costs.
+# The upper plot shows the score against the freeze depth: what you gain by training more stages.
+# The lower plot shows the time of a fit: what it costs.
 
 import matplotlib.pyplot as plt
 
@@ -51,7 +51,7 @@ FreezeDepthDisplay.from_estimator(search)
 plt.show()
 
 # %%
-# How often did each part of the network run? Once for each image, in spite of the 19 fits:
+# How often did each part of the network run? Once for each image, even though there were 19 fits:
 
 for segment, rows in cache_info().rows_computed.items():
     print(f"{rows:4} rows through {segment}")

@@ -2,8 +2,8 @@
 Imbalanced classes, and probabilities to rely on
 ================================================
 
-Defects are rare. A classifier that calls every cell sound is nearly always right, and useless. The
-images are solar cells again, and one in ten is defective.
+If defects are rare, a classifier that calls every cell sound is nearly always right, and useless.
+In this example, one solar cell in ten is defective.
 """
 
 # %%
@@ -23,11 +23,11 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratif
 
 # %%
 # We fit without and with ``class_weight="balanced"``, which gives both classes the same total
-# weight. Only the head is trained here (``freeze_depth="all"``), so both fits share the features of
-# the network.
+# weight. Only the head is trained here (``freeze_depth="all"``), so both fits use the same cached
+# features.
 #
-# Accuracy hides what matters. Recall is the share of defects that are found, precision is the share
-# of alarms that are right, and balanced accuracy is the mean of the recalls of all classes.
+# Accuracy says little here. Recall is the share of defects that are found, precision is the share
+# of alarms that are right, and balanced accuracy is the mean of the recalls of both classes.
 
 from sklearn.metrics import (
     accuracy_score,
@@ -54,13 +54,13 @@ for name, class_weight in {"as they are": None, "balanced": "balanced"}.items():
     print(f"{name:12}" + "".join(f"{score:10.3f}" for score in scores))
 
 # %%
-# All these scores depend on one threshold, 0.5. The precision-recall curve shows every threshold at
-# once, and the average precision (AP) summarises the curve. To find a threshold on the training
-# set, use scikit-learn's ``TunedThresholdClassifierCV``.
+# All these scores depend on one threshold, 0.5. The precision-recall curve shows every threshold,
+# and the average precision (AP) summarises the curve. To choose a threshold by cross-validation,
+# use scikit-learn's ``TunedThresholdClassifierCV``.
 #
-# Class weights change the meaning of a probability: a balanced classifier predicts more defects
-# than there are. ``CalibratedClassifierCV`` corrects this with folds of the training set, and the
-# network computes nothing again.
+# With class weights, the probabilities are no longer those of the data: the balanced classifier
+# expects more defects than there are. ``CalibratedClassifierCV`` corrects this by cross-validation
+# on the training set. It uses the cached features too.
 
 import matplotlib.pyplot as plt
 from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay
@@ -85,5 +85,5 @@ right.legend(fontsize=8, loc="upper left")
 plt.show()
 
 # %%
-# The smaller the Brier score, the better the probabilities. With 30 defects in the test set, all
-# these figures are rough.
+# The smaller the Brier score, the better the probabilities. With only 30 defects in the test set,
+# all these figures are rough.

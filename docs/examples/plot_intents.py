@@ -2,14 +2,14 @@
 Questions of bank customers: intents from few labels
 ====================================================
 
-A language network has read a billion sentences, so a few labelled questions of each kind are
-enough. This example tells ten intents apart, chooses the layer and the freeze depth by a search,
-finds the nearest known question, and puts a column of numbers beside the text.
+A language network was trained on a billion sentences, so a few labelled questions of each kind are
+enough. This example classifies questions into ten intents, chooses the layer and the freeze depth
+by a search, finds the most similar known question, and combines a text with a column of numbers.
 """
 
 # %%
 # The questions are a small part of BANKING77 (Casanueva et al., 2020, `CC BY 4.0
-# <https://creativecommons.org/licenses/by/4.0/>`_). Four labels of each intent are used to train.
+# <https://creativecommons.org/licenses/by/4.0/>`_).
 
 from pathlib import Path
 
@@ -33,8 +33,8 @@ test = questions[questions.part == "test"]
 print(f"{len(train)} questions to train on, {len(test)} to test on")
 
 # %%
-# Two descriptions of a text, and the same linear classifier: the words that occur in it, and the
-# features of the network.
+# We compare two descriptions of a text, with the same linear classifier: the words that occur in
+# it, and the features of the network. The training set grows from 1 to 16 questions of each intent.
 
 words = TfidfVectorizer()
 network = PretrainedFeatureExtractor("minilm_l6")
@@ -58,8 +58,8 @@ ax.legend()
 fig.tight_layout()
 
 # %%
-# A search over the layer and the freeze depth. Each text runs through the frozen blocks once,
-# whatever the number of candidates and folds.
+# With 8 questions of each intent, we search over the layer and the freeze depth. Each text runs
+# through the frozen blocks once, whatever the number of candidates and folds.
 
 few = train.groupby("category").head(8)
 classifier = FineTunedClassifier("minilm_l6", epochs=3, learning_rate=1e-3, random_state=0)
@@ -71,8 +71,8 @@ print(table[columns].to_string(index=False))
 print(f"test accuracy of the best: {search.score(test.text, test.category):.3f}")
 
 # %%
-# The nearest known question is often answer enough. Sentences of similar meaning lie close to each
-# other, by the cosine.
+# Often it is enough to find the most similar known question. Texts with similar meaning have
+# features with a small cosine distance.
 
 neighbours = NearestNeighbors(n_neighbors=1, metric="cosine").fit(network.transform(train.text))
 asked = ["my phone was stolen with the card in its case", "how much is a dollar in pounds today"]
@@ -81,8 +81,8 @@ for question, row, distance in zip(asked, rows[:, 0], distances[:, 0], strict=Tr
     print(f"{question!r} -> {train.text.iloc[row]!r} ({distance:.2f})")
 
 # %%
-# A text and numbers together: a ``ColumnTransformer`` sends each column where it belongs. The hour
-# here is made up, and says nothing about the intent.
+# To use a text and numbers together, pass each column to its own transformer with a
+# ``ColumnTransformer``. The hour here is made up, and says nothing about the intent.
 
 rng = np.random.default_rng(0)
 frame = few[["text"]].assign(hour=rng.integers(0, 24, len(few)))

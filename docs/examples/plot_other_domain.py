@@ -2,16 +2,17 @@
 Solar cells of another kind
 ===========================
 
-A classifier for monocrystalline solar cells is to work on polycrystalline ones, whose grains look
-like defects to it. What helps: rows of the new kind without labels, or a few with labels?
+A classifier was trained on monocrystalline solar cells, and is now used on polycrystalline ones,
+whose grains look like defects to it. Which helps more: many images of the new kind without labels,
+or a few with labels?
 
 The images are from ``elpv-dataset``.
 """
 
 # %%
-# The labelled cells are monocrystalline. Of the polycrystalline ones, half are at hand without
-# labels, and the other half tests. Defective cells are rarer, so the score is balanced accuracy: a
-# guess has 0.5.
+# The labelled cells are monocrystalline. Of the polycrystalline cells, half are used in training
+# without labels, and half as the test set. Defective cells are rarer, so we score by balanced
+# accuracy, where a guess has 0.5.
 
 import numpy as np
 from elpv_dataset.utils import load_dataset
@@ -25,9 +26,9 @@ given, tested = np.split(poly, 2)
 X, y = cells[mono], probability[mono] == 1
 
 # %%
-# ``adaptation`` names what is done with rows without labels, ``X_target``. "statistics"
-# standardises each kind of cell by its own moments; "mcc" moves the border between the classes away
-# from cells of the new kind.
+# ``fit`` takes the cells without labels as ``X_target``, and ``adaptation`` says how to use them.
+# "statistics" standardises the features of each kind of cell by their own mean and variance. "mcc"
+# penalises predictions on the new cells that are split between the classes.
 
 from skltransfer import FineTunedClassifier
 
@@ -41,11 +42,11 @@ for name, adaptation in ways.items():
     fitted[name] = classifier.fit(X, y, **rows)
 
 # %%
-# There are 399 cells of the new kind here, because 400 would be exactly as many as there are
-# labelled ones: ``fit`` refuses that, as cross-validation might have cut them.
-# :class:`~skltransfer.TargetRows` around them is the other way out.
+# We pass 399 new cells, because ``fit`` refuses 400: with exactly as many rows as X, ``X_target``
+# may have been cut by scikit-learn's cross-validation. You can also wrap the rows in
+# :class:`~skltransfer.TargetRows`.
 #
-# Now label 50 cells, and let them weigh as much as half of the others:
+# Now we label 50 of the new cells. Together, they get half the weight of the monocrystalline cells:
 
 few = given[:50]
 weights = np.r_[np.ones(len(y)), np.full(len(few), len(y) / 2 / len(few))]
@@ -75,6 +76,6 @@ axis.invert_yaxis()
 plt.show()
 
 # %%
-# Here the moments of the new kind help, and class confusion on top of them does not. A few labels
-# help more. Only labels of the new kind tell which way is best;
-# :func:`~skltransfer.target_scorer` makes a search look at them.
+# Here "statistics" helps, and adding "mcc" does not. A few labels help more. Which method is best
+# can only be seen with labels of the new kind; with :func:`~skltransfer.target_scorer`, a search
+# scores its candidates on them.

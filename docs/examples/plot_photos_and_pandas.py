@@ -2,16 +2,17 @@
 A folder of photos, with pandas
 ===============================
 
-You have photos in class folders, and a table with more data about them. Paths are a column like any
-other: a ``ColumnTransformer`` sends them to the network, and the numbers elsewhere.
+You have photos in class folders, and a table with more data about them. The paths of the photos are
+a column like any other: a ``ColumnTransformer`` passes them to the network, and the other columns
+to other transformers.
 """
 
 # %%
 # The folder
 # ----------
 #
-# To let this example run anywhere, we cut the photos from the two that come with scikit-learn, and
-# save them as small, dark JPEGs such as ``photos/china/0.jpg``.
+# To let this example run anywhere, we cut patches from the two photos that come with scikit-learn,
+# and save them as small, dark JPEGs such as ``photos/china/0.jpg``.
 
 import tempfile
 from pathlib import Path
@@ -47,8 +48,8 @@ table = pd.DataFrame(
 table.groupby("label")["kilobytes"].describe().round(2)
 
 # %%
-# A model over both kinds of columns
-# ----------------------------------
+# A model for both columns
+# ------------------------
 
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
@@ -70,15 +71,15 @@ print(f"five folds: {scores.mean():.3f}")
 # Features as a frame
 # -------------------
 #
-# With ``set_output``, the features keep the index of the table, and their names contain the layer
-# and the channel.
+# With ``set_output``, the features are a frame with the index of the table. Their names contain the
+# layer and the channel.
 
 extractor = PretrainedFeatureExtractor(input_size=(96, 96)).set_output(transform="pandas")
 features = extractor.fit_transform(table[["photo"]])
 features.iloc[:3, :4].round(3)
 
 # %%
-# Here are the features of the photos in two dimensions:
+# The features of the photos, projected onto two dimensions:
 
 import matplotlib.pyplot as plt
 from sklearn.decomposition import PCA
@@ -99,9 +100,9 @@ plt.show()
 # Files that cannot be read
 # -------------------------
 #
-# Large collections usually contain a broken file. By default, the first one raises an error that
-# names it. With ``on_error="nan"`` the other files are processed, and one warning lists the rows
-# that failed.
+# Large collections usually contain broken files. By default, the first of them raises an error that
+# names it. With ``on_error="nan"``, a broken file becomes a row of NaN, and one warning lists these
+# rows.
 
 import warnings
 

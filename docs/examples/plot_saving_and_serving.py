@@ -3,11 +3,11 @@ Saving, loading, serving
 ========================
 
 We save a fitted classifier to one file without pickle, load it in a fresh process, and serve it
-from a small server. Finally we convert it to a plain Keras model.
+over HTTP. Finally we convert it to a plain Keras model.
 """
 
 # %%
-# First, a classifier to save: it tells patches of scikit-learn's two photographs apart.
+# First, we fit a classifier that tells patches of scikit-learn's two photographs apart.
 
 import os
 import tempfile
@@ -35,8 +35,8 @@ print(classifier.classes_, f"{classifier.score(X, y):.2f} of the training patche
 # --------
 #
 # The file holds JSON, arrays and a checksum. For the bundled network, it holds only the weights
-# that were trained, and a reference to the rest. :doc:`/persistence` describes the format, and what
-# is refused.
+# that were trained, and a reference to the others. :doc:`/persistence` describes the format, and
+# which files are refused.
 
 folder = Path(tempfile.mkdtemp())
 file = folder / "patches.skltransfer"
@@ -44,7 +44,7 @@ classifier.save(file)
 print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
 
 # %%
-# A fresh process gives the same probabilities to the bit:
+# In a fresh process, the loaded classifier predicts the same probabilities to the bit:
 
 import subprocess
 import sys
@@ -69,7 +69,7 @@ answer = subprocess.run(
 print("the same in a fresh process:", answer.stdout.strip())
 
 # %%
-# A changed file is refused before anything is built:
+# If the file has changed, ``load`` refuses it before anything is built:
 
 from skltransfer import load
 
@@ -86,10 +86,10 @@ except ValueError as error:
 # A server
 # --------
 #
-# Images arrive as encoded bytes, which an estimator accepts as they are. A service needs no more
-# than this; add the web framework of your choice. We set ``cache=None``, because users rarely send
-# the same image twice. A file that is not an image gets an error response and does not crash the
-# server.
+# Images arrive as encoded bytes, which an estimator accepts as they are. This server uses Python's
+# standard library; in practice, use the web framework of your choice. We set ``cache=None``,
+# because users rarely send the same image twice. A file that is not an image gets an error
+# response, and the server goes on.
 
 import json
 import threading
@@ -136,8 +136,7 @@ server.shutdown()
 server.server_close()
 
 # %%
-# This is how long one image takes, from bytes to probabilities, on the machine that built this
-# page:
+# The time for one image, from bytes to probabilities, on the machine that built this page:
 
 import time
 
@@ -160,8 +159,8 @@ plt.show()
 # -------------
 #
 # If you want neither scikit-learn nor this package at run time, convert the classifier to a Keras
-# model, with the preprocessing inside. It takes pixels in the form that `fit` saw, and agrees to
-# 1e-4.
+# model, which contains the preprocessing. It takes pixels in the same range as ``fit``, and agrees
+# with ``predict_proba`` to 1e-4.
 
 model = classifier.to_keras()
 difference = np.abs(model.predict(X, verbose=0) - classifier.predict_proba(X)).max()

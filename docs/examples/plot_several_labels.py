@@ -3,8 +3,8 @@ Several labels for each image
 =============================
 
 An image may show more than one thing. This example puts two of scikit-learn's scanned digits side
-by side and asks which of the ten digits are there: ten labels, two of which (or one, if both are
-the same) are true.
+by side, and predicts which of the ten digits are in the image. These are ten labels, of which two
+are true, or one if both digits are the same.
 """
 
 # %%
@@ -36,8 +36,8 @@ plt.show()
 # One network, ten sigmoids
 # -------------------------
 #
-# The matrix of 0 and 1 is all that the classifier needs. One network serves all labels, and
-# ``predict_proba`` gives a column for each.
+# Pass the labels as a matrix of 0 and 1; the classifier needs nothing else. One network serves all
+# labels, and ``predict_proba`` returns a column for each.
 
 from sklearn.metrics import average_precision_score
 
@@ -55,9 +55,9 @@ print(f"all labels right:  {classifier.score(X_test, Y_test):.3f}")
 # A threshold for each label
 # --------------------------
 #
-# A label that is true in one image out of five rarely gets a probability above one half. The
-# thresholds that balance precision and recall come from out-of-fold predictions on the training
-# part. scikit-learn's ``TunedThresholdClassifierCV`` takes one label for each row only.
+# A label that is true in one image out of five rarely gets a probability above one half. For each
+# label, we choose the threshold with the largest F1 on out-of-fold predictions of the training set.
+# scikit-learn's ``TunedThresholdClassifierCV`` does not work with several labels.
 
 from sklearn.metrics import f1_score, precision_recall_curve
 from sklearn.model_selection import KFold, cross_val_predict
@@ -75,8 +75,8 @@ after = f1_score(Y_test, probabilities > thresholds, average="macro", zero_divis
 print(f"macro F1 at one half: {before:.3f}, at these thresholds: {after:.3f}")
 
 # %%
-# What goes wrong
-# ---------------
+# The largest errors
+# ------------------
 #
 # :class:`~skltransfer.TopLossesDisplay` shows one label at a time, here the digit 8.
 

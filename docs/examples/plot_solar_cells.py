@@ -3,19 +3,19 @@ Solar cells: from features to fine-tuning
 =========================================
 
 Is a solar cell defective? Electroluminescence images show cracks and dead areas. This example takes
-the usual route: first frozen features with a linear classifier, then fine-tuning, and a comparison
-of the two on the same images.
+the usual route: first a linear classifier on frozen features, then fine-tuning, and a comparison of
+the two on the same images.
 
-``python docs/examples/solar_cells.py`` runs the first half in full, with all 2,624 cells and ten
-splits.
+``python docs/examples/solar_cells.py`` evaluates frozen features in full, with all 2,624 cells and
+ten splits.
 """
 
 # %%
 # The data
 # --------
 #
-# Experts gave each cell a probability of being defective. We use the clear cases, 200 for training
-# and 200 for testing.
+# Experts gave each cell a probability of being defective. We use only the clear cases (0 and 1),
+# 200 for training and 200 for testing.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -64,9 +64,10 @@ print(f"frozen features: {frozen.score(X_test, y_test):.3f}")
 # -----------
 #
 # These images are unlike photographs, so more of the network should be trained: here, all but the
-# first five stages. BatchNorm uses statistics of the new images. A cell stays the same if it is
-# rotated or mirrored, so we train on views with ``augment="dihedral"``. With ``tta=True``, a
-# prediction is the average over all eight views.
+# first five stages. With ``batch_norm="train"``, BatchNorm uses the statistics of these images. A
+# defect stays a defect if the cell is rotated or mirrored, so we also train on rotated and mirrored
+# images (``augment="dihedral"``). With ``tta=True``, a prediction is the average over all eight
+# variants.
 
 from skltransfer import FineTunedClassifier
 
@@ -100,6 +101,5 @@ for name, model in {"frozen features": frozen, "fine-tuned": tuned}.items():
 plt.show()
 
 # %%
-# With 200 test cells, the standard error of an accuracy is about two points. One such split shows
-# the method, but does not rank the two models. :doc:`/benchmarks` has the comparison over five
-# splits.
+# With 200 test cells, the standard error of an accuracy is about two points, so one split cannot
+# rank the two models. :doc:`/benchmarks` compares them on all cells, over five and ten splits.

@@ -3,13 +3,13 @@ Sounds: which alarm is it?
 ==========================
 
 The bundled sound network was trained to tell spoken words apart. Its features also tell other short
-sounds apart. Here they tell four alarms apart in noise, from six recordings of each, and a display
-shows the recordings that it gets wrong.
+sounds apart. In this example, these are four alarms in noise, with six training recordings of each.
+A display shows the recordings that the classifier gets most wrong.
 """
 
 # %%
-# The example makes its own recordings, so that it needs no download. Each alarm is a short melody;
-# pitch, tempo, loudness, start and length vary, and the noise is about as loud as the alarm.
+# The example makes its own recordings, so that it needs no download. Each alarm is a short melody.
+# Pitch, tempo, loudness, start and length vary, and the noise is about as loud as the alarm.
 
 import numpy as np
 
@@ -47,8 +47,9 @@ seconds = [len(samples) / RATE for _, samples in X_train]
 print(f"{len(X_train)} recordings of {min(seconds):.2f} to {max(seconds):.2f} seconds")
 
 # %%
-# Recordings go in as they are: of any length and any rate, as arrays, as encoded bytes or as paths
-# of files. A classifier needs one line more than for images, the name of the network.
+# X may hold recordings of any length and sample rate, as pairs of a rate and an array, as here, or
+# as encoded bytes or paths of files. Pass the name of the sound network; everything else is as for
+# images.
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -65,8 +66,8 @@ model.fit(X_train, y_train)
 print(f"accuracy on {len(X_test)} other recordings: {model.score(X_test, y_test):.2f}")
 
 # %%
-# For comparison, the same classifier on the mean and the deviation of each mel band, without a
-# network. Both start from the same log-mel maps.
+# For comparison, we fit the same classifier without a network, on the mean and the standard
+# deviation of each mel band. Both start from the same log-mel spectrograms.
 
 from skltransfer import SoundInput
 from skltransfer.inputs.sounds.front_end import LogMel
@@ -84,8 +85,8 @@ baseline.fit(band_statistics(X_train), y_train)
 print(f"accuracy of band statistics: {baseline.score(band_statistics(X_test), y_test):.2f}")
 
 # %%
-# The recordings with the greatest loss, as the network sees them: time runs from left to right, and
-# pitch from bottom to top.
+# The recordings with the greatest loss, as the spectrograms that the network sees: time runs from
+# left to right, and frequency from bottom to top.
 
 import matplotlib.pyplot as plt
 

@@ -2,17 +2,18 @@
 A table beside the image
 ========================
 
-What is asked for may depend on an image and on what is known beside it. Here an image shows how
-many pieces are in a parcel (one of scikit-learn's scanned digits, from 1 to 9), and a table says
-what they are and how far they travel. The price of the parcel needs both.
+A target may depend both on an image and on other data. Here we predict the price of a parcel. An
+image shows the number of pieces in it (one of scikit-learn's scanned digits, from 1 to 9), and a
+table says what the pieces are and how far they travel.
 """
 
 # %%
 # The data
 # --------
 #
-# The prices are made up: pieces times the price of one, plus a tenth for every hundred kilometres,
-# with a scatter of 10 %. The model learns their logarithms, in which the parts add up.
+# The prices are made up: the number of pieces times the price of one, plus a tenth of that for
+# every hundred kilometres, with random deviations of 10 %. We predict the logarithm of the price,
+# because the factors of the price become terms of a sum there.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -64,7 +65,7 @@ both.fit(X_train, y_train)
 # Each alone
 # ----------
 #
-# The images have been through the frozen part of the network already, and come from the cache.
+# The images do not run through the frozen part of the network again, because its output is cached.
 
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline

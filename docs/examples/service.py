@@ -17,11 +17,11 @@ import skltransfer
 
 MAX_BYTES = 10_000_000
 AT_ONCE = os.cpu_count() or 1  # images being classified
-MOST_WAITING = 50  # more are turned away at once, instead of waiting longer than clients do
+MOST_WAITING = 50  # further requests are refused at once, before their clients give up waiting
 
 
 def create_app(path=None):
-    """Return the application, with the classifier in a file that `save` has written."""
+    """Return the application; its classifier is loaded from a file that `save` has written."""
     path = path or os.environ["MODEL"]
 
     @asynccontextmanager
@@ -39,7 +39,7 @@ def create_app(path=None):
 
     @app.get("/ready")
     async def ready(request: Request):
-        """Answer once the classifier is loaded and warm: before, the port is closed."""
+        """Answer once the classifier is loaded and warm; until then, the port is closed."""
         return {"classes": request.app.state.classifier.classes_.tolist()}
 
     @app.post("/predict")
@@ -59,7 +59,7 @@ def create_app(path=None):
 
 
 async def _limited_body(request):
-    """Return the bytes of the request; too many are refused before they are in memory."""
+    """Return the bytes of the request; refuse too many before they are all in memory."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

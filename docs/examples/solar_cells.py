@@ -1,10 +1,10 @@
 """Find defective solar cells in 2,624 electroluminescence images.
 
 The images come with ``elpv-dataset`` (CC BY-NC-SA 4.0, Deitsch et al. 2019). Every cell has a type
-and a probability of being defective. A cell counts as defective above 0.5, and every split is
-stratified by probability and type. The regularisation of the classifier is chosen within each
-training set; the test sets are used only for the final scores. The network computes each image only
-once, whatever the splits, folds and candidates.
+and a probability of being defective; above 0.5, it counts as defective. Every split is stratified
+by probability and type. The regularisation of the classifier is chosen within each training set,
+and the test sets are used only for the final scores. Each image runs through the network only once,
+whatever the number of splits, folds and candidates.
 
 Run with ``python solar_cells.py [N_SPLITS]``; it writes solar_cells.joblib to the current folder.
 """
@@ -52,9 +52,9 @@ def main(n_splits=10):
 
 
 def make_model():
-    """Build extractor, scaler and classifier, within a search for the classifier's C."""
+    """Return a search for the C of a classifier that follows an extractor and a scaler."""
     pipeline = make_pipeline(
-        PretrainedFeatureExtractor(input_size=(300, 300)),  # as large as the images are
+        PretrainedFeatureExtractor(input_size=(300, 300)),  # the size of the images
         StandardScaler(),
         LogisticRegression(solver="newton-cholesky"),
     )
@@ -85,7 +85,7 @@ def report(name, accuracies):
 
 
 def dump_and_load(model, cells, path="solar_cells.joblib"):
-    """Write the fitted model to a file, and compare its predictions in another process."""
+    """Write the fitted model to a file, and compare its predictions in a fresh process."""
     joblib.dump((model, cells, model.predict_proba(cells)), path)
     print(f"{path}: {os.path.getsize(path) / 1e6:.1f} MB")
     subprocess.run([sys.executable, "-c", IN_A_FRESH_PROCESS, path], check=True)
