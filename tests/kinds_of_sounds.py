@@ -7,6 +7,7 @@ soundfile decodes.
 from __future__ import annotations
 
 import io
+import os
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -218,9 +219,10 @@ accept("at another rate", EXACT[None], rate=22_050, sample_rate=22_050)
 # Rows that cannot be read ----------------------------------------------------------------------
 
 unreadable("no file", "no such file.wav", "there is no such file")
-unreadable("a folder", lambda folder: str(folder), "it is a directory")
+unreadable("a folder", lambda folder: str(folder), "use sounds_from_folder")
+unreadable("a device", os.devnull, "it is not a regular file. Give the path of a sound file")
 unreadable("a URL", "https://example.org/a.wav", "it is a URL, and nothing is downloaded")
-unreadable("an empty path", "", "the path is empty")
+unreadable("an empty path", "", "the path is empty. Give the path of a sound file")
 unreadable("None", None, "there is no value")
 unreadable("NaN", float("nan"), "there is no value")
 unreadable("pandas' NA", pd.NA, "there is no value")

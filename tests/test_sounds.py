@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 import warnings
+from pathlib import Path
 
+import joblib
 import keras
 import numpy as np
 import pytest
@@ -134,14 +137,62 @@ def test_the_cache_changes_no_bit_and_saves_passes(network, X, y, tmp_path):
     assert max(cache_info(tmp_path).rows_computed.values()) <= len(y)
 
 
-def test_files_and_arrays_have_the_same_features_to_the_bit(network, sounds, tmp_path):
+@pytest.mark.parametrize("name", ["tiny_sounds", "speech_embedding"])
+def test_files_and_arrays_have_the_same_features_to_the_bit(network, name, sounds, tmp_path):
     sound = sounds[0][0]
     (tmp_path / "a.flac").write_bytes(encoded(sound, "FLAC"))
-    extractor = PretrainedFeatureExtractor(network, sample_rate=RATE, cache=None)
+    extractor = PretrainedFeatureExtractor(name, sample_rate=RATE, cache=None)
     rows = [encoded(sound, "WAV"), tmp_path / "a.flac", (RATE, sound), sound]
     expected, *others = extractor.fit_transform(rows)
     for found in [*others, *extractor.transform(sound[np.newaxis])]:
         assert_array_equal(found, expected)
+
+
+def test_threads_and_workers_have_the_same_bits(network, X, y, tmp_path, as_many_threads):
+    fitted = classifier(network, freeze_depth="sum").fit(X, y)
+    expected = fitted.predict_proba(X)
+    for backend in ("threading", "loky"):
+        with as_many_threads():
+            parallel = joblib.Parallel(2, backend=backend)
+            found = parallel(joblib.delayed(fitted.predict_proba)(X) for _ in range(4))
+        assert_array_equal(found, [expected] * 4)
+    scores = []
+    for n_jobs in (1, 2):
+        model = classifier(network, epochs=1, cache=tmp_path / str(n_jobs))
+        grid = {"freeze_depth": ["all", 0]}
+        search = GridSearchCV(model, grid, cv=2, scoring="neg_log_loss", n_jobs=n_jobs)
+        with as_many_threads():
+            scores.append(search.fit(X, y).cv_results_["mean_test_score"])
+        assert max(cache_info(model.cache).rows_computed.values()) == len(y)
+    assert_array_equal(*scores)
+
+
+IN_A_FRESH_PROCESS = """
+import hashlib, pathlib, sys
+from skltransfer import load
+folder = pathlib.Path(sys.argv[1])
+paths = sorted(map(str, folder.glob("*.flac")))
+for name in ("predict_proba", "transform"):
+    values = getattr(load(folder / f"{name}.skltransfer"), name)(paths)
+    print(hashlib.sha256(values.tobytes()).hexdigest())
+"""
+
+
+def test_a_fresh_process_has_the_same_bits(network, sounds, y, tmp_path, in_fresh_process):
+    paths = [str(tmp_path / f"{row:02}.flac") for row in range(len(y))]
+    for path, sound in zip(paths, sounds[0], strict=True):
+        Path(path).write_bytes(encoded(sound, "FLAC"))
+    fitted = {
+        "predict_proba": classifier(network, freeze_depth="sum").fit(paths, y),
+        "transform": PretrainedFeatureExtractor("speech_embedding").fit(paths),
+    }
+    digests = []
+    for name, estimator in fitted.items():
+        estimator.save(tmp_path / f"{name}.skltransfer")
+        values = getattr(estimator, name)(paths)
+        digests.append(hashlib.sha256(values.tobytes()).hexdigest())
+    told, _ = in_fresh_process(IN_A_FRESH_PROCESS, tmp_path)
+    assert told.split() == digests
 
 
 @pytest.mark.parametrize("depth", DEPTHS)

@@ -128,9 +128,13 @@ def read_error(
     """
     described = describe_source(source)
     name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else described
-    article = "an" if kind.noun[0] in "aeiou" else "a"
-    message = f"row {row} ({described}) cannot be read as {article} {kind.noun}: {reason}"
+    message = f"row {row} ({described}) cannot be read as {with_article(kind.noun)}: {reason}"
     return kind(message, row, name)
+
+
+def with_article(noun: str) -> str:
+    """Put "a" or "an" before a noun."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def shorten(text: str) -> str:

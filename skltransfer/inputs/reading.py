@@ -13,7 +13,13 @@ from typing import Any, TypeAlias
 from skltransfer._types import Path
 from skltransfer.inputs import file_identity as files
 from skltransfer.inputs.digests import encoded_hash
-from skltransfer.inputs.errors import ImageReadError, ReadError, Unreadable, read_error
+from skltransfer.inputs.errors import (
+    ImageReadError,
+    ReadError,
+    Unreadable,
+    read_error,
+    with_article,
+)
 from skltransfer.inputs.file_identity import MOST_FILES
 from skltransfer.inputs.silence import without_warnings
 
@@ -81,7 +87,7 @@ def open_path(
     ReadError
         If the file does not exist, is not a regular file, or cannot be read.
     """
-    with naming_the_row(path, index, kind), open(existing_file(path)[0], "rb") as file:
+    with naming_the_row(path, index, kind), open(existing_file(path, kind)[0], "rb") as file:
         yield file
 
 
@@ -90,7 +96,7 @@ def missing_value(index: int, kind: type[ReadError] = ImageReadError) -> ReadErr
     return read_error(index, None, _NO_VALUE, kind)
 
 
-def local_path(path: Path) -> str:
+def local_path(path: Path, kind: type[ReadError] = ImageReadError) -> str:
     """Return the name of a local file, with ``~`` expanded; refuse URLs and empty paths."""
     name = path if type(path) is str else os.fsdecode(path)
     if name.startswith("~"):
@@ -99,21 +105,24 @@ def local_path(path: Path) -> str:
         raise Unreadable("it is a URL, and nothing is downloaded. Download it first.")
     if not name or "\0" in name:
         fault = "holds a null character" if name else "is empty"
-        raise Unreadable(f"the path {fault}. Give the path of an image file.")
+        raise Unreadable(f"the path {fault}. Give the path of {with_article(kind.noun)} file.")
     return name
 
 
-def existing_file(path: Path | None) -> tuple[str, os.stat_result]:
+def existing_file(
+    path: Path | None, kind: type[ReadError] = ImageReadError
+) -> tuple[str, os.stat_result]:
     """Return the name and status of an existing regular file."""
     if path is None:
         raise Unreadable(_NO_VALUE)
-    name = local_path(path)
+    name = local_path(path, kind)
     status = os.stat(name)
     if stat.S_ISDIR(status.st_mode):
-        raise Unreadable("it is a directory. List its files, or use images_from_folder.")
+        raise Unreadable(f"it is a directory. List its files, or use {kind.noun}s_from_folder.")
     # Opening a pipe would wait for its writer.
     if not stat.S_ISREG(status.st_mode):
-        raise Unreadable("it is not a regular file. Give the path of an image file.")
+        what = with_article(kind.noun)
+        raise Unreadable(f"it is not a regular file. Give the path of {what} file.")
     return name, status
 
 

@@ -140,7 +140,7 @@ class SoundSource:
         for row in self._rows.tolist():
             if not isinstance(self._items[row], (bytes, Clip)):
                 try:
-                    existing_file(self._items[row])
+                    existing_file(self._items[row], SoundReadError)
                 except Exception as error:
                     faults.append((row, reason(error)))
         if faults:
@@ -189,4 +189,4 @@ class SoundSource:
 
 
 def _n_bytes(item: str | os.PathLike[str] | bytes | None) -> int:
-    return len(item) if isinstance(item, bytes) else existing_file(item)[1].st_size
+    return len(item) if isinstance(item, bytes) else existing_file(item, SoundReadError)[1].st_size
