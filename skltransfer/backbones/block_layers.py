@@ -38,7 +38,7 @@ def with_blocks_apart(model: Model) -> Model:
 
 
 def _call(layer: Layer, *arguments: Any, **options: Any) -> Any:
-    """Call a layer, or instead of a layer of blocks the layers that it calls."""
+    """Call a layer; of a layer of blocks, call the layers in it instead."""
     return (layer.call if _holds_blocks(layer) else layer)(*arguments, **options)
 
 

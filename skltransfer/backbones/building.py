@@ -48,9 +48,9 @@ def build_model(spec: BackboneSpec, size: Size) -> keras.Model:
 def build_outline(spec: BackboneSpec, size: Size) -> keras.Model:
     """Build the network of `spec` for calls that pass its weights as arguments.
 
-    Creating values for variables takes most of the time, so the variables of known networks have
-    none if the backend allows it, and nobody may read them. While such a network is built, only
-    Normalization layers compute from weights; they are refreshed.
+    Creating the values of variables takes most of the time. So the variables of known networks get
+    no values if the backend allows it, and must not be read. Only Normalization layers compute from
+    weights while a network is built; they are refreshed.
 
     Returns
     -------
@@ -122,5 +122,5 @@ def _build(spec: BackboneSpec, size: Size) -> keras.Model:
 
 def _let_all_learn(model: keras.Model) -> None:
     """Make all layers trainable, whatever the user froze in Keras: ``freeze_depth`` decides."""
-    for layer in model._flatten_layers():  # in a frozen model, its own flag is not enough
+    for layer in model._flatten_layers():  # setting the flag of the model is not enough
         layer.trainable = True

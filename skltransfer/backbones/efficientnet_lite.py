@@ -79,8 +79,9 @@ def build_efficientnet_lite0(
 
     Notes
     -----
-    Data type and data format do not depend on Keras' global settings. Initial weights follow
-    Python's ``random``, as in every Keras model: see `seeded_python_random`.
+    Data type and data format do not depend on Keras' global settings. Keras seeds the initial
+    weights from Python's global ``random``; to fix them, use
+    `skltransfer.backbones.random_state.seeded_python_random`.
     """
     import keras
 

@@ -39,21 +39,19 @@ class Family:
     Attributes
     ----------
     keys : mapping of str to str
-        The configuration's names of the fields of `TransformerConfig`.
+        From the fields of `TransformerConfig` to their names in the configuration.
     words, positions, types : str
-        Names of the embedding tables; `types`, of which the first row is used, may be "".
+        Names of the embedding tables. Only the first row of `types` is used; "" if there is none.
     norm : str
         Name of the normalisation outside the blocks.
     blocks : str
         Prefix of the names of weights in a block; ``{}`` is the block's number.
     parts : mapping of str to str
-        Our names of a block's layers, and their names in the file.
+        From our names of a block's layers to their names in the file.
     causal : bool, default=False
         Whether the layout is that of GPT-2.
     counts_behind_padding : bool, default=False
         Whether positions are counted from the padding token's id plus one.
-    defaults : mapping of str to object
-        Values that the configuration may omit.
     """
 
     keys: Mapping[str, str]

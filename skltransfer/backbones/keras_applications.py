@@ -65,7 +65,7 @@ def constructors() -> dict[str, Callable[..., keras.Model]]:
 
 @lru_cache(maxsize=1)
 def facts() -> dict[str, dict[str, Any]]:
-    """Native size and number of parameters of each network, as measured from Keras."""
+    """Return the native size and number of parameters of each network, as measured from Keras."""
     found: dict[str, dict[str, Any]] = json.loads(FACTS_FILE.read_text(encoding="utf-8"))
     return found
 
@@ -76,7 +76,7 @@ def names() -> tuple[str, ...]:
 
 
 def native_size(name: str) -> tuple[int, int]:
-    """Height and width that the network was trained at."""
+    """Return the height and width that the network was trained at."""
     known = facts().get(name)
     if known is None:
         return measured_size(name)
@@ -85,7 +85,7 @@ def native_size(name: str) -> tuple[int, int]:
 
 
 def measured_size(name: str) -> tuple[int, int]:
-    """Native size as Keras builds the whole network; networks for any size were trained at 224."""
+    """Return the size at which Keras builds the whole network; 224 if it builds it for any size."""
     with seeded_python_random(0):
         whole = build(name, None, include_top=True)
     height, width = whole.inputs[0].shape[1:3]
@@ -110,7 +110,7 @@ def build(
 def _usual_settings() -> Iterator[None]:
     """Build in float32 and for channels last, whatever the user has set.
 
-    Keras keeps the one for each thread, the other for the process.
+    Keras keeps the dtype policy for each thread, and the data format for the process.
     """
     config = import_keras().config
     policy, data_format = config.dtype_policy(), config.image_data_format()
@@ -124,14 +124,14 @@ def _usual_settings() -> Iterator[None]:
 
 
 def preprocess(name: str) -> Callable[..., KerasTensor]:
-    """Keras' own preprocessing of pixels from 0 to 255 for the network."""
+    """Return Keras' own preprocessing of pixels from 0 to 255 for the network."""
     module = sys.modules[constructors()[name].__module__]
     function: Callable[..., KerasTensor] = module.preprocess_input
     return function
 
 
 def weights_of(name: str, weights: Any, seed: int) -> list[np.ndarray]:
-    """Arrays of a network of Keras: downloaded, random or loaded."""
+    """Return the weights of a network of Keras: downloaded, random or loaded."""
     from skltransfer.backbones.weights_files import read_weights_file
 
     size = native_size(name)
@@ -146,10 +146,11 @@ def weights_of(name: str, weights: Any, seed: int) -> list[np.ndarray]:
 
 
 def _divided_once_more(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Adapt EfficientNet weights: for "imagenet" alone, Keras builds another network.
+    """Adapt EfficientNet weights, because Keras builds another network for "imagenet" only.
 
-    With ImageNet's statistics, that network divides by the root of the same deviations after its
-    Normalization. Here this division becomes part of the variance. Other statistics are unchanged.
+    After its Normalization with ImageNet's statistics, that network also divides by the root of the
+    same deviations. Here this division becomes part of the variance. Weights with other statistics
+    are unchanged.
     """
     mean, variance, *others = arrays
     if np.allclose(mean, _IMAGENET_MEAN, atol=1e-3) and np.allclose(
@@ -185,9 +186,9 @@ def _download(name: str, size: tuple[int, int]) -> list[np.ndarray]:
 
 @contextmanager
 def _bounded_waiting() -> Iterator[None]:
-    """Let a connection opened by Keras fail where it would wait for minutes.
+    """Let a connection that Keras opens fail after seconds, where it would wait for minutes.
 
-    Keras has no timeout setting and uses Python's default; the user's default is restored.
+    Keras has no timeout setting and uses Python's default; a default that the user has set is kept.
     """
     if socket.getdefaulttimeout() is not None:
         yield
@@ -200,9 +201,9 @@ def _bounded_waiting() -> Iterator[None]:
 
 
 def _wanted_file(error: BaseException) -> dict[str, str] | None:
-    """The file that Keras was about to fetch: `origin` (its address), `datadir` and `fname`.
+    """Return the file that Keras was about to fetch: `origin` (its address), `datadir` and `fname`.
 
-    Its own message leaves out where the file would go, and that it has another name there.
+    Keras' own message does not say where the file would go, and that it has another name there.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_name == "get_file" and "datadir" in frame.f_locals:

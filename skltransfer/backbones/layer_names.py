@@ -22,7 +22,7 @@ def fresh_names(layers: Iterable[tuple[_Key, str, str]]) -> dict[_Key, str]:
     Returns
     -------
     dict of key to str
-        Names that somebody chose are unchanged.
+        Names that the user chose are unchanged.
     """
     stems: dict[str, list[tuple[int, _Key]]] = {}
     for key, kind, name in layers:

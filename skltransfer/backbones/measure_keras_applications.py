@@ -14,7 +14,7 @@ from skltransfer.backbones.random_state import seeded_python_random
 
 
 def measure(name: str) -> dict[str, list[int] | int]:
-    """Native size, and parameters without the top."""
+    """Return the native size, and the number of parameters without the top."""
     size = applications.measured_size(name)
     gc.collect()
     with seeded_python_random(0):
@@ -23,7 +23,7 @@ def measure(name: str) -> dict[str, list[int] | int]:
 
 
 def main() -> None:
-    """Measure all networks, one after the other."""
+    """Measure all networks, one after another."""
     found = {name: measure(name) for name in applications.constructors()}
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(fact)}" for name, fact in found.items())
     applications.FACTS_FILE.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")

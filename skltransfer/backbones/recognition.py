@@ -1,6 +1,7 @@
 """Networks of ``keras.applications`` that are passed as models, recognised by their layers.
 
-Their preprocessing is not part of the model, as it is of one that is passed by its name.
+Such a model does not contain its preprocessing, which must therefore be found. (For a network that
+is passed by its name, it is known.)
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _INCEPTION_STEM = ((32, (2, 2), "valid"), (32, (1, 1), "valid"), (64, (1, 1), "s
 
 
 def recognised(model: Any) -> Recognised | None:
-    """Tell which network of ``keras.applications`` a model begins with, if any.
+    """Return which network of ``keras.applications`` a model begins with, if any.
 
     Parameters
     ----------

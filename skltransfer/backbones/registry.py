@@ -66,7 +66,7 @@ def register_backbone(
         How pixels from 0 to 255 become the model's input. None leaves them unchanged, for a model
         that does its own preprocessing. "auto" does the same, unless the model begins with the
         layers of a network of ``keras.applications`` and does not rescale its input: then pixels
-        are preprocessed as that network was trained. A mode of
+        are preprocessed as that network was trained. The other names are modes of
         ``keras.applications.imagenet_utils.preprocess_input`` ("tf": -1 to 1; "torch": 0 to 1, then
         standardised; "caffe": BGR, mean subtracted). A tuple means ``pixel * scale + offset``.
     tokenizer : str, Path or None, default=None
@@ -129,7 +129,7 @@ def register_backbone(
 def _sound_network(
     model: Any, name: str, input: SoundInput, *others: object, renumber: bool
 ) -> BackboneSpec:
-    """A model that reads sounds, for which `others` are not set."""
+    """Describe a model that reads sounds; refuse `others`, which are for images and texts."""
     if not isinstance(input, SoundInput):
         raise TypeError(f"input={input!r} must be a SoundInput, or None for images and texts.")
     if any(other is not None for other in others):
@@ -248,7 +248,7 @@ def is_keras_model(backbone: object) -> bool:
 
 
 def preprocessing_told(backbone: Any, spec: BackboneSpec) -> str | None:
-    """Return what to tell of a model whose preprocessing was found by its layers, if it was."""
+    """Return a line about preprocessing that was recognised by a model's layers; None otherwise."""
     is_named = isinstance(backbone, BackboneSpec) or registered(backbone) is not None
     mode = spec.preprocessing.get("mode")
     if is_named or mode is None:

@@ -40,7 +40,7 @@ _ONE_CHANNEL = {"kind": "one_channel"}
 
 @lru_cache(maxsize=1)
 def bundled_spec() -> BackboneSpec:
-    """Google's speech embedding, which is part of the package."""
+    """Return Google's speech embedding, which is part of the package."""
     return BackboneSpec(
         name=BUNDLED,
         architecture={"kind": BUNDLED},
@@ -53,7 +53,7 @@ def bundled_spec() -> BackboneSpec:
 
 
 def bundled_sound_input(backbone: object) -> SoundInput | None:
-    """What the bundled network reads, without loading it; None: it is another backbone."""
+    """Return what the bundled network reads, without loading it; None for another backbone."""
     return _INPUT if backbone == BUNDLED else None
 
 
@@ -67,7 +67,7 @@ def sound_network(
     model : keras.Model
         Functional or sequential, from log-mel maps (frames, n_mels) or (frames, n_mels, 1).
     name : str
-        What it is called by.
+        Its name.
     input : SoundInput
         Its front end.
     renumber : bool, default=False
@@ -76,7 +76,7 @@ def sound_network(
     Raises
     ------
     ValueError
-        When the model takes no log-mel maps of any number of frames.
+        If the model does not take log-mel maps with any number of frames.
     """
     check_one_input_and_output(model)
     shape = tuple(model.inputs[0].shape[1:])

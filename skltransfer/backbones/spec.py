@@ -28,8 +28,8 @@ class BackboneSpec:
     name : str
         The requested name.
     architecture : dict
-        What to build, in JSON types: {"kind": "bundled" | "keras.applications" | "model" | "model
-        of blocks", ...}; in the last, `block_layers` unpacks layers of the model.
+        What to build, in JSON types: {"kind": "bundled" | "keras.applications" | "model" | ...,
+        ...}; see `register_architecture`.
     preprocessing : dict
         How the tensors of a row become the network's input, in JSON types.
     input : InputKind
@@ -41,8 +41,8 @@ class BackboneSpec:
     bundled : bool
         Whether the weights are those shipped with the package, which pickles leave out.
     fingerprint : str
-        SHA-256 of architecture, preprocessing and weights, in hexadecimal digits. It ignores the
-        numbers that Keras gives to unnamed layers.
+        SHA-256 of architecture, preprocessing, input and weights, in hexadecimal digits. It ignores
+        the numbers that Keras gives to unnamed layers.
     wording : str
         SHA-256 of the architecture, including these numbers.
     """
@@ -92,7 +92,7 @@ class BackboneSpec:
         return f"<backbone {self.name!r} {self.fingerprint[:8]}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything; of networks that are shipped the name and the fingerprint."""
+        """Return everything or, for a network that is shipped, its name and fingerprint."""
         if not self.bundled:
             return dict(self.__dict__)
         return {"name": self.name, "bundled": True, "fingerprint": self.fingerprint}

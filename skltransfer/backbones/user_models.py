@@ -32,8 +32,8 @@ def spec_of_model(
 ) -> BackboneSpec:
     """Describe a functional or sequential Keras model by its configuration and weights.
 
-    Without `preprocessing` the model receives a row's tensor unchanged. With `renumber`, layers
-    that nobody has named get the names that they have in a fresh process.
+    Without `preprocessing` the model receives a row's tensor unchanged. With `renumber`, unnamed
+    layers get the names that they have in a fresh process.
 
     Raises
     ------

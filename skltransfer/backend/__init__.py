@@ -113,9 +113,9 @@ def kernels() -> str:
     Returns
     -------
     str
-        On processors "onednn" or "eigen" with TensorFlow ("tensorflow": its own choice, where the
-        variable SKLTRANSFER_REWRITE_GRAPHS is 0), "xla" and "torch" with the others; else the kind
-        of the device, such as "gpu".
+        On a CPU, "onednn" or "eigen" with TensorFlow, or "tensorflow" (its own choice) if the
+        environment variable SKLTRANSFER_REWRITE_GRAPHS is 0; "xla" with JAX and "torch" with
+        PyTorch. On other devices their kind, such as "gpu".
     """
     return module().kernels()
 
@@ -193,7 +193,7 @@ def refuses_openvino() -> str | None:
 
 
 def traced(compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str] | None = None) -> Any:
-    """TensorFlow's graph of `compute` for OpenVINO, its variables folded into constants."""
+    """Return TensorFlow's graph of `compute` for OpenVINO, with variables folded into constants."""
     return cast("TracingBackend", module()).traced(compute, shapes, dtypes)
 
 

@@ -51,7 +51,7 @@ def built(build: Callable[[], keras.Model]) -> keras.Model:
     """Return the model that `build` makes, with zeros for weights.
 
     The initializers are traced and not run: XLA would compile them for each shape, which takes many
-    seconds for a typical network. If a layer keeps a traced tensor, they have to run.
+    seconds for a typical network. They run only if a layer has kept a traced tensor.
     """
     import jax
 
@@ -145,7 +145,10 @@ def _shifted_sum(
     padding: str,
     dilations: tuple[int, int],
 ) -> KerasTensor:
-    """Sum over the positions of `kernel` (h, w, channels, multiplier) of the shifted `x`."""
+    """Return the sum of `x`, shifted to each position of `kernel` and multiplied by it.
+
+    The kernel has the shape (h, w, channels, multiplier).
+    """
     from jax import lax
     from jax import numpy as jnp
 
@@ -181,7 +184,7 @@ def share_gpus() -> None:
 def take_threads(count: int, overrides: bool) -> None:
     """Start XLA with a number of threads, unless JAX has run or the user's variables decide.
 
-    With `overrides`, those variables do not count. XLA reads the number only once.
+    With `overrides`, those variables are ignored. XLA reads the number only once.
     """
     if has_run() or (not overrides and _CHOSEN & set(os.environ)):
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from skltransfer.backend.start_up import hushed
 
-if TYPE_CHECKING:  # each of them offers all of it
+if TYPE_CHECKING:  # checks that each module implements its whole protocol
     from skltransfer.backend import jax, torch
     from skltransfer.backend.protocol import Backend, TracingBackend
     from skltransfer.backend.tensorflow import functions
@@ -30,7 +30,7 @@ def backend_names() -> tuple[str, ...]:
 
 
 def load_keras() -> ModuleType:
-    """Import Keras and with it the backend, without TensorFlow's lines about its start."""
+    """Import Keras and with it the backend, without TensorFlow's start-up messages."""
     if "keras" in sys.modules:
         import keras
     else:

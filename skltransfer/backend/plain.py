@@ -1,4 +1,4 @@
-"""Operations in the form that Keras offers for every backend."""
+"""Operations as Keras implements them for every backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One backend for each process: none after a fork, and in a worker only its share of threads."""
+"""Starting a process's backend: refused after a fork; a worker gets its share of threads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ran_before_fork: frozenset[str] = frozenset()
 
 
 def import_keras() -> ModuleType:
-    """Import Keras, and start its backend without TensorFlow's lines about its start.
+    """Import Keras, and start its backend without TensorFlow's start-up messages.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def computing_threads() -> int:
 
 
 def _chosen_threads() -> int | None:
-    """Return the number of threads that the user or an engine has chosen; None if nobody has."""
+    """Return the number of threads that the user or an engine has chosen; None if neither has."""
     chosen = os.environ.get(_CHOSEN)
     if chosen is not None:
         if not chosen.isdecimal() or not int(chosen):

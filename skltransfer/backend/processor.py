@@ -1,4 +1,4 @@
-"""The processor's model and instructions, because other processors round sums differently."""
+"""Identification of the processor, because other processors round sums differently."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TELLING = ("model name", "flags", "Features", "CPU part")
 
 @lru_cache(maxsize=1)
 def processor() -> str:
-    """Return the name of this machine's kind of processor, from its model and instructions."""
+    """Return a digest of the processor's model and instructions."""
     told = {platform.machine()}
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:  # Linux
         told.update(line for line in file if line.startswith(_TELLING))

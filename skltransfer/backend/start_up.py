@@ -1,10 +1,10 @@
-"""The start of a backend, without the lines that TensorFlow's C++ code writes then.
+"""Starting a backend without the messages that TensorFlow's C++ code then writes.
 
 Two things are needed. TensorFlow reads the log level once, when it is imported, so the environment
-holds one meanwhile. But TensorFlow 2.21 tells before it has read that level that it uses oneDNN,
-which instructions it was compiled for, and that there is no GPU. So while TensorFlow is imported,
-and again while it looks for devices, standard error goes to a temporary file. Afterwards both are
-what they were before, and everything else that was written is written to standard error.
+variable is set during the import. But before TensorFlow 2.21 reads it, it reports that it uses
+oneDNN, which instructions it was compiled for, and that there is no GPU. So while TensorFlow is
+being imported, and again while it looks for devices, standard error goes to a temporary file.
+Afterwards both are restored, and all other text that was collected is written to standard error.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _hushing = threading.Lock()
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Leave out TensorFlow's lines about its start, unless the user has set a log level.
+    """Suppress TensorFlow's start-up messages, unless the user has set a log level.
 
-    Whatever else is written meanwhile, by other threads too, appears at the end. If the process
-    dies within, it is lost. The lines of a level that the user has set are TensorFlow's business.
+    Everything else that is written to standard error meanwhile, also by other threads, appears at
+    the end. If the process is killed before, that text is lost.
     """
     if _LOG_LEVEL in os.environ or not _hushing.acquire(blocking=False):
         yield

@@ -63,7 +63,7 @@ def as_array(tensor: KerasTensor) -> np.ndarray:
 
 
 def constant(array: np.ndarray) -> KerasTensor:
-    """Return a tensor: no graph keeps a copy."""
+    """Return a tensor, because no graph keeps a copy."""
     return as_tensor(array)
 
 
@@ -105,7 +105,7 @@ def value_and_gradients(
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether memory ran out; on a CPU only the message shows it."""
+    """Return whether memory ran out; on a CPU, only the message tells."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError):

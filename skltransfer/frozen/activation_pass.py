@@ -46,7 +46,7 @@ class Observer:
         """Receive the tensors of a row."""
 
     def changed(self, row: int) -> None:
-        """Learn that the tensors may come from another file than the digest."""
+        """Receive a row whose file may have changed between its digest and its tensors."""
 
 
 @dataclass
@@ -144,7 +144,7 @@ class ActivationPass:
 
     @contextmanager
     def _threads(self) -> Iterator[Prefetcher]:
-        """Start the reading threads and the pipeline; work begun before an error still counts."""
+        """Start the reading threads and the pipeline; after an error, finish what was begun."""
         readers = Prefetcher(partial(thread_count, self.n_jobs))
         runners = Prefetcher(lambda: BLOCKS_TOGETHER)
         self._pipeline = Pipeline(
@@ -189,7 +189,7 @@ class ActivationPass:
     def _identified(
         self, threads: Prefetcher, stretches: Iterator[list[int]]
     ) -> Iterator[list[int]]:
-        """Yield rows with their digests; threads take over as soon as some take long."""
+        """Yield rows with their digests; threads take over as soon as some rows take long."""
         for stretch in stretches:
             began = time.perf_counter()
             self._identify(stretch)
@@ -215,7 +215,7 @@ class ActivationPass:
             return stretch
         rows = self._without_copies(stretch)
         keys = self._keys_of(rows)
-        if rows == list(range(len(self._out))):  # the usual case: without a second copy
+        if rows == list(range(len(self._out))):  # the usual case, which needs no second copy
             found = self.cache.gather(self.namespace, keys, self._out)
         else:
             held = self.output.empty(len(rows))
@@ -248,10 +248,7 @@ class ActivationPass:
         return [self._keys[row] or b"" for row in rows]
 
     def _waited_for(self) -> list[list[int]]:
-        """Return postponed rows once others are done with them.
-
-        Others were computing them, or have computed them since the lookup.
-        """
+        """Return postponed rows once the threads or processes that computed them are done."""
         rows, self._put_off = self._put_off, []
         if rows:
             self.cache.wait(self.locks, self._keys_of(rows))
@@ -304,9 +301,10 @@ class ActivationPass:
             del one  # otherwise it stays in memory while waiting for the next one
 
     def _finish(self, block: Block, outputs: list[Array]) -> None:
-        """Cache the rows of a block, unless fewer of them ran together than usual.
+        """Take the results of a block, and cache them.
 
-        Rows of files that have changed since they were identified are returned, but not cached.
+        Two kinds of rows are not cached: those of files that have changed since they were
+        identified, and all rows after memory ran out, because smaller blocks may change bits.
         """
         activations, *passing = outputs
         self._out[block.rows] = activations
@@ -345,7 +343,7 @@ class ActivationPass:
         for key in self._keys_of(list(changed)):
             del self._first_of[key]
         again = self._without_copies(orphans)
-        self.advance(-len(again))  # they were counted as done, being copies
+        self.advance(-len(again))  # as copies, they were counted as done
         return again
 
     def _count(self, plan: ResumePlan, n_rows: int) -> None:
@@ -390,7 +388,7 @@ class Chunks:
 
 
 def _batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
-    """Yield lists of `size` items, the last one shorter, as Python 3.12's `itertools.batched`."""
+    """Yield lists of `size` items, the last one shorter, like Python 3.12's `itertools.batched`."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -2,7 +2,7 @@
 
 These digests are used to merge and sort a training set, so that arrays, rows of numbers and
 lossless files of the same images train the same network. The digests are cached beside the
-activations, keyed by the stored bytes, so with a warm cache nothing is read.
+activations, keyed by the digest of the stored bytes, so with a warm cache no row is decoded.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ class ContentDigests(Observer):
         self._changed: set[int] = set()
 
     def identified(self, row: int, digest: bytes) -> None:
-        """Record the digest of the stored bytes, so that nobody has to read them again."""
+        """Record the digest of the stored bytes, so that they need not be read again."""
         self._stored[row] = digest
 
     def loaded(self, row: int, tensors: Rows) -> None:
-        """Record a row that somebody has read."""
+        """Record the digest of a row's tensors, which the observed pass has decoded."""
         self.digests[row] = _digest_of(tensors)
 
     def changed(self, row: int) -> None:
-        """Record that the tensors may not belong to the identified bytes."""
+        """Record that a row may have changed since it was identified: its digest is not cached."""
         self._changed.add(row)
 
     def complete(
@@ -71,7 +71,7 @@ class ContentDigests(Observer):
         keep_going: bool,
         advance: Callable[[int], None] = lambda n_rows: None,
     ) -> dict[int, ReadError]:
-        """Find the missing digests of `rows`: in the cache, otherwise by reading.
+        """Find the missing digests of `rows`: in the cache, otherwise by decoding the rows.
 
         Returns
         -------
@@ -140,7 +140,7 @@ class ContentDigests(Observer):
         keep_going: bool,
         advance: Callable[[int], None],
     ) -> dict[int, ReadError]:
-        """Read some rows without computing anything."""
+        """Find the digests of some rows by decoding them."""
         chosen = ContentDigests(self.source.take(rows), self.encoding, NullCache())
         one_pass = ActivationPass(
             source=chosen.source,
@@ -168,7 +168,7 @@ _NOTHING = TensorSpec((0,))
 
 
 def _nothing_from(encoding: Encoding) -> FrozenPart:
-    """Return a part that computes rows of no numbers."""
+    """Return a frozen part whose output rows are empty, so that a pass only decodes rows."""
 
     def nothing(*tensors: Sized) -> tuple[object, ...]:
         return (_NOTHING.empty(len(tensors[0])),)
@@ -178,6 +178,6 @@ def _nothing_from(encoding: Encoding) -> FrozenPart:
 
 
 def _digest_of(tensors: Rows) -> bytes:
-    """Return the digest of a row: that of its tensor, or of its tensors' digests."""
+    """Return the digest of a row's tensor or, of several, the digest of their digests."""
     digests = [digest_array(tensor) for tensor in tensors]
     return digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()

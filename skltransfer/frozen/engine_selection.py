@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from skltransfer.frozen.engines import FrozenPart
 
 _MOST_DIFFERENT = {"float32": 1e-5, "bfloat16": 0.3, "float16": 0.05}
-"""Of the largest feature. In float32, engines that sum in another order differ by 1e-6; in the
-others, rounding adds up from layer to layer."""
+"""Largest accepted difference between engines, as a share of the largest feature. In float32, a
+different order of summation causes 1e-6; in the other formats, rounding adds up over the layers."""
 
 _HALVES = {"float16", "bfloat16"}
 
@@ -51,7 +51,7 @@ def chosen_engine(
     layers : tuple of str, default=()
         Layers whose outputs are needed.
     pooling : {"avg", "max", "flatten", "cls"}, default="avg"
-        How they become rows.
+        How these outputs become rows.
     tell : callable, optional
         Called with the reason if "auto" does not choose an installed OpenVINO.
 
@@ -157,7 +157,7 @@ def _is_ragged(array: Array) -> bool:
 
 
 def _half_precision_layer(network: Network) -> str | None:
-    """Name of a layer that computes in half precision, though the network does not."""
+    """Return the name of a layer that computes in half precision, though the network does not."""
     halves = (s.name for s in network.graph.steps if _compute_dtype(s.operation) in _HALVES)
     return next(halves, None)
 

@@ -79,7 +79,7 @@ def freeze_points(
     input_size: Size | None = None,
     measure: bool = True,
 ) -> Table[FreezePoint]:
-    """List the stages of a network, at which ``freeze_depth`` can freeze it.
+    """List the stages of a network; ``freeze_depth`` can freeze it up to the end of each.
 
     Parameters
     ----------

@@ -108,7 +108,7 @@ class FrozenPrefix:
         also_cache : collection of int
             Steps on the way whose outputs are cached too.
         cache_ahead : bool, default=True
-            Whether to also cache activations on the way that save work for others.
+            Whether to also cache activations on the way that may save work at other freeze points.
         use_cache : bool, default=True
             Whether the cache is used at all.
         observer : Observer, optional
@@ -136,7 +136,7 @@ class FrozenPrefix:
         use_cache: bool = True,
         observer: Observer = _NOBODY,
     ) -> tuple[Activations, dict[int, ReadError]]:
-        """Compute activations at several freeze points; nothing runs twice, with room in the cache.
+        """Compute activations at several freeze points; with room in the cache, nothing runs twice.
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ class FrozenPrefix:
         use_cache: bool = True,
         observer: Observer = _NOBODY,
     ) -> tuple[ActivationPass, Callable[[], None]]:
-        """Prepare a pass, see `activations`; also return what tells of it once it has run."""
+        """Prepare a pass, see `activations`; also return a function that reports on it later."""
         store = open_cache(self.cache if use_cache else None)
         cache_ahead = cache_ahead and store.keeps_rows
         points = cache_points_before(self.network, freeze_point, self.engine)
@@ -222,7 +222,7 @@ class FrozenPrefix:
         freeze_points: Sequence[int | None],
         advance: Callable[[int], None],
     ) -> tuple[Activations, dict[int, ReadError]]:
-        """Compute activations without a cache, each from those before it where bits stay equal."""
+        """Compute activations without a cache, each from the last ones if that changes no bit."""
         before, *others = sorted({*freeze_points}, key=_from_the_input)
         rows, failures = compute(before, advance)
         found = {before: rows}
@@ -237,7 +237,7 @@ class FrozenPrefix:
     def features(
         self, source: Source, advance: Callable[[int], None] = _nothing
     ) -> tuple[Array, dict[int, ReadError]]:
-        """Compute pooled features, without caching activations on the way unless requested."""
+        """Compute pooled features, without caching activations on the way."""
         return self.activations(source, self.network.end, advance, cache_ahead=False)
 
     def layer_features(
@@ -275,7 +275,7 @@ class FrozenPrefix:
         return ["features", [self.network.position_of(name) for name in layers], pooling]
 
     def cached_share(self, source: Source, freeze_point: int | None) -> float:
-        """Return which share of the activations is cached, judged by a few rows."""
+        """Estimate from a few rows which share of the activations is cached."""
         store = open_cache(self.cache)
         if not store.keeps_rows:
             return 0.0
@@ -326,7 +326,7 @@ def _digest(described: list[object]) -> bytes:
 def _kept_ahead(
     store: ActivationCache | NullCache, points: list[CachePoint], n_rows: int
 ) -> set[int]:
-    """Return the steps cached unasked, if half of the cache stays free for requested ones."""
+    """Return the steps that are cached unrequested, provided that half of the cache stays free."""
     if not store.keeps_rows:
         return set()
     chosen = [point for point in points if point.worth_keeping]

@@ -68,7 +68,7 @@ class CompiledSegment:
     Raises
     ------
     NotConvertible
-        If OpenVINO lacks one of the operations, or here the number format.
+        If OpenVINO lacks one of the operations, or the number format on this processor.
     """
 
     def __init__(self, compute: Callable[..., Any], spec: RowSpec, precision: str) -> None:
@@ -100,8 +100,8 @@ class RowByRow:
     segments : sequence of CompiledSegment
         Each takes the result of the preceding one.
     whole : callable or None
-        Returns a single segment that computes the same in less time. It is tested once many rows
-        have come, and used if it gives the same bits for some of them and no activations between
+        Returns a single segment that computes the same in less time. After many rows, it is tested
+        on some of them. If the bits are the same, it is used whenever no activations between
         segments are needed.
     """
 
@@ -179,7 +179,7 @@ def _bits(segments: Sequence[CompiledSegment], row: np.ndarray) -> bytes:
 def _threads() -> ThreadPoolExecutor:
     """Return the threads that pass the rows of all networks of the process to OpenVINO.
 
-    They wait while OpenVINO's own threads compute, so a few more keep those busy.
+    They wait while OpenVINO's own threads compute. There are more of them, to keep those busy.
     """
     n_threads = _IN_FLIGHT * computing_threads()
     return ThreadPoolExecutor(n_threads, thread_name_prefix="skltransfer-openvino")
@@ -193,7 +193,7 @@ def _core() -> Core:
 
 
 def converted(graph: object, output: str) -> Model:
-    """Return TensorFlow's graph of a function whose result is named `output` as OpenVINO's.
+    """Convert TensorFlow's graph of a function, whose result is named `output`, to OpenVINO's.
 
     ``openvino.convert_model`` does the same, but sends usage statistics.
     """
@@ -204,7 +204,7 @@ def converted(graph: object, output: str) -> Model:
     frontend = FrontEndManager().load_by_framework("tf")
     nodes = GraphIteratorTFGraph(graph, False)  # must live until everything is converted
     model = frontend.convert(frontend.load(nodes))
-    # Outputs that nobody reads have become results too.
+    # The frontend makes results also of outputs that no operation reads.
     return Model([model.output(output).node], model.get_parameters())
 
 

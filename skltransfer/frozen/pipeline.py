@@ -76,7 +76,7 @@ class ReadTask:
 
 
 class Failures(dict[int, ReadError]):
-    """The rows that cannot be read; or the first one raises its error.
+    """The errors of rows that cannot be read; or the first one is raised.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ class Pipeline:
             return block, None
 
     def _take(self) -> Computed:
-        """Wait for the block that runs longest.
+        """Wait for the block that was started first.
 
         A block that did not fit into memory is computed here; from then on, all blocks run with
         fewer rows together.

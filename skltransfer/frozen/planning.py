@@ -59,14 +59,17 @@ def resume_plans(
 
 
 def in_order(freeze_points: Collection[int | None]) -> list[int | None]:
-    """Order freeze points: first the rows, where others start, then the deepest point first."""
+    """Order freeze points: the rows themselves first, because others start there, then by depth."""
     return sorted({*freeze_points}, key=lambda point: (point is not None, -(point or 0)))
 
 
 def cached_on_the_way(
     network: Network, freeze_points: Collection[int | None], engine: str
 ) -> set[int]:
-    """Return the requested cache points, or the last ones before them: nothing runs twice."""
+    """Return the steps to cache so that nothing runs twice.
+
+    These are the requested points, or the last cache points before them.
+    """
     found: set[int] = set()
     for point in freeze_points:
         if point is not None and is_cache_point(network, point, engine):

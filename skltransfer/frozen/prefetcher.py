@@ -33,7 +33,7 @@ class Prefetcher:
     Attributes
     ----------
     are_wanted : bool
-        Whether anybody still waits for results; long tasks may check it.
+        Whether results are still needed; long tasks may check it.
     """
 
     def __init__(self, count: Callable[[], int]) -> None:
@@ -84,7 +84,7 @@ class Prefetcher:
 
 
 def done_now(function: Callable[[_Item], _Result], item: _Item) -> Future[_Result]:
-    """Call it in this thread, where another thread would only take time."""
+    """Call `function` in this thread, when another thread would only cost time."""
     future: Future[_Result] = Future()
     try:
         future.set_result(function(item))

@@ -1,13 +1,16 @@
 """The network up to a freeze point, and the cache points from which it can be computed.
 
 Cache points are the ends of stages. A compiled part returns the activations at each of them besides
-its own result. TensorFlow's optimizer preserves the outputs of a graph, so it fuses no operations
-across a cache point. A part that starts there therefore computes the same bits as one that passes
-through, with oneDNN's kernels, whose bits depend only on their input. With others there are no
-cache points: XLA, for example, fuses freely. OpenVINO fuses operations and chooses kernels by their
-context. With OpenVINO the network is therefore a chain of segments, each compiled by itself, that
-meet at the cache points worth keeping: the bits are the same wherever a computation enters the
-chain.
+its own result.
+
+With TensorFlow and oneDNN, a part that starts at a cache point computes the same bits as one that
+passes through it. TensorFlow's optimizer preserves the outputs of a graph, so it fuses no
+operations across a cache point, and the bits of oneDNN's kernels depend only on their input. With
+other kernels there are no cache points: XLA, for example, fuses freely.
+
+OpenVINO fuses operations and chooses kernels by their context. So with OpenVINO the network is a
+chain of separately compiled segments, which meet at the cache points worth keeping. The bits are
+the same wherever a computation enters the chain.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ _STEADY = {
 """Steps that treat all rows of a block alike."""
 
 _ALWAYS_KEPT = 32768
-"""Rows of up to this many bytes are always cached: they cost no more than looking them up."""
+"""Rows of up to this many bytes are always cached: storing them costs no more than a lookup."""
 
 _USUAL_LENGTH = 64
 """Length assumed for rows of unknown length, to estimate their cost."""
@@ -67,8 +70,8 @@ class CachePoint:
     milliseconds : float
         Estimated time to compute a row from the preceding cache point that is worth keeping.
     worth_keeping : bool
-        Whether that takes so much longer than writing and reading the row that it is cached before
-        anybody has requested it.
+        Whether this takes so much longer than writing and reading the row that the row is cached
+        unrequested.
     """
 
     step: int
@@ -86,7 +89,8 @@ def is_end(network: Network, freeze_point: int | None) -> bool:
 def row_spec(network: Network, freeze_point: int | None) -> RowSpec:
     """Return the specification of activations at a freeze point; without one, that of rows.
 
-    Where masks pass, the network's input comes with the activations; see `carried_input`.
+    If masks cross the freeze point, the activations contain the network's input; see
+    `carried_input`.
     """
     if freeze_point is None:
         return network.row_spec
@@ -150,7 +154,7 @@ def segments(network: Network, start: int | None, freeze_point: int | None) -> l
 def prefix_part(
     network: Network, start: int | None, freeze_point: int | None, engine: str
 ) -> FrozenPart:
-    """Compile from `start` to a freeze point: its activations, and those on the way.
+    """Compile the part from `start` to a freeze point, which also returns activations on the way.
 
     If nothing is frozen, rows are returned unchanged.
 
@@ -209,8 +213,8 @@ def _passed(network: Network, start: int | None, freeze_point: int, engine: str)
 def block_rows(network: Network) -> int:
     """Return how many rows run together in every part of the network, so that bits agree.
 
-    Convolutions and elementwise steps treat rows alike. Networks with other kinds of steps are
-    tested as a whole; for the others, only the pooling at the end is tested.
+    Convolutions and elementwise steps treat rows alike. In networks of only such steps, the pooling
+    at the end is tested; other networks are tested as a whole.
     """
     if any(tensor.is_ragged for tensor in network.row_spec):
         return 1
@@ -228,7 +232,7 @@ def _part_on_trial(network: Network) -> FrozenPart:
 
 
 def _computation(network: Network, start: int | None, steps: list[int]) -> Callable[..., Any]:
-    """Return a function from rows at `start` to the last of `steps`, then the other steps."""
+    """Return a function from rows at `start` to outputs of `steps`: the last step's comes first."""
 
     def compute(*tensors: Any) -> tuple[Any, ...]:
         x = network.preprocess(*tensors) if start is None else tensors[0]

@@ -30,7 +30,7 @@ from skltransfer.backend import (
 from skltransfer.inputs._input import Rows, RowSpec, TensorSpec, chunks, each_row, part_of
 
 MANY_ROWS = 32
-"""Few enough that waiting for the last is short, and that they take little memory."""
+"""Number of rows passed at once: few, so that the last are soon ready and memory stays small."""
 
 _MOST_IN_FLIGHT = 4
 _VALUES_COMPARED = 4096  # with this many, another order of summation shows
@@ -40,12 +40,12 @@ Compute: TypeAlias = Callable[..., Sequence[Any]]
 
 
 def always() -> bool:
-    """Return True: rows are wanted, unless the caller was interrupted."""
+    """Return True, for callers that are never interrupted."""
     return True
 
 
 def check_wanted(is_wanted: Callable[[], bool]) -> None:
-    """Raise CancelledError if nobody waits for the rows any more."""
+    """Raise CancelledError if the rows are no longer needed."""
     if not is_wanted():
         raise CancelledError
 
@@ -110,7 +110,7 @@ class InvariantBatches:
         return self if n_rows >= self.n_rows else replace(self, n_rows=n_rows)
 
     def _block(self, state: Sequence[Any], rows: Rows, chosen: Sequence[int]) -> list[np.ndarray]:
-        """Compute one block; if it has too few rows, pad it with zeros where their bits need it."""
+        """Compute one block; pad a short one with zeros unless that makes no difference to bits."""
         n_rows = len(rows[0])
         equal = min(self._equal.get((n_rows, index), 0.0) for index in chosen)
         if n_rows == self.n_rows or equal >= _VALUES_COMPARED:
@@ -268,8 +268,8 @@ def _filled_up(rows: Rows, n_rows: int) -> Rows:
 def most_block_rows() -> int:
     """Return how many rows run together if that changes no bit.
 
-    On a CPU few, so that tensors stay small; without oneDNN one, because with other kernels the
-    bits of a row depend on its position.
+    On a CPU with oneDNN, these are few, so that tensors stay small. On a CPU without oneDNN, it is
+    one, because the bits of a row depend on its position.
     """
     return {"gpu": 64, "onednn": 4}.get(kernels(), 1)
 

@@ -1,7 +1,7 @@
-"""Rows at a freeze point that masks pass: the activations, and the input that gives the masks anew.
+"""Rows at a freeze point that masks cross: activations, and the input that masks are computed from.
 
-Both are one float32 tensor, so that what keeps activations and trains on them need not know of
-masks. At every other freeze point a row is the activations alone.
+Both are packed into one float32 tensor, so that the code that caches activations and trains on them
+need not know about masks. At every other freeze point, a row holds only the activations.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Shape: TypeAlias = tuple[int | None, ...]
 
 
 def row_shape(graph: Graph, index: int) -> Shape:
-    """Shape of a row at a freeze point."""
+    """Return the shape of a row at a freeze point."""
     shape = graph.steps[index].shape
     if not reads_masks(graph, index):
         return shape
@@ -36,7 +36,7 @@ def run_from(
     moments: Moments | None = None,
     lengths: Any = None,
 ) -> list[Any]:
-    """As `run_steps`, but from rows, and to rows wherever a step of `stops` is not the last."""
+    """Do what `run_steps` does, but with rows as described above, at `start` and at each stop."""
     x, source = (rows, rows) if start is None else _unpacked(graph, start, rows)
     options = {"moments": moments, "lengths": lengths, "source": source}
     found = run_steps(graph, start, stops, x, values, **options)
@@ -49,7 +49,7 @@ def _packed(graph: Graph, index: int, x: Any, source: Any) -> Any:
     if not reads_masks(graph, index):
         return x
     parts = [_flat(x, graph.steps[index].shape), _flat(source, input_shape(graph))]
-    if None in graph.steps[index].shape:  # how long the input is tells where it begins
+    if None in graph.steps[index].shape:  # the length of the input says where it begins
         length = ops.reshape(ops.cast(ops.shape(source)[1], "float32"), (1, 1))
         parts.insert(0, ops.repeat(length, ops.shape(x)[0], axis=0))
     return ops.concatenate(parts, axis=1)
@@ -63,7 +63,7 @@ def _flat(x: Any, shape: Shape) -> Any:
 
 
 def _unpacked(graph: Graph, index: int, rows: Any) -> tuple[Any, Any]:
-    """Activations, and the input, or None where nothing behind reads masks."""
+    """Return the activations, and the input; None for the input if no later step reads masks."""
     from keras import ops
 
     if not reads_masks(graph, index):

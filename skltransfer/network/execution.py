@@ -61,7 +61,8 @@ def run_steps(
     lengths : tensor of int, default=None
         For padded rows, how many positions of each row count; None counts all.
     source : tensor, default=None
-        The network's input, from which masks that pass `start` are computed; None without such.
+        The network's input, from which masks that cross `start` are computed; None if there are
+        none.
     """
     import keras
 
@@ -168,7 +169,7 @@ def is_batch_norm(step: Step) -> bool:
 def _by_batch(
     step: Step, tensors: dict[int, KerasTensor], moments: Moments, index: int
 ) -> list[KerasTensor]:
-    """Normalise by the batch in float32 whatever the layer's format, as Keras does for half."""
+    """Normalise by the batch's moments, in float32 even for a layer in half precision, as Keras."""
     from keras import ops
 
     norm = step.operation
@@ -205,7 +206,7 @@ def _folded_tensors(convolution: Step, normalisation: Step) -> Weights:
 def _folded(
     convolution: Step, normalisation: Step, value_of: Callable[[Variable], Any], xp: ModuleType
 ) -> Weights:
-    """Return kernel and bias of a convolution equivalent to one with its frozen BatchNorm."""
+    """Return kernel and bias of one convolution that equals both it and its frozen BatchNorm."""
     layer, norm = convolution.operation, normalisation.operation
     scale = 1 / xp.sqrt(value_of(norm.moving_variance) + norm.epsilon)
     if norm.gamma is not None:
@@ -233,7 +234,7 @@ def _is_depthwise(layer: Layer) -> bool:
 
 
 def _convolved_in_groups(layer: Layer, x: KerasTensor) -> KerasTensor:
-    """Convolve in groups; Keras would use XLA for this, with other kernels and more time."""
+    """Convolve in groups; Keras would use XLA for this, which is slower and has other kernels."""
     from keras import ops
 
     options, groups = _options(layer), layer.groups

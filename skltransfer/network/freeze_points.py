@@ -1,4 +1,4 @@
-"""Where a network may be frozen: where one tensor passes, and its computation is complete.
+"""Where a network may be frozen: where only one tensor passes, and its computation is complete.
 
 A convolution is complete once its normalisation, activation or addition is. So a freeze point
 follows one of these, or a pooling or concatenation of such outputs, and some trainable weights.
@@ -28,9 +28,10 @@ def possible_freeze_points(graph: Graph) -> list[int]:
 
 
 def separations(graph: Graph) -> list[int]:
-    """Steps at which one tensor parts the network, and masks that the input gives anew.
+    """Return the steps whose output alone connects the two parts of the network.
 
-    No weights are used on both sides.
+    Masks may connect them too if they can be computed again from the input. No weights are used in
+    both parts.
     """
     found = graph.bottlenecks_beside(graph.mask_steps)
     return [i for i in found if i in graph.shares_no_weights and _masks_can_pass(graph, i)]
@@ -89,7 +90,7 @@ def _is_settled(graph: Graph, index: int) -> bool:
 
 
 def _begins_blocks(graph: Graph, index: int) -> bool:
-    """Return whether several branches read tokens that only weights have embedded."""
+    """Return whether several branches read tokens that come straight from an embedding."""
     if len(graph.steps[index].shape) != 2 or len({*graph.consumers[index]}) < 2:
         return False
     while not graph.steps[index].weights and len(graph.producers[index]) == 1:

@@ -1,7 +1,7 @@
 """A Keras model as a graph: flattened, in topological order, with named steps.
 
 This module knows operations and tensors. ``freeze_points`` decides where the graph may be frozen,
-and ``engines`` how a part is run.
+and ``execution`` runs its steps.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class Step:
 
     @property
     def mask(self) -> Any:
-        """The mask that Keras sends along with the output, which later layers look at, or None."""
+        """The mask that Keras attaches to the output for later layers, or None."""
         return getattr(self.output, "_keras_mask", None)
 
     @property
     def has_mask(self) -> bool:
-        """Whether there is one."""
+        """Whether the output has a mask."""
         return self.mask is not None
 
     @property
@@ -71,9 +71,10 @@ class Step:
         return tuple(self.output.shape[1:])
 
     def called(self, tensors: dict[int, Any], **more: Any) -> list[Any]:
-        """Call the operation as at prediction, on `tensors` by the ids of what they stand for.
+        """Call the operation as at prediction.
 
-        It is given `more` options than in the model.
+        `tensors` holds the arguments by the ids of the symbolic tensors that they replace. `more`
+        are options in addition to those in the model.
         """
         import keras
 
@@ -134,7 +135,7 @@ class Graph:
         return self.bottlenecks_beside(frozenset())
 
     def bottlenecks_beside(self, aside: frozenset[int]) -> tuple[int, ...]:
-        """Steps whose output is all that later steps read, but for what the steps `aside` make."""
+        """Return the steps whose output is all that later steps read, except outputs of `aside`."""
         first = [i for i, s in enumerate(self.steps) if any(t is self.input for t in s.inputs)]
         reach = max((reader for reader in first if reader not in aside), default=-1)
         found = []
@@ -148,7 +149,7 @@ class Graph:
 
     @cached_property
     def mask_steps(self) -> frozenset[int]:
-        """Steps that compute masks from the input, without weights, and those that only serve them.
+        """Steps without weights that compute masks from the input, and steps that only these read.
 
         A mask says which positions of a row count.
         """
@@ -168,7 +169,7 @@ class Graph:
     def masked_steps(self) -> frozenset[int]:
         """Steps whose outputs carry a mask when they are run.
 
-        That is seen in a run only: attention layers take away the masks of what they read.
+        Only a run shows this, because attention layers drop the masks of their inputs.
         """
         from keras import ops
 
@@ -185,7 +186,7 @@ class Graph:
 
     @cached_property
     def shares_no_weights(self) -> frozenset[int]:
-        """Steps such that no weights are used both up to them and behind them."""
+        """Steps for which no weights are used both up to the step and after it."""
         last_use = {id(w): i for i, step in enumerate(self.steps) for w in step.weights}
         reach, apart = -1, set()
         for index, step in enumerate(self.steps):

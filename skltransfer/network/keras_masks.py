@@ -1,4 +1,4 @@
-"""The masks that Keras sends along with tensors: where they are, and how to put one there."""
+"""The masks that Keras attaches to tensors: finding and attaching them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def carries_mask(tensor: Any) -> bool:
-    """Whether a mask goes along with a tensor."""
+    """Return whether a mask is attached to a tensor."""
     import keras
 
     class Probe(keras.layers.Layer):
@@ -21,12 +21,12 @@ def carries_mask(tensor: Any) -> bool:
 
 
 def with_mask(tensor: Any, mask: Any) -> Any:
-    """The same tensor, with a mask that goes along."""
+    """Return the same tensor with a mask attached."""
     import keras
 
     class Masked(keras.layers.Layer):
         def call(self, inputs: Any) -> Any:
-            return keras.ops.multiply(inputs, 1)  # on the tensor itself Keras would keep its own
+            return keras.ops.multiply(inputs, 1)  # Keras would keep the old mask of the same tensor
 
         def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
             return mask

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def position_of_layer(name: str, graph: Graph, backbone: str, stages: Sequence[Stage]) -> int:
-    """Return the position of the step that a layer's name means.
+    """Return the position of the step that a layer's name stands for.
 
     Raises
     ------

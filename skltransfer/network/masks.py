@@ -1,8 +1,8 @@
-"""Masks that pass a freeze point beside the activations: computed anew there, and never stored.
+"""Masks that cross a freeze point with the activations: computed again there, and never stored.
 
-A mask says which positions of a row count. Keras sends it along with a tensor, or a model computes
-it by steps of its own and hands it to attention layers. Either way it is a function of the
-network's input, without weights.
+A mask says which positions of a row count. Keras attaches it to a tensor, or a model computes it in
+steps of its own and hands it to attention layers. Either way it is a function of the network's
+input, without weights.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from skltransfer.network.graph import Graph, Step, ordered_nodes
 
 
 def reads_masks(graph: Graph, index: int) -> bool:
-    """Whether a mask that is computed from the input is read behind a step, or may be."""
+    """Return whether a later step reads, or may read, a mask that is computed from the input."""
     behind, masks = range(index + 1, len(graph.steps)), graph.mask_steps
     if index in graph.masked_steps and behind:
         return True
@@ -23,13 +23,13 @@ def reads_masks(graph: Graph, index: int) -> bool:
 
 
 def comes_from_input(graph: Graph, index: int) -> bool:
-    """Whether the mask that goes along with a step's output is a function of the input."""
+    """Return whether the mask attached to a step's output is a function of the input."""
     nodes = _mask_nodes(graph, index)
     return all(step.inputs and not step.weights for step in nodes)
 
 
 def mask_at(graph: Graph, index: int, source: Any) -> Any:
-    """Compute the mask that goes along with a step's output from the network's input."""
+    """Compute the mask attached to a step's output from the network's input."""
     tensors = {id(graph.input): source}
     for step in _mask_nodes(graph, index):
         tensors.update(zip(map(id, step.outputs), step.called(tensors), strict=True))
@@ -47,7 +47,10 @@ def input_shape(graph: Graph) -> tuple[int | None, ...]:
 
 
 def can_carry(graph: Graph, index: int) -> bool:
-    """Whether a row has room for the input, if that is needed: lengths are known, or both free."""
+    """Return whether a row at a step can hold the input, if later steps need it for masks.
+
+    The lengths of both must be known, or both unknown.
+    """
     shapes = graph.steps[index].shape, input_shape(graph)
     free = [[side is None for side in shape] for shape in shapes]
     n_free = [sum(sides) for sides in free]

@@ -1,7 +1,7 @@
 """Stacking of rows of different lengths, padded at their ends.
 
 Padding does not affect the real positions if each step treats positions separately, and attention
-is told which positions count. No tensor with a mask passes through the network, so it can be frozen
+is told which positions count. Tensors need no Keras masks for this, so the network can be frozen
 wherever one tensor passes.
 """
 
@@ -33,9 +33,9 @@ def is_attention(step: Step) -> bool:
 
 
 def takes_padding(graph: Graph, steps: Iterable[int]) -> bool:
-    """Whether rows may be filled up at their ends before some steps of a graph.
+    """Return whether rows may be padded at their ends before some steps of a graph.
 
-    Attention that is given masks by the network cannot be told by others what counts.
+    Not if the network itself gives masks to attention, which takes no second one.
     """
     return not graph.masked_steps and all(_takes_padding(graph, index) for index in steps)
 

@@ -27,8 +27,8 @@ def pooled(
     outputs : tensor or list of tensor
         (n, h, w, c) maps, (n, tokens, c) sequences or (n, c) rows.
     pooling : {"avg", "max", "flatten", "cls", "last", "avg_std"}
-        How the positions of a map are summed up, or which one of a sequence stands for all; rows
-        stay as they are.
+        How the positions of a map are summarised, or which token represents a sequence; rows stay
+        as they are.
     lengths : tensor of int, default=None
         Number of positions of each row of a sequence that count; None means all.
     """
@@ -109,7 +109,7 @@ def _pooled_one(output: KerasTensor, pooling: str, lengths: KerasTensor | None) 
         return ops.max(output, axis=positions)
     if pooling == "avg_std":
         return _mean_and_deviation(output, positions)
-    if None in output.shape[1:]:  # of one row at a time
+    if None in output.shape[1:]:  # such rows run one at a time
         return ops.mean(output, axis=positions)
     return _mean(output)
 
@@ -139,9 +139,9 @@ def positions_that_count(rows: KerasTensor, lengths: KerasTensor) -> KerasTensor
 
 
 def _mean_and_deviation(output: KerasTensor, positions: tuple[int, ...]) -> KerasTensor:
-    """Mean of each channel, then its standard deviation, which is never quite 0.
+    """Return the mean of each channel, then its standard deviation, which is kept above 0.
 
-    At 0 a root has no gradient, and of one position alone the deviation is 0.
+    A square root has no gradient at 0, and the deviation of a single position is 0.
     """
     from keras import ops
 

@@ -66,7 +66,7 @@ def block_ends(graph: Graph, start: int, points: Sequence[int]) -> list[int]:
 
 
 def is_only_normalised(graph: Graph, point: int, points: Sequence[int]) -> bool:
-    """Whether a normalisation alone reads a sum: a post-norm block ends behind it."""
+    """Return whether only a normalisation reads this sum; a post-norm block ends after it."""
     (first, *others) = graph.consumers[point] or (-1,)
     is_read_once = not others and first in points
     return is_read_once and is_sum(graph, point) and _normalises(graph.steps[first])
@@ -77,10 +77,10 @@ def _normalises(step: Step) -> bool:
 
 
 def _piece(graph: Graph, start: int, stop: int) -> Piece:
-    """Return what is compared of the steps from `start` to `stop`.
+    """Return the properties by which the steps from `start` to `stop` are compared.
 
-    Dropout and masks may differ, and so may whether a normalisation follows the block: a pre-norm
-    network has one behind its last block only.
+    Dropout, masks and a normalisation after the block are ignored: a pre-norm network has such a
+    normalisation only after its last block.
     """
     closes = all(_closes_block(graph, producer) for producer in graph.producers[stop])
     is_left_out = closes and _normalises(graph.steps[stop])

@@ -202,7 +202,7 @@ def in_float32(network: Network) -> Network:
 
 
 def feature_graph(spec: BackboneSpec, size: Size, layer: str | None = None) -> Graph:
-    """Graph of its own from preprocessed rows to the end of the features, or to `layer`."""
+    """Build a new graph from preprocessed rows to the end of the features, or to `layer`."""
     graph = _graph(build_model(spec, size), spec, size)
     end = end_of_features(graph) if layer is None else graph.position[layer]
     features = graph.ancestors_of(end)

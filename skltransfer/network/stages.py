@@ -218,9 +218,9 @@ def _block_ends(graph: Graph, start: int, points: list[int], starts: list[int]) 
 
 
 def _end_of_block(graph: Graph, points: list[int]) -> int:
-    """End of the last whole block: after a sum, else a linear bottleneck, else the last point.
+    """Return the end of the last whole block: a sum, else a linear bottleneck, else the last point.
 
-    That of a post-norm transformer is behind the normalisation that alone reads the sum.
+    In a post-norm transformer, it is the normalisation that alone reads the sum.
     """
     sums = [point for point in points if is_sum(graph, point)]
     linear = [point for point in points if kind_of(graph.steps[point]) == "normalisation"]

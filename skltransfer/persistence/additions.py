@@ -1,4 +1,4 @@
-"""What came to protocol 2 while it was not released: older files get what meant the same."""
+"""Fields added to protocol 2 before its release; older files get values with the same meaning."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _UNKNOWN = {
     "layer_decay": _NAN,
     "label_smoothing": 0.0,
 }
-"""How a member was trained, where the parameters of a file do not say it."""
+"""How a member was trained, if the parameters in a file do not say it."""
 
 _IMAGES, _RULE, _EXPLICIT = "image_encoding", "image_preprocessing", "is_explicit"
 
 
 def completed(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The manifest with what it lacks; what is not as it was written is left to be refused.
+    """Return the manifest with missing fields filled in; invalid parts stay, to be refused later.
 
     Parameters
     ----------
     manifest : dict
-        As protocol 2 has it.
+        A manifest of protocol 2.
     """
     state = manifest["state"]
     if not isinstance(state, dict):
@@ -41,7 +41,7 @@ def completed(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_columns(node: Any) -> Any:
-    """A head that says that it reads no columns beside the features."""
+    """Return a head with the missing field: it reads no columns in addition to the features."""
     fields = node.get(_HEAD) if isinstance(node, dict) else None
     if not isinstance(fields, dict) or "n_columns" in fields:
         return node
@@ -49,7 +49,7 @@ def _without_columns(node: Any) -> Any:
 
 
 def _with_members(state: dict[str, Any]) -> dict[str, Any]:
-    """A state of one member, which was the estimator itself."""
+    """Return a state with one member, made of the estimator's own attributes."""
     kept = {name: node for name, node in state.items() if name not in _SINGLE}
     known = {name: _plain_or(state.get(name), node) for name, node in _UNKNOWN.items()}
     return {
@@ -61,12 +61,12 @@ def _with_members(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain_or(node: Any, other: Any) -> Any:
-    """The value of a parameter that is no object in the file, of which there would be two."""
+    """Return a parameter if it is a plain value, which may occur twice in a file; else `other`."""
     return node if type(node) in (int, float, str) else other
 
 
 def _with_explicit(node: Any, is_explicit: bool) -> Any:
-    """An encoding of images that says whether the user gave the range of pixels."""
+    """Return an encoding of images with the missing field: whether the user gave `pixel_range`."""
     encoding = node.get(_IMAGES) if isinstance(node, dict) else None
     rule = encoding.get("preprocessing") if isinstance(encoding, dict) else None
     fields = rule.get(_RULE) if isinstance(rule, dict) else None

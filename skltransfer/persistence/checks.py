@@ -111,12 +111,12 @@ def is_finite(value: Any) -> bool:
 
 
 def is_bool(value: Any) -> bool:
-    """True or False."""
+    """Return whether the value is a bool."""
     return isinstance(value, (bool, np.bool_))
 
 
 def is_str(value: Any) -> bool:
-    """Some text."""
+    """Return whether the value is a str."""
     return type(value) is str
 
 

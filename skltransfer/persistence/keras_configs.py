@@ -1,7 +1,7 @@
 """Checks of Keras configurations: nothing is built here, and no code or file may be named.
 
-Keras' safe mode is used too when a model is built. This check goes further: it allows only listed
-names, and runs before anything is built.
+When a model is built, Keras' safe mode is used as well. This check goes further: it allows only
+listed names, and runs before anything is built.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Parameters that came after a file was written, with the values that meant the same."""
+"""Parameters that are newer than a file, with the values that have the same meaning."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def with_later_parameters(manifest: dict[str, Any], names: Collection[str]) -> d
 
 
 def _origin(node: Any) -> Any:
-    """Return what a fit starts from."""
+    """Return the origin of a fit, with later parameters filled in."""
     pairs = node.get("dict") if isinstance(node, dict) else None
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and pair for pair in pairs):
         return node

@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 REQUESTED = "_requested_metadata"
-"""Its name in the state of an estimator."""
+"""The name of the requests in the state of an estimator."""
 
 _OWN = "_metadata_request"
 

@@ -1,4 +1,4 @@
-"""``numpy.random.RandomState`` as its state."""
+"""``numpy.random.RandomState`` objects, saved as their state."""
 
 from __future__ import annotations
 

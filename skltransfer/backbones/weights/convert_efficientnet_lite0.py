@@ -41,7 +41,7 @@ _BATCH_NORM_VARIABLES = {
 
 
 class _Storage(NamedTuple):
-    """The flat buffer a tensor views; its values follow after the pickles."""
+    """The flat buffer that a tensor views; its values follow the pickles."""
 
     key: str
     dtype: np.dtype

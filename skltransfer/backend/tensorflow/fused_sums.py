@@ -1,8 +1,8 @@
 """Sums with a second tensor that oneDNN's kernels fuse into their own work.
 
-These kernels add to that tensor in place if nobody else holds it. Otherwise they copy it through
-members shared by all calls of a function, so concurrent calls mix up their numbers or crash. Such
-sums are therefore taken out of the fused kernels.
+A kernel adds to that tensor in place if nothing else holds it. Otherwise the kernel copies it
+through members that all calls of a function share, so concurrent calls mix up their numbers or
+crash. Such sums are therefore taken out of the fused kernels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _GIVE_THEIR_OWN = frozenset(
 
 
 def part_sums(graph: GraphDef, results: Collection[str]) -> None:
-    """Take sums out of the fused nodes of a GraphDef if somebody else may hold the tensor.
+    """Take sums out of the fused nodes of a GraphDef if another node may hold the tensor.
 
     Parameters
     ----------

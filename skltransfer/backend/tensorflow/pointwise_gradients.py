@@ -23,7 +23,7 @@ _OP = "Conv2DBackpropFilter"
 
 
 def as_matrix_products(graph: GraphDef) -> None:
-    """Replace the gradients in a TensorFlow GraphDef, where shapes are known."""
+    """Replace the gradients in a TensorFlow GraphDef, if their shapes are known."""
     nodes = [node for node in graph.node if node.op == _OP and _is_usual(node)]
     if not nodes:
         return
