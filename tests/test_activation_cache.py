@@ -257,9 +257,9 @@ def test_what_names_no_folder_is_refused(tmp_path):
 
 def test_mistakes_of_the_caller_are_refused(cache):
     keys = keys_of(2)
-    with pytest.raises(ValueError, match="2 keys do not name 3 rows"):
+    with pytest.raises(ValueError, match="got 2 keys for 3 rows"):
         cache.put(NAMESPACE, keys, np.empty((3, 2)))
-    with pytest.raises(TypeError, match="dtype object cannot be kept"):
+    with pytest.raises(TypeError, match="dtype object cannot be stored"):
         cache.put(NAMESPACE, keys, np.empty((2, 2), object))
     with pytest.raises(ValueError, match="longer than 32 bytes"):
         cache.put(NAMESPACE, [bytes(33)], np.empty((1, 2)))

@@ -92,9 +92,9 @@ PACKINGS = [
 ]
 REFUSED_TIFFS = [
     r"it holds .*(signed|floats|32-bit).* do not say what is black and what is white\. Say which",
-    r"it is a TIFF of \d bands of .*, of which the last is alpha on a scale that is not known",
+    r"it is a TIFF of \d bands of .*, and the last band is alpha on an unknown scale",
     r"it is a TIFF of 4 bands of .* in CMYK, which is not read\. Convert it to RGB, and",
-    r"it holds CMYK of 16 bits, whose numbers are inks, so that pixel_range cannot be applied\.",
+    r"it holds 16-bit CMYK, whose numbers are amounts of ink, so pixel_range cannot be applied\.",
     r"it is a TIFF of 5 bands of .*, and images have 1 to 4 channels\. Choose some, and pass",
 ]
 WITHOUT_TIFFFILE = (
@@ -327,7 +327,7 @@ def test_jpeg_2000(path):
         found = outcome(path, rule, scaled(numbers, ends))
         if is_deep and (bands > 1 or bits == 8):
             assert found.startswith("it is a JPEG 2000 of ")
-            assert "which Pillow does not read as they are meant. Convert it to PNG" in found
+            assert "which Pillow does not read correctly. Convert it to PNG" in found
         elif is_signed and given is None:
             assert found.startswith("it holds signed 16-bit integers, which do not say")
         else:

@@ -112,7 +112,7 @@ def test_scales_that_cannot_be_told_are_errors_that_name_pixel_range(values, mes
     [
         (np.array([0.0, 16.0]), r"pixel_range=\(0, 16\)"),  # load_digits
         (np.array([0, 16], np.uint8), r"pixel_range=\(0, 16\)"),
-        (np.array([0.0, 1.0001]), r"up to 1\.0001, and is read as 0 to 1: .* is clipped"),
+        (np.array([0.0, 1.0001]), r"up to 1\.0001 and is read as 0 to 1\. .* are clipped"),
         (np.array([0.0, 32.0]), r"pixel_range=\(0, 32\)"),
         (np.array([0, 4095], np.uint16), r"pixel_range=\(0, 4095\)"),
         (np.array([0.0, 0.1]), "read as 0 to 1, which makes the images nearly black"),

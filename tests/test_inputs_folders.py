@@ -123,7 +123,10 @@ def test_an_empty_folder_is_an_error(tmp_path):
 
 def test_classes_without_any_image_are_an_error(tmp_path):
     make(tmp_path, "cat/notes.txt")
-    with pytest.raises(ValueError, match=r"\(cat\) hold no images. Files count that end in \.avif"):
+    with pytest.raises(
+        ValueError,
+        match=r"\(cat\) hold no images. Only files that end in one of these count: \.avif",
+    ):
         images_from_folder(tmp_path)
 
 

@@ -264,5 +264,7 @@ def test_a_check_of_sounds_leaves_out_what_cannot_be_read(tmp_path):
 def test_folders_without_sounds_are_refused(tmp_path):
     (tmp_path / "yes").mkdir()
     (tmp_path / "yes" / "1.jpg").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"hold no sounds\. Files count that end in \.aif"):
+    with pytest.raises(
+        ValueError, match=r"hold no sounds\. Only files that end in one of these count: \.aif"
+    ):
         sounds_from_folder(tmp_path)

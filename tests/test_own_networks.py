@@ -414,7 +414,7 @@ def test_what_is_frozen_stays_as_it_is_where_a_layer_is_called_twice():
     frozen = freeze_points(model, measure=False)[-1].frozen_parameters
     assert frozen == model.count_params()
     with pytest.raises(
-        ValueError, match="a layer is called before and behind it, so nothing can be frozen up"
+        ValueError, match="a layer is called both before and after it, so it cannot be the last"
     ):
         fitted(model, freeze_depth="between")
 
@@ -563,7 +563,9 @@ def test_no_cut_parts_a_mask_of_what_was_learned_from_the_layers_that_look_at_it
     x = layers.Dense(6, activation="relu")(layers.Reshape((16, 60))(inputs))
     x = layers.Dense(6, activation="relu", name="masked")(layers.Masking()(x))
     model = keras.Model(inputs, layers.Dense(4)(layers.MultiHeadAttention(2, 3)(x, x)))
-    with pytest.raises(ValueError, match="freeze_depth='masked' .* a mask goes along with what"):
+    with pytest.raises(
+        ValueError, match="freeze_depth='masked' .* its output has a mask that is not"
+    ):
         fitted(model, freeze_depth="masked")
 
 

@@ -168,21 +168,21 @@ FORGED = {
             "preprocessing",
             {"image_preprocessing": {"size": 3, "resize": "pad", "pixel_range": None}},
         ),
-        "its image_preprocessing has size=3, which cannot be",
+        "its image_preprocessing has size=3, which is not allowed",
     ),
-    "engine": (set_state(engine_="mine"), "has engine_='mine', which cannot be"),
+    "engine": (set_state(engine_="mine"), "has engine_='mine', which is not allowed"),
     "missing": (lambda m: m["state"].pop("_freeze_points"), "Classifier lacks _freeze_points"),
     "labels": (set_in("classification", "label_smoothing", "much"), "has label_smoothing='much'"),
     "totals": (set_in("classification", "totals", None), "sizes that do not fit together"),
     "task": (set_state(_task={"head": {}}), "its head does not consist of n_features"),
-    "no task": (set_state(_task=3), "has _task=3, which cannot be"),
-    "encoding": (set_state(_encoding=None), "has _encoding=None, which cannot be"),
+    "no task": (set_state(_task=3), "has _task=3, which is not allowed"),
+    "encoding": (set_state(_encoding=None), "has _encoding=None, which is not allowed"),
     "older name": (set_state(_head={"Head": {}}), "asks for 'Head', which is not among"),
     "input": (
         lambda m: m["backbones"][0].update(input={"image_input": {"size": [16, 16]}}),
-        r"its image_input has size=\[16, 16\], which cannot be",
+        r"its image_input has size=\[16, 16\], which is not allowed",
     ),
-    "no input": (lambda m: m["backbones"][0].update(input=16), "reads 16, which is no kind"),
+    "no input": (lambda m: m["backbones"][0].update(input=16), "reads 16, which is not a kind"),
     "older protocol": (lambda m: m.update(protocol=1), "_task, .*, which protocol 1 does not know"),
     "more": (set_state(fit=0), "cannot have fit. save.. writes no such file"),
     "requests": (
@@ -218,7 +218,7 @@ FORGED_OLDER = {
     "rule": (set_in("Reading", "rule", {"PixelRule": {}}), "asks for 'PixelRule', which is not"),
     "no rule": (set_in("Reading", "rule", {"image_preprocessing": 3}), "a record without fields"),
     "missing": (lambda m: m["state"].pop("classes_"), "FineTunedClassifier lacks _layer, _pool"),
-    "origin": (set_state(_origin={"dict": 3}), "not written as its kind asks for"),
+    "origin": (set_state(_origin={"dict": 3}), "not written as its kind requires"),
     "nested": (set_state(head_units=deep(400)), "nests values more than 64 deep"),
 }
 
@@ -328,7 +328,7 @@ def as_value(config):
 def test_a_layer_that_could_run_code_or_read_files(config, originals, refused):
     layer = {"layer": as_value(config)}
     reason = refused(changed(originals["unfitted"], set_state(augment=layer)))
-    assert reason.startswith("its configuration of Keras asks for")
+    assert reason.startswith("its Keras configuration asks for")
 
 
 @pytest.mark.parametrize("config", CODE.values(), ids=CODE)
@@ -344,7 +344,7 @@ def test_a_network_that_could_run_code_or_read_files(config, originals, refused)
         network["weights"] = []
 
     reason = refused(changed(originals["extractor"], change))
-    assert reason.startswith("its configuration of Keras asks for")
+    assert reason.startswith("its Keras configuration asks for")
 
 
 def test_a_layer_that_keras_cannot_build(originals, refused):
@@ -353,7 +353,7 @@ def test_a_layer_that_keras_cannot_build(originals, refused):
     assert reason.startswith("the Keras of this process cannot build its augment")
     layer = {"layer": as_value(configured("HeNormal", "keras.initializers"))}
     reason = refused(changed(originals["unfitted"], set_state(augment=layer)))
-    assert reason.startswith("its augment is no layer")
+    assert reason.startswith("its augment is not a layer")
 
 
 # Many files --------------------------------------------------------------------------------------

@@ -423,5 +423,5 @@ def test_an_unknown_name_gets_similar_ones():
 
 def test_a_name_inside_a_residual_block_is_refused_with_the_nearest_cuts():
     nearest = "'block5a_project_bn' and 'block5b_add'"
-    with pytest.raises(ValueError, match=f"up to it; the nearest that can be are {nearest}"):
+    with pytest.raises(ValueError, match=f"last frozen layer; the nearest that can are {nearest}"):
         cut_name("block5b_dwconv")

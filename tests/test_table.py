@@ -315,7 +315,7 @@ REFUSED = {
         lambda frame: frame[["kind", "price"]],
         {},
         ValueError,
-        "no column holds anything but values",
+        "all columns hold numbers, dates or categories",
     ),
     "nothing said": (
         lambda frame: frame,

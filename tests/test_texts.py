@@ -179,7 +179,7 @@ def test_long_texts_are_cut_with_one_warning_that_counts_them(network):
     assert_array_equal(cut, extractor.transform([short]))  # 6 words, and what stands around them
     with pytest.raises(ValueError, match="max_tokens=65 is more than this backbone can read.* 64"):
         extractor_of(network, max_tokens=65).fit([short])
-    with pytest.raises(ValueError, match="max_tokens=2 leaves no room for words beside the 2"):
+    with pytest.raises(ValueError, match="max_tokens=2 leaves no room for words besides the 2"):
         extractor_of(network, max_tokens=2).fit([short])
 
 

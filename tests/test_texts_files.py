@@ -173,11 +173,14 @@ def test_configurations_that_do_not_fit_are_refused(folder, settings, match):
 @pytest.mark.parametrize(
     "change, match",
     [
-        (lambda h: h.clear(), "bytes behind its last tensor"),
+        (lambda h: h.clear(), "bytes after its last tensor"),
         (lambda h: h["pooler.dense.bias"].pop("shape"), "by dtype, shape and offsets"),
         (lambda h: h["pooler.dense.bias"].update(dtype="F64"), "another number of bytes"),
         (lambda h: h["pooler.dense.bias"].update(dtype="pickle"), "which is not read"),
-        (lambda h: h["pooler.dense.bias"].update(shape=[-32]), "a shape or offsets that are none"),
+        (
+            lambda h: h["pooler.dense.bias"].update(shape=[-32]),
+            "an invalid shape or invalid offsets",
+        ),
         (lambda h: h["pooler.dense.bias"].update(data_offsets=[0, 128]), "does not begin where"),
         (lambda h: b"{]", "its header is not JSON"),
         (lambda h: b"[]", "its header is not a table"),

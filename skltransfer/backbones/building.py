@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Size
 
 _OTHER = (
-    "They are of another network: perhaps of one that another version of Keras builds. Use that "
-    "version, or give weights of this one."
+    "They belong to another network, perhaps as another version of Keras builds it. Use that "
+    "version, or give weights of this network."
 )
 
 

@@ -107,7 +107,7 @@ def _entry(name: str, entry: Any, start: int) -> dict[str, Any]:
     if dtype not in _SIZES:
         raise Damaged(f"{name!r} has the dtype {dtype!r:.20}, which is not read")
     if not _are_counts(shape) or not _are_counts(offsets) or len(offsets) != 2:
-        raise Damaged(f"{name!r} has a shape or offsets that are none")
+        raise Damaged(f"{name!r} has an invalid shape or invalid offsets")
     if offsets[1] - offsets[0] != math.prod(shape) * _SIZES[dtype]:
         raise Damaged(f"{name!r} has another number of bytes than its shape needs")
     return {"dtype": dtype, "shape": shape, "start": start + offsets[0], "end": start + offsets[1]}
@@ -124,5 +124,5 @@ def _check_places(entries: dict[str, dict[str, Any]], start: int, n_bytes: int) 
             raise Damaged(f"{name!r} does not begin where the tensor before it ends")
         start = entry["end"]
     if start != n_bytes:
-        what = "it is cut off" if start > n_bytes else "there are bytes behind its last tensor"
-        raise Damaged(f"{what}: its header tells of {start:,} bytes, and it has {n_bytes:,}")
+        what = "it is cut off" if start > n_bytes else "there are bytes after its last tensor"
+        raise Damaged(f"{what}: its header describes {start:,} bytes, and it has {n_bytes:,}")

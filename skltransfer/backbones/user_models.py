@@ -62,14 +62,14 @@ def model_from_file(path: PathLike) -> tuple[keras.Model, str]:
     path = Path(os.path.expanduser(path))
     if path.name.lower().endswith(".weights.h5"):
         raise ValueError(
-            f"backbone={str(path)!r} is a file of weights alone. Pass it as weights=, beside the "
-            "name of its architecture as backbone=."
+            f"backbone={str(path)!r} is a file of weights alone. Pass it as weights=, and the name "
+            "of its architecture as backbone=."
         )
     if path.suffix.lower() in (".h5", ".hdf5"):
         raise ValueError(
             f"backbone={str(path)!r} is a whole model in the .h5 format, which Keras cannot load "
-            "safely. Save it as .keras. A weights-only .h5 file goes to weights=, beside the name "
-            "of its architecture as backbone=."
+            "safely. Save it as .keras. Pass a weights-only .h5 file as weights=, and the name of "
+            "its architecture as backbone=."
         )
     if not path.is_file():
         raise ValueError(

@@ -51,7 +51,7 @@ def backend_name() -> str:
     found: str = load_keras().backend.backend()
     if found not in _MODULES:
         raise ValueError(
-            f"Keras runs on the backend {found!r}, with which nothing can be trained here. Set "
+            f"Keras runs on the backend {found!r}, which skltransfer does not support. Set "
             f"KERAS_BACKEND to one of {', '.join(_MODULES)} before Keras is imported."
         )
     return found

@@ -260,7 +260,7 @@ class ActivationCache:
 def _check(keys: Sequence[bytes], n_rows: int) -> None:
     """Refuse arguments that can only be a mistake of the caller."""
     if len(keys) != n_rows:
-        raise ValueError(f"{len(keys)} keys do not name {n_rows} rows")
+        raise ValueError(f"got {len(keys)} keys for {n_rows} rows")
     if max(map(len, keys), default=0) > LONGEST_KEY:
         raise ValueError(f"a key is longer than {LONGEST_KEY} bytes; use a digest")
 

@@ -117,7 +117,7 @@ def is_ragged(rows: NDArray[np.generic]) -> bool:
 def check_numbers(rows: NDArray[np.generic]) -> None:
     """Raise a TypeError unless the dtype of dense rows is numeric."""
     if rows.dtype.kind not in NUMERIC_KINDS:
-        raise TypeError(f"rows of dtype {rows.dtype} cannot be kept; numbers can")
+        raise TypeError(f"rows of dtype {rows.dtype} cannot be stored; only numbers can")
 
 
 def as_bytes(rows: NDArray[np.generic]) -> NDArray[np.uint8]:

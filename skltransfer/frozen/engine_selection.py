@@ -80,7 +80,7 @@ def chosen_engine(
         kind = ValueError if is_installed() else ImportError
         raise kind(
             f"engine='openvino' cannot compute backbone={network.spec.name!r}: {reason} "
-            f"engine='auto' takes {backend_title()} where OpenVINO does not serve."
+            f"engine='auto' uses {backend_title()} instead."
         )
     tell(f"{network.spec.name}: {backend_title()} computes the frozen part. {reason}")
     return own
@@ -149,7 +149,7 @@ def _refusal_on_trial(network: Network, layers: tuple[str, ...], pooling: str) -
         off = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
     if off <= _MOST_DIFFERENT[network.precision]:
         return None
-    return f"OpenVINO's results differ from TensorFlow's by {off:.0e} of the largest."
+    return f"OpenVINO's results differ from TensorFlow's by {off:.0e} of the largest value."
 
 
 def _is_ragged(array: Array) -> bool:

@@ -174,8 +174,8 @@ def _nothing_frozen(network: Network) -> FrozenPart:
     spec = network.row_spec
     if len(spec) > 1:
         raise ValueError(
-            f"backbone={network.spec.name!r} reads rows of {len(spec)} tensors, and what is "
-            "trained on is one. Freeze at least its first stage."
+            f"backbone={network.spec.name!r} reads rows of {len(spec)} tensors, but training takes "
+            "rows of one. Freeze at least its first stage."
         )
     together = 1 if spec[0].is_ragged else most_block_rows()
     same = InvariantBatches(lambda rows: (rows,), together)

@@ -109,8 +109,8 @@ def _files_of_classes(
     chosen = [[path for path in files if kind.counts(path)] for files in listed]
     if not any(chosen):
         raise ValueError(
-            f"The class folders of {str(folder)!r} ({', '.join(names)}) hold no {kind.noun}. Files "
-            f"count that end in {' '.join(sorted(kind.suffixes))}."
+            f"The class folders of {str(folder)!r} ({', '.join(names)}) hold no {kind.noun}. Only "
+            f"files that end in one of these count: {' '.join(sorted(kind.suffixes))}."
         )
     others = [path for files in listed for path in files if not kind.counts(path)]
     empty = [name for name, files in zip(names, chosen, strict=True) if not files]

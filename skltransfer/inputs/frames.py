@@ -82,7 +82,9 @@ def input_column_of(X: Any, column: Any) -> Any:
     found = input_columns(X)
     if len(found) != 1:
         told = (
-            f"{_listed(found)} could be meant" if found else "no column holds anything but values"
+            f"{_listed(found)} could be meant"
+            if found
+            else "all columns hold numbers, dates or categories"
         )
         raise ValueError(
             f"tabular needs to know which column of X the backbone reads, and {told}. Set "

@@ -124,7 +124,7 @@ def _named(name: str, graph: Graph, stages: tuple[Stage, ...]) -> int:
         raise _refusal(
             name,
             stages,
-            f"{why}, so nothing can be frozen up to it; the nearest that can be are {around}",
+            f"{why}, so it cannot be the last frozen layer; the nearest that can are {around}",
         )
     return index
 
@@ -133,8 +133,8 @@ def _why_not_apart(index: int, graph: Graph) -> str:
     if index not in graph.bottlenecks:
         return _BRANCHES
     if index in graph.shares_no_weights:
-        return "a mask goes along with what it makes, and is no function of the input alone"
-    return "a layer is called before and behind it"
+        return "its output has a mask that is not a function of the input alone"
+    return "a layer is called both before and after it"
 
 
 def _points_around(index: int, graph: Graph) -> str:

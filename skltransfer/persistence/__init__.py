@@ -33,7 +33,7 @@ __all__ = ["CARRIED", "read_state", "write_state"]
 _AUGMENT = "augment"
 _LAYER = "layer"
 _FORGED = (
-    "save() writes no such file: somebody has changed it. Nothing of it was built. Save the "
+    "save() writes no such file, so it was changed afterwards. Nothing in it was built. Save the "
     "estimator again where it was made."
 )
 _WAY_OUT = "joblib.dump(estimator, path) keeps any Python object, in a pickle."
@@ -65,8 +65,8 @@ def write_state(
     kind = estimator.__name__
     if module_of(kind) != estimator.__module__:
         raise TypeError(
-            f"{kind} cannot be saved: save() knows {' and '.join(known_kinds())}, and no classes "
-            f"made of them. {_WAY_OUT}"
+            f"{kind} cannot be saved: save() knows {' and '.join(known_kinds())}, and no "
+            f"subclasses of them. {_WAY_OUT}"
         )
     strange = unknown_names(kind, state, parameters)
     if strange:

@@ -40,11 +40,11 @@ def views_of(descriptions: object, payload: memoryview) -> list[np.ndarray]:
         value of their dtype.
     """
     if not isinstance(descriptions, list):
-        raise ValueError("its list of arrays is none.")
+        raise ValueError("it has no list of arrays.")
     layouts = [_layout(description) for description in descriptions]
     claimed = sum(_n_bytes(dtype, shape) for dtype, shape in layouts)
     if claimed != len(payload):
-        raise ValueError(f"its arrays claim {claimed:,} bytes, and {len(payload):,} are there.")
+        raise ValueError(f"its arrays need {claimed:,} bytes, but {len(payload):,} are there.")
     views, start = [], 0
     for dtype, shape in layouts:
         stop = start + _n_bytes(dtype, shape)
@@ -62,7 +62,7 @@ def _layout(description: object) -> tuple[np.dtype, tuple[int, ...]]:
         raise ValueError("an array is not described by its dtype and shape.")
     dtype, shape = description["dtype"], description["shape"]
     if not isinstance(dtype, str) or not _DTYPES.fullmatch(dtype):
-        raise ValueError(f"an array has the dtype {dtype!r:.40}, which is not among the allowed.")
+        raise ValueError(f"an array has the dtype {dtype!r:.40}, which is not allowed.")
     if not _is_shape(shape):
         raise ValueError(f"an array has the impossible shape {shape!r:.80}.")
     return np.dtype(dtype), tuple(shape)
@@ -84,5 +84,5 @@ def _n_bytes(dtype: np.dtype, shape: tuple[int, ...]) -> int:
 def _view(part: memoryview, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
     most = {"b": ("u1", 1), "U": ("<u4", _LAST_CHARACTER)}.get(dtype.kind)
     if most is not None and np.frombuffer(part, most[0]).max(initial=0) > most[1]:
-        raise ValueError(f"an array holds bytes that are no value of its dtype {dtype.str!r}.")
+        raise ValueError(f"an array holds bytes that are not a value of its dtype {dtype.str!r}.")
     return np.frombuffer(part, dtype).reshape(shape)

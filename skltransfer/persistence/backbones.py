@@ -63,14 +63,14 @@ def decode_backbone(node: object, reader: Reader) -> BackboneSpec:
         raise ValueError("a backbone in it has no list of weights.")
     weights = read_only(map(reader.view, node["weights"]))
     if not all(array.dtype.kind in _PIXELS for array in weights):
-        raise ValueError("a backbone in it has weights that are no numbers.")
+        raise ValueError("a backbone in it has weights that are not numbers.")
     described = content["architecture"]
     _check_shapes(described, weights)
     pattern = architecture_of(described).stage_pattern(described)
     try:
         spec = BackboneSpec(node["name"], **content, weights=weights, stage_pattern=pattern)
     except (AttributeError, KeyError, TypeError) as error:  # from an invalid configuration
-        raise ValueError("a backbone in it has layers that are none.") from error
+        raise ValueError("a backbone in it has invalid layers.") from error
     if spec.fingerprint != node["fingerprint"]:
         raise ValueError(f"its backbone {node['name']!r:.60} is not the one that was saved.")
     return spec
@@ -94,22 +94,24 @@ def _bundled(name: str, fingerprint: str) -> BackboneSpec:
 
 def _check_content(architecture: Any, preprocessing: Any, input: Any) -> None:
     if not is_json([architecture, preprocessing]):  # required by the fingerprint
-        raise ValueError("a backbone in it is not described in JSON's types.")
+        raise ValueError("a backbone in it is not described in JSON types.")
     if not _is_architecture(architecture):
-        raise ValueError("a backbone in it has an architecture that is none.")
+        raise ValueError("a backbone in it has an invalid architecture.")
     if not _is_preprocessing(preprocessing):
-        raise ValueError(f"a backbone in it has the preprocessing {preprocessing!r:.80}.")
+        raise ValueError(f"a backbone in it has the invalid preprocessing {preprocessing!r:.80}.")
     if not serves_as("input")(input):
-        raise ValueError(f"a backbone in it reads {input!r:.60}, which is no kind of input.")
+        raise ValueError(f"a backbone in it reads {input!r:.60}, which is not a kind of input.")
     check_config(architecture)
 
 
 def _check_shapes(architecture: dict[str, Any], weights: tuple[np.ndarray, ...]) -> None:
-    """Refuse a description of more than there is, before it is built."""
+    """Refuse a description that does not fit the weights, before anything is built."""
     if architecture["kind"] == KIND:
         shapes = tuple(TransformerConfig.of(architecture).shapes().values())
         if tuple(array.shape for array in weights) != shapes:
-            raise ValueError("a backbone in it has weights of other shapes than it describes.")
+            raise ValueError(
+                "a backbone in it has weights whose shapes do not fit its description."
+            )
 
 
 def _is_architecture(architecture: Any) -> bool:

@@ -43,9 +43,9 @@ _FOREIGN = {
     b"\x1f\x8b": f"gzip-compressed, which may be a file of joblib.dump, {_PICKLE}",
     b"BZh": f"bzip2-compressed, which may be a file of joblib.dump, {_PICKLE}",
     b"\xfd7zXZ": f"xz-compressed, which may be a file of joblib.dump, {_PICKLE}",
-    b"PK": "a zip file, as .keras and .skops files are. The first go to backbone=, the second to "
-    "skops.io.load",
-    b"\x89HDF": "an HDF5 file. If it holds weights alone, it goes to weights=",
+    b"PK": "a zip file, as .keras and .skops files are. Pass a .keras file as backbone=, and a "
+    ".skops file to skops.io.load",
+    b"\x89HDF": "an HDF5 file. If it holds only weights, pass it as weights=",
 }
 
 
@@ -154,7 +154,7 @@ def _is_canonical(manifest: dict[str, Any], text: bytes) -> bool:
 def _check_protocol(protocol: object, version: object) -> None:
     is_version = isinstance(version, str) and _VERSION.fullmatch(version)
     if type(protocol) is not int or protocol < 1 or not is_version:
-        raise ValueError("it does not tell by which protocol and version it was written.")
+        raise ValueError("it does not say with which protocol and version it was written.")
     if protocol > PROTOCOL:
         raise Explained(
             f"it was written by skltransfer {version} with protocol {protocol}, and this is "
@@ -182,7 +182,7 @@ def _check_place(path: Path) -> None:
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(
             f"path={str(path)!r} lies in {str(path.parent)!r}, where this process may write no "
-            "files. Ask for the right to, or choose another folder."
+            "files. Ask for permission, or choose another folder."
         )
 
 

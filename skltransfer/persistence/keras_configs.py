@@ -48,7 +48,7 @@ def check_config(config: object) -> None:
         if "class_name" in config:
             _check_named(config)
         elif "registered_name" in config:
-            raise ValueError("its configuration of Keras names a part without a class.")
+            raise ValueError("its Keras configuration names a part without a class.")
         parts: Iterable[object] = config.values()
     elif isinstance(config, (list, tuple)):
         parts = config
@@ -71,9 +71,9 @@ def _check_named(config: dict[str, Any]) -> None:
         allowed = _is_of_keras(module, name) and registered in (None, name)
     if not allowed:
         raise Explained(
-            f"its configuration of Keras asks for {registered or name!r:.60} of {module!r:.60}, "
-            "which is not among the allowed: Keras' own parts that hold no code and read no "
-            "files, and parts that keras.saving.register_keras_serializable has registered."
+            f"its Keras configuration asks for {registered or name!r:.60} of {module!r:.60}, which "
+            "is not allowed. Allowed are Keras' own parts that hold no code and read no files, and "
+            "parts that keras.saving.register_keras_serializable has registered."
         )
 
 

@@ -24,7 +24,7 @@ class LayerConfig:
     def __post_init__(self) -> None:
         is_named = type(self.config) is dict and "class_name" in self.config
         if not is_named or not is_json(self.config):
-            raise ValueError("its augment is no configuration of a layer.")
+            raise ValueError("its augment is not the configuration of a layer.")
         check_config(self.config)
 
 
@@ -56,9 +56,9 @@ def layer_from(found: LayerConfig) -> Layer:
         layer = build_from_config(found.config)
     except Exception as error:  # Keras raises many types for an invalid configuration
         raise Explained(
-            f"the Keras of this process cannot build its augment: {error} Open it with the version "
-            "of Keras that it was saved with."
+            f"this version of Keras cannot build its augment: {error} Open it with the version of "
+            "Keras that it was saved with."
         ) from error
     if not isinstance(layer, keras.Layer):
-        raise ValueError(f"its augment is no layer, but a {type(layer).__name__}.")
+        raise ValueError(f"its augment is not a layer, but a {type(layer).__name__}.")
     return layer

@@ -22,7 +22,7 @@ def from_random_state(random_state: np.random.RandomState) -> dict[str, Any]:
 def to_random_state(fields: object) -> np.random.RandomState:
     """Return a generator that continues from this state."""
     if not isinstance(fields, dict) or tuple(fields) != _FIELDS or not _possible(**fields):
-        raise ValueError("it holds a random_state that is none.")
+        raise ValueError("it holds an invalid random_state.")
     state = {"key": fields["key"], "pos": fields["pos"]}
     generator = np.random.RandomState()
     generator.set_state({**fields, "bit_generator": "MT19937", "state": state})

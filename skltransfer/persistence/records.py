@@ -86,7 +86,7 @@ def check_record(name: str, values: dict[str, Any]) -> Any:
     for field_name, check in record.checks.items():
         value = values[field_name]
         if not check(value):
-            raise ValueError(f"its {name} has {field_name}={value!r:.60}, which cannot be.")
+            raise ValueError(f"its {name} has {field_name}={value!r:.60}, which is not allowed.")
     found = record.kind(**values)
     if not record.fits(found):
         raise ValueError(f"its {name} holds arrays of shapes that do not fit together.")

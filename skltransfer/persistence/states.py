@@ -215,7 +215,7 @@ def check_state(kind: str, state: dict[str, Any], parameters: Collection[str]) -
         raise ValueError(f"its {kind} {what} {', '.join(sorted(names)):.200}.")
     for name, check in {**wanted, **_OPTIONAL}.items():
         if name in state and not check(state[name]):
-            raise ValueError(f"its {kind} has {name}={state[name]!r:.80}, which cannot be.")
+            raise ValueError(f"its {kind} has {name}={state[name]!r:.80}, which is not allowed.")
     if is_fitted and not fits(state):
         raise ValueError(f"its {kind} holds sizes that do not fit together.")
     _check_carried(state)
@@ -223,4 +223,4 @@ def check_state(kind: str, state: dict[str, Any], parameters: Collection[str]) -
 
 def _check_carried(state: dict[str, Any]) -> None:
     if CARRIED in state and not one_of(state[CARRIED].name)(state["backbone"]):
-        raise ValueError("it brings a network under a name that its estimator does not use.")
+        raise ValueError("it contains a network under a name that its estimator does not use.")

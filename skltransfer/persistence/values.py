@@ -167,9 +167,9 @@ class Reader:
         try:
             found = dict(pairs)
         except TypeError as error:
-            raise ValueError("it holds a dict with a key that can be none.") from error
+            raise ValueError("it holds a dict with a key that is not hashable.") from error
         if len(found) != len(pairs):
-            raise ValueError("it holds a dict in which a key comes twice.")
+            raise ValueError("it holds a dict in which a key occurs twice.")
         return found
 
     def _float(self, content: Any, depth: int) -> float:
@@ -184,7 +184,7 @@ class Reader:
     def _scalar(self, content: Any, depth: int) -> np.generic:
         array = self._array(content, depth)
         if array.ndim:
-            raise ValueError("it holds a number that is an array.")
+            raise ValueError("it holds an array in place of a number.")
         return cast(np.generic, array[()])  # NumPy returns a scalar for an array without axes
 
     def _objects(self, content: Any, depth: int) -> np.ndarray:
@@ -197,7 +197,7 @@ class Reader:
 
     def _path(self, content: Any, depth: int) -> Path:
         if not isinstance(content, str):
-            raise ValueError("it holds a path that is no str.")
+            raise ValueError("it holds a path that is not a str.")
         return Path(content)
 
     def _random_state(self, content: Any, depth: int) -> np.random.RandomState:
@@ -228,5 +228,5 @@ def _is_single(item: object) -> bool:
 
 def _list(content: Any, length: int | None = None) -> list[Any]:
     if not isinstance(content, list) or (length is not None and len(content) != length):
-        raise ValueError("it holds a value that is not written as its kind asks for.")
+        raise ValueError("it holds a value that is not written as its kind requires.")
     return content

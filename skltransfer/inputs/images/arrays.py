@@ -378,8 +378,8 @@ def _warn_of_overshoots(ranges: tuple[ValueRange, ...], chosen: tuple[float, flo
     largest = max(seen.high for seen in ranges)
     if chosen == (0.0, 1.0) and largest > 1:
         warn_user(
-            f"X holds float values up to {largest:.8g}, and is read as 0 to 1: what is above, as "
-            "resampling leaves it, is clipped. np.clip(X, 0, 1) silences this warning; "
+            f"X holds float values up to {largest:.8g} and is read as 0 to 1. Larger values, such "
+            "as resampling produces, are clipped. np.clip(X, 0, 1) silences this warning; "
             f"pixel_range=(0, {largest:.8g}) makes the largest value white."
         )
 
@@ -418,6 +418,6 @@ def warn_if_dark(
             f"The largest value in {where} is {largest:g}, but by the rule for pixel_range=None X "
             f"is read as 0 to {white:g}, which makes the images nearly "
             f"{'white' if is_inverted else 'black'}. If {largest:g} is the end of the scale, say "
-            f"so: pixel_range=(0, {largest:g}). If the images are that way, "
+            f"so: pixel_range=(0, {largest:g}). If the images are meant to be so, "
             f"pixel_range=(0, {white:g}) silences this warning.",
         )

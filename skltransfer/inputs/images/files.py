@@ -43,7 +43,7 @@ _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM", "JPEG200
 """Formats that are read; HEIF only if the user has registered a plugin for it."""
 
 _INKS = (
-    "it holds CMYK of 16 bits, whose numbers are inks, so that pixel_range cannot be applied. "
+    "it holds 16-bit CMYK, whose numbers are amounts of ink, so pixel_range cannot be applied. "
     "Convert it to RGB, or pass an array."
 )
 _TIFF, _JPEG = "TIFF", "JPEG"

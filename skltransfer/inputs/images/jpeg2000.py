@@ -76,8 +76,8 @@ def check_precision(precision: Precision, mode: str) -> None:
         return
     kind = "grey" if mode in ("L", "I;16") else "colours"
     raise Unreadable(
-        f"it is a JPEG 2000 of {kind} in {precision}, which Pillow does not read as they are "
-        "meant. Convert it to PNG or TIFF, or pass an array, and give pixel_range."
+        f"it is a JPEG 2000 of {kind} in {precision}, which Pillow does not read correctly. "
+        "Convert it to PNG or TIFF, or pass an array, and give pixel_range."
     )
 
 

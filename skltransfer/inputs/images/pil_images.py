@@ -14,11 +14,11 @@ from skltransfer.inputs.images.stored import ArrayPixels, PilPixels, StoredImage
 
 _CIELAB = "its colours are in CIELAB. Convert it to RGB with PIL.ImageCms."
 _LOST_HEADER = (
-    "it is a PIL image of a TIFF of more than 8 bits that was pickled or copied, which loses the "
+    "it is a PIL image of a TIFF of more than 8 bits. It was pickled or copied, which loses the "
     "header that says what is black. Pass the path of the file, or an array."
 )
 _CUT_COLOURS = (
-    "of its 16-bit colours a PIL image keeps the upper 8, so that pixel_range cannot be applied. "
+    "a PIL image keeps only the upper 8 bits of 16-bit colours, so pixel_range cannot be applied. "
     "Pass the path of the file, or an array."
 )
 

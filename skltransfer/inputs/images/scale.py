@@ -60,7 +60,7 @@ def warn_of_strange_alpha(channels: int, opaque_share: float) -> None:
         return
     which = "fourth" if channels == 4 else "second"
     warn_user(
-        f"The {which} channel of X is read as alpha, by which images are laid over white, but "
-        f"{opaque_share:.1%} of its pixels are opaque, so that it looks like another band, such as "
+        f"The {which} channel of X is read as alpha, so the images are composited over white, but "
+        f"only {opaque_share:.1%} of its pixels are opaque. It looks like another band, such as "
         f"near-infrared. If it is one, pass X[..., :{channels - 1}]."
     )

@@ -243,7 +243,7 @@ def _as_image(array: NDArray[np.generic], tags: Tags, orientation: int) -> Array
         return ArrayPixels(array[..., :colours], levels, orientation)
     if tags.sample_format != _UNSIGNED:
         raise Unreadable(
-            f"it is a TIFF of {tags}, of which the last is alpha on a scale that is not known. "
+            f"it is a TIFF of {tags}, and the last band is alpha on an unknown scale. "
             "Pass an array without it, and give pixel_range."
         )
     opaque = float(2**tags.n_bits - 1)

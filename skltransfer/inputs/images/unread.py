@@ -25,7 +25,7 @@ _SIGNATURES = (
 
 _DICOM = (
     "it is DICOM. Pass the arrays that pydicom gives, as in pydicom.dcmread(path).pixel_array "
-    "behind apply_modality_lut, and give pixel_range."
+    "after apply_modality_lut, and give pixel_range."
 )
 
 

@@ -173,6 +173,6 @@ def _unknown_content(start: bytes) -> str:
         return "it is MPEG-4 (.m4a, .mp4). Convert it to FLAC or WAV, as ffmpeg does."
     kind = "text" if start.isascii() and b"\0" not in start else "data"
     return (
-        f"it is {kind} of no known format, beginning {start[:16]!r}. Read are WAV, FLAC, Ogg, MP3 "
-        "and AIFF; open others yourself and pass pairs (rate, array)."
+        f"it is {kind} of no known format, beginning {start[:16]!r}. Supported are WAV, FLAC, Ogg, "
+        "MP3 and AIFF; open others yourself and pass pairs (rate, array)."
     )

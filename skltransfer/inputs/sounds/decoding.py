@@ -38,7 +38,7 @@ def soundfile() -> ModuleType:
         return importlib.import_module("soundfile")
     except (ImportError, OSError) as error:  # OSError: libsndfile, its C library, is missing
         raise ImportError(
-            "Reading files of sound needs soundfile, which cannot be imported. Install it by: "
+            "Reading sound files needs soundfile, which cannot be imported. Install it: "
             "pip install 'skltransfer[sound]'. Arrays and pairs (rate, array) need no library."
         ) from error
 

@@ -93,9 +93,9 @@ class SoundEncoding:
     def exported_input(self, estimator: Any, image_size: tuple[int, int] | None) -> ExportedInput:
         """Refuse: the export formats cannot compute log-mel maps of sounds."""
         raise ValueError(
-            "Estimators of sounds cannot be exported: the formats have no counterpart of what "
-            "makes spectrograms of sounds. to_keras() gives a model of spectrograms; or predict "
-            "with the estimator itself."
+            "Estimators of sounds cannot be exported: the formats cannot compute spectrograms of "
+            "sounds. to_keras() gives a model that takes spectrograms; or predict with the "
+            "estimator itself."
         )
 
     def _warn_of_cut_sounds(self, source: SoundSource) -> None:
@@ -103,7 +103,7 @@ class SoundEncoding:
         if n_cut:
             warn_user(
                 f"{n_cut} of {len(source)} sounds are longer than max_seconds="
-                f"{self.max_seconds:g}, and what is behind is not read. Cut long sounds into "
+                f"{self.max_seconds:g}, and the rest is not read. Cut long sounds into "
                 "parts, or raise max_seconds; warnings.filterwarnings('ignore', "
                 "message='.*max_seconds') silences this."
             )

@@ -25,8 +25,8 @@ _ALLOWED = (
     "array of shape (n, samples) or (n, samples, channels)"
 )
 _NO_RATE = (
-    "holds samples and does not say how many come a second. Set sample_rate, in Hz, as in "
-    "sample_rate=16000, or pass pairs [(rate, array), ...]."
+    "holds samples without a sample rate. Set sample_rate, in Hz, as in sample_rate=16000, or pass "
+    "pairs [(rate, array), ...]."
 )
 
 

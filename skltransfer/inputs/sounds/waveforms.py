@@ -77,7 +77,7 @@ def check_rate(rate: float) -> int:
     """
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or rate != int(rate):
         raise ValueError(
-            f"the sample rate is {rate!r} Hz, and read are whole numbers from {LOWEST_RATE:,} to "
+            f"the sample rate is {rate!r} Hz; allowed are whole numbers from {LOWEST_RATE:,} to "
             f"{HIGHEST_RATE:,}. Resample the sound, or correct the rate."
         )
     return int(rate)

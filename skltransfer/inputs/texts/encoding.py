@@ -110,7 +110,7 @@ class TextEncoding:
         most = "any number" if n_positions is None else f"up to {n_positions}"
         warn_user(
             f"{n_cut} of {len(source)} texts have more than max_tokens={self.max_tokens} tokens, "
-            "and what is behind is not read. Split long texts, or raise max_tokens (this backbone "
+            "and the rest is not read. Split long texts, or raise max_tokens (this backbone "
             f"reads {most}); warnings.filterwarnings('ignore', message='.*max_tokens') silences "
             "this."
         )

@@ -139,7 +139,7 @@ class TextInput:
         n_special = n_special_tokens(opened(self.tokenizer))
         if asked <= n_special:
             raise ValueError(
-                f"max_tokens={asked} leaves no room for words beside the {n_special} special "
+                f"max_tokens={asked} leaves no room for words besides the {n_special} special "
                 "tokens that the backbone puts around each text. Give more."
             )
         return int(asked)

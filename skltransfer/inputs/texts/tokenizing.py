@@ -90,8 +90,8 @@ class Tokenizer:
             return self._tokenizer.encode(text)
         except (TypeError, UnicodeEncodeError) as error:  # depending on the version
             raise Unreadable(
-                "it holds half of a surrogate pair, which is no character. Decode it anew from "
-                "its bytes, with errors='replace'."
+                "it holds half of a surrogate pair, which is not a character. Decode it again "
+                "from its bytes, with errors='replace'."
             ) from error
 
 
