@@ -262,7 +262,7 @@ def _check_vocabulary(tokenizer: str, config: TransformerConfig) -> None:
     if n_tokens > config.n_words:
         raise FolderError(
             f"{TOKENIZER} has {n_tokens:,} tokens, and the network has words for "
-            f"{config.n_words:,}: they are not of the same network"
+            f"{config.n_words:,}: they belong to different networks"
         )
 
 
@@ -274,8 +274,8 @@ def _existing(path: Path) -> Path:
         return path
     if path.name == WEIGHTS and list(path.parent.glob("pytorch_model*.bin")):
         raise FolderError(
-            f"its weights are in a pickle, which can hold code. Where they come from a source that "
-            f"you trust, transformers' AutoModel.from_pretrained(folder).save_pretrained(folder) "
+            f"its weights are in a pickle, which can hold code. If you trust their source, "
+            f"transformers' AutoModel.from_pretrained(folder).save_pretrained(folder) "
             f"writes {WEIGHTS}"
         )
     if path.name == TOKENIZER:
@@ -288,7 +288,7 @@ def _existing(path: Path) -> Path:
 
 def _json(path: Path) -> dict[str, Any]:
     if _existing(path).stat().st_size > _MOST_JSON:
-        raise FolderError(f"{path.name} is too large to be one")
+        raise FolderError(f"{path.name} is too large to hold settings")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, RecursionError) as error:
@@ -415,5 +415,5 @@ def _of_one_third(joined: Floats, part: str) -> Floats:
     """Return the queries, keys or values of GPT-2, which files concatenate."""
     third = ["query", "key", "value"].index(part.rpartition("/")[2])
     if joined.shape[-1] % 3:
-        raise FolderError("its weights of attention are not three of one size")
+        raise FolderError("its attention weights do not divide into three equal parts")
     return np.split(joined, 3, axis=-1)[third]

@@ -88,7 +88,7 @@ def register_backbone(
         If the name is taken, the model has several inputs or outputs, or its configuration does not
         load in Keras' safe mode (a Lambda layer, an unregistered custom layer).
     TypeError
-        If `model_or_builder` is neither.
+        If `model_or_builder` is none of these.
 
     See Also
     --------

@@ -46,7 +46,7 @@ class Tensors(Mapping[str, NDArray[np.float32]]):
         """Read one tensor, as float32."""
         entry = self.entries[name]
         if entry["dtype"] not in _DTYPES:
-            raise Damaged(f"{name!r} is of dtype {entry['dtype']}, and weights are of floats")
+            raise Damaged(f"{name!r} is of dtype {entry['dtype']}, but weights must be floats")
         count = math.prod(entry["shape"])
         code, start = _DTYPES[entry["dtype"]], entry["start"]
         values = np.fromfile(self.path, code, count, offset=start).reshape(entry["shape"])
@@ -73,7 +73,7 @@ def open_tensors(path: Path) -> Tensors:
     with path.open("rb") as file:
         n_header = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if not 2 <= n_header <= min(_LONGEST_HEADER, n_bytes - _LENGTH_BYTES):
-            raise Damaged("it is cut off, or no safetensors file: its header does not fit in it")
+            raise Damaged("it is cut off, or not a safetensors file: its header does not fit in it")
         header = _header(file.read(n_header))
     header.pop("__metadata__", None)
     start = _LENGTH_BYTES + n_header

@@ -116,7 +116,7 @@ def text_network(
     if len(given.shape) != 2 or "int" not in given.dtype or given.shape[1] is not None:
         raise ValueError(
             f"Backbone {name!r} takes rows of shape {tuple(given.shape[1:])} of {given.dtype}; "
-            "with a tokenizer it takes the numbers of tokens, of any length: "
+            "with a tokenizer, it must take token ids of any length: "
             "keras.Input((None,), dtype='int32')."
         )
     return spec_of_model(model, name, read_input(tokenizer, max_tokens), renumber=renumber)

@@ -97,7 +97,7 @@ def holds_weights() -> bool:
 
 
 def version() -> str:
-    """Return what the last bits depend on."""
+    """Return the versions that the last bits depend on."""
     import jax
     import jaxlib
 

@@ -43,7 +43,7 @@ _A_LENGTH, _ANOTHER_LENGTH = 64, 96
 def result_shapes(shapes_of: Callable[..., list[Shape]], shapes: Sequence[Shape]) -> list[Shape]:
     """Return the shapes of the results for arguments of `shapes`, with None where a size varies.
 
-    `shapes_of` returns the shapes for arguments with a given number of rows.
+    `shapes_of` returns the shapes of the results for arguments whose shapes are fully known.
     """
     found = shapes_of(*_counted(shapes, _A_LENGTH))
     if any(None in shape[1:] for shape in shapes):

@@ -25,7 +25,7 @@ def import_keras() -> ModuleType:
     Raises
     ------
     RuntimeError
-        In a process that was forked after TensorFlow had run.
+        In a process that was forked after the backend had run.
     """
     keras = load_keras()
     start()

@@ -50,7 +50,7 @@ def chosen_engine(
         The backbone.
     layers : tuple of str, default=()
         Layers whose outputs are needed.
-    pooling : {"avg", "max", "flatten", "cls"}, default="avg"
+    pooling : {"avg", "max", "flatten", "cls", "last", "avg_std"}, default="avg"
         How these outputs become rows.
     tell : callable, optional
         Called with the reason if "auto" does not choose an installed OpenVINO.

@@ -222,7 +222,7 @@ class FrozenPrefix:
         freeze_points: Sequence[int | None],
         advance: Callable[[int], None],
     ) -> tuple[Activations, dict[int, ReadError]]:
-        """Compute activations without a cache, each from the last ones if that changes no bit."""
+        """Compute activations without a cache, each from the preceding ones if no bit changes."""
         before, *others = sorted({*freeze_points}, key=_from_the_input)
         rows, failures = compute(before, advance)
         found = {before: rows}

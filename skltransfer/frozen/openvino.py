@@ -179,7 +179,7 @@ def _bits(segments: Sequence[CompiledSegment], row: np.ndarray) -> bytes:
 def _threads() -> ThreadPoolExecutor:
     """Return the threads that pass the rows of all networks of the process to OpenVINO.
 
-    They wait while OpenVINO's own threads compute. There are more of them, to keep those busy.
+    They outnumber OpenVINO's own threads, because they wait while those compute.
     """
     n_threads = _IN_FLIGHT * computing_threads()
     return ThreadPoolExecutor(n_threads, thread_name_prefix="skltransfer-openvino")

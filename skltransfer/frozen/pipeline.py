@@ -76,7 +76,7 @@ class ReadTask:
 
 
 class Failures(dict[int, ReadError]):
-    """The errors of rows that cannot be read; or the first one is raised.
+    """The errors of rows that cannot be read; unless `keep_going`, the first is raised.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ def resume_plans(
 
 
 def in_order(freeze_points: Collection[int | None]) -> list[int | None]:
-    """Order freeze points: the rows themselves first, because others start there, then by depth."""
+    """Order freeze points: None first, the rows from which others start, then the deepest first."""
     return sorted({*freeze_points}, key=lambda point: (point is not None, -(point or 0)))
 
 

@@ -128,7 +128,7 @@ def _begins_anywhere(network: Network) -> bool:
 
 
 def is_cache_point(network: Network, freeze_point: int | None, engine: str) -> bool:
-    """Return whether later steps can be computed from these activations, as at the end."""
+    """Return whether later steps can be computed from these activations; True for the end."""
     steps = [point.step for point in cache_points_before(network, network.end, engine)]
     return freeze_point is not None and freeze_point in (*steps, network.end)
 

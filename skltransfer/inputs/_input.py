@@ -99,7 +99,7 @@ class ViewFamily:
     Attributes
     ----------
     seed_name : str
-        Part of the seed of random draws, besides the seed and the content.
+        Part of the seed of random draws, besides the user's seed and the content of the row.
     view : callable
         See `View`. View 0 is the row itself.
     n_distinct : callable

@@ -19,7 +19,7 @@ def digest_array(array: np.ndarray) -> bytes:
 
 
 def digest_pil_pixels(array: np.ndarray, meaning: str) -> bytes:
-    """Return the digest of a PIL image's pixels and of `meaning`, which names black and white."""
+    """Return the digest of a PIL image's pixels and of `meaning`, the values of black and white."""
     return hashlib.sha256(f"PIL image {meaning}\0".encode() + digest_array(array)).digest()
 
 

@@ -170,8 +170,8 @@ def _warn_of_left_out(folder: Path, kind: FileKind, others: list[Path], empty: l
     others = others + [path for path in _visible(folder) if path.is_file()]
     if others:
         warn_user(
-            f"{len(others)} files below {str(folder)!r} are left out, because they are not "
-            f"{kind.noun} by their ending or lie in no class folder; the first is "
+            f"{len(others)} files below {str(folder)!r} are left out, because their endings are "
+            f"not those of {kind.noun} or they lie in no class folder; the first is "
             f"{str(others[0].relative_to(folder))!r}.",
         )
     if empty:
@@ -183,7 +183,7 @@ def _warn_of_left_out(folder: Path, kind: FileKind, others: list[Path], empty: l
 
 
 def _nested(folder: Path, names: list[str], chosen: list[list[Path]]) -> dict[str, int]:
-    """Return how many files of a class lie in folders within its folder, where there are some."""
+    """Return how many files lie in subfolders of a class folder, for classes that have any."""
     counts = {
         name: sum(path.parent != folder / name for path in files)
         for name, files in zip(names, chosen, strict=True)

@@ -110,7 +110,7 @@ class InvariantBatches:
         return self if n_rows >= self.n_rows else replace(self, n_rows=n_rows)
 
     def _block(self, state: Sequence[Any], rows: Rows, chosen: Sequence[int]) -> list[np.ndarray]:
-        """Compute one block; pad a short one with zeros unless that makes no difference to bits."""
+        """Compute one block; pad a short one with zeros unless its bits are the same unpadded."""
         n_rows = len(rows[0])
         equal = min(self._equal.get((n_rows, index), 0.0) for index in chosen)
         if n_rows == self.n_rows or equal >= _VALUES_COMPARED:

@@ -169,7 +169,7 @@ def is_batch_norm(step: Step) -> bool:
 def _by_batch(
     step: Step, tensors: dict[int, KerasTensor], moments: Moments, index: int
 ) -> list[KerasTensor]:
-    """Normalise by the batch's moments, in float32 even for a layer in half precision, as Keras."""
+    """Normalise by the batch's moments, in float32 even in half-precision layers, as Keras does."""
     from keras import ops
 
     norm = step.operation
@@ -206,7 +206,7 @@ def _folded_tensors(convolution: Step, normalisation: Step) -> Weights:
 def _folded(
     convolution: Step, normalisation: Step, value_of: Callable[[Variable], Any], xp: ModuleType
 ) -> Weights:
-    """Return kernel and bias of one convolution that equals both it and its frozen BatchNorm."""
+    """Return kernel and bias of one convolution that does the work of both steps."""
     layer, norm = convolution.operation, normalisation.operation
     scale = 1 / xp.sqrt(value_of(norm.moving_variance) + norm.epsilon)
     if norm.gamma is not None:

@@ -100,7 +100,7 @@ def holds_weights() -> bool:
 
 
 def version() -> str:
-    """Return what the last bits depend on."""
+    """Return the version that the last bits depend on."""
     import tensorflow as tf
 
     return str(tf.__version__)

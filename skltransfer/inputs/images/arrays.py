@@ -104,7 +104,7 @@ def check_image_shape(shape: tuple[int, ...], who: str) -> None:
 
 
 def _channel_advice(shape: tuple[int, ...]) -> str:
-    """Say how to move the channels to the last axis."""
+    """Say how to move the channels to the last axis, or to choose some."""
     if shape[0] in _CHANNELS and min(shape[1:]) > max(_CHANNELS):
         return (
             "Its channels come first; put them last: np.moveaxis(image, 0, -1) for one "

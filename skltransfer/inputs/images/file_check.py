@@ -11,7 +11,7 @@ from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 from skltransfer.inputs.reading import open_path
 
 _RULE = ImagePreprocessing((224, 224))
-"""A common input size: very large JPEGs are read only if it lets them be decoded reduced."""
+"""A common input size, for which very large JPEGs can be decoded at a reduced size."""
 
 _LAST_BYTES = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 

@@ -56,10 +56,11 @@ def images_from_folder(
         its number. None reads all of them, in sorted order. Pass the `target_names` of one folder
         to number the classes of another in the same way, even if it lacks a class.
     check : bool, default=False
-        Whether to open the files and leave out those that cannot be read. Of JPEGs and PNGs, only
-        the header and the last bytes are read, which an interrupted copy lacks; if the last bytes
-        are unusual, and for other formats, the file is decoded. A warning says how many files are
-        left out and why, and ``unreadable`` lists them. With False, no file is opened.
+        Whether to open the files and leave out those that cannot be read. Of a JPEG or PNG, the
+        header is read, and the last bytes, which an interrupted copy lacks; the file is decoded
+        only if these are unusual. Files of other formats are always decoded. A warning says how
+        many files are left out and why, and ``unreadable`` lists them. With False, no file is
+        opened.
     shuffle : bool, default=False
         Whether to shuffle the rows, as `sklearn.datasets.load_files` does by default.
     random_state : int, RandomState instance or None, default=0

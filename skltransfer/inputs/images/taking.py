@@ -22,7 +22,8 @@ from skltransfer.inputs.images.sources import ArrayImages, ImageSource, ItemImag
 from skltransfer.inputs.missing import is_missing
 
 _SIDE_OF_A_IMAGE = 32
-"""In pixels; grey images three or four pixels wide with this many rows are hardly ever intended."""
+"""An array of grey images 3 or 4 pixels wide, with this height and number or more, is hardly ever
+intended."""
 
 
 def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSource:

@@ -44,7 +44,7 @@ def soundfile() -> ModuleType:
 
 
 def decode(file: BinaryIO, max_seconds: float) -> Sound:
-    """Decode the beginning of a file, whose content decides on the format, not its name.
+    """Decode the beginning of a file; its content, not its name, decides on the format.
 
     Raises
     ------

@@ -31,7 +31,7 @@ _PROGRAM = Path(__file__).with_name("mpeg_process.py")
 
 _MENDED = re.compile(r"error: (.*)|(Skipped \d+ bytes)|(?i:illegal audio-mpeg-header) 0x(\w+)")
 _TAGS = {"41504554", "4c595249", "54414720"}
-"""Beginnings of APE and Lyrics3 tags after the last frame, which are no damage."""
+"""Beginnings of APE and Lyrics3 tags, which may follow the last frame and are not damage."""
 
 
 class _Decoder:
