@@ -50,6 +50,7 @@ html_baseurl = f"{DOCUMENTATION}/"
 html_title = "skltransfer"
 html_static_path = ["_static"]
 html_css_files = ["skltransfer.css"]
+html_js_files = ["messages.js"]
 html_copy_source = html_show_sourcelink = False
 html_theme_options = {
     "navbar_align": "left",

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bad_uploads import bad_uploads
+
 pytest.importorskip("fastapi")
 testclient = pytest.importorskip("fastapi.testclient")
 
@@ -98,6 +100,14 @@ def test_truncated_images_are_refused_wherever_they_were_cut(client):
         for end in np.linspace(1, 0.9 * len(whole), 100, dtype=int):
             answer = client.post("/predict", content=whole[:end])
             assert (answer.status_code, bool(answer.json()["detail"])) == (422, True)
+
+
+def test_two_hundred_kinds_of_bad_uploads_are_refused_with_a_reason(client):
+    kinds = bad_uploads()
+    assert len(set(kinds.values())) >= 200
+    for kind, content in kinds.items():
+        answer = client.post("/predict", content=content)
+        assert (kind, answer.status_code, bool(answer.json()["detail"])) == (kind, 422, True)
 
 
 def test_uploads_that_are_too_long_are_refused(client, service, monkeypatch):

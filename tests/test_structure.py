@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "structure.py"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SCRIPT = BENCHMARKS / "structure.py"
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +30,13 @@ def test_chains_of_imports_are_short_and_without_circles(structure):
 
 def test_a_fit_reaches_the_cache_in_few_frames(structure):
     assert list(structure.exceeding_frames(structure.calls_of_a_fit())) == []
+
+
+def test_the_drawing_of_the_house_shows_all_folders_each_above_what_it_imports(
+    structure, monkeypatch
+):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    house = importlib.import_module("house")
+    assert list(house.missing_rooms()) == []
+    assert list(house.upward_imports(structure.import_graph())) == []
+    assert house.FILE.read_text(encoding="utf-8") == house.drawing()
