@@ -7,6 +7,7 @@ import os
 os.environ["SCIPY_ARRAY_API"] = "1"  # read when SciPy is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,12 @@ def rows_of_stretches(n_rows):
     from skltransfer.backend import kernels
 
     return {n_rows} if kernels() == "onednn" else {n_rows, 2 * n_rows}
+
+
+def pytest_collection_finish():
+    """Keep what imports made out of the garbage collector, whose passes took half a second each."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):

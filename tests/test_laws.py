@@ -99,8 +99,9 @@ socket.socket.connect = socket.create_connection = socket.getaddrinfo = no_netwo
 import joblib, numpy as np
 folder, n_threads = sys.argv[1:]
 cases = joblib.load(folder + "/cases.joblib")
-features = {name: extractor.transform(X) for name, (extractor, X) in cases.items()}
-for name, (extractor, X) in cases.items():
+features = {}
+for name, (extractor, X) in cases.items():  # its network is built once for both
+    features[name] = extractor.transform(X)
     assert np.array_equal(extractor.fit(X).transform(X), features[name]), name
 np.savez(folder + f"/{n_threads}.npz", **features)
 """
