@@ -49,10 +49,13 @@ def test_a_network_is_trained_to_the_same(make, X, y, request):
     assert_allclose(make(**settings).fit(X, y).predict_proba(X), expected, atol=1e-3)
 
 
-def test_calls_at_once_do_not_mix_their_numbers(tiny, X, left_alone):
-    extractor = PretrainedFeatureExtractor(tiny, engine="tensorflow", cache=None).fit(X)
-    found = extractor.transform(np.tile(X, (100, 1, 1, 1)))
-    assert_array_equal(found, np.tile(extractor.transform(X), (100, 1)))
+@pytest.mark.parametrize("chosen", ["tensorflow", "eigen"])
+def test_calls_at_once_do_not_mix_their_numbers(tiny, X, left_alone, monkeypatch, chosen):
+    with monkeypatch.context() as patched:
+        patched.setattr(functions, "kernels", lambda: chosen)
+        extractor = PretrainedFeatureExtractor(tiny, engine="tensorflow", cache=None).fit(X)
+        found = extractor.transform(np.tile(X, (100, 1, 1, 1)))
+        assert_array_equal(found, np.tile(extractor.transform(X), (100, 1)))
 
 
 def test_rows_of_rewritten_graphs_are_not_served(tiny, X, tmp_path, request):

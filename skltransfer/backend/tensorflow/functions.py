@@ -39,7 +39,7 @@ def compiled(
     folded = traced(compute, shapes, dtypes)
     function = with_onednn(folded) if kernels() == "onednn" else folded
     # Sums that TensorFlow itself fuses mix up the numbers of concurrent calls: see `fused_sums`.
-    turn = threading.Lock() if kernels() == "tensorflow" else contextlib.nullcontext()
+    turn = threading.Lock() if function is folded and _fuses_sums() else contextlib.nullcontext()
 
     def call(*arguments: KerasTensor) -> tuple[Any, ...]:
         # An ordinary call of a function made from a graph first prepares an error message that
@@ -92,6 +92,15 @@ def rewrites_graphs() -> bool:
             "graphs for oneDNN's kernels, or 0, to run them as TensorFlow makes them."
         )
     return found == "1"
+
+
+def _fuses_sums() -> bool:
+    """Whether TensorFlow puts oneDNN's fused sums into graphs that are left as they are."""
+    try:
+        from tensorflow.python.util._pywrap_util_port import IsMklEnabled
+    except ImportError:  # another release, of which nothing is known: be safe
+        return kernels() != "gpu"
+    return kernels() != "gpu" and IsMklEnabled()
 
 
 def holds_weights() -> bool:
