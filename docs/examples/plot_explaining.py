@@ -2,8 +2,8 @@
 Explaining a prediction
 =======================
 
-Which images does a classifier get most wrong? Which parts of an image does it use? And which images
-are similar to it? The answers reveal problems that an accuracy hides: a wrong label, a class
+Which images does a classifier get most wrong? Which parts of an image does it use? Which images
+have similar features? The answers reveal problems that an accuracy hides: a wrong label, a class
 recognised by its background, or a class that should be two.
 """
 
@@ -60,8 +60,8 @@ display.figure_.set_size_inches(9, 5)
 plt.show()
 
 # %%
-# The images that are similar to it
-# ---------------------------------
+# The images with similar features
+# --------------------------------
 #
 # These are the features of the test cells, projected onto the two directions in which they vary
 # most. The second direction separates the most broken cells from the others. The first has nothing
