@@ -23,12 +23,12 @@ GOLDEN = Path(__file__).parent / "data" / "golden_efficientnet_lite0.npz"
 
 @pytest.fixture(scope="module")
 def arrays():
-    return lite.load_efficientnet_lite0_weights()
+    return lite.load_efficientnet_lite_weights()
 
 
 @pytest.fixture(scope="module")
 def model():
-    model = lite.build_efficientnet_lite0()
+    model = lite.build_efficientnet_lite()
     model.set_weights(lite.bundled_weights())
     return model
 
@@ -73,7 +73,7 @@ def test_bundled_weights_are_the_named_arrays_in_order(arrays):
 
 @pytest.mark.parametrize("size", [(None, None), (64, None), (33, 65)])
 def test_any_size_of_image(size):
-    model = lite.build_efficientnet_lite0((*size, 3))
+    model = lite.build_efficientnet_lite((*size, 3))
     output = model(np.zeros((1, size[0] or 33, size[1] or 65, 3), np.float32))
     assert output.shape == (1, 2, 3, 1280)
 
@@ -81,7 +81,7 @@ def test_any_size_of_image(size):
 def test_initial_weights_follow_the_seed():
     def initial_weights(seed):
         with seeded_python_random(seed):
-            return lite.build_efficientnet_lite0((32, 32, 3)).get_weights()
+            return lite.build_efficientnet_lite((32, 32, 3)).get_weights()
 
     first, again, other = (initial_weights(seed) for seed in (0, 0, 1))
     for a, b in zip(first, again, strict=True):

@@ -283,6 +283,7 @@ def test_operations_of_keras_are_saved(operation, again):
 
 ARCHITECTURES = [
     {"kind": "bundled", "name": "efficientnet_lite0"},
+    {"kind": "bundled", "name": "efficientnet_lite2"},
     {"kind": "keras.applications", "name": "ResNet50"},
 ]
 

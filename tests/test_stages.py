@@ -11,7 +11,9 @@ from keras import layers, ops
 
 from conftest import make_tiny_model
 from skltransfer.backbones import keras_applications as applications
+from skltransfer.backbones.architectures import architecture_of
 from skltransfer.backbones.building import build_model
+from skltransfer.backbones.efficientnet_lite import LITE2, build_efficientnet_lite
 from skltransfer.backbones.registry import resolve
 from skltransfer.backend import as_array, backend_name, outlined
 from skltransfer.network.execution import run_steps
@@ -213,6 +215,16 @@ def test_lite0_is_its_stem_and_seven_groups_of_blocks():
 def test_law_2_at_every_cut_of_the_bundled_network():
     model = build_model(resolve("efficientnet_lite0"), (32, 32))
     assert_law_2(model, possible_freeze_points(graph_of(model)))
+
+
+def test_lite2_has_the_stages_of_lite0_and_law_2_holds_at_every_cut():
+    model = build_efficientnet_lite((32, 32, 3), LITE2)
+    assert_law_2(model, possible_freeze_points(graph_of(model)))
+    pattern = architecture_of({"kind": "bundled"}).stage_pattern({"name": LITE2})
+    assert ends(model, pattern) == [
+        *("stem_activation", "block1a_project_bn", "block2c_add", "block3c_add", "block4d_add"),
+        *("block5d_add", "block6e_add", "top_activation"),
+    ]
 
 
 NUMBER_OF_STAGES = {

@@ -20,6 +20,8 @@ from skltransfer import (
     load,
     register_backbone,
 )
+from skltransfer.backbones import companions
+from skltransfer.backbones import texts as text_networks
 from skltransfer.backbones.building import build_model
 from skltransfer.backbones.hugging_face import folder_spec
 from skltransfer.backbones.registry import resolve
@@ -88,12 +90,10 @@ def test_the_companion_computes_what_sentence_transformers_does(companion, tmp_p
 
 
 def test_without_the_companion_the_way_to_it_is_told(monkeypatch):
-    from skltransfer.backbones import texts
-
-    monkeypatch.setattr(texts, "find_spec", lambda name: None)
-    texts.companion_spec.cache_clear()
+    monkeypatch.setattr(companions, "find_spec", lambda name: None)
+    text_networks.companion_spec.cache_clear()
     with pytest.raises(ImportError, match="pip install './companions/minilm'"):
-        texts.companion_spec()
+        text_networks.companion_spec()
 
 
 # Folders ---------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""EfficientNet-Lite0 without its classification top: the architecture and its bundled weights.
+"""EfficientNet-Lite without its classification top: the architecture and its weights.
 
 The net is that of Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
 Networks" (ICML 2019, https://arxiv.org/abs/1905.11946), in its "lite" form: no squeeze-and-excite,
 ReLU6 for swish. Dropout and stochastic depth are left out, so that a frozen layer is a plain
 function of its input. Preprocessing is left to the caller: see `INPUT_OFFSET` and `INPUT_SCALE`.
+The weights of Lite0 are part of the package, those of Lite2 are a companion distribution.
 """
 
 from __future__ import annotations
@@ -24,21 +25,38 @@ INPUT_OFFSET = 127.0
 """The net sees ``(pixel - INPUT_OFFSET) / INPUT_SCALE`` of RGB pixels from 0 to 255."""
 INPUT_SCALE = 128.0
 
+LITE0 = "efficientnet_lite0"
+LITE2 = "efficientnet_lite2"
+
 _WEIGHTS_FILE = Path(__file__).parent / "weights" / "efficientnet_lite0.npz"
 _BATCH_NORM_EPSILON = 1e-3
 _STEM_FILTERS = 32
 _TOP_FILTERS = 1280
 
-# One row for each stage: repeats, kernel size, stride of the first block, expansion, filters.
-_STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-)
+_STAGES = {
+    LITE0: (
+        (1, 3, 1, 1, 16),
+        (2, 3, 2, 6, 24),
+        (2, 5, 2, 6, 40),
+        (3, 3, 2, 6, 80),
+        (3, 5, 1, 6, 112),
+        (4, 5, 2, 6, 192),
+        (1, 3, 1, 6, 320),
+    ),
+    LITE2: (
+        (1, 3, 1, 1, 16),
+        (3, 3, 2, 6, 24),
+        (3, 5, 2, 6, 48),
+        (4, 3, 2, 6, 88),
+        (4, 5, 1, 6, 120),
+        (5, 5, 2, 6, 208),
+        (1, 3, 1, 6, 352),
+    ),
+}
+"""For each stage: repeats, kernel size, stride of the first block, expansion, filters."""
+
+VARIANTS = tuple(_STAGES)
+"""The names of the networks."""
 
 
 class Block(NamedTuple):
@@ -51,23 +69,26 @@ class Block(NamedTuple):
     filters: int
 
 
-def iter_blocks() -> Iterator[Block]:
-    """Yield the 16 blocks from the input to the output."""
-    for stage, (repeats, kernel_size, stride, expansion, filters) in enumerate(_STAGES, start=1):
+def iter_blocks(variant: str = LITE0) -> Iterator[Block]:
+    """Yield the blocks of a network, from the input to the output."""
+    stages = enumerate(_STAGES[variant], start=1)
+    for stage, (repeats, kernel_size, stride, expansion, filters) in stages:
         for repeat in range(repeats):
-            name = f"block{stage}{'abcd'[repeat]}"
+            name = f"block{stage}{'abcde'[repeat]}"
             yield Block(name, kernel_size, stride if repeat == 0 else 1, expansion, filters)
 
 
-def build_efficientnet_lite0(
-    input_shape: tuple[int | None, ...] = (224, 224, 3),
+def build_efficientnet_lite(
+    input_shape: tuple[int | None, ...] = (224, 224, 3), variant: str = LITE0
 ) -> keras.Model:
-    """Build EfficientNet-Lite0 up to its last feature map, with random weights.
+    """Build EfficientNet-Lite up to its last feature map, with random weights.
 
     Parameters
     ----------
     input_shape : tuple of (height, width, 3), default=(224, 224, 3)
         Height and width in pixels; either may be None, for any size.
+    variant : {"efficientnet_lite0", "efficientnet_lite2"}, default="efficientnet_lite0"
+        Which network.
 
     Returns
     -------
@@ -75,7 +96,7 @@ def build_efficientnet_lite0(
         A functional float32 model from ``(n, height, width, 3)`` to
         ``(n, ceil(height / 32), ceil(width / 32), 1280)``, after BatchNorm and ReLU6. Its input is
         ``(pixel - INPUT_OFFSET) / INPUT_SCALE``; ``model.set_weights(bundled_weights())``
-        makes it the pretrained net.
+        makes Lite0 the pretrained net.
 
     Notes
     -----
@@ -88,15 +109,15 @@ def build_efficientnet_lite0(
     inputs = keras.Input(input_shape, dtype="float32", name="input_image")
     x = _conv(inputs, "stem_conv", _STEM_FILTERS, kernel_size=3, stride=2)
     x = _activation(_batch_norm(x, "stem_bn"), "stem_activation")
-    for block in iter_blocks():
+    for block in iter_blocks(variant):
         x = _inverted_residual(x, block)
     x = _conv(x, "top_conv", _TOP_FILTERS)
     x = _activation(_batch_norm(x, "top_bn"), "top_activation")
-    return keras.Model(inputs, x, name="efficientnet_lite0")
+    return keras.Model(inputs, x, name=variant)
 
 
-def load_efficientnet_lite0_weights() -> dict[str, np.ndarray]:
-    """Read the bundled ImageNet weights by name; this needs no Keras.
+def load_efficientnet_lite_weights(path: Path = _WEIGHTS_FILE) -> dict[str, np.ndarray]:
+    """Read ImageNet weights by name, by default the bundled ones; this needs no Keras.
 
     Returns
     -------
@@ -105,7 +126,8 @@ def load_efficientnet_lite0_weights() -> dict[str, np.ndarray]:
         ``"<layer>/<variable>"``, as in ``"stem_conv/kernel"`` or ``"top_bn/moving_mean"``.
         ``weights/README.md`` gives their source and licence (Apache-2.0).
     """
-    with np.load(_WEIGHTS_FILE, allow_pickle=False) as file:
+    # NumPy leaves a damaged file open that it has opened itself.
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     for array in arrays.values():
         array.flags.writeable = False
@@ -114,7 +136,7 @@ def load_efficientnet_lite0_weights() -> dict[str, np.ndarray]:
 
 def bundled_weights() -> tuple[np.ndarray, ...]:
     """Return the bundled arrays as ``keras.Model.set_weights`` takes them."""
-    return tuple(load_efficientnet_lite0_weights().values())
+    return tuple(load_efficientnet_lite_weights().values())
 
 
 def _inverted_residual(x: KerasTensor, block: Block) -> KerasTensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from functools import lru_cache
 from numbers import Real
@@ -13,11 +14,14 @@ from skltransfer.backbones.architectures import (
     register_architecture,
     register_preprocessing,
 )
+from skltransfer.backbones.companions import EFFICIENTNET_LITE2
 from skltransfer.backbones.efficientnet_lite import (
     INPUT_OFFSET,
     INPUT_SCALE,
-    build_efficientnet_lite0,
+    LITE0,
+    build_efficientnet_lite,
     bundled_weights,
+    load_efficientnet_lite_weights,
 )
 from skltransfer.backbones.functional_models import check_one_input_and_output
 from skltransfer.backbones.recognition import recognised
@@ -26,10 +30,12 @@ from skltransfer.backbones.user_models import spec_of_model
 from skltransfer.inputs.images.kind import ImageInput
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from skltransfer.inputs._input import Size
 
-BUNDLED = "efficientnet_lite0"
-_STAGES_OF_BUNDLED = r"^block(\d+)[a-z]+_"
+_STAGES_OF_LITE = r"^block(\d+)[a-z]+_"
+_COMPANION_WEIGHTS = "efficientnet_lite2.npz"
 _DEFAULT_SIZE = (224, 224)
 _MODES = ("tf", "torch", "caffe")
 
@@ -37,24 +43,50 @@ _MODES = ("tf", "torch", "caffe")
 @lru_cache(maxsize=1)  # its fingerprint covers all weights
 def bundled_spec() -> BackboneSpec:
     """Return the network whose weights are part of the package."""
-    return BackboneSpec(
-        name=BUNDLED,
-        architecture={"kind": "bundled", "name": BUNDLED},
-        preprocessing={
-            "kind": "scale",
-            "scale": 1.0 / INPUT_SCALE,
-            "offset": -INPUT_OFFSET / INPUT_SCALE,
-        },
-        input=bundled_input(),
-        weights=bundled_weights(),
-        stage_pattern=_STAGES_OF_BUNDLED,
-        bundled=True,
-    )
+    return _efficientnet_lite(LITE0, bundled_input(), bundled_weights())
 
 
 def bundled_input() -> ImageInput:
     """Return the input of that network."""
     return ImageInput((224, 224))
+
+
+@lru_cache(maxsize=1)
+def companion_spec() -> BackboneSpec:
+    """Return EfficientNet-Lite2, from the companion distribution.
+
+    Raises
+    ------
+    ImportError
+        If the companion is not installed.
+    ValueError
+        If its file is damaged.
+    """
+    path = EFFICIENTNET_LITE2.path() / _COMPANION_WEIGHTS
+    try:
+        weights = tuple(load_efficientnet_lite_weights(path).values())
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise EFFICIENTNET_LITE2.damaged(error) from error
+    height, width = EFFICIENTNET_LITE2.input_size
+    return _efficientnet_lite(EFFICIENTNET_LITE2.backbone, ImageInput((height, width)), weights)
+
+
+def _efficientnet_lite(
+    name: str, native: ImageInput, weights: tuple[np.ndarray, ...]
+) -> BackboneSpec:
+    return BackboneSpec(
+        name=name,
+        architecture={"kind": "bundled", "name": name},
+        preprocessing={
+            "kind": "scale",
+            "scale": 1.0 / INPUT_SCALE,
+            "offset": -INPUT_OFFSET / INPUT_SCALE,
+        },
+        input=native,
+        weights=weights,
+        stage_pattern=_STAGES_OF_LITE,
+        bundled=True,
+    )
 
 
 def application_spec(name: str, weights: Any, seed: int) -> BackboneSpec:
@@ -143,7 +175,7 @@ def _described(preprocessing: Any) -> dict[str, Any]:
 
 
 def _build_bundled(description: dict[str, Any], size: Size) -> Any:
-    return build_efficientnet_lite0((*size, 3))
+    return build_efficientnet_lite((*size, 3), description["name"])
 
 
 def _build_application(description: dict[str, Any], size: Size) -> Any:
@@ -184,7 +216,7 @@ def _of_application(how: dict[str, Any]) -> Callable[[Any], Any]:
     return lambda pixels: function(pixels, data_format="channels_last")
 
 
-register_architecture("bundled", Architecture(_build_bundled, lambda how: _STAGES_OF_BUNDLED))
+register_architecture("bundled", Architecture(_build_bundled, lambda how: _STAGES_OF_LITE))
 register_architecture(
     "keras.applications",
     Architecture(_build_application, lambda how: applications.stage_pattern(how["name"])),

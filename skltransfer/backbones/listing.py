@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from skltransfer._tables import Table, column, joined, with_commas
 from skltransfer.backbones import keras_applications as applications
-from skltransfer.backbones.registry import companions, registered_specs
+from skltransfer.backbones.companions import COMPANIONS
+from skltransfer.backbones.registry import registered_specs
 from skltransfer.backbones.shipped import shipped_spec
 
 
@@ -19,7 +20,7 @@ class Backbone:
     name : str
         What to pass as ``backbone=``.
     source : {"bundled", "companion", "keras.applications", "registered"}
-        Its source: the package, a companion distribution (``pip install ./companions/minilm``),
+        Its source: the package, a companion distribution (such as ``./companions/minilm``),
         Keras (which downloads weights), or `register_backbone`.
     input_size : tuple of int
         Native (height, width) in pixels; empty for networks that read texts.
@@ -39,7 +40,7 @@ def list_backbones() -> Table[Backbone]:
     Returns
     -------
     Table of Backbone
-        An immutable sequence that prints as a table: the bundled networks, that of the companion,
+        An immutable sequence that prints as a table: the bundled networks, those of companions,
         those of ``keras.applications``, and those registered in this process. Neither Keras nor
         TensorFlow is loaded.
 
@@ -56,7 +57,10 @@ def list_backbones() -> Table[Backbone]:
     """
     own = [shipped_spec(), shipped_spec("speech_embedding")]
     rows = [Backbone(spec.name, "bundled", spec.input_size, spec.n_parameters) for spec in own]
-    rows += [Backbone(name, "companion", (), count) for name, count in companions().items()]
+    rows += [
+        Backbone(beside.backbone, "companion", beside.input_size, beside.n_parameters)
+        for beside in COMPANIONS
+    ]
     for name, known in sorted(applications.facts().items()):
         size = tuple(known["input_size"])
         rows.append(Backbone(name, "keras.applications", size, known["n_parameters"]))

@@ -17,12 +17,7 @@ from skltransfer.backbones.images import application_spec, bundled_input, image_
 from skltransfer.backbones.shipped import SHIPPED, shipped_spec
 from skltransfer.backbones.sounds import bundled_sound_input, sound_network
 from skltransfer.backbones.spec import BackboneSpec, read_only
-from skltransfer.backbones.texts import (
-    COMPANION,
-    COMPANION_PARAMETERS,
-    text_network,
-    unread_input,
-)
+from skltransfer.backbones.texts import text_network, unread_input
 from skltransfer.inputs.file_identity import FileDigests, identity_of
 from skltransfer.inputs.sounds.kind import SoundInput
 
@@ -187,11 +182,6 @@ def adopt(spec: BackboneSpec) -> str | BackboneSpec:
             "name."
         )
     return spec.name
-
-
-def companions() -> dict[str, int]:
-    """Return the companions' networks, installed or not, with their number of weights."""
-    return {COMPANION: COMPANION_PARAMETERS}
 
 
 def registered_specs() -> tuple[BackboneSpec, ...]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "efficientnet_lite0": "images.bundled_spec",
+    "efficientnet_lite2": "images.companion_spec",
     "minilm_l6": "texts.companion_spec",
     "speech_embedding": "sounds.bundled_spec",
 }

@@ -6,12 +6,12 @@ import json
 import os
 import zipfile
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from skltransfer.backbones.companions import MINILM
 from skltransfer.backbones.functional_models import check_one_input_and_output
 from skltransfer.backbones.hugging_face import CONFIG, FAMILIES, TOKENIZER, is_folder, text_spec
 from skltransfer.backbones.spec import BackboneSpec, read_only
@@ -19,8 +19,6 @@ from skltransfer.backbones.transformer import TransformerConfig
 from skltransfer.backbones.user_models import spec_of_model
 from skltransfer.inputs.texts.kind import TextInput, read_input
 
-COMPANION = "minilm_l6"
-COMPANION_PARAMETERS = 22_564_608
 COMPANION_CONFIG = TransformerConfig(
     n_words=30522,
     n_positions=512,
@@ -33,16 +31,14 @@ COMPANION_CONFIG = TransformerConfig(
     causal=False,
     padding=-1,
 )
-INSTALL = "pip install './companions/minilm'"
 
-_PACKAGE = "skltransfer_minilm"
 _WEIGHTS = "minilm_l6.npz"
 _UNREAD = TextInput("", n_positions=512)
 
 
 def unread_input(backbone: object) -> TextInput | None:
     """Return a text backbone's input without reading the backbone; None for other backbones."""
-    if backbone == COMPANION:
+    if backbone == MINILM.backbone:
         return _UNREAD
     if is_folder(backbone) and _model_type(Path(os.path.expanduser(str(backbone)))) in FAMILIES:
         return _UNREAD
@@ -57,11 +53,6 @@ def _model_type(folder: Path) -> Any:
         return None
 
 
-def is_companion_installed() -> bool:
-    """Return whether the distribution with the weights is installed, without importing it."""
-    return find_spec(_PACKAGE) is not None
-
-
 @lru_cache(maxsize=1)
 def companion_spec() -> BackboneSpec:
     """Return All-MiniLM-L6-v2, from the companion distribution.
@@ -71,16 +62,10 @@ def companion_spec() -> BackboneSpec:
     ImportError
         If the companion is not installed.
     """
-    found = find_spec(_PACKAGE)
-    if found is None or found.origin is None:
-        raise ImportError(
-            f"backbone={COMPANION!r} needs its weights, which are a distribution of their own: "
-            f"{INSTALL} in a checkout of skltransfer."
-        )
-    folder = Path(found.origin).parent
+    folder = MINILM.path()
     tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
     arrays = read_only(_companion_weights(folder / _WEIGHTS))
-    return text_spec(COMPANION, COMPANION_CONFIG, arrays, tokenizer, bundled=True)
+    return text_spec(MINILM.backbone, COMPANION_CONFIG, arrays, tokenizer, bundled=True)
 
 
 def text_network(
@@ -135,10 +120,7 @@ def _companion_weights(path: Path) -> list[np.ndarray]:
             shapes = COMPANION_CONFIG.shapes()
             return [joined(file[name], shape) for name, shape in shapes.items()]
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"The weights of {COMPANION!r} are damaged ({error}): install them again, with "
-            f"{INSTALL} --force-reinstall."
-        ) from error
+        raise MINILM.damaged(error) from error
 
 
 def planes(array: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skltransfer.backbones import keras_applications as applications
 from skltransfer.backbones.architectures import architecture_of
-from skltransfer.backbones.images import BUNDLED
+from skltransfer.backbones.efficientnet_lite import VARIANTS
 from skltransfer.backbones.shipped import shipped_spec
 from skltransfer.backbones.spec import BackboneSpec, read_only
 from skltransfer.backbones.transformer import KIND, TransformerConfig
@@ -119,7 +119,7 @@ def _is_architecture(architecture: Any) -> bool:
         return False
     kind = architecture.get("kind")
     if kind == "bundled":
-        return architecture == {"kind": kind, "name": BUNDLED}
+        return set(architecture) == {"kind", "name"} and one_of(*VARIANTS)(architecture["name"])
     if kind == "speech_embedding":
         return architecture == {"kind": kind}
     if kind == "keras.applications":

