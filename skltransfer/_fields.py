@@ -1,7 +1,6 @@
-"""Types of fields that go into saved files, with what their values must be besides.
+"""Types of fields in saved files, annotated with conditions on their values.
 
-Whoever reads a file derives its checks from the annotations of the classes in it
-(``skltransfer.persistence.checks``).
+When a file is loaded, ``skltransfer.persistence.checks`` derives its checks from these annotations.
 """
 
 from __future__ import annotations

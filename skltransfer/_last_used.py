@@ -1,4 +1,4 @@
-"""Values that are kept while they are used."""
+"""A cache of the most recently used values."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ Value = TypeVar("Value")
 class LastUsed(Generic[Value]):
     """The most recently used values, by key.
 
-    Threads may share it. Two threads that want the same missing value may both create it, unless a
-    lock around `get` prevents that.
+    It is thread-safe, but two threads that request the same missing value may both create it.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -23,7 +22,7 @@ class LastUsed(Generic[Value]):
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """Return the value under `key`, created if it is missing."""
+        """Return the value of `key`; if it is missing, create it with `make`."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)

@@ -1,4 +1,4 @@
-"""Which process started this one: the user's own, or an engine that runs workers for it."""
+"""Whether this process is the user's own or a worker, and which process started the workers."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import NamedTuple
 
 _POOL_MARKS = (b"multiprocessing.spawn", b"multiprocessing.forkserver", b"popen_loky")
 _ENGINE_MARKS = (b"pyspark.daemon", b"pyspark.worker", b"ray::", b"ray/_private/workers")
-"""What the command line of a worker contains; Ray changes that of its workers."""
+"""Parts of the command lines of workers; Ray sets the command line of its workers."""
 
 _DASK = "__DASK_PARENT_PID"
-"""Variable in Dask's workers, which multiprocessing starts."""
+"""Environment variable of Dask's workers, which multiprocessing starts."""
 
 
 class Process(NamedTuple):
-    """A process; its start time distinguishes it from later ones with the same number."""
+    """A process; its start time distinguishes it from later processes with the same number."""
 
     pid: int
     started: str
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the process is still running."""
         if os.path.isdir("/proc/self"):
             return started(self.pid) == self.started
         if not hasattr(os, "getuid"):
@@ -43,12 +43,12 @@ class Origin(NamedTuple):
     Attributes
     ----------
     main : Process
-        The process that started all workers, and those that workers started: itself, if it is none.
-        For workers of Ray and Spark it is a process of the engine.
+        The process that directly or indirectly started this worker; this process itself if it is
+        not a worker. For workers of Ray and Spark, a process of the engine.
     by_pool : bool
         Whether multiprocessing or joblib started it.
     by_engine : bool
-        Whether it is a worker of Dask, Ray or Spark, or was started by one.
+        Whether it is a worker of Dask, Ray or Spark, or was started by such a worker.
     """
 
     main: Process
@@ -57,7 +57,7 @@ class Origin(NamedTuple):
 
     @property
     def is_worker(self) -> bool:
-        """Whether it computes for another process, with a share of the cores."""
+        """Whether it is a worker, which has only a share of the cores."""
         return self.by_pool or self.by_engine
 
 
@@ -84,7 +84,7 @@ def _origin_of(pid: int) -> Origin:
 
 
 def _worker_mark(pid: int) -> bytes | None:
-    """Return what marks a process as a worker; None if it is none."""
+    """Return the mark of a worker in its command line; None for other processes."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             command = file.read()
@@ -94,7 +94,7 @@ def _worker_mark(pid: int) -> bytes | None:
 
 
 def started(pid: int) -> str:
-    """Return when a process started, in ticks of the system's clock; "0" if unknown."""
+    """Return the start time of a process, in clock ticks; "0" if unknown."""
     fields = _status(pid)
     return fields[19] if fields else "0"
 

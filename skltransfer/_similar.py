@@ -9,9 +9,9 @@ from collections.abc import Iterable
 def similar_names(
     wanted: str, known: Iterable[str], *, at_most: int = 3, cutoff: float = 0.6
 ) -> str:
-    """Return the `known` names most similar to `wanted`, as in "'a' or 'b'"; "" if there are none.
+    """Return the `known` names most similar to `wanted`, as in "'a' or 'b'"; "" if none is similar.
 
-    A dict maps names to compare to names to show.
+    A dict `known` maps the names to compare to the names to show.
     """
     shown = known if isinstance(known, dict) else {name: name for name in known}
     close = difflib.get_close_matches(wanted, shown, n=at_most, cutoff=cutoff)
@@ -21,6 +21,6 @@ def similar_names(
 def did_you_mean(
     wanted: str, known: Iterable[str], *, at_most: int = 3, cutoff: float = 0.6
 ) -> str:
-    """Return a sentence that suggests these names, to be appended; "" if none is similar."""
+    """Return a sentence for the end of a message that suggests them; "" if none is similar."""
     close = similar_names(wanted, known, at_most=at_most, cutoff=cutoff)
     return f" Did you mean {close}?" if close else ""

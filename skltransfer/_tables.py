@@ -1,4 +1,4 @@
-"""Rows of a dataclass that print as a table, in a terminal and in a notebook."""
+"""Instances of a dataclass, shown as the rows of a table in terminals and notebooks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def column(header: str, show: Callable[[Any], str] = str, *, right: bool = True)
     header : str
         Header of the column.
     show : callable, default=str
-        From a value to its text.
+        Formats a value.
     right : bool, default=True
         Whether texts are right-aligned, as for numbers.
     """
@@ -63,7 +63,7 @@ class Table(tuple[Row, ...], Generic[Row]):
         return "\n".join(line.rstrip() for line in shown.get().splitlines())
 
     def _repr_html_(self) -> str:
-        """Return the same as an HTML table, which notebooks show."""
+        """Return the same as an HTML table, for notebooks."""
         head = "".join(f"<th>{html.escape(column['header'])}</th>" for column in self._columns())
         body = "".join(self._html_row(row) for row in self)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -89,5 +89,5 @@ def with_commas(number: int) -> str:
 
 
 def joined(sizes: tuple[int | None, ...]) -> str:
-    """Format a shape as in 7 x 7 x 320; n is a length that differs by row."""
+    """Format a shape as in 7 x 7 x 320; "n" stands for a length that differs between rows."""
     return " x ".join("n" if size is None else str(size) for size in sizes)

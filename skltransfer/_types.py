@@ -19,13 +19,13 @@ Auto: TypeAlias = Literal["auto"]
 Seed: TypeAlias = int | np.random.RandomState | None
 
 Images: TypeAlias = Any
-"""Arrays, frames, Series and lists, of numbers, paths, bytes and PIL images."""
+"""Arrays, frames, Series and lists of numbers, paths, bytes, PIL images, texts or sounds."""
 Labels: TypeAlias = Any
 """Any array-like of strings, ints or bools; scikit-learn has no type for it."""
 Numbers: TypeAlias = Any
 """Any array-like of numbers, of one or two dimensions."""
 Tabular: TypeAlias = Any
-"""A transformer of scikit-learn, from a frame to numbers."""
+"""A scikit-learn transformer that turns a frame into numbers."""
 SampleWeight: TypeAlias = Sequence[float] | NDArray[Any] | None
 ClassWeight: TypeAlias = (
     Mapping[Any, float] | Sequence[Mapping[int, float]] | Literal["balanced"] | None

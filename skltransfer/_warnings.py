@@ -1,4 +1,4 @@
-"""Warnings of the package, and the line of the user's code that they point to."""
+"""Warnings of the package, which point to the line of the user's code that caused them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ class UnreadRow(Protocol):
 
 
 class UnreadableRowsWarning(UserWarning):
-    """Some rows could not be read, and ``on_error="nan"`` said to go on.
+    """Some rows could not be read, and ``on_error="nan"`` made the call continue.
 
     Parameters
     ----------
     message : str
-        How many, and what is wrong with the first.
+        The number of such rows, and the error of the first.
     rows : list of int
-        Their positions in X.
+        Positions of these rows in X.
 
     Attributes
     ----------
     rows : list of int
-        Their positions in X.
+        Positions of these rows in X.
 
     See Also
     --------
     UnreadableImagesWarning : The same for images.
-    ReadError : What ``on_error="raise"`` raises.
+    ReadError : The error of ``on_error="raise"``.
 
     Examples
     --------
@@ -58,19 +58,19 @@ class UnreadableRowsWarning(UserWarning):
 
 
 class UnreadableImagesWarning(UnreadableRowsWarning):
-    """Some images could not be read, and were skipped because of ``on_error="nan"``.
+    """Some images could not be read, and ``on_error="nan"`` made the call continue.
 
     Parameters
     ----------
     message : str
-        How many, and what is wrong with the first.
+        The number of such rows, and the error of the first.
     rows : list of int
-        Their positions in X.
+        Positions of these rows in X.
 
     Attributes
     ----------
     rows : list of int
-        Their positions in X.
+        Positions of these rows in X.
 
     See Also
     --------
@@ -100,13 +100,13 @@ def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> 
 def warn_unreadable(
     failures: Mapping[int, UnreadRow], n_rows: int, lost_classes: Sequence[Any] = ()
 ) -> None:
-    """Warn once in a call, naming the first row that could not be read.
+    """Warn once for all `failures`, naming the first row that could not be read.
 
-    No readable row is left of the `lost_classes`.
+    `lost_classes` are the classes of which no readable row is left.
     """
     rows = sorted(failures)
     first = failures[rows[0]]
-    lost = f"No {first.noun} is left of the classes {lost_classes}. " if lost_classes else ""
+    lost = f"No {first.noun} of the classes {lost_classes} is left. " if lost_classes else ""
     message = (
         f"{len(rows)} of {n_rows} {first.noun}s could not be read and count as missing; the first: "
         f"{first} {_another_reason(failures)}{lost}The attribute .rows of this warning lists all "
@@ -117,7 +117,7 @@ def warn_unreadable(
 
 
 def _another_reason(failures: Mapping[int, UnreadRow]) -> str:
-    """Return the first failure for another reason than the first, such as an intact file."""
+    """Return a sentence on the first failure that has another reason; "" if there is none."""
     found: dict[str, int] = {}
     for row in sorted(failures):
         found.setdefault(str(failures[row]).partition(" cannot be read as ")[2], row)

@@ -170,7 +170,7 @@ def test_values_that_are_refused(compare, settings, message):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"freeze_depth": 0}, "'freeze_depth', which is no parameter of PretrainedFeature"),
+        ({"freeze_depth": 0}, "'freeze_depth', which is not a parameter of PretrainedFeature"),
         ({"layer": "block"}, "takes layers, a list, instead of layer"),
     ],
 )

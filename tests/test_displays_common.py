@@ -173,7 +173,9 @@ def test_without_matplotlib_nothing_is_computed(monkeypatch):
 )
 def test_a_search_that_keeps_no_estimator_is_refused(draw, make, X, y):
     search = GridSearchCV(make(epochs=0), {"head_units": [()]}, cv=2, refit=False).fit(X, y)
-    with pytest.raises(ValueError, match="with refit=False and keeps no estimator .* refit=True"):
+    with pytest.raises(
+        ValueError, match="with refit=False and keeps no fitted estimator.* refit=True"
+    ):
         draw(search, X, y)
 
 

@@ -168,7 +168,7 @@ def test_rows_of_numbers_are_points_without_images(tiny):
     rows = np.random.default_rng(0).normal(size=(12, 5))
     extractor = PretrainedFeatureExtractor(tiny).fit(rows)
     assert len(drawn(extractor, rows, n_thumbnails=0).positions) == 12
-    with pytest.raises(ValueError, match="holds rows of numbers, and there are no images"):
+    with pytest.raises(ValueError, match="holds rows of numbers, which cannot be shown"):
         drawn(extractor, rows)
 
 
@@ -187,7 +187,7 @@ def test_a_projection_to_other_than_a_plane_is_refused(extractor, X):
 
 
 def test_one_image_makes_no_map(extractor, X):
-    with pytest.raises(ValueError, match="needs two or more images, but X holds 1"):
+    with pytest.raises(ValueError, match="needs two or more images, but only 1 of X"):
         drawn(extractor, X[:1])
 
 
@@ -202,7 +202,7 @@ def test_labels_that_are_no_classes_are_refused(extractor, X):
 
 def test_other_estimators_are_refused(tiny, X, y):
     other = LogisticRegression().fit(X.reshape(24, -1) / 255, y)
-    with pytest.raises(TypeError, match="looks into a FineTunedClassifier or a Pretrained"):
+    with pytest.raises(TypeError, match="needs a FineTunedClassifier or a Pretrained"):
         drawn(other, X)
     with pytest.raises(NotFittedError):
         drawn(PretrainedFeatureExtractor(tiny), X)

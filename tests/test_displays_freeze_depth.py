@@ -197,7 +197,7 @@ def test_a_search_with_several_metrics_needs_one():
     scoring = {"first": lambda e, X, y: 1.0, "second": lambda e, X, y: 2.0}
     search = GridSearchCV(Cheap(), {"freeze_depth": [-1]}, cv=2, scoring=scoring, refit=False)
     search.fit(X, Y)
-    with pytest.raises(ValueError, match="metric=None .* it holds 'first', 'second'. Pass one"):
+    with pytest.raises(ValueError, match="metric=None .* which has 'first', 'second'. Pass one"):
         FreezeDepthDisplay.from_estimator(search)
     display = FreezeDepthDisplay.from_estimator(search, metric="second")
     assert_allclose(display.scores, [[2.0]])
@@ -238,7 +238,7 @@ def test_a_search_without_freeze_depths_is_refused():
 
 def test_a_search_over_two_steps_at_once_is_refused():
     search = finished([{"a__freeze_depth": -1, "b__freeze_depth": -1}], [1.0])
-    with pytest.raises(ValueError, match="varies a__freeze_depth and b__freeze_depth, and one"):
+    with pytest.raises(ValueError, match="varies a__freeze_depth and b__freeze_depth, but the"):
         FreezeDepthDisplay.from_estimator(search)
 
 
@@ -248,13 +248,13 @@ def test_a_search_of_failures_is_refused():
 
 
 def test_an_unknown_metric_is_refused():
-    with pytest.raises(ValueError, match="metric='auc' .* it holds 'score'"):
+    with pytest.raises(ValueError, match="metric='auc' .* which has 'score'"):
         FreezeDepthDisplay.from_estimator(finished(grid([-1], [()]), [1.0]), metric="auc")
 
 
 def test_what_is_no_fitted_search_is_refused():
     with pytest.raises(
-        TypeError, match="draws a fitted search, such as .* not a LogisticRegression"
+        TypeError, match="draws a fitted search, such as .* got a LogisticRegression"
     ):
         FreezeDepthDisplay.from_estimator(LogisticRegression())
     with pytest.raises(NotFittedError):

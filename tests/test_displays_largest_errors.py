@@ -55,7 +55,7 @@ def test_missing_predictions_are_left_out(images):
 
 def test_several_numbers_are_refused_with_a_way_out(images):
     y = np.zeros((8, 2))
-    with pytest.raises(ValueError, match=r"There are 2 numbers a row in y.*y\[:, j\]"):
+    with pytest.raises(ValueError, match=r"There are 2 numbers in each row of y.*y\[:, j\]"):
         LargestErrorsDisplay.from_predictions(y, y, images)
 
 
@@ -67,15 +67,17 @@ def test_a_training_and_what_is_predicted_against_what_is_true_are_drawn(regress
 
 
 def test_displays_of_classes_send_numbers_elsewhere(regressor, images):
-    with pytest.raises(TypeError, match="FineTunedRegressor predicts numbers. Use LargestErr"):
+    with pytest.raises(TypeError, match="FineTunedRegressor is a regressor. Use LargestErr"):
         TopLossesDisplay.from_estimator(regressor, images, np.arange(8.0))
-    with pytest.raises(TypeError, match="what speaks for a class, but FineTunedRegressor"):
+    with pytest.raises(TypeError, match="evidence for a class, but FineTunedRegressor"):
         SaliencyDisplay.from_estimator(regressor, images)
 
 
 def test_one_of_several_labels_is_shown(several, images):
     classifier, y = several
-    with pytest.raises(ValueError, match=r"y has 3 labels a row.*from_predictions\(Y\[:, j\]"):
+    with pytest.raises(
+        ValueError, match=r"y has 3 labels in each row.*from_predictions\(Y\[:, j\]"
+    ):
         TopLossesDisplay.from_estimator(classifier, images, y)
     probabilities = classifier.predict_proba(images)
     display = TopLossesDisplay.from_predictions(y[:, 1], probabilities[:, 1], images)

@@ -233,13 +233,15 @@ def test_unknown_targets_are_refused(make, X, y):
 
 def test_a_network_without_places_is_refused(make, tiny, X, y):
     classifier = make(input_size=(4, 4), epochs=0).fit(X, y)
-    with pytest.raises(ValueError, match=r"no map of places .*\(1, 1, 12\).*larger input_size"):
+    with pytest.raises(
+        ValueError, match=r"no feature map to look at.*\(1, 1, 12\).*larger input_size"
+    ):
         SaliencyDisplay.from_estimator(classifier, X)
 
 
 def test_a_network_that_ends_in_rows_is_refused(flat, make, X, y):
     classifier = FineTunedClassifier(flat, epochs=0, freeze_depth="all").fit(X, y)
-    with pytest.raises(ValueError, match=r"no map of places .* has the shape \(8,\)"):
+    with pytest.raises(ValueError, match=r"no feature map to look at.* has the shape \(8,\)"):
         SaliencyDisplay.from_estimator(classifier, X)
 
 
@@ -272,10 +274,12 @@ def test_what_is_not_linear_is_refused(tiny, X, y, steps):
 
 def test_what_has_no_scores_is_refused(tiny, X, y):
     extractor = PretrainedFeatureExtractor(tiny).fit(X)
-    with pytest.raises(TypeError, match="Behind the PretrainedFeatureExtractor comes nothing"):
+    with pytest.raises(TypeError, match="The PretrainedFeatureExtractor is followed by nothing"):
         SaliencyDisplay.from_estimator(extractor, X)
     forest = make_pipeline(extractor, RandomForestClassifier(3, random_state=0)).fit(X, y)
-    with pytest.raises(TypeError, match="comes RandomForestClassifier, which has no decision_f"):
+    with pytest.raises(
+        TypeError, match="followed by RandomForestClassifier, which has no decision_f"
+    ):
         SaliencyDisplay.from_estimator(forest, X)
 
 
@@ -289,7 +293,7 @@ def test_features_that_are_no_means_of_one_map_are_refused(tiny, X, y, settings)
 
 def test_other_estimators_are_refused(make, X, y):
     other = LogisticRegression().fit(X.reshape(len(X), -1) / 255, y)
-    with pytest.raises(TypeError, match="looks into a FineTunedClassifier.*LogisticRegression is"):
+    with pytest.raises(TypeError, match="needs a FineTunedClassifier.*LogisticRegression is"):
         SaliencyDisplay.from_estimator(other, X)
     with pytest.raises(NotFittedError):
         SaliencyDisplay.from_estimator(make(), X)

@@ -86,7 +86,7 @@ def test_the_style_of_lines_is_the_users_too():
 @pytest.mark.parametrize("freeze_depth", ["all", -1])
 def test_a_fit_without_epochs_has_no_curve(make, X, y, freeze_depth):
     classifier = make(epochs=0, freeze_depth=freeze_depth).fit(X, y)
-    with pytest.raises(ValueError, match="epochs=0, so that no epoch was trained.*epochs=1 or"):
+    with pytest.raises(ValueError, match="epochs=0, so no epoch was trained.*epochs=1 or"):
         TrainingCurveDisplay.from_estimator(classifier)
 
 
@@ -101,5 +101,5 @@ def test_an_estimator_without_history_is_refused(make, X, y):
 def test_what_is_no_history_is_refused():
     with pytest.raises(TypeError, match="history is of type list; it must be a dict"):
         TrainingCurveDisplay.from_history([0.5])
-    with pytest.raises(ValueError, match=r"history=\{'loss': \[\]\} holds no epoch"):
+    with pytest.raises(ValueError, match=r"history=\{'loss': \[\]\} has no epoch"):
         TrainingCurveDisplay.from_history({"loss": []})

@@ -81,6 +81,20 @@ def test_all_that_a_public_name_takes_and_gives_has_a_type(name):
         assert signature.return_annotation is not signature.empty
 
 
+# Parameters of the two fine-tuned estimators that do not mean quite the same.
+DIFFER = {"early_stopping", "validation_fraction", "warm_start", "adaptation", "on_error"}
+
+
+def test_the_fine_tuned_estimators_describe_their_common_parameters_alike():
+    described = [
+        {parameter.name: parameter.desc for parameter in FunctionDoc(estimator)["Parameters"]}
+        for estimator in (skltransfer.FineTunedClassifier, skltransfer.FineTunedRegressor)
+    ]
+    common = set.intersection(*map(set, described)) - DIFFER
+    assert len(common) > 25
+    assert [name for name in sorted(common) if described[0][name] != described[1][name]] == []
+
+
 def test_the_reference_lists_every_public_name():
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     listed = re.findall(r"^   (\w+)$", page, re.M)

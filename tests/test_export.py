@@ -194,7 +194,7 @@ def test_what_cannot_be_exported_is_refused_by_name(make, cats_and_dogs, tiny, i
     refused(StandardScaler().fit([[1.0]]), path(), "A StandardScaler cannot be exported. Allowed")
     first, labels = PretrainedFeatureExtractor(tiny), np.arange(8) % 2
     neighbours = make_pipeline(first, KNeighborsClassifier()).fit(images, labels)
-    refused(neighbours, path(), "A KNeighborsClassifier cannot be exported. Allowed behind")
+    refused(neighbours, path(), "A KNeighborsClassifier cannot be exported. Allowed after")
     scaled = make_pipeline(first, MinMaxScaler(), LogisticRegression()).fit(images, labels)
     refused(scaled, path(), "A MinMaxScaler between the extractor and the linear model cannot")
 
@@ -204,7 +204,7 @@ def test_paths_formats_and_sizes_are_checked(make, cats_and_dogs, path, tmp_path
     refused(classifier, path(), "format='tflite' is not one of 'onnx', 'open", format="tflite")
     refused(classifier, path("litert"), r"must end with '\.onnx' for ONNX")
     refused(classifier, tmp_path / "no" / "m.onnx", "The folder of path=.* does not exist")
-    told = r"LiteRT needs tensors of a fixed size. Give image_size=\(height, width\)"
+    told = r"LiteRT needs tensors of a fixed size. Pass image_size=\(height, width\)"
     refused(classifier, path("litert"), told, format="litert")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "1.jpg").write_bytes(b"")
@@ -217,7 +217,7 @@ def test_a_file_that_differs_is_not_kept(make, cats_and_dogs, path, monkeypatch,
     classifier = make(epochs=0).fit(*cats_and_dogs)
     right = classifier.predict_proba
     monkeypatch.setattr(type(classifier), "predict_proba", lambda self, X: right(X) + 1e-3)
-    refused(classifier, path(), r"ONNX differs from the estimator by 1\.0e-03 on trial rows, and")
+    refused(classifier, path(), r"ONNX differs from the estimator by 1\.0e-03 on trial rows, but")
     assert list(tmp_path.iterdir()) == []
 
 

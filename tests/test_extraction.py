@@ -238,7 +238,7 @@ def test_features_of_another_recipe_are_refused_and_nothing_is_imported(
 def test_features_of_another_width_are_refused(extractor, batch, tmp_path):
     narrow = {**batch, "features": batch["features"][:, :5]}
     path = written(tmp_path / "0.parquet", table_of(narrow))
-    with pytest.raises(ValueError, match="features of other widths than the extractor's 12"):
+    with pytest.raises(ValueError, match="features of another width than the extractor's 12"):
         import_features(tmp_path / "cache", path, extractor)
 
 

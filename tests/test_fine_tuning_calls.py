@@ -208,7 +208,7 @@ def test_a_warm_start_refuses_another_head(make, X, y):
 def test_a_warm_start_refuses_another_beginning(make, X, y, changed, named):
     classifier = make(warm_start=True, epochs=0).fit(X, y)
     before = classifier.predict_proba(X)
-    with pytest.raises(ValueError, match=f"warm_start=True goes on with.*but {named} changed"):
+    with pytest.raises(ValueError, match=f"warm_start=True continues with.*but {named} changed"):
         classifier.set_params(**changed).fit(X, y)
     assert_array_equal(classifier.predict_proba(X), before)
 

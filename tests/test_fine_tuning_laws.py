@@ -89,13 +89,13 @@ def test_unreadable_rows_are_told_by_their_positions_in_x(make, paths, tmp_path)
 
 def test_a_class_is_named_of_which_no_image_can_be_read(make, paths, tmp_path):
     X, y = [*paths, "gone.png", "lost.png", "away.png"], [*LABELS, "c", "c", "a"]
-    with pytest.warns(UnreadableImagesWarning, match=r"left of the classes \['c'\]\. T"):
+    with pytest.warns(UnreadableImagesWarning, match=r"of the classes \['c'\] is left\. T"):
         classifier = make(on_error="nan").fit(X, y)
     assert classifier.classes_.tolist() == ["a", "b"]
     with pytest.warns(UnreadableImagesWarning) as caught:
         make(on_error="nan").fit([*X, paths[0]], [*y, "c"])
     assert len(caught) == 1
-    assert "left of" not in str(caught[0].message)
+    assert "is left" not in str(caught[0].message)
 
 
 def test_it_is_told_that_no_image_at_all_can_be_read(make, paths):

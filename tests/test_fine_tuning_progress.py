@@ -77,7 +77,7 @@ def test_partial_fit_shows_its_epoch(shown):
 def test_fixed_views_count_and_views_drawn_anew_leave_the_cache_idle(shown, tmp_path):
     assert "activations 147.5 KB" in shown(augment="dihedral", n_views=3)
     text = shown(augment="dihedral", cache=tmp_path)
-    assert "the cache is idle, as n_views=None draws views anew" in text
+    assert "the cache is idle, as n_views=None draws new views every epoch" in text
     assert cache_info(tmp_path).entries == 0
     assert text.count(END) == 1
 
@@ -122,7 +122,7 @@ def test_an_unreadable_first_image_is_measured_as_nothing(make, paths, tmp_path,
         (
             Workload(100_000, 20, None, 3_400_000, 600_000, Costs(20.0, 17.0)),
             "fine-tuning 100,000 rows, 20 epochs, 3.4 M weights: about 21 h; the cache is "
-            "idle, as n_views=None draws views anew",
+            "idle, as n_views=None draws new views every epoch",
         ),
         (
             Workload(1000, 1, 1, 12_300, 5120, Costs(0.75, 0.1), 0.75),

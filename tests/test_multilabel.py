@@ -186,7 +186,7 @@ def test_an_unreadable_row_gets_what_is_most_frequent(make, paths, tmp_path):
     broken.write_text("no image")
     y = np.tile([[1, 0, 0], [1, 0, 1]], (4, 1))
     y[0] = [1, 1, 1]
-    with pytest.warns(UnreadableImagesWarning, match=r"left of the classes \[1\]") as caught:
+    with pytest.warns(UnreadableImagesWarning, match=r"of the classes \[1\] is left") as caught:
         fitted = make(on_error="nan").fit([broken, *paths[1:]], y)
     assert caught[0].message.rows == [0]
     with pytest.warns(UnreadableImagesWarning):
@@ -199,24 +199,27 @@ def test_partial_fit_takes_the_numbers_of_the_labels(make, marked):
     assert_array_equal(fitted._task.totals[:, 1], y.sum(axis=0) + y[:5].sum(axis=0))
     for classes, message in [
         (None, "classes must be passed on the first call"),
-        (np.arange(2), "y has 3 labels a row, but classes, or the first fit, tell of 2"),
-        ([1, 2, 3], r"classes is \[1, 2, 3\], but of 3 labels a row they are np.arange\(3\)"),
+        (np.arange(2), "y has 3 labels in each row, but classes, or the first fit, has 2"),
+        (
+            [1, 2, 3],
+            r"classes is \[1, 2, 3\], but for 3 labels in each row it must be np.arange\(3\)",
+        ),
     ]:
         with pytest.raises(ValueError, match=message):
             make().partial_fit(X, y, classes)
-    with pytest.raises(ValueError, match="one label a row, but the first fit had several labels"):
+    with pytest.raises(ValueError, match="one label in each row, but the first fit had several"):
         fitted.partial_fit(X, y[:, 0])
-    with pytest.raises(ValueError, match="several labels a row, but the first fit had one label"):
+    with pytest.raises(ValueError, match="several labels in each row, but the first fit had one"):
         make(warm_start=True).fit(X, y[:, 0]).fit(X, y)
-    with pytest.raises(ValueError, match="y has 2 labels a row, but classes, or the first fit"):
+    with pytest.raises(ValueError, match="y has 2 labels in each row, but classes, or the"):
         make(warm_start=True).fit(X, y).fit(X, y[:, :2])
 
 
-TAGS = "y holds a list of tags a row, such as .*MultiLabelBinarizer"
+TAGS = "y holds a list of tags for each row, such as .*MultiLabelBinarizer"
 REFUSED = {
     "minus one and one": (
         lambda y: 2 * y - 1,
-        r"but several labels a row.*\(y > 0\).astype\(int\)",
+        r"but several labels in each row.*\(y > 0\).astype\(int\)",
     ),
     "one and two": (lambda y: y + 1, r"has 2 in row .*Pass y - 1"),
     "classes": (lambda y: y * 4, "has 4 in row .*MultiOutputClassifier"),
@@ -238,8 +241,8 @@ def test_what_is_no_label_is_refused(make, marked, change, message):
 
 
 WEIGHTS = {
-    "a dict": ({0: 1.0}, "needs a list with a dict for each label"),
-    "too short": ([{0: 1.0}], "does not fit y with 3 labels a row"),
+    "a dict": ({0: 1.0}, "Pass a list with a dict for each label"),
+    "too short": ([{0: 1.0}], "does not fit y with 3 labels in each row"),
     "another key": ([{2: 1.0}, {}, {}], "has {2: 1.0} for label 0, but a dict with factors for 0"),
     "negative": ([{}, {1: -1.0}, {}], "the factor -1.0. Factors must be finite numbers, 0 or more"),
     "nothing left": ([{0: 0.0, 1: 0.0}] * 3, "leaves no weight to any label"),
@@ -254,7 +257,7 @@ def test_weights_that_do_not_fit_are_refused(make, marked, weights, message):
 
 
 def test_a_list_of_weights_is_refused_for_one_label(make, marked):
-    with pytest.raises(ValueError, match="is a list, as for several labels a row, but y has one"):
+    with pytest.raises(ValueError, match="is a list, as for several labels in each row, but y"):
         make(class_weight=[{0: 1.0}]).fit(marked[0], marked[1][:, 0])
 
 

@@ -615,6 +615,6 @@ def test_constraints_are_not_kept_and_that_is_told():
     inputs = layers.Input(X.shape[1:])
     x = layers.Conv2D(4, 3, kernel_constraint="non_neg", name="positive")(inputs)
     model = keras.Model(inputs, layers.ReLU()(x))
-    with pytest.warns(UserWarning, match="constraints on weights, as on 'positive/kernel'"):
+    with pytest.warns(UserWarning, match="constraints on weights, such as 'positive/kernel'"):
         fitted(model, freeze_depth=0)
     fitted(model, freeze_depth="all")

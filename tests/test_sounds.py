@@ -327,7 +327,7 @@ def test_views_are_trained_on_and_predicted_from(network, X, y, settings):
 def test_views_of_images_are_refused(network, X, y):
     with pytest.raises(ValueError, match="'flip' is not one of None, 'shift', 'gain', 'masks', "):
         classifier(network, augment="flip").fit(X, y)
-    with pytest.raises(ValueError, match="layers make no views of sounds"):
+    with pytest.raises(ValueError, match="which cannot make views of sounds"):
         classifier(network, augment=keras.layers.RandomFlip()).fit(X, y)
 
 

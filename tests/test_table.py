@@ -323,12 +323,12 @@ REFUSED = {
         ValueError,
         r"FineTunedClassifier\(tabular=make_column_transformer\(...\), input_column='photo'\)",
     ),
-    "a hole": (holes, {}, ValueError, "gives nan for row 5 of X, in its column 2. Fill in"),
+    "a hole": (holes, {}, ValueError, "gives nan for row 5 of X, in its column 2. Impute"),
     "no numbers": (
         lambda frame: frame,
         {"tabular": FunctionTransformer(lambda X: X[["kind"]].astype(str))},
         ValueError,
-        "and the head reads numbers. Encode them, as with OneHotEncoder",
+        "but the head reads numbers. Encode them, for instance with OneHotEncoder",
     ),
     "fewer rows": (
         lambda frame: frame,

@@ -63,5 +63,5 @@ def test_what_is_refused(X, y):
         target_scorer(X, y, scoring="mixval")
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         target_scorer(X, y[:3])
-    with pytest.raises(TypeError, match="features of a FineTunedClassifier, and got Dummy"):
+    with pytest.raises(TypeError, match="features of a FineTunedClassifier, but got Dummy"):
         target_scorer(X, scoring="mixval")(DummyClassifier())

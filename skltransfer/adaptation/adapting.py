@@ -1,8 +1,8 @@
-"""From a trained state to one for the target: moments first, then the last layer.
+"""Adapting a trained state to the target domain: first the moments, then the last layer.
 
-Moments of the target replace those of the labelled rows, in the head's standardizer and in
-BatchNorm above the freeze point (Li et al., "Revisiting Batch Normalization For Practical Domain
-Adaptation", 2017). Few rows of the target are trusted less.
+In the head's standardizer and in BatchNorm above the freeze point, the moments of the labelled rows
+are mixed with those of the target (Li et al., "Revisiting Batch Normalization For Practical Domain
+Adaptation", 2017). The share of the target is small if it has few rows.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _ROWS_OF_HALF_TRUST = 64
 
 @dataclass(frozen=True)
 class Adapter:
-    """What a trained state is adapted with.
+    """Adapts a trained state to the target domain.
 
     Attributes
     ----------
     methods : sequence of str
-        Among "statistics", "self" and "mcc".
+        Some of "statistics", "self" and "mcc".
     step : TrainStep
-        The suffix and the head, compiled.
+        The suffix (the layers above the freeze point) and the head, compiled.
     source, target : TrainingData
-        Labelled rows, and rows of the target, whose targets are not used.
+        The labelled rows, and those of the target domain, whose targets are not used.
     batch_size, seed : int
-        By which BatchNorm's statistics are estimated.
+        Batch size and seed with which BatchNorm's statistics are estimated.
     """
 
     methods: Sequence[str]
@@ -53,7 +53,7 @@ class Adapter:
     seed: int
 
     def __call__(self, state: TrainingState) -> TrainingState:
-        """Return the state for the target."""
+        """Return the adapted state."""
         features = self._features(state, self.source)
         adapted = self._with_statistics(state)
         of_target = self._features(adapted, self.target)
@@ -69,11 +69,11 @@ class Adapter:
 
     @property
     def _trust(self) -> float:
-        """Share of the target's own moments, which grows with the number of distinct rows."""
+        """Share of the target's moments in the mix; it grows with the number of distinct rows."""
         return len(self.target) / (len(self.target) + _ROWS_OF_HALF_TRUST)
 
     def _with_statistics(self, state: TrainingState) -> TrainingState:
-        """Return the state with the target's statistics of BatchNorm."""
+        """Return the state with BatchNorm's statistics of the target."""
         if "statistics" not in self.methods or not self.step.norms:
             return state
         found = replace(state)
@@ -82,15 +82,19 @@ class Adapter:
         return replace(state, fixed=mixed)
 
     def _moments(self, state: TrainingState, source: Singles, target: Singles) -> np.ndarray:
-        """Return a standardizer that gives the target what the labelled rows get.
+        """Return a standardizer that gives the target's features the moments of the labelled ones.
 
-        Those are not standardised exactly if the features have moved since the head started.
+        Training may have moved the features since the head was initialised, so the labelled rows
+        need not have mean 0 and scale 1.
         """
         own = Standardizer.of(source, self.source.targets.weights)
         other = Standardizer.of(target, self.target.targets.weights)
         mean = own.mean + self._trust * (other.mean - own.mean)
         scale = np.sqrt(own.scale**2 + self._trust * (other.scale**2 - own.scale**2))
-        moments, n_features = state.standardizer.copy(), source.shape[1]  # columns stay
+        moments, n_features = (
+            state.standardizer.copy(),
+            source.shape[1],
+        )  # extra columns keep theirs
         first, by = moments[:, :n_features]
         moments[:, :n_features] = (
             mean + scale * (first - own.mean) / own.scale,
@@ -105,7 +109,7 @@ class Adapter:
         return features_of(data, lambda rows: outputs_of(self.step, state, rows)[1])
 
     def _hidden(self, state: TrainingState, features: Singles, columns: Singles) -> Singles:
-        """Return what the last layer sees."""
+        """Return the input of the last layer."""
         mean, scale = state.standardizer
         standardised = (np.concatenate([features, columns], axis=1) - mean) / scale
         weights = [as_tensor(array) for array in self.step.of_head(state.params)]

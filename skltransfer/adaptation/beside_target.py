@@ -1,4 +1,4 @@
-"""Batches of labelled rows with rows of the target beside them, for class confusion."""
+"""Batches that contain rows of the target domain as well, for class confusion."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ _STREAM = 1 << 20
 
 @dataclass(frozen=True)
 class BesideTarget(TrainingData):
-    """Labelled rows, each batch with as many rows of the target behind them.
+    """Training data whose batches contain as many rows of the target domain as labelled rows.
 
-    Rows of the target have targets of zeros, by which `WithConfusion` tells them.
+    The rows of the target follow the labelled ones. Their targets are zeros, by which
+    `WithConfusion` recognises them.
 
     Attributes
     ----------
     target : TrainingData
-        Rows of the target; its weights say how often each occurs.
+        Rows of the target domain; their weights are the numbers of their copies.
     seed : int
-        Decides their order.
+        Seed of their order.
     """
 
     target: TrainingData
@@ -40,7 +41,7 @@ class BesideTarget(TrainingData):
     def batch(
         self, positions: np.ndarray, weights: np.ndarray, epoch: int, number: int
     ) -> tuple[Array, Singles, Singles, Singles]:
-        """Return a batch with rows of the target; both halves have the same mass."""
+        """Return a batch with rows of the target; both halves have the same total weight."""
         rows, values, weights, columns = super().batch(positions, weights, epoch, number)
         drawn = self._drawn(len(positions), epoch, number)
         return (
@@ -51,7 +52,7 @@ class BesideTarget(TrainingData):
         )
 
     def _drawn(self, n_rows: int, epoch: int, number: int) -> np.ndarray:
-        """Return positions of the next rows of the target, whose order changes by epoch."""
+        """Return positions of the next rows of the target; their order changes every epoch."""
         counts = self.target.targets.weights.astype(np.intp)
         rng = np.random.default_rng([self.seed, _STREAM, epoch])
         order = rng.permutation(np.repeat(np.arange(len(counts)), counts))

@@ -1,9 +1,9 @@
-"""The head's last layer, solved again for rows of the target: a full-batch problem in NumPy.
+"""The head's last layer, fitted again with rows of the target domain, full-batch in NumPy.
 
-It has the loss and the prior of the softmax regression that heads start from, with rows of the
-target beside the labelled ones. "self" gives them pseudo-labels, the most certain of each class
-first (class-balanced self-training: Zou et al., ECCV 2018); "mcc" adds their class confusion (Jin
-et al., ECCV 2020).
+The loss and the prior are those of the softmax regression from which heads start. Rows of the
+target are added to the labelled ones. "self" gives them pseudo-labels, first to the most certain
+rows of each class (class-balanced self-training: Zou et al., ECCV 2018). "mcc" adds their class
+confusion to the loss (Jin et al., ECCV 2020).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Layer: TypeAlias = "tuple[Singles, Singles]"
 """Kernel (n_features, n_classes) and bias (n_classes,)."""
 
 _SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""Shares of the rows predicted as a class that get its label, round by round."""
+"""In each round, the share of the rows predicted as a class that get its label."""
 
 _ITERATIONS_OF_A_ROUND = 12
 _ITERATIONS = 50
@@ -40,11 +40,11 @@ class Labelled:
     Attributes
     ----------
     features : ndarray of float32, shape (n, n_features)
-        What the last layer sees.
+        Input of the last layer.
     targets : ndarray of float32, shape (n, n_classes)
-        Probabilities.
+        Target probabilities.
     weights : ndarray of float64, shape (n,)
-        Weights.
+        Weights of the rows.
     """
 
     features: NDArray[np.floating]
@@ -54,7 +54,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """Rows of the target: their `features`, and how often each occurs, `weights`."""
+    """Rows of the target domain: their `features`, and the numbers of their copies, `weights`."""
 
     features: NDArray[np.floating]
     weights: Floats
@@ -100,7 +100,7 @@ def _most_certain(
 
 
 def _joined(source: Labelled, pseudo: Labelled) -> Labelled:
-    """Put rows beside each other; both domains have the same mass, however few rows one has."""
+    """Concatenate rows; both domains get the same total weight, however few rows one has."""
     mass = source.weights.sum() / pseudo.weights.sum()
     return Labelled(
         np.concatenate([source.features, pseudo.features]),
@@ -110,7 +110,7 @@ def _joined(source: Labelled, pseudo: Labelled) -> Labelled:
 
 
 def _solved(layer: Layer, rows: Labelled, confused: Unlabelled | None, n_iterations: int) -> Layer:
-    """Minimise cross-entropy and prior, plus the class confusion of `confused`."""
+    """Minimise cross-entropy plus prior, and the class confusion of `confused` if given."""
     n_features, n_classes = layer[0].shape
     penalty, total = n_features / PRIOR, rows.weights.sum()
     features, weights = rows.features.astype(np.float64), rows.weights[:, None]

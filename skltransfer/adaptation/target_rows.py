@@ -1,4 +1,4 @@
-"""Rows of a target domain, and what `fit` asks of them."""
+"""Rows of a target domain, and the checks of `fit` on them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ METHODS = ("statistics", "self", "mcc")
 class TargetRows:
     """Rows of a target domain, protected from cross-validation.
 
-    scikit-learn's searches and cross-validation cut every argument of `fit` that is as long as X to
-    the rows of the fold. A target domain that happens to be as long would be cut too, so `fit`
-    refuses it. This wrapper has neither a length nor a shape, and is always passed on whole.
+    scikit-learn's searches and cross-validation reduce every argument of `fit` that is as long as X
+    to the rows of the fold. They would do this to a target domain that happens to have as many rows
+    as X, so `fit` refuses it. A `TargetRows` has neither a length nor a shape, and is always passed
+    on whole.
 
     Parameters
     ----------
@@ -69,35 +70,35 @@ def methods_of(adaptation: Any) -> tuple[str, ...]:
 
 
 def check_settings(methods: Collection[str], batch_norm: str, goes_on: bool) -> None:
-    """Refuse settings that contradict an adaptation."""
+    """Refuse settings that contradict the adaptation."""
     if not methods:
         return
     if goes_on:
         raise ValueError(
-            "warm_start=True goes on from weights that an earlier fit may have adapted, and "
-            "adaptation has to start from the labelled rows. Set warm_start=False, or "
+            "warm_start=True continues from weights that an earlier fit may have adapted, but "
+            "adaptation must start from weights of the labelled rows. Set warm_start=False, or "
             "adaptation=None."
         )
     if batch_norm == "train" or (batch_norm == "adapt" and "statistics" in methods):
         raise ValueError(
             f"batch_norm={batch_norm!r} takes BatchNorm's statistics from the labelled rows alone, "
-            "and does not go with this adaptation. Leave batch_norm='frozen'; "
+            "which contradicts this adaptation. Leave batch_norm='frozen'; "
             "adaptation='statistics' gives each domain its own."
         )
 
 
 def check_allowed(methods: Collection[str], allowed: Collection[str]) -> None:
-    """Refuse methods that the kind of target does not have."""
+    """Refuse methods that are not available for the kind of target."""
     refused = [method for method in methods if method not in allowed]
     if refused:
         raise ValueError(
-            f"adaptation={refused[0]!r} needs one class a row, and y holds other targets. For "
-            "these, only 'statistics' is available."
+            f"adaptation={refused[0]!r} needs one class in each row, but y holds other targets. "
+            "For these, only 'statistics' is available."
         )
 
 
 def checked_target(methods: Collection[str], X_target: Any, n_rows: int) -> Any:
-    """Return the rows of the target; None where nothing is adapted.
+    """Return the rows of the target domain; None without adaptation.
 
     Raises
     ------
@@ -122,7 +123,7 @@ def checked_target(methods: Collection[str], X_target: Any, n_rows: int) -> Any:
     if _num_samples(X_target) == n_rows:
         raise ValueError(
             f"X_target has {n_rows} rows, exactly as many as X. scikit-learn's cross-validation "
-            "cuts arguments that are as long as X to the rows of a fold, so these may be only a "
-            "part. Wrap them: fit(X, y, X_target=TargetRows(rows))."
+            "cuts arguments that are as long as X to the rows of a fold, so some rows may be "
+            "missing. Wrap them: fit(X, y, X_target=TargetRows(rows))."
         )
     return X_target

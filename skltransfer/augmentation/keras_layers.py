@@ -1,4 +1,4 @@
-"""Keras layers as augmentation, with random draws that depend on content."""
+"""Keras layers as augmentation, whose randomness depends on the content of the image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _OF_ONE_OBJECT = {"build_config", "build_input_shape", "shared_object_id"}
 """Configuration that differs between equivalent layers, or before and after build."""
-_SURELY_PIXELS = 64  # few images with values of 0 to 255 are darker
+_SURELY_PIXELS = 64  # few images on a scale of 0 to 255 are darker
 
 _building = threading.Lock()
 
@@ -29,7 +29,7 @@ def is_keras_layer(augment: object) -> bool:
 
 
 def name_of_layer(layer: Any, size: Size) -> str:
-    """Name what a layer does to images of `size`: by its class, configuration and weights."""
+    """Return a digest of what a layer does to images: its class, configuration and weights."""
     _build(layer, size)
     kind = f"{type(layer).__module__}.{type(layer).__qualname__}"
     config = json.dumps(_settings(layer.get_config()), default=str, sort_keys=True)
@@ -40,7 +40,7 @@ def name_of_layer(layer: Any, size: Size) -> str:
 
 def _settings(config: Any) -> Any:
     if isinstance(config, dict):
-        # A layer's name identifies one object, but the name of a dtype says what is computed.
+        # The name of a layer does not matter, but the name of a dtype does.
         left_out = _OF_ONE_OBJECT | ({"name"} if "trainable" in config else set())
         return {key: _settings(v) for key, v in config.items() if key not in left_out}
     if isinstance(config, (list, tuple)):
@@ -49,7 +49,7 @@ def _settings(config: Any) -> Any:
 
 
 def _is_input(config: Any) -> bool:
-    """Return whether this describes the input that a Sequential gets when it is built."""
+    """Return whether this is the input layer that a Sequential gets when it is built."""
     return isinstance(config, dict) and config.get("class_name") == "InputLayer"
 
 
@@ -60,15 +60,15 @@ def _build(layer: Any, size: Size) -> None:
 
 
 def _drawn(layer: Any) -> list[Any]:
-    """States of random generators, which are set anew for each image."""
+    """Return the states of random generators, which are set for each image."""
     return [v for v in layer.variables if "seed" in v.path or "int" in str(v.dtype)]
 
 
 def view_by_layer(layer: Any) -> View:
     """Return a function from (pixels, number, random generator) to the output of `layer`.
 
-    For each call, the layer's own generators get a state drawn from the image's content; the layer
-    is built, and not changed. View 0 is the image itself.
+    For each call, the layer's random generators get a state drawn from the image's content. The
+    layer is built if necessary, and otherwise not changed. View 0 is the image itself.
     """
 
     def view(pixels: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
@@ -91,19 +91,19 @@ def _called(layer: Any, pixels: np.ndarray, rng: np.random.Generator) -> np.ndar
     seen = as_array(seen)[0]
     if seen.shape != pixels.shape:
         raise ValueError(
-            f"augment={layer.name!r} made an image of shape {seen.shape} of one of "
-            f"{pixels.shape}. The layer must keep the shape."
+            f"augment={layer.name!r} turned an image of shape {pixels.shape} into one of shape "
+            f"{seen.shape}. The layer must keep the shape."
         )
     _check_scale(layer, pixels, seen)
     return np.asarray(np.clip(seen, 0, 255).astype(np.float32))
 
 
 def _check_scale(layer: Any, before: np.ndarray, after: np.ndarray) -> None:
-    """Refuse a layer that rescales, as preprocessing does: images would become nearly black."""
+    """Refuse a layer that rescales, like preprocessing: images would become nearly black."""
     if before.max() > _SURELY_PIXELS and 0 < np.abs(after).max() <= 1 and np.ptp(after) > 0:
         raise ValueError(
-            f"augment={layer.name!r} made an image of values from {after.min():.3g} to "
-            f"{after.max():.3g} of one of values from {before.min():.3g} to {before.max():.3g}. "
-            "The layer must keep the scale of 0 to 255: leave out layers such as Rescaling, the "
+            f"augment={layer.name!r} turned an image with values from {before.min():.3g} to "
+            f"{before.max():.3g} into one with values from {after.min():.3g} to {after.max():.3g}. "
+            "The layer must keep the scale of 0 to 255: leave out layers such as Rescaling, as the "
             "backbone has its own preprocessing."
         )

@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 _USUAL_VIEWS = 4
 
 RowsByEpoch: TypeAlias = Callable[[NDArray[np.intp], int], Array]
-"""From positions and an epoch to the training rows."""
+"""Returns the training rows for positions and an epoch."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """The parameters `augment` and `n_views`, with the random seed.
+    """The views of rows that `augment`, `n_views` and the random seed define.
 
     Attributes
     ----------
     augment : str or keras.Layer
-        A name of `families`, or a layer from rows to rows.
+        A name in `families`, or a layer that turns rows into rows of the same shape.
     n_views : int or None
-        Number of fixed views of a row; None draws a new one each epoch.
+        Number of fixed views of a row; None draws a new view in every epoch.
     seed : int
-        Together with a row's content, determines the random draws.
+        Determines the random draws, together with a row's content.
     size : tuple of int
-        Size of the rows as the network sees them.
+        Size of the rows that the network reads.
     families : mapping of str to ViewFamily
         The named augmentations of this kind of input.
     """
@@ -55,22 +55,23 @@ class Views:
         plain: Callable[[NDArray[np.intp]], Array] | None,
         activations: Callable[..., Array],
     ) -> RowsByEpoch:
-        """Return a function from (positions, epoch) to activations of the views used in that epoch.
+        """Return a function from (positions, epoch) to activations of the views of that epoch.
 
-        Fixed views run through the frozen part once, whatever the number of epochs; each row starts
-        with a different view. Views drawn anew never recur, so they are not cached.
+        Fixed views run through the frozen part once, whatever the number of epochs. Epochs take
+        them in turn, and rows start at different views. New views never recur, so they are not
+        cached.
 
         Parameters
         ----------
         source : Source
             The rows.
         keys : list of bytes
-            Digests of their tensors.
+            Digests of the rows' tensors.
         plain : callable or None
-            From positions to activations of the rows themselves; not called if views are drawn
-            anew.
+            Returns activations of the rows themselves for positions; not called if views are drawn
+            in every epoch.
         activations : callable
-            From a source, and whether to cache its activations, to the activations.
+            Returns the activations of a source; an argument says whether to cache them.
         """
         if self.n_views is None or plain is None:
             return lambda positions, epoch: activations(
@@ -108,7 +109,7 @@ class Views:
 
     @cached_property
     def _view(self) -> tuple[str, View]:
-        """Return the name and the function of the views."""
+        """Return the name of the views and the function that makes them."""
         if is_keras_layer(self.augment):
             return name_of_layer(self.augment, self.size), view_by_layer(self.augment)
         family = self.families[self.augment]
@@ -116,7 +117,7 @@ class Views:
 
     @cached_property
     def _n_distinct(self) -> int | None:
-        """Return how many different views exist; None means any number."""
+        """Return how many distinct views exist; None means any number."""
         if is_keras_layer(self.augment):
             return None
         return self.families[self.augment].n_distinct(self.size)
@@ -136,13 +137,13 @@ def check_views(
                 )
     elif is_keras_layer(augment) and not kind.takes_layers:
         raise ValueError(
-            f"augment={augment!r} is a Keras layer, and layers make no views of {kind.name}s. Set "
+            f"augment={augment!r} is a Keras layer, which cannot make views of {kind.name}s. Set "
             f"augment to {names}, or None."
         )
     elif not is_keras_layer(augment) and augment not in tuple(kind.views):
         layers = (
-            f" and a Keras layer from {kind.name}s, as the network reads them, to {kind.name}s of "
-            "the same shape"
+            f" and a Keras layer that turns {kind.name}s, as the network reads them, into "
+            f"{kind.name}s of the same shape"
         )
         raise ValueError(
             f"augment={augment!r} is not one of None, {names}{layers if kind.takes_layers else ''}."
@@ -159,6 +160,6 @@ def _side_by_side(rows: list[Array]) -> Array:
 
 
 def check_has_views(encoding: Encoding) -> None:
-    """Refuse rows that have no views."""
+    """Raise an error if the rows cannot have views."""
     if encoding.refuses_views is not None:
         raise ValueError(encoding.refuses_views)

@@ -1,4 +1,4 @@
-"""Views of the rows of another source, drawn by content and never by position."""
+"""Views of the rows of another source, whose randomness depends on content, not on position."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class ViewedSource:
     Parameters
     ----------
     source : Source
-        Rows of one tensor.
+        The rows; each consists of one tensor.
     view : callable
-        From (row, number, random generator) to the view; number 0 changes nothing.
+        Makes a view from (row, number, random generator); number 0 changes nothing.
     name : str
         Description of `view`, used in the content digest.
     number : int or None
         Number of the view; None is a random one.
     seed : tuple of int
-        Together with the content and `number`, determines the random draws.
+        Determines the random draws, together with the content and `number`.
     """
 
     is_at_hand = False  # views are computed
@@ -51,7 +51,7 @@ class ViewedSource:
         self.source.load(rows, out)
         (seen,) = out
         for position in range(len(rows)):
-            # Seeded by the tensor, which is the same however the row is stored.
+            # The seed is the tensor's digest, which does not depend on how the row is stored.
             drawn = np.random.default_rng(list(self._described(digest_array(seen[position]))))
             number = int(drawn.integers(2**16)) if self.number is None else self.number
             seen[position] = self.view(seen[position].copy(), number, drawn)
@@ -61,10 +61,7 @@ class ViewedSource:
         return type(self)(self.source.take(rows), self.view, self.name, self.number, self.seed)
 
     def digest(self, row: int) -> bytes:
-        """Return the digest of the stored row and of what the view depends on.
-
-        View 0 is the row itself.
-        """
+        """Return a digest of the stored row and of the view; for view 0, that of the row."""
         stored = self._stored[row] = self.source.digest(row)
         return stored if self.number == 0 else self._described(stored)
 

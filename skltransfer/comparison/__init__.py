@@ -1,1 +1,1 @@
-"""Does transfer pay: backbones, layers and input sizes against each other and a baseline."""
+"""Comparing backbones, layers and input sizes with each other and with a baseline."""

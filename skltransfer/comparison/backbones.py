@@ -45,9 +45,9 @@ class ComparedScore:
     backbone : str
         Name of the network, or of the baseline.
     layer : str or None
-        Where the network ends; None is its end.
+        Layer at which the network ends; None is its last one.
     input_size : tuple of int or None
-        Height and width in pixels; None is the network's own.
+        Height and width in pixels; None is the size the network was trained at.
     n_labels : int
         Number of training rows.
     score : float
@@ -55,7 +55,7 @@ class ComparedScore:
     error : float
         Standard error of the mean.
     seconds : float
-        Time of the feature pass; next to nothing where the cache has the features.
+        Time to compute the features; close to 0 if they are cached.
     """
 
     backbone: str = column("backbone", right=False)
@@ -68,14 +68,14 @@ class ComparedScore:
 
 
 class Comparison(Bunch):
-    """The `verdict`, a str, and the `table`, which print and show in notebooks."""
+    """The `verdict`, a str, and the `table`; both are shown when printed or in a notebook."""
 
     def __repr__(self) -> str:
         """Return the verdict and the table."""
         return f"{self.verdict}\n\n{self.table!r}"
 
     def _repr_html_(self) -> str:
-        """Return the same in HTML, which notebooks show."""
+        """Return the same in HTML, for notebooks."""
         return f"<p>{html.escape(self.verdict)}</p>{self.table._repr_html_()}"
 
 
@@ -94,12 +94,12 @@ def compare_backbones(
     random_state: Seed = 0,
     **settings: Any,
 ) -> Bunch:
-    """Compare frozen networks by cross-validation, and say whether transfer pays.
+    """Compare frozen networks by cross-validation, and report whether transfer learning pays.
 
     Each combination of `backbones`, `layers` and `input_sizes` is a candidate. Its features are
-    computed once, and cached. On them, the head of
-    ``FineTunedClassifier(freeze_depth="all", epochs=0)``, a softmax regression, is fitted in every
-    fold with several numbers of labels. So is a baseline that uses no network.
+    computed once and cached. In every fold, and with several numbers of labels, a softmax
+    regression is fitted on them: the head of ``FineTunedClassifier(freeze_depth="all", epochs=0)``.
+    A baseline without a network is fitted on the same rows.
 
     Parameters
     ----------
@@ -108,30 +108,33 @@ def compare_backbones(
     y : array-like of shape (n_samples,)
         Class labels.
     backbones : list, default=("efficientnet_lite0",)
-        Networks, as the estimators' parameter `backbone`.
+        Networks, each a value of the estimators' parameter `backbone`.
     layers : list of str or None, default=(None,)
-        Layers at which the networks end, tried with every network; None is the end.
+        Layers at which the networks end, tried with every network; None is the last one before any
+        classification top.
     input_sizes : list of (height, width) or None, default=(None,)
-        Sizes in pixels at which images are seen; None is the network's own.
+        Sizes in pixels at which the networks see images; None is the size a network was trained at.
     cv : int, splitter or iterable, default=5
-        Number of shuffled, stratified folds, or what scikit-learn takes as `cv`.
+        Number of shuffled, stratified folds, or another value that scikit-learn accepts as `cv`.
     scoring : str, callable or None, default=None
-        A single scorer of scikit-learn; None is accuracy.
+        One scorer of scikit-learn; None is accuracy.
     n_labels : list of int or None, default=(50, 100, 200, None)
-        Numbers of training rows, drawn stratified from the training part of each fold; None is all,
-        which is always tried. Numbers below that of the classes, or not below that of the training
-        rows, are left out.
+        Numbers of labelled training rows, drawn with stratification from the training part of each
+        fold. None is all rows, which are always tried. Numbers smaller than the number of classes,
+        or not smaller than the training part, are left out.
     baseline : "auto", classifier or None, default="auto"
-        What a network has to beat. "auto" depends on the kind of rows: for images, a softmax
-        regression and an SVC on the pixels of images of 16 x 16; for texts, logistic regression on
-        TF-IDF of the network's tokens; for sounds, softmax regression and SVC on the mean and
-        deviation of each log-mel band. A classifier is fitted on rows of X as they are.
+        What a network has to beat. "auto" depends on the kind of rows. For images, it is a softmax
+        regression and an SVC on the pixels of images of 16 x 16; for texts, a logistic regression
+        on TF-IDF of the network's tokens; for sounds, a softmax regression and an SVC on the mean
+        and deviation of each log-mel band. The SVC is left out if `scoring` needs probabilities. A
+        classifier is fitted on the rows of X as they are. None compares only networks.
     groups : array-like of shape (n_samples,), default=None
-        Rows of one group, such as one patient, are never both trained and tested on.
+        Group of each row, such as the patient; no group is both in the training and in the test
+        part of a fold.
     n_jobs : int or None, default=None
-        Number of workers that fit heads; this does not affect results.
+        Number of workers that fit the heads; this does not affect results.
     random_state : int, RandomState instance or None, default=0
-        Seed of the folds, the drawn rows and random weights.
+        Seed of the folds, of the choice of training rows, and of random weights.
     **settings
         Further parameters of :class:`PretrainedFeatureExtractor`, such as ``pixel_range``,
         ``weights``, ``pooling`` or ``cache``.
@@ -139,11 +142,12 @@ def compare_backbones(
     Returns
     -------
     Bunch
-        With `verdict`, a str: whether transfer pays, whether more labels would help, and whether
-        an earlier layer is better. And with `table`, a tuple of rows with the attributes
-        ``backbone``, ``layer``, ``input_size``, ``n_labels``, ``score``, ``error`` and ``seconds``,
-        the best candidate first and the baselines last; ``pandas.DataFrame(list(table))`` makes it
-        a frame. Errors are standard errors, corrected for training parts that overlap [1]_.
+        `verdict` is a str that says whether transfer pays, whether more labels would help, and
+        whether an earlier layer is better. `table` is a tuple of rows with the attributes
+        ``backbone``, ``layer``, ``input_size``, ``n_labels``, ``score``, ``error`` and ``seconds``.
+        The best candidate comes first and the baselines last; ``pandas.DataFrame(list(table))``
+        converts it to a frame. Errors are standard errors, corrected for overlapping training parts
+        [1]_.
 
     Raises
     ------
@@ -157,8 +161,8 @@ def compare_backbones(
 
     Notes
     -----
-    A difference is called clear from two of its standard errors on. The score of the best of many
-    candidates is optimistic: keep a test part that no candidate saw.
+    The verdict calls a difference clear if it exceeds two of its standard errors. The score of
+    the best of many candidates is optimistic: keep a test set that no candidate saw.
 
     References
     ----------
@@ -218,7 +222,7 @@ def _baselines(
     curve: CurveOf,
     needs_probabilities: bool,
 ) -> list[Contestant]:
-    """Cross-validate what uses no network."""
+    """Cross-validate the baselines."""
     if baseline is None:
         return []
     if isinstance(baseline, BaseEstimator):
@@ -248,7 +252,7 @@ def _rows(contestants: Iterable[Contestant], sizes: Sequence[int]) -> Iterable[C
 
 
 def _listed(values: Any) -> list[Any]:
-    """Return a list; a single network or name stands for a list of one."""
+    """Return `values` as a list; a single network or name becomes a list of one."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         return [values]
     return list(values)
@@ -260,8 +264,8 @@ def _checked_labels(X: Any, y: Any) -> NDArray[np.generic]:
     check_classification_targets(labels)
     if type_of_target(labels) not in ("binary", "multiclass"):
         raise ValueError(
-            "compare_backbones needs one class label a row. For other targets, cross-validate a "
-            "pipeline of PretrainedFeatureExtractor and an estimator."
+            "compare_backbones needs one class label for each row. For other targets, "
+            "cross-validate a pipeline of PretrainedFeatureExtractor and an estimator."
         )
     if len(np.unique(labels)) < 2:
         raise ValueError(
@@ -275,7 +279,7 @@ def _check_settings(settings: dict[str, Any]) -> None:
     unknown = [name for name in settings if name not in known]
     if unknown:
         raise TypeError(
-            f"compare_backbones() got {unknown[0]!r}, which is no parameter of "
+            f"compare_backbones() got {unknown[0]!r}, which is not a parameter of "
             "PretrainedFeatureExtractor."
         )
     for name in ("layer", "input_size"):

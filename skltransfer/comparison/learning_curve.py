@@ -21,7 +21,7 @@ Scorer: TypeAlias = Callable[[BaseEstimator, Any, NDArray[np.generic]], float]
 
 @dataclass(frozen=True)
 class Fold:
-    """A split, whose training rows are in an order of which any beginning is stratified."""
+    """A split; its training rows are ordered so that the first n are stratified, for any n."""
 
     train: Positions
     test: Positions
@@ -29,15 +29,15 @@ class Fold:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of the folds, and what their mean is worth.
+    """Scores of the folds, with their mean and its standard error.
 
     Attributes
     ----------
     values : ndarray of float64, shape (n_folds,)
         The score of each fold.
     overlap : float
-        Test rows over training rows: the more training parts have in common, the more the scores
-        of folds depend on each other.
+        Number of test rows divided by that of training rows. The larger the training parts, the
+        more they have in common, and the more the scores of folds depend on each other.
     """
 
     values: NDArray[np.float64]
@@ -50,12 +50,12 @@ class Scores:
 
     @property
     def error(self) -> float:
-        """Standard error, corrected for overlap (Nadeau and Bengio, Machine Learning, 2003)."""
+        """Standard error of the mean, corrected for overlap (Nadeau and Bengio, 2003)."""
         n = len(self.values)
         return float(np.sqrt(self.values.var(ddof=1) * (1 / n + self.overlap))) if n > 1 else np.nan
 
     def __sub__(self, other: Scores) -> Scores:
-        """Differences of the same folds."""
+        """Return the differences, fold by fold."""
         return Scores(self.values - other.values, self.overlap)
 
 
@@ -72,9 +72,9 @@ def folds_of(y: NDArray[np.generic], cv: Any, groups: Any, seed: int) -> list[Fo
 
 
 def _stratified_order(y: NDArray[np.generic], seed: Sequence[int]) -> Positions:
-    """Shuffle so that every beginning has the classes' shares, and the first rows have one of each.
+    """Shuffle so that the first n rows are stratified, for any n, starting with one of each class.
 
-    A row's place is its rank within its class, divided by the number of rows of that class.
+    A row's position follows from its rank within its class, divided by the size of the class.
     """
     order = np.random.default_rng(seed).permutation(len(y))
     labels = np.unique(y, return_inverse=True)[1][order]
@@ -86,7 +86,7 @@ def _stratified_order(y: NDArray[np.generic], seed: Sequence[int]) -> Positions:
 
 
 def sizes_of(folds: Sequence[Fold], n_labels: Sequence[int | None], n_classes: int) -> list[int]:
-    """Return the numbers of training rows to try: at least the classes, and less than all."""
+    """Return the numbers of training rows to try, from the number of classes to below all."""
     largest = min(len(fold.train) for fold in folds)
     return sorted({int(n) for n in n_labels if n is not None and n_classes <= n < largest})
 
@@ -100,7 +100,7 @@ def learning_curve(
     scorer: Scorer,
     n_jobs: int | None,
 ) -> list[Scores]:
-    """Return the scores with each number of labels; None is all of them."""
+    """Return the scores for each number of labels in `sizes`; None is all of them."""
     jobs = (
         delayed(_score)(estimator, rows, y, fold.train[:size], fold.test, scorer)
         for size in sizes
@@ -123,6 +123,6 @@ def _score(
     test: Positions,
     scorer: Scorer,
 ) -> float:
-    with one_thread():  # so that neither threads nor workers change a bit
+    with one_thread():  # so that results depend on neither threads nor workers
         fitted = clone(estimator).fit(_safe_indexing(rows, train), y[train])
         return float(scorer(fitted, _safe_indexing(rows, test), y[test]))

@@ -1,4 +1,4 @@
-"""The classifiers that are compared: a head on features, and baselines without a network."""
+"""The classifiers of a comparison: a head on features, and baselines without a network."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from skltransfer.tasks._task import Floats, Singles
 
 _C_OF_TEXTS = 10.0
-"""Rows of TF-IDF have length 1, for which scikit-learn's default of 1 is too little."""
+"""TF-IDF rows have norm 1, for which scikit-learn's default of 1 regularises too much."""
 
 
 class LinearHead(ClassifierMixin, BaseEstimator):
-    """The head that ``FineTunedClassifier(freeze_depth="all", epochs=0)`` has, on features."""
+    """The head of ``FineTunedClassifier(freeze_depth="all", epochs=0)``, fitted on features."""
 
     def fit(self, X: Singles, y: NDArray[np.generic]) -> Self:
-        """Solve the convex problem that a head starts from."""
+        """Fit the softmax regression from which a head starts."""
         self.classes_, labels = np.unique(y, return_inverse=True)
         targets, weights = np.eye(len(self.classes_), dtype=np.float32)[labels], np.ones(len(X))
         self._standardizer = Standardizer.of(X, weights)
@@ -36,15 +36,15 @@ class LinearHead(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X: Singles) -> NDArray[np.generic]:
-        """The most likely classes."""
+        """Return the most likely classes."""
         return np.asarray(self.classes_[self._logits(X).argmax(axis=1)])
 
     def predict_proba(self, X: Singles) -> Floats:
-        """Probabilities of the classes."""
+        """Return the probabilities of the classes."""
         return np.asarray(np.exp(log_softmax(self._logits(X))))
 
     def decision_function(self, X: Singles) -> Floats:
-        """Logits; for two classes their difference."""
+        """Return the logits; for two classes, their difference."""
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
@@ -54,11 +54,11 @@ class LinearHead(ClassifierMixin, BaseEstimator):
 
 
 def baselines_of(rows: Any, needs_probabilities: bool) -> dict[str, BaseEstimator]:
-    """Return classifiers by name that suit rows without a network, dense or sparse counts."""
+    """Return the baselines by name, for dense rows or for sparse counts of tokens."""
     if issparse(rows):
         linear = LogisticRegression(C=_C_OF_TEXTS, max_iter=1000)
         return {"logistic regression": make_pipeline(TfidfTransformer(sublinear_tf=True), linear)}
     found = {"logistic regression": LinearHead()}
-    if not needs_probabilities:  # which an SVC has only after calibration
+    if not needs_probabilities:  # an SVC has them only after calibration
         found["SVC"] = make_pipeline(StandardScaler(), SVC(C=10.0))
     return found

@@ -1,4 +1,4 @@
-"""Scores in a target domain, for searches whose folds are of another one."""
+"""Scores in a target domain, for searches whose folds are from another domain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from skltransfer._types import Images, Labels, SampleWeight
 
 _SHARE = 0.55
-"""Share of the first row of a mixed pair: the label should still be that of this row."""
+"""Share of the first row in a mixed pair, whose prediction should stay that of the first row."""
 
 
 def target_scorer(
@@ -29,24 +29,26 @@ def target_scorer(
     scoring: str | Callable[..., float] = "accuracy",
     sample_weight: SampleWeight = None,
 ) -> Callable[..., float]:
-    """Make a scorer that looks at rows of the target domain, whatever it is asked to score.
+    """Make a scorer that always scores rows of the target domain, whatever rows it is given.
 
     A search over ``adaptation`` scores folds of the labelled domain, which says nothing about the
-    other one. With this as ``scoring=`` it scores every candidate on the same rows of the target.
+    target domain. With this scorer as ``scoring=``, it scores every candidate on the same rows of
+    the target.
 
     Parameters
     ----------
     X_target : array-like
-        Rows of the target domain. Not those that `fit` gets as ``X_target``, if you can spare
-        others.
+        Rows of the target domain; if possible, other rows than those that `fit` gets as
+        ``X_target``.
     y_target : array-like of shape (n_samples,) or None, default=None
-        Their labels; None only with ``scoring="mixval"``.
+        Labels of these rows; None only with ``scoring="mixval"``.
     scoring : str or callable, default="accuracy"
-        A scorer of scikit-learn. Or "mixval", which needs no labels: the share of pairs of rows,
-        mixed by 55 to 45 in the features that the head sees, of which the prediction stays that of
-        the first [1]_. It needs a :class:`FineTunedClassifier`, alone or at the end of a pipeline.
+        A scorer of scikit-learn, or "mixval", which needs no labels. It mixes pairs of rows, 55 to
+        45, in the features that the head reads, and scores the share of pairs that are predicted
+        like their first row [1]_. It needs a :class:`FineTunedClassifier`, alone or at the end of a
+        pipeline.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows; not with "mixval".
+        Weights of the rows; must be None with "mixval".
 
     Returns
     -------
@@ -56,22 +58,22 @@ def target_scorer(
     Raises
     ------
     ValueError
-        If labels are missing, or given to "mixval".
+        If labels are missing, or "mixval" gets labels or weights.
 
     See Also
     --------
     FineTunedClassifier : Adapts to a target domain.
-    TargetRows : Keeps cross-validation from cutting rows of the target.
+    TargetRows : Protects rows of the target domain from cross-validation.
 
     Notes
     -----
-    Trust it as far as its rows go. With 50 labels, an accuracy of 0.8 has a standard error of six
-    points: enough to refuse an adaptation that fails, not to choose between two good ones. "mixval"
-    measures how far rows are from the border between classes, not whether they are on its right
-    side. No score without labels is safe: it may prefer a candidate that is many points worse, most
-    of all where the target lacks some of the classes.
+    A score is only as good as the number of its rows. With 50 labels, an accuracy of 0.8 has a
+    standard error of six points: enough to reject an adaptation that fails, but not to choose
+    between two good ones. "mixval" measures how far rows are from the boundary between classes, not
+    whether they are on its right side. No score without labels is safe: it may prefer a candidate
+    that is many points worse, above all if some classes are missing in the target domain.
 
-    The published method mixes images; here features are mixed, so that it works for all kinds of
+    The published method mixes images. This one mixes features, so that it works for all kinds of
     rows.
 
     References
@@ -99,8 +101,8 @@ def target_scorer(
         return _MixedPairs(X_target)
     if y_target is None:
         raise ValueError(
-            f"scoring={scoring!r} needs y_target. Without labels only scoring='mixval' is "
-            "available, which can be trusted less."
+            f"scoring={scoring!r} needs y_target. Without labels, only scoring='mixval' is "
+            "available, which is less reliable."
         )
     check_consistent_length(X_target, y_target, sample_weight)
     return _OnTarget(X_target, y_target, get_scorer(scoring), sample_weight)
@@ -108,7 +110,7 @@ def target_scorer(
 
 @dataclass(frozen=True)
 class _OnTarget:
-    """A scorer that is always given the same labelled rows."""
+    """Scores an estimator on fixed labelled rows."""
 
     X: Any
     y: Any
@@ -121,7 +123,7 @@ class _OnTarget:
 
 @dataclass(frozen=True)
 class _MixedPairs:
-    """The share of mixed pairs of rows that are predicted as the larger part of them."""
+    """Scores the share of mixed pairs of rows that are predicted like their first row."""
 
     X: Any
 
@@ -131,7 +133,7 @@ class _MixedPairs:
             X, classifier = estimator[:-1].transform(X), estimator[-1]
         if not isinstance(classifier, FineTunedClassifier):
             raise TypeError(
-                f"scoring='mixval' mixes the features of a FineTunedClassifier, and got "
+                f"scoring='mixval' mixes the features of a FineTunedClassifier, but got "
                 f"{type(classifier).__name__}. Pass labels and another scoring."
             )
         check_is_fitted(classifier)

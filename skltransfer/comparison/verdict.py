@@ -1,4 +1,4 @@
-"""What a comparison means, in words."""
+"""The result of a comparison, in words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from skltransfer.comparison.learning_curve import Scores
 
 _ERRORS_OF_A_DIFFERENCE = 2.0
-"""A difference counts from two of its standard errors on."""
+"""A difference is clear if it is larger than this many of its standard errors."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Contestant:
     backbone : str
         Name of the network, or of the baseline.
     layer : str or None
-        Where the network ends; None is its end.
+        Layer at which the network ends; None is its last one.
     input_size : tuple of int or None
-        Height and width at which the network sees images; None is its own.
+        Height and width at which the network sees images; None is the size it was trained at.
     curve : list of Scores
-        Scores by the number of labels; the last with all of them.
+        Scores by the number of labels; the last are those with all labels.
     seconds : float
-        Time of the feature pass.
+        Time to compute the features.
     """
 
     backbone: str
@@ -43,7 +43,7 @@ class Contestant:
         return self.curve[-1]
 
     def __str__(self) -> str:
-        """Name it as in a sentence."""
+        """Return its name for use in a sentence."""
         size = "" if self.input_size is None else f" at {self.input_size[0]} x {self.input_size[1]}"
         return self.backbone + ("" if self.layer is None else f" up to {self.layer}") + size
 
@@ -51,7 +51,7 @@ class Contestant:
 def verdict(
     candidates: Sequence[Contestant], baselines: Sequence[Contestant], sizes: Sequence[int]
 ) -> str:
-    """Return sentences on transfer, labels and layers; `candidates` are sorted, best first."""
+    """Return sentences on transfer, labels and layers; the best of `candidates` comes first."""
     best = candidates[0]
     sentences = [_on_transfer(best, baselines[0])] if baselines else []
     if baselines and sizes:
@@ -90,7 +90,7 @@ def _on_labels(best: Contestant, size: int) -> str:
 
 
 def _on_layers(best: Contestant, candidates: Sequence[Contestant]) -> list[str]:
-    """Compare the best with the end of the same network, if both were tried."""
+    """Compare the best candidate with the end of the same network, if that was tried."""
     if best.layer is None:
         return []
     same = best.backbone, best.input_size

@@ -1,4 +1,4 @@
-"""Plots of what was learned, in the style of scikit-learn's displays.
+"""Plots of data, trainings and predictions, in the style of scikit-learn's displays.
 
 A display holds plain data and draws it. matplotlib is imported only when something is drawn.
 """

@@ -24,7 +24,7 @@ class BackboneStep:
     Attributes
     ----------
     step : PretrainedFeatureExtractor or FineTunedClassifier
-        Fitted.
+        The fitted step.
     X : array-like
         The X that this step receives.
     tail : Pipeline or None
@@ -42,7 +42,7 @@ def backbone_step(estimator: Any, X: Images, caller: str) -> BackboneStep:
     Raises
     ------
     TypeError
-        If there is none, or it is inside anything other than a pipeline.
+        If there is none, or it is inside something other than a pipeline.
     """
     check_is_fitted(estimator)
     found = unwrapped(estimator)
@@ -50,9 +50,9 @@ def backbone_step(estimator: Any, X: Images, caller: str) -> BackboneStep:
     at = next((i for i, step in enumerate(steps) if isinstance(step, BackboneEstimator)), None)
     if at is None:
         raise TypeError(
-            f"{caller} looks into a FineTunedClassifier or a PretrainedFeatureExtractor, alone, as "
-            f"a step of a Pipeline or as the best estimator of a search. {type(found).__name__} "
-            "is not one of these and has no such step."
+            f"{caller} needs a FineTunedClassifier or a PretrainedFeatureExtractor, alone, as a "
+            f"step of a Pipeline or as the best estimator of a search. {type(found).__name__} is "
+            "not one of these and has no such step."
         )
     seen = found[:at].transform(X) if at else X
     return BackboneStep(steps[at], seen, found[at + 1 :] if steps[at + 1 :] else None)
@@ -60,26 +60,26 @@ def backbone_step(estimator: Any, X: Images, caller: str) -> BackboneStep:
 
 @contextmanager
 def without_names() -> Iterator[None]:
-    """Let steps that were fitted on named columns take arrays of the same columns."""
+    """Silence scikit-learn's warning when steps fitted on named columns get arrays."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
         yield
 
 
 def linear_weights(tail: Pipeline, features: np.ndarray) -> np.ndarray:
-    """Find the slopes of a decision function that is linear in the features, by evaluating it.
+    """Return the slopes of a decision function that is linear in the features, by evaluating it.
 
     Parameters
     ----------
     tail : Pipeline
-        Fitted; from features to a ``decision_function``.
+        Fitted steps from features to a ``decision_function``.
     features : ndarray of shape (n, n_features)
         Points at which it is evaluated.
 
     Returns
     -------
     ndarray of float64, shape (n_features, n_classes)
-        For two classes, the slopes of the second and their negatives.
+        Slopes of each class; for two classes, the negative slopes of the second, then its slopes.
 
     Raises
     ------
@@ -99,9 +99,9 @@ def linear_weights(tail: Pipeline, features: np.ndarray) -> np.ndarray:
     foretold = (probes[len(centre) + 1 :] - centre) @ slopes
     if not np.allclose(changes[len(centre) :], foretold, rtol=1e-4, atol=1e-4 * np.ptp(changes)):
         raise ValueError(
-            f"The steps behind the PretrainedFeatureExtractor, up to {type(tail[-1]).__name__}, "
-            "are not linear in the features, so that no weight of a feature map says what speaks "
-            "for a class. Supported are linear steps such as StandardScaler and PCA with a linear "
-            "classifier such as LogisticRegression, and any FineTunedClassifier."
+            f"The steps after the PretrainedFeatureExtractor, up to {type(tail[-1]).__name__}, "
+            "are not linear in the features, so feature maps have no fixed weights for a class. "
+            "Supported are linear steps such as StandardScaler and PCA with a linear classifier "
+            "such as LogisticRegression, and any FineTunedClassifier."
         )
     return slopes

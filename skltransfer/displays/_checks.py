@@ -1,4 +1,4 @@
-"""Checks of the estimators and parameters passed to displays, with their error messages."""
+"""Checks of the estimators and parameters that are passed to displays."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def unwrapped(estimator: Any) -> Any:
     if hasattr(estimator, "cv_results_") and not hasattr(estimator, "best_estimator_"):
         raise ValueError(
             f"This {type(estimator).__name__} was fitted with refit={estimator.refit!r} and keeps "
-            "no estimator to look into. Fit it with refit=True, or pass a fitted estimator."
+            "no fitted estimator. Fit it with refit=True, or pass a fitted estimator."
         )
     return getattr(estimator, "best_estimator_", estimator)
 
 
 def last_of(estimator: Any) -> Any:
-    """Return the last step of the estimator: a search gives its best one, a pipeline its last."""
+    """Return the final estimator, of a search's best estimator or of a pipeline too."""
     check_is_fitted(estimator)
     found = unwrapped(estimator)
     return found[-1] if isinstance(found, Pipeline) else found
@@ -36,7 +36,7 @@ def check_count(name: str, value: Any, smallest: int) -> int:
 
 
 def class_names(classes: np.ndarray, display_labels: Sequence[object] | None) -> list[str]:
-    """Return the names of the `classes` in a plot: themselves, or `display_labels`."""
+    """Return the names to plot for the `classes`: the labels themselves, or `display_labels`."""
     if display_labels is None:
         return [str(label) for label in classes]
     if len(display_labels) != len(classes):
@@ -50,7 +50,7 @@ def class_names(classes: np.ndarray, display_labels: Sequence[object] | None) ->
 def positions_among(
     labels: Iterable[object], classes: np.ndarray, name: str, advice: str
 ) -> np.ndarray:
-    """Return the position of each label in `classes`; `name` is the parameter with the labels."""
+    """Return the position of each label in `classes`; `name` is the parameter that holds them."""
     place = {label: index for index, label in enumerate(classes.tolist())}
     unknown = sorted({str(label) for label in labels if label not in place})
     if unknown:

@@ -1,4 +1,4 @@
-"""What all displays draw on: axes, panels within axes, and grids of panels with images."""
+"""Drawing for all displays: axes, panels within axes, and grids of images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST_NAME = 18
 
 
 def check_matplotlib(caller: str) -> None:
-    """If matplotlib is missing, raise an error that says how to install it, before computing."""
+    """If matplotlib is missing, raise an error that says how to install it."""
     try:
         import matplotlib.pyplot  # noqa: F401
     except ImportError as error:
@@ -43,7 +43,7 @@ def axes_or_new(ax: Axes | None, caller: str, size: tuple[float, float] | None =
 
 
 def panels_in(ax: Axes, n_rows: int, n_columns: int, **options: Any) -> list[Axes]:
-    """Replace `ax` by a grid of axes, row by row; `ax` stays as their empty frame."""
+    """Replace `ax` by a grid of axes, listed row by row; `ax` stays as an empty frame."""
     ax.set_axis_off()
     spec = ax.get_subplotspec()
     grid: GridSpecBase
@@ -60,7 +60,7 @@ def panels_in(ax: Axes, n_rows: int, n_columns: int, **options: Any) -> list[Axe
 def styled(
     defaults: dict[str, Any], wanted: dict[str, Any] | None, artist: type[Artist]
 ) -> dict[str, Any]:
-    """Return the `defaults` for an artist, overridden by `wanted`, also by short names ("lw")."""
+    """Return the `defaults` for an artist, overridden by `wanted`, which may use aliases ("lw")."""
     from matplotlib.cbook import normalize_kwargs
 
     return {**normalize_kwargs(defaults, artist), **normalize_kwargs(wanted or {}, artist)}
@@ -69,7 +69,7 @@ def styled(
 def image_grid(
     ax: Axes | None, caller: str, n_images: int, n_columns: int | None, title_lines: int
 ) -> tuple[Axes, list[Axes]]:
-    """Return `ax` or a new one, and a panel for each image; about square by default."""
+    """Return `ax` or new axes, and a panel for each image in a grid, by default about square."""
     if n_columns is None:
         n_columns = math.ceil(math.sqrt(n_images))
     across = min(n_images, check_count("n_columns", n_columns, 1))
@@ -79,12 +79,12 @@ def image_grid(
     panels = panels_in(ax, down, across)
     for panel in panels:
         panel.set_axis_off()
-        panel.set_anchor("N")  # align the titles of a row, whatever the shapes of images
+        panel.set_anchor("N")  # aligns the titles of a row, whatever the shapes of the images
     return ax, panels[:n_images]
 
 
 def probability_text(probability: float) -> str:
-    """Format with two decimals, or with the first significant digit."""
+    """Format with two decimals; below 0.01, with one significant digit."""
     return f"{probability:.2f}" if probability >= 0.01 else f"{probability:.1g}"
 
 

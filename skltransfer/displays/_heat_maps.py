@@ -1,4 +1,4 @@
-"""Heat maps of a fitted estimator: which positions in an image speak for a class."""
+"""Heat maps of a fitted estimator: which positions in an image are evidence for a class."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ _ROWS_TOGETHER = 16
 
 @dataclass(frozen=True)
 class LookedAt:
-    """Images as the network sees them, and their last feature maps.
+    """Images as the network reads them, and their last feature maps.
 
     Attributes
     ----------
     images : ndarray of uint8, shape (n, height, width, 3)
         At the input size of the network.
     maps : list of ndarray of float32, shape (n, h, w, channels)
-        Feature maps whose means the classifier sees; of a fine-tuned network, those of each member.
+        Feature maps whose means the classifier reads; for a fine-tuned network, those of each
+        member.
     """
 
     images: np.ndarray
@@ -42,18 +43,18 @@ class LookedAt:
 
 
 def check_maps(found: BackboneStep) -> None:
-    """Refuse an estimator without feature maps, or whose classifier does not see their means."""
+    """Refuse an estimator without feature maps, or whose classifier does not read their means."""
     step, tail = found.step, found.tail
     if isinstance(step, FineTunedBase):
         return
     if tail is None or not hasattr(tail, "decision_function"):
         last = "nothing" if tail is None else type(tail[-1]).__name__
         raise TypeError(
-            f"Behind the PretrainedFeatureExtractor comes {last}, which has no decision_function "
-            "to explain. Use a pipeline that ends in a linear classifier such as "
+            f"The PretrainedFeatureExtractor is followed by {last}, which has no "
+            "decision_function to explain. Use a pipeline that ends in a linear classifier such as "
             "LogisticRegression, or a FineTunedClassifier."
         )
-    if isinstance(encoding_of(step), SoundEncoding):  # which is explained without feature maps
+    if isinstance(encoding_of(step), SoundEncoding):  # explained without feature maps
         return
     if step.pooling not in (None, "avg") or len(step.layers_) != 1:
         raise ValueError(
@@ -68,8 +69,8 @@ def look_at(found: BackboneStep) -> LookedAt:
     step, network, encoding = found.step, network_in(found.step), encoding_of(found.step)
     if not isinstance(encoding, ImageEncoding):
         raise ValueError(
-            f"This {type(step).__name__} was fitted on rows of numbers, in which there is nothing "
-            "to see. If they are flattened images, set image_shape=(height, width) or (height, "
+            f"This {type(step).__name__} was fitted on rows of numbers, which have no positions to "
+            "show. If they are flattened images, set image_shape=(height, width) or (height, "
             "width, channels) and fit again."
         )
     source = source_in(step, found.X)
@@ -87,12 +88,12 @@ def look_at(found: BackboneStep) -> LookedAt:
 
 
 def heat_maps(found: BackboneStep, seen: LookedAt, targets: np.ndarray) -> np.ndarray:
-    """Compute what speaks for the classes `targets`, at the size of the images.
+    """Compute the evidence for the classes `targets`, at the size of the images.
 
     Returns
     -------
     ndarray of float32, shape (n, height, width)
-        Not negative; in units of the class score of one image.
+        Not negative; in units of the class score of an image.
     """
     if isinstance(found.step, FineTunedBase):
         members, columns = predictor_of(found.step).members, rows_of(found.step, found.X)[1]
@@ -113,7 +114,7 @@ def heat_maps(found: BackboneStep, seen: LookedAt, targets: np.ndarray) -> np.nd
 def _layers_and_values(
     step: BackboneEstimator,
 ) -> tuple[tuple[str, ...], list[dict[int, np.ndarray] | None]]:
-    """Return where the maps are, and the weights of each network that makes some."""
+    """Return the layer of the feature maps, and the weights of each network that makes them."""
     if not isinstance(step, FineTunedBase):
         return step.layers_, [None]
     return (), [tuned_values(member.step, member.state) for member in predictor_of(step).members]

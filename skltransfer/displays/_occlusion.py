@@ -1,7 +1,7 @@
-"""What speaks for a class in a sound: by how much its score falls where a patch is hidden.
+"""Which parts of a sound are evidence for a class: how far its score falls if a patch is hidden.
 
-Occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014), on
-log-mel maps. What is louder in a patch than its bands are most of the time is brought down to that.
+This is occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV
+2014) on log-mel maps. To hide a patch, its values are limited to the median of their band.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _PARTS_OF_PITCH = 8
 
 @dataclass(frozen=True)
 class Heard:
-    """Log-mel maps of sounds, and pictures of them.
+    """Log-mel maps of sounds, and their pictures.
 
     Attributes
     ----------
     images : list of ndarray of uint8, shape (height, width, 3)
-        Of different widths.
+        The pictures, of different widths.
     maps : list of ndarray of float32, shape (frames, bands)
-        What the network reads.
+        The maps, as the network reads them.
     """
 
     images: list[np.ndarray]
@@ -46,14 +46,14 @@ class Heard:
 
 
 class HiddenPatches:
-    """A map with one patch after the other hidden.
+    """A source of copies of one map, each with one patch hidden.
 
     Parameters
     ----------
     log_mel : ndarray of shape (frames, bands)
         The map.
     patches : sequence of (slice, slice)
-        What is hidden in each row.
+        The patch that each row hides.
     """
 
     is_at_hand = True
@@ -71,7 +71,7 @@ class HiddenPatches:
         return hashlib.sha256(np.ascontiguousarray(self._row(row)).tobytes()).digest()
 
     def still_has(self, row: int, digest: bytes) -> bool:
-        """Return True: maps do not change."""
+        """Return True: the map does not change."""
         return True
 
     def load(self, rows: Sequence[int], out: Rows) -> None:
@@ -91,7 +91,7 @@ class HiddenPatches:
 
 
 def hear(found: BackboneStep) -> Heard | None:
-    """Read all sounds; None if the network reads something else."""
+    """Read all sounds; return None if the network does not read sounds."""
     encoding = encoding_of(found.step)
     if not isinstance(encoding, SoundEncoding):
         return None
@@ -103,7 +103,7 @@ def hear(found: BackboneStep) -> Heard | None:
 def heat_of_sounds(
     found: BackboneStep, heard: Heard, targets: NDArray[np.intp]
 ) -> list[np.ndarray]:
-    """What speaks for the classes `targets`, at the size of the pictures; not negative."""
+    """Return the evidence for the classes `targets`, at the size of the pictures; not negative."""
     columns = rows_of(found.step, found.X)[1] if isinstance(found.step, FineTunedBase) else None
     return [
         _heat(found, log_mel, None if columns is None else columns[[row]], int(target))
@@ -124,7 +124,7 @@ def _heat(
 
 
 def _patches(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
-    """Patches that cover a map."""
+    """Yield patches that cover a map."""
     sides = zip(shape, (_PARTS_OF_TIME, _PARTS_OF_PITCH), strict=True)
     edges = [np.unique(np.linspace(0, length, parts + 1, dtype=int)) for length, parts in sides]
     starts = [itertools.pairwise(of_side.tolist()) for of_side in edges]
@@ -135,7 +135,7 @@ def _patches(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
 def _scores(
     found: BackboneStep, source: HiddenPatches, columns: np.ndarray | None
 ) -> NDArray[np.float64]:
-    """Logarithms of probabilities, or what a linear classifier decides by, of each class."""
+    """Return log-probabilities, or the decision function, for each class."""
     step = found.step
     if isinstance(step, FineTunedBase):
         learned = predictor_of(step)

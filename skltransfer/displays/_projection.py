@@ -1,4 +1,4 @@
-"""Features of images, their projection to two dimensions, and a choice of images that fit there."""
+"""Features of images, their projection to two dimensions, and the choice of thumbnails."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from skltransfer.estimators.taking_apart import rows_of
 
 
 def features_of(estimator: Any, X: Images, caller: str) -> np.ndarray:
-    """Return the input of the last classifier, or the output of the last transformer.
+    """Return the input of the final classifier, or the output of the final transformer.
 
-    For a FineTunedClassifier, these are the standardised pooled features that its head sees.
+    For a FineTunedClassifier, these are the standardised features that its head reads.
     """
     found = backbone_step(estimator, X, caller)
     if isinstance(found.step, FineTunedBase):
@@ -34,9 +34,9 @@ def features_of(estimator: Any, X: Images, caller: str) -> np.ndarray:
 def projected(
     features: np.ndarray, projection: Any, random_state: Seed
 ) -> tuple[np.ndarray, list[str]]:
-    """Positions (n, 2) of rows of features, and names of the two axes."""
+    """Return positions (n, 2) of rows of features, and names of the two axes."""
     if isinstance(projection, str) and projection == "pca":
-        pca = PCA(2, svd_solver="full")  # exact, with signs determined by the data
+        pca = PCA(2, svd_solver="full")  # exact, and the data determine the signs
         positions = _fitted(pca, features)
         shares = pca.explained_variance_ratio_
         return positions, [
@@ -58,7 +58,9 @@ def projected(
 def spread_out(
     positions: np.ndarray, n_wanted: int, spacing: float, rng: np.random.RandomState
 ) -> np.ndarray:
-    """Choose rows at random, at least `spacing` apart, as a share of the width or height of all.
+    """Choose rows at random whose positions are at least `spacing` apart.
+
+    `spacing` is a share of the width or height that all positions cover.
 
     Returns
     -------
@@ -78,17 +80,17 @@ def spread_out(
 
 
 def _fitted(transformer: Any, features: np.ndarray) -> np.ndarray:
-    """Return positions of the rows; rows of unreadable images, whose features are NaN, stay NaN."""
+    """Return positions of the rows; NaN for unreadable images, whose features are NaN."""
     read = ~np.isnan(features).any(axis=1)
     if read.sum() < 2:
         raise ValueError(
-            f"A projection needs two or more images, but X holds {read.sum()} that could be read."
+            f"A projection needs two or more images, but only {read.sum()} of X could be read."
         )
     found = np.asarray(transformer.fit_transform(features[read]), np.float64)
     if found.ndim != 2 or found.shape[1] != 2:
         raise ValueError(
-            f"projection={transformer!r} gives an array of shape {found.shape}, and a plane has "
-            "two components. Set n_components=2."
+            f"projection={transformer!r} gives an array of shape {found.shape}, but two components "
+            "are needed. Set n_components=2."
         )
     positions = np.full((len(features), 2), np.nan)
     positions[read] = found

@@ -1,4 +1,4 @@
-"""Which rows come first where the worst are shown."""
+"""The order in which displays of the worst predictions show rows."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 
 def greatest(losses: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Rows by falling weighted loss, equal ones in their order; without unread and weightless."""
+    """Return rows by descending weighted loss, without unreadable rows and those of weight 0."""
     counted = np.flatnonzero((weights > 0) & ~np.isnan(losses))
     if not len(counted):
         raise ValueError(
-            "No image is left to show: where sample_weight is not 0, all predictions are NaN, "
-            "because the images could not be read. Pass images that can be."
+            "No image is left to show: all images with a positive sample_weight have predictions "
+            "of NaN, because they could not be read. Pass images that can be read."
         )
     return counted[np.argsort(-(weights * losses)[counted], kind="stable")]

@@ -1,4 +1,4 @@
-"""The results of a search as a table of freeze depths and head sizes."""
+"""The results of a search as a table by freeze depth and head size."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class DepthTable:
     Attributes
     ----------
     depths : list of str, int or float
-        In the order of `depth_order`.
+        Freeze depths, in the order of `depth_order`.
     heads : list of tuple of int
-        Widths of hidden layers.
+        Widths of the hidden layers of each head.
     scores, score_sds, times, time_sds : ndarray of float64, shape (n_depths, n_heads)
         Mean and standard deviation over the folds.
     best_over : list of str
@@ -47,7 +47,7 @@ class DepthTable:
 def depth_table(search: Any, metric: str) -> DepthTable:
     """Find the best candidate of each freeze depth and head, by the mean of `metric`.
 
-    In a halving search only the last round of each depth and head counts, because rounds have
+    In a halving search, only the last round of each depth and head counts, because rounds use
     different numbers of rows.
     """
     results = search.cv_results_
@@ -67,9 +67,9 @@ def depth_table(search: Any, metric: str) -> DepthTable:
 
 
 def depth_order(depth: FreezeDepth) -> tuple[int, float]:
-    """Sort key of a depth: "all", then -1, -2, ..., then names, fractions and counts, down to 0.
+    """Return the sort key of a depth: "all", then -1, -2, ..., names, fractions and counts to 0.
 
-    Names keep their order. "auto", which is several depths, comes before all others.
+    Names keep their order. "auto", which stands for several depths, comes first.
     """
     if isinstance(depth, str):
         return {"auto": (-1, 0.0), "all": (0, 0.0)}.get(depth, (2, 0.0))
@@ -90,7 +90,7 @@ def searched_metric(search: Any, metric: str | None) -> str:
         return names[0]
     if metric is None or metric not in names:
         raise ValueError(
-            f"metric={metric!r} does not say which score of the search to draw; it holds "
+            f"metric={metric!r} does not name a score of the search, which has "
             f"{', '.join(map(repr, names))}. Pass one of these as metric."
         )
     return metric
@@ -101,7 +101,7 @@ def _is_score(key: str) -> bool:
 
 
 def _places(search: Any, candidates: Candidates) -> list[Place]:
-    """Freeze depth and head of every candidate; where it sets none, those of the estimator."""
+    """Return freeze depth and head of every candidate; unset ones are those of the estimator."""
     name = _depth_parameter(candidates)
     units_name = name.removesuffix(_DEPTH) + _UNITS
     given = search.estimator.get_params()
@@ -115,7 +115,7 @@ def _places(search: Any, candidates: Candidates) -> list[Place]:
 
 
 def _best_over(places: list[Place], candidates: Candidates) -> list[str]:
-    """Names of parameters that differ among candidates of one place, without the step's prefix."""
+    """Return names, without the step's prefix, of parameters that differ within one place."""
     names = {name for candidate in candidates for name in candidate}
     values: dict[tuple[str, Place], set[str]] = {}
     for place, candidate in zip(places, candidates, strict=True):
@@ -133,12 +133,12 @@ def _depth_parameter(candidates: Candidates) -> str:
         raise ValueError(
             f"The search tried no freeze depths: its parameters are {', '.join(names)}. Search "
             "over freeze_depth of a FineTunedClassifier, as in {'freeze_depth': ['all', -1, -2]}, "
-            "or 'step__freeze_depth' where it is a step of a pipeline."
+            "or over 'step__freeze_depth' if it is a step of a pipeline."
         )
     if len(found) > 1:
         raise ValueError(
-            f"The search varies {' and '.join(found)}, and one axis shows one of them. Search "
-            "over one of them at a time."
+            f"The search varies {' and '.join(found)}, but the axis shows one of them. Search "
+            "over one at a time."
         )
     return found[0]
 
@@ -156,7 +156,7 @@ def _depth_key(places: list[Place]) -> Callable[[FreezeDepth], Any]:
 
 
 def _best_rows(places: list[Place], results: dict[str, Any], metric: str) -> dict[Place, int]:
-    """Return the row of the best candidate of each depth and head; failed ones do not count."""
+    """Return the row of the best candidate of each depth and head, except for failed ones."""
     scores = np.asarray(results[f"mean_test_{metric}"], np.float64)
     rounds = np.asarray(results.get("iter", np.zeros(len(scores))))
     best: dict[Place, int] = {}

@@ -1,4 +1,4 @@
-"""Sounds for people to look at: log-mel maps, with time from left to right and pitch upwards."""
+"""Pictures of sounds: log-mel maps, with time from left to right and pitch upwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WIDEST = 1.6  # times as wide as high
 
 @dataclass(frozen=True)
 class Spectrograms:
-    """Pictures of sounds that are read when they are shown.
+    """Pictures of sounds; a sound is read when it is shown.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Spectrograms:
     encoding: SoundEncoding
 
     def shown(self, rows: Iterable[int], side: int) -> list[np.ndarray]:
-        """Pictures of some sounds, at most `side` pixels wide and high; others are not read.
+        """Return pictures of some sounds, at most `side` pixels wide and high; read no others.
 
         Returns
         -------
@@ -44,7 +44,7 @@ class Spectrograms:
         return [picture(self.log_mel(int(row)), side) for row in rows]
 
     def log_mel(self, row: int) -> Floats:
-        """The map of one sound, of shape (frames, bands)."""
+        """Return the map (frames, bands) of one sound."""
         out = empty_rows(self.encoding.row_spec, 1)
         self.source.load([row], out)
         found: Floats = out[0][0]
@@ -52,7 +52,7 @@ class Spectrograms:
 
 
 def picture(log_mel: Floats, side: int | None = None, colours: str = "magma") -> np.ndarray:
-    """A map in one of matplotlib's ranges of colours, from the quietest to the loudest."""
+    """Return a map as a picture in a colour map of matplotlib, from its quietest to loudest."""
     from matplotlib import colormaps
 
     low, high = float(log_mel.min()), float(log_mel.max())
@@ -70,7 +70,7 @@ def as_bytes(pixels: np.ndarray) -> np.ndarray:
 
 
 def upright(values: Floats) -> Floats:
-    """Values by (frame, band) as a picture that is not much wider than high."""
+    """Return values by (frame, band) as a picture that is not much wider than high."""
     n_frames, n_bands = values.shape
     repeats = max(1, round(n_frames / (_WIDEST * n_bands)))
     return np.repeat(values.T[::-1], repeats, axis=0)

@@ -1,4 +1,4 @@
-"""Images for people to look at: upright, in their own proportions, and no larger than needed."""
+"""Thumbnails of images: upright, in their own proportions, and no larger than needed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """Images that are read only when they are shown.
+    """Images; an image is read only when it is shown.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Thumbnails:
     pixel_range : tuple of float
         The values that mean black and white in arrays.
     is_explicit : bool
-        Whether they hold for files of more than 8 bits too, because the user said so.
+        Whether the user set the range, so that it also applies to files of more than 8 bits.
     """
 
     source: ImageSource
@@ -50,7 +50,7 @@ class Thumbnails:
         image_shape: Sequence[int] | None = None,
         pixel_range: PixelRange | None = None,
     ) -> Thumbnails:
-        """Return the images of X, read by the rule of fit.
+        """Return the images of X, with the rule of `fit` for the pixel range.
 
         Parameters
         ----------
@@ -59,7 +59,7 @@ class Thumbnails:
         image_shape : tuple of int, default=None
             How rows of a 2-D X are read as images.
         pixel_range : tuple of float, default=None
-            The values that mean black and white; None decides.
+            The values that mean black and white; None decides by the rule of `fit`.
         """
         source = _source(X, image_shape)
         chosen = decide_pixel_range(source.range_summary(), pixel_range)
@@ -79,7 +79,7 @@ class Thumbnails:
         return cls(_source(X, encoding.image_shape), rule.pixel_range, rule.is_explicit)
 
     def shown(self, rows: Iterable[int], side: int) -> list[np.ndarray]:
-        """Return the images of some rows, at most `side` pixels wide and high; others are not read.
+        """Return the images of some rows, at most `side` pixels wide and high; read no others.
 
         Returns
         -------
@@ -90,7 +90,7 @@ class Thumbnails:
 
 
 def _reader_in(estimator: Any) -> Any:
-    """Return what is handed X: an estimator, or the first step of a pipeline."""
+    """Return the estimator that reads X: the first step of a pipeline, or the estimator itself."""
     found = unwrapped(estimator)
     while isinstance(found, Pipeline):
         found = found[0]
@@ -100,8 +100,8 @@ def _reader_in(estimator: Any) -> Any:
 def _source(X: Images, image_shape: Sequence[int] | None) -> ImageSource:
     if image_shape is None and not looks_like_images(X) and getattr(X, "ndim", 0) == 2:
         raise ValueError(
-            f"X of shape {X.shape} holds rows of numbers, and there are no images of them to "
-            "show. If they are flattened images, say so by image_shape=(height, width) or "
-            "(height, width, channels), of the estimator or here."
+            f"X of shape {X.shape} holds rows of numbers, which cannot be shown as images. If they "
+            "are flattened images, pass image_shape=(height, width) or (height, width, channels), "
+            "to the estimator or here."
         )
     return read_images(X, image_shape=image_shape)

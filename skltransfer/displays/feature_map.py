@@ -1,4 +1,4 @@
-"""Images as points in the plane; images that look alike to a network lie close together."""
+"""Images as points in the plane; images with similar features lie close together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LARGEST_SHARE = 0.12
 """Side of a thumbnail as a share of the axes' height."""
 
 _SHARE_OF_ALL = 0.6
-"""Side of a thumbnail times the square root of their number: they cover at most a third."""
+"""Side of a thumbnail times the square root of their number; they cover about a third at most."""
 
 
 class FeatureMapDisplay:
@@ -39,11 +39,11 @@ class FeatureMapDisplay:
     positions : ndarray of float64, shape (n_samples, 2)
         Positions of the images; rows of NaN are not drawn.
     thumbnails : list of ndarray of shape (h, w, 3), dtype uint8
-        Small images, in their own proportions.
+        Small images in their own proportions.
     thumbnail_rows : ndarray of int, shape (n_thumbnails,)
-        Their rows among `positions`.
+        Rows of these images in `positions`.
     codes : ndarray of int, shape (n_samples,), or None, default=None
-        Class of each image, as a position in `names`; None draws all images in one colour.
+        Class of each image, as an index into `names`; None draws all images in one colour.
     names : sequence of str, default=()
         Names of the classes.
     axis_names : sequence of two str, default=("", "")
@@ -112,22 +112,22 @@ class FeatureMapDisplay:
         Parameters
         ----------
         estimator : PretrainedFeatureExtractor, FineTunedClassifier, Pipeline or search
-            Fitted. For a pipeline, the features are the input of its last classifier or the output
-            of its last transformer; for a FineTunedClassifier, the standardised features that its
-            head sees.
+            A fitted estimator. Of a pipeline, the features are the input of the final classifier or
+            the output of the final transformer; of a FineTunedClassifier, the standardised features
+            that its head reads.
         X : array-like
-            Images of any kind that the estimator takes, two or more; rows of numbers with
-            ``n_thumbnails=0``. Images that cannot be read are left out if the estimator has
+            Images of any kind that the estimator takes, two or more; with ``n_thumbnails=0``, also
+            rows of numbers. Images that cannot be read are left out if the estimator has
             ``on_error="nan"``.
         y : array-like of shape (n_samples,), default=None
             Class labels, for colours and a legend.
         projection : "pca" or transformer, default="pca"
-            Principal components, or a scikit-learn transformer to two components, such as
-            ``TSNE()``, which is cloned.
+            "pca" draws the first two principal components. A scikit-learn transformer to two
+            components, such as ``TSNE()``, is cloned and fitted.
         n_thumbnails : int, default=20
             Maximum number of thumbnails, which never overlap. 0 shows none.
         random_state : int, RandomState instance or None, default=None
-            Decides which images are shown, and is passed to a `projection` that has this parameter.
+            Seed of the choice of thumbnails, and of a `projection` with a parameter of this name.
             Pass an int for the same map in every call.
         display_labels : sequence of str, default=None
             Names of the classes in the order of the sorted labels of `y`; None uses the labels.
@@ -146,7 +146,7 @@ class FeatureMapDisplay:
         TypeError
             If the estimator contains no network of this package.
         ValueError
-            If `projection` is not valid or does not give two components, `y` does not match, fewer
+            If `projection` is invalid or does not give two components, `y` does not match, fewer
             than two images can be read, or a parameter is invalid.
         """
         caller = f"{cls.__name__}.from_estimator"
@@ -212,7 +212,7 @@ class FeatureMapDisplay:
         ]
 
     def _draw_thumbnails(self, colours: list[Any]) -> list[Any]:
-        """Draw images centred on their points, framed in the colour of their class."""
+        """Draw thumbnails at their points, framed in the colour of their class."""
         from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
         box = self.ax_.get_window_extent()
@@ -230,7 +230,7 @@ class FeatureMapDisplay:
 def _coded(
     X: Images, y: Labels | None, display_labels: Sequence[str] | None
 ) -> tuple[np.ndarray | None, list[str]]:
-    """Classes of the images as numbers, and their names."""
+    """Return the classes of the images as indices, and the names of the classes."""
     if y is None:
         return None, []
     check_consistent_length(X, y)
@@ -238,20 +238,20 @@ def _coded(
     kind = type_of_target(y)
     if kind not in ("binary", "multiclass"):
         raise ValueError(
-            f"y is {kind}, but points are coloured by class. Pass class labels, as np.digitize(y, "
-            "bins) makes them of numbers, or y=None for points of one colour."
+            f"y is {kind}, but points are coloured by class. Pass class labels, which "
+            "np.digitize(y, bins) makes from numbers, or y=None for points of one colour."
         )
     classes, codes = np.unique(y, return_inverse=True)
     return codes, class_names(classes, display_labels)
 
 
 def _share(n_thumbnails: int) -> float:
-    """Side of a thumbnail as a share of the axes."""
+    """Return the side of a thumbnail as a share of the axes."""
     return min(_LARGEST_SHARE, _SHARE_OF_ALL / math.sqrt(max(n_thumbnails, 1)))
 
 
 def _colours(n_classes: int) -> list[Any]:
-    """Colours as distinct as their number allows."""
+    """Return colours as distinct as their number allows."""
     import matplotlib
 
     if n_classes <= 20:

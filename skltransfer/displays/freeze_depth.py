@@ -1,4 +1,4 @@
-"""What freezing more or less of a network gains and costs, after a search."""
+"""The results of a search: what freezing more or less of a network gains and costs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SPREAD = 0.24
-"""Total horizontal spread of the lines' points at one depth, so that their bars do not overlap."""
+"""Horizontal range over which the lines' points at one depth are spread, to separate their bars."""
 
 _LETTERS_IN_A_ROW = 60
-"""Maximum number of depths before the longest names would overlap."""
+"""Names are rotated if the number of depths times the longest name exceeds this."""
 
 
 class FreezeDepthDisplay:
@@ -39,12 +39,12 @@ class FreezeDepthDisplay:
     metric : str, default="score"
         Name of the score, for the axis.
     best_over : sequence of str, default=()
-        Other parameters of the search, for the title.
+        Names of the other parameters of the search, for the title.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Frame of both panels.
+        Empty frame of both panels.
     score_ax_, time_ax_ : matplotlib.axes.Axes
         The upper panel, with the scores, and the lower one, with the times.
     score_bars_, time_bars_ : list of matplotlib.container.ErrorbarContainer
@@ -54,18 +54,18 @@ class FreezeDepthDisplay:
 
     See Also
     --------
-    freeze_points : Lists what each depth freezes.
+    freeze_points : Lists the stages that each depth freezes.
     sklearn.model_selection.GridSearchCV : The usual search.
 
     Notes
     -----
-    Other parameters of the search are optimised, and the title names them: a point shows the
-    candidate with the best mean score among those of its depth and head, and the time of that
-    candidate. For a halving search, it is the best candidate of the last round that the depth and
-    head reached, so points may rest on different numbers of rows.
+    Each point shows the candidate with the best mean score among those of its depth and head, and
+    the fit time of that candidate. The title names the other parameters, over which it is the best.
+    In a halving search, a point shows the best candidate of the last round that its depth and head
+    reached, so points may be based on different numbers of rows.
 
-    Times are those of the fits alone. Frozen layers run once for each image in a search, and the
-    first fits pay for that; call ``precompute`` before the search to exclude it.
+    Times do not include scoring. Frozen layers run once for each image in a search, in the first
+    fits that need them; call ``precompute`` before the search to keep this out of the times.
 
     Examples
     --------
@@ -114,10 +114,10 @@ class FreezeDepthDisplay:
         Parameters
         ----------
         search : GridSearchCV, RandomizedSearchCV or a halving search
-            A fitted search over `freeze_depth` and possibly `head_units` of a FineTunedClassifier,
-            which may be a step of a pipeline (``"classifier__freeze_depth"``).
+            A fitted search over `freeze_depth`, and possibly `head_units`, of a
+            FineTunedClassifier. This may be a step of a pipeline (``"classifier__freeze_depth"``).
         metric : str, default=None
-            The score to draw, if the search has several. None uses the one named by `refit`.
+            The score to draw if the search has several. None uses the one that `refit` names.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None creates a figure.
         line_kw : dict, default=None
@@ -133,14 +133,14 @@ class FreezeDepthDisplay:
         TypeError
             If `search` is not a search.
         ValueError
-            If the search did not vary freeze depth, or varied that of several steps; if all fits
+            If the search did not vary `freeze_depth`, or varied that of several steps; if all fits
             failed; or if `metric` is not a score of the search, or is missing although there are
             several.
         """
         if not hasattr(search, "estimator") or not hasattr(search, "refit"):
             raise TypeError(
                 f"{cls.__name__} draws a fitted search, such as GridSearchCV over freeze_depth, "
-                f"and not a {type(search).__name__}."
+                f"but got a {type(search).__name__}."
             )
         check_is_fitted(search, "cv_results_")
         chosen = searched_metric(search, metric)
@@ -154,7 +154,7 @@ class FreezeDepthDisplay:
         name = scored_by if chosen == "score" else chosen
         return cls(**vars(table), metric=name).plot(ax, line_kw=line_kw)
 
-    from_search = from_estimator  # it takes a search, and the other displays have from_estimator
+    from_search = from_estimator  # the other displays have from_estimator; this one takes a search
 
     def plot(
         self, ax: Axes | None = None, *, line_kw: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""The images for which a regressor is most wrong."""
+"""The images with the largest errors of a regressor."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ _SHOWN_SIDE = 320
 
 
 class LargestErrorsDisplay:
-    """A grid of the images with the largest absolute errors, the largest first.
+    """A grid of the images with the largest absolute errors, in descending order.
 
-    Images at the top are hard cases, and wrong values in y.
+    Images at the top are hard cases, or have wrong values in y.
 
-    Make it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
     draws the same data again.
 
     Parameters
     ----------
     images : list of ndarray of shape (h, w, 3), dtype uint8
-        The images as they are, in their own proportions, at most 320 pixels wide and high. Those
-        that are not shown are not read.
+        The images in their own proportions, at most 320 pixels wide and high. Only images that are
+        shown are read.
     rows : ndarray of int, shape (n_images,)
-        Their positions in X.
+        Positions of these images in X.
     true_values, predicted_values : ndarray of float64, shape (n_images,)
-        Their numbers in the units of y.
+        True and predicted numbers of these images, in the units of y.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Frame of the grid.
+        Empty frame of the grid.
     axes_ : list of matplotlib.axes.Axes
         A panel for each image.
     figure_ : matplotlib.figure.Figure
@@ -52,8 +52,8 @@ class LargestErrorsDisplay:
 
     See Also
     --------
-    sklearn.metrics.PredictionErrorDisplay : What was predicted against what is true.
-    TopLossesDisplay : The same for classes.
+    sklearn.metrics.PredictionErrorDisplay : Plots predicted against true values.
+    TopLossesDisplay : The same for classifiers.
 
     Examples
     --------
@@ -94,33 +94,33 @@ class LargestErrorsDisplay:
         Parameters
         ----------
         estimator : regressor
-            Fitted: a FineTunedRegressor, a pipeline that begins with a
-            PretrainedFeatureExtractor, a search over these.
+            A fitted FineTunedRegressor, a pipeline that starts with a PretrainedFeatureExtractor,
+            or a search over these.
         X : array-like
             Images of any kind that the estimator takes.
         y : array-like of shape (n_samples,)
             True numbers.
         n_images : int, default=9
-            How many to show, 1 or more; all where there are fewer.
+            How many to show, 1 or more; if there are fewer, all.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the errors for the choice of images. Those of weight 0 are
+            Non-negative factors on the errors, used for choosing images. Images with weight 0 are
             left out.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None creates a figure.
         n_columns : int, default=None
             Columns of the grid; None makes it about square.
 
         Returns
         -------
         LargestErrorsDisplay
-            The display, drawn. Images that could not be read, with ``on_error="nan"``, are left
-            out.
+            The display, drawn. Images that could not be read are left out if the estimator has
+            ``on_error="nan"``.
 
         Raises
         ------
         ValueError
-            When the estimator predicts several numbers a row, a parameter is refused, or X holds
-            no images.
+            If the estimator predicts several numbers for each row, a parameter is invalid, or X
+            holds no images.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         last_of(estimator)
@@ -150,21 +150,21 @@ class LargestErrorsDisplay:
         y_true : array-like of shape (n_samples,)
             True numbers.
         y_pred : array-like of shape (n_samples,)
-            Predicted numbers; NaN for what is to be left out.
+            Predicted numbers; NaN leaves an image out.
         X : array-like
             The images: arrays, paths, bytes, PIL images, or rows with `image_shape`.
         n_images : int, default=9
-            How many to show, 1 or more; all where there are fewer.
+            How many to show, 1 or more; if there are fewer, all.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the errors for the choice of images. Those of weight 0 are
+            Non-negative factors on the errors, used for choosing images. Images with weight 0 are
             left out.
         image_shape : (height, width) or (height, width, channels), default=None
             How the rows of a 2-D X are read as images, in pixels.
         pixel_range : (low, high), default=None
-            The values in arrays that mean black and white; None decides by the rule told in
+            The values in arrays that mean black and white; None decides by the rule described in
             :class:`~skltransfer.PretrainedFeatureExtractor`.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None creates a figure.
         n_columns : int, default=None
             Columns of the grid; None makes it about square.
 
@@ -176,8 +176,8 @@ class LargestErrorsDisplay:
         Raises
         ------
         ValueError
-            When shapes do not fit, there are several numbers a row, a parameter is refused, or X
-            holds no images.
+            If shapes do not match, there are several numbers in each row, a parameter is invalid,
+            or X holds no images.
         """
         check_matplotlib(f"{cls.__name__}.from_predictions")
         album = Thumbnails.of(X, image_shape, pixel_range)
@@ -213,7 +213,7 @@ class LargestErrorsDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure. It becomes the empty frame of the panels.
+            Where to draw; None creates a figure.
         n_columns : int, default=None
             Columns of the grid; None makes it about square.
 
@@ -233,12 +233,12 @@ class LargestErrorsDisplay:
 
 
 def _one_number(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    """Numbers of shape (n,)."""
+    """Return numbers of shape (n,)."""
     found = np.asarray(values, np.float64)
     if found.ndim == 2 and found.shape[1] > 1:
         raise ValueError(
-            f"There are {found.shape[1]} numbers a row in {name}, and this display shows one. "
-            "Choose number j: LargestErrorsDisplay.from_predictions(y[:, j], "
+            f"There are {found.shape[1]} numbers in each row of {name}, but this display shows "
+            "one. Choose column j: LargestErrorsDisplay.from_predictions(y[:, j], "
             "estimator.predict(X)[:, j], X)."
         )
     return found.reshape(len(found))

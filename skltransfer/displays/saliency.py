@@ -1,4 +1,4 @@
-"""Heat maps of the positions in an image that speak for a class."""
+"""Heat maps that show which positions in an image are evidence for a class."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class SaliencyDisplay:
-    """Heat maps over images, showing which positions speak for a class (Grad-CAM [1]_).
+    """Heat maps over images that show which positions are evidence for a class (Grad-CAM [1]_).
 
     The last feature map before pooling is summed over its channels, each weighted by the mean
-    gradient of the class's logit. Negative values, which speak against the class, are set to zero.
-    The map is coarse (7 x 7 positions in EfficientNet-Lite0 at 224 pixels) and is enlarged
+    gradient of the class's logit. Negative values, which are evidence against the class, are set to
+    zero. The map is coarse (7 x 7 positions in EfficientNet-Lite0 at 224 pixels) and is enlarged
     bilinearly.
 
     Create it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
@@ -41,23 +41,23 @@ class SaliencyDisplay:
     ----------
     images : ndarray of uint8, shape (n_images, height, width, 3)
         The images as the network sees them: at its input size, stretched, cropped or padded. For
-        sounds, a list of their spectrograms.
+        sounds, a list of spectrograms.
     heat_maps : ndarray of float32, shape (n_images, height, width)
         Contribution of every pixel to the class's logit; not negative. A map of zeros means that
-        nothing in the image speaks for the class.
+        nothing in the image is evidence for the class.
     names : list of str
-        Names of the classes that the maps are for.
+        Names of the classes that the maps explain, one for each image.
     probabilities : ndarray of float64, shape (n_images,), or None, default=None
         Probabilities of these classes.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Frame of the grid.
+        Empty frame of the grid.
     axes_ : list of matplotlib.axes.Axes
         A panel for each image.
     heat_images_ : list of matplotlib.image.AxesImage
-        The heat, drawn over the images.
+        The heat maps, drawn over the images.
     figure_ : matplotlib.figure.Figure
         The figure of the axes.
 
@@ -67,14 +67,15 @@ class SaliencyDisplay:
 
     Notes
     -----
-    For a pipeline of a PretrainedFeatureExtractor (``pooling="avg"``, one layer), linear steps and
-    a linear classifier, the class activation map [2]_ is drawn, to which Grad-CAM reduces there:
-    the weights of the channels are the slopes of the decision function. ``tta`` has no effect.
+    A pipeline of a PretrainedFeatureExtractor (``pooling="avg"``, one layer), linear steps and a
+    linear classifier is explained by the class activation map [2]_, to which Grad-CAM reduces
+    there: the weights of the channels are the slopes of the decision function. ``tta`` has no
+    effect.
 
-    For sounds, the heat is found by occlusion [3]_: what is louder in a patch of the log-mel map
-    than its bands are most of the time is brought down to that, one patch after another, and the
-    heat is how much the score of the class falls. Any classifier with a ``decision_function`` may
-    follow the extractor.
+    Sounds are explained by occlusion [3]_: one patch of the log-mel map after another is hidden, by
+    limiting its values to the median of their frequency band. The heat of a patch is the amount by
+    which the score of the class falls. Any classifier with a ``decision_function`` may follow the
+    extractor.
 
     References
     ----------
@@ -122,13 +123,13 @@ class SaliencyDisplay:
         Parameters
         ----------
         estimator : FineTunedClassifier, Pipeline or search
-            Fitted; a pipeline may end in a FineTunedClassifier, or start with a
+            A fitted estimator. A pipeline may end in a FineTunedClassifier, or start with a
             PretrainedFeatureExtractor and end in a linear classifier.
         X : array-like
             Images of any kind that the estimator takes; a panel is drawn for each.
         target : label or array-like of shape (n_images,), default=None
-            The class to explain, one for all or one for each image; for several labels a row, the
-            number of a label. None uses the predicted class, or the most likely label.
+            The class to explain: one for all images, or one for each. For several labels in each
+            row, the index of a label. None explains the predicted class, or the most likely label.
         display_labels : sequence of str, default=None
             Names of the classes in the order of ``classes_``; None uses the labels.
         ax : matplotlib.axes.Axes, default=None
@@ -204,7 +205,7 @@ class SaliencyDisplay:
         return self
 
     def _draw_heat(self, panel: Axes, index: int, heat_kw: dict[str, Any] | None) -> AxesImage:
-        """Draw the heat; where there is less heat, it is more transparent."""
+        """Draw the heat; the lower it is, the more transparent it is."""
         from matplotlib.image import AxesImage
 
         heat = self.heat_maps[index]
@@ -222,38 +223,38 @@ class SaliencyDisplay:
 def _heat(
     found: BackboneStep, seen: LookedAt | Heard, targets: np.ndarray
 ) -> np.ndarray | list[np.ndarray]:
-    """What speaks for the classes `targets`, in images or in sounds."""
+    """Return the evidence for the classes `targets`, in images or in sounds."""
     if isinstance(seen, Heard):
         return heat_of_sounds(found, seen, targets)
     return heat_maps(found, seen, targets)
 
 
 def _classes(estimator: Any) -> np.ndarray:
-    """The classes that may be explained."""
+    """Return the classes that can be explained."""
     found = unwrapped(estimator)
     if is_regressor(found):
         raise TypeError(
-            f"SaliencyDisplay shows what speaks for a class, but {type(found).__name__} predicts "
-            "numbers. LargestErrorsDisplay shows the images that it gets most wrong."
+            f"SaliencyDisplay shows evidence for a class, but {type(found).__name__} is a "
+            "regressor. LargestErrorsDisplay shows the images with its largest errors."
         )
     return np.asarray(found.classes_)
 
 
 def _names(estimator: Any, display_labels: Sequence[str] | None) -> Sequence[str] | None:
-    """The names that are wanted, else those of the labels in fit."""
+    """Return `display_labels`; if it is None, the names of the labels in fit, if any."""
     known = getattr(unwrapped(estimator), "label_names_", None)
     return known if display_labels is None else display_labels
 
 
 def _most_likely(estimator: Any, X: Images) -> np.ndarray:
-    """Position of the most likely of several labels a row."""
+    """Return the index of the most likely label of each row, for several labels."""
     return np.asarray(np.nan_to_num(estimator.predict_proba(X), nan=-1.0).argmax(axis=1))
 
 
 def _targets(
     target: Labels | None, estimator: Any, X: Images, classes: np.ndarray, n_images: int
 ) -> np.ndarray:
-    """Positions of the explained classes, one for each image."""
+    """Return the index of the explained class of each image."""
     wanted = estimator.predict(X) if target is None else target
     if target is None and len(wanted.shape) == 2:
         return _most_likely(estimator, X)
@@ -263,5 +264,5 @@ def _targets(
             f"target has {len(labels)} labels, but X has {n_images} images. Give one label "
             "for all, or one for each."
         )
-    advice = "Give one of these, or None for what is predicted."
+    advice = "Give one of these, or None for the predicted class."
     return positions_among(labels, classes, "target", advice)

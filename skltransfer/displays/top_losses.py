@@ -1,4 +1,4 @@
-"""The images that a classifier gets most wrong."""
+"""The images with the largest losses of a classifier."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class TopLossesDisplay:
     """A grid of the images with the largest losses, in descending order.
 
     The loss of an image is the cross-entropy: the negative logarithm of the predicted probability
-    of its true class. Images at the top are confidently wrong: hard cases, and wrong labels. Titles
-    of images whose class was predicted wrongly are red and name both classes; those of the others
-    are blue and say "right".
+    of its true class. Images at the top are confidently wrong predictions: hard cases, or wrong
+    labels. The title is red and names both classes if the prediction is wrong; otherwise it is blue
+    and says "right".
 
     Create it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
     draws the same data again.
@@ -52,18 +52,18 @@ class TopLossesDisplay:
         The images in their own proportions, at most 320 pixels wide and high. Only images that are
         shown are read.
     rows : ndarray of int, shape (n_images,)
-        Their positions in X.
+        Positions of these images in X.
     losses : ndarray of float64, shape (n_images,)
-        Their unweighted losses.
+        Losses of these images, without weights.
     true_names, predicted_names : list of str
-        Names of their classes.
+        Names of the true and the predicted class of these images.
     true_probabilities, predicted_probabilities : ndarray of float64, shape (n_images,)
         Probabilities of these classes.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Frame of the grid.
+        Empty frame of the grid.
     axes_ : list of matplotlib.axes.Axes
         A panel for each image.
     figure_ : matplotlib.figure.Figure
@@ -71,7 +71,7 @@ class TopLossesDisplay:
 
     See Also
     --------
-    SaliencyDisplay : Shows where in an image the class was seen.
+    SaliencyDisplay : Shows which parts of an image are evidence for a class.
     sklearn.metrics.ConfusionMatrixDisplay : Shows which classes are confused.
 
     Examples
@@ -122,8 +122,8 @@ class TopLossesDisplay:
         Parameters
         ----------
         estimator : classifier
-            Fitted, with ``predict_proba``: a FineTunedClassifier, a pipeline that starts with a
-            PretrainedFeatureExtractor, or a search over these.
+            A fitted estimator with ``predict_proba``: a FineTunedClassifier, a pipeline that starts
+            with a PretrainedFeatureExtractor, or a search over these.
         X : array-like
             Images of any kind that the estimator takes.
         y : array-like of shape (n_samples,)
@@ -157,14 +157,14 @@ class TopLossesDisplay:
         last = last_of(estimator)
         if is_regressor(estimator):
             raise TypeError(
-                f"{type(last).__name__} predicts numbers. Use LargestErrorsDisplay, or for several "
-                "numbers its from_predictions with one column."
+                f"{type(last).__name__} is a regressor. Use LargestErrorsDisplay; if it predicts "
+                "several targets, pass one column to its from_predictions."
             )
         _check_one_label(y)
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(
-                f"{type(last).__name__} has no predict_proba, which the loss is made "
-                "of. Wrap it in CalibratedClassifierCV, or compute probabilities and pass them to "
+                f"{type(last).__name__} has no predict_proba, from which the loss is computed. "
+                "Wrap it in CalibratedClassifierCV, or compute probabilities and pass them to "
                 f"{cls.__name__}.from_predictions."
             )
         album = Thumbnails.as_read_by(estimator, X)
@@ -202,12 +202,11 @@ class TopLossesDisplay:
         y_true : array-like of shape (n_samples,)
             True labels.
         y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
-            Probabilities of the classes, or of the second of two; NaN leaves an image out.
+            Probabilities of all classes, or of the second of two classes; NaN leaves an image out.
         X : array-like
             The images: arrays, paths, bytes, PIL images, or rows with `image_shape`.
         classes : array-like of shape (n_classes,), default=None
-            Labels in the order of the columns of `y_proba`; None takes the sorted labels of
-            `y_true`.
+            Labels of the columns of `y_proba`; None takes the sorted labels of `y_true`.
         n_images : int, default=9
             How many to show, 1 or more; if there are fewer, all.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -260,8 +259,8 @@ class TopLossesDisplay:
         names = class_names(classes, display_labels)
         probabilities = _check_probabilities(y_proba, len(classes))
         advice = (
-            "Pass y as the estimator learned it, and names for people as display_labels; for "
-            "labels that it never saw there is no probability, so leave those rows out."
+            "y must hold labels that have a column of probabilities; use display_labels for "
+            "readable names. Leave out rows whose label has no column, such as labels not in fit."
         )
         true = positions_among(column_or_1d(y), classes, "y", advice)
         weights = _check_sample_weight(
@@ -319,27 +318,27 @@ class TopLossesDisplay:
 def _check_one_label(y: Labels) -> None:
     if np.ndim(y) == 2 and np.shape(y)[1] > 1:
         raise ValueError(
-            f"y has {np.shape(y)[1]} labels a row, and this display shows one. Choose label j: "
-            "TopLossesDisplay.from_predictions(Y[:, j], estimator.predict_proba(X)[:, j], X)."
+            f"y has {np.shape(y)[1]} labels in each row, but this display shows one. Choose label "
+            "j: TopLossesDisplay.from_predictions(Y[:, j], estimator.predict_proba(X)[:, j], X)."
         )
 
 
 def _check_probabilities(y_proba: ArrayLike, n_classes: int) -> np.ndarray:
-    """Probabilities with a column for each class."""
+    """Return checked probabilities, with a column for each class."""
     found = np.asarray(y_proba, np.float64)
     if found.ndim == 1:
         found = np.column_stack([1 - found, found])
     if found.ndim != 2 or found.shape[1] != n_classes:
         raise ValueError(
             f"y_proba has shape {np.shape(y_proba)}, but there are {n_classes} classes: a column "
-            "for each is needed. Pass the labels of the columns as classes where y_true does not "
-            "hold them all."
+            "for each is needed. If some classes do not occur in y_true, pass the labels of all "
+            "columns with classes=."
         )
     outside = (found < 0) | (found > 1)
     if outside.any():
         row = int(outside.any(axis=1).argmax())
         raise ValueError(
             f"y_proba must be probabilities from 0 to 1, but row {row} is {found[row].tolist()}. "
-            "Pass what predict_proba gives."
+            "Pass the result of predict_proba."
         )
     return found

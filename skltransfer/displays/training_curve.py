@@ -1,4 +1,4 @@
-"""Losses and accuracies of a training, epoch by epoch."""
+"""Losses and scores of a training, by epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TrainingCurveDisplay:
-    """Plot of losses and accuracies by epoch.
+    """Plot of losses and scores by epoch.
 
     Create it with :meth:`from_estimator` or :meth:`from_history`, which draw at once; `plot` draws
     the same data again.
@@ -30,22 +30,22 @@ class TrainingCurveDisplay:
     Attributes
     ----------
     history : dict of str to list of float
-        As given.
+        The history that was passed.
     ax_ : matplotlib.axes.Axes
-        Axes of the losses, or of everything if there is no loss.
+        Axes of the losses, or of everything if there are no losses.
     score_ax_ : matplotlib.axes.Axes or None
-        Axes of the accuracies, on the right; None if there are none.
+        Axes of the scores, on the right; None if there are none.
     lines_ : dict of str to matplotlib.lines.Line2D
-        The curves by their names in `history`.
+        The curves, by their names in `history`.
     best_epoch_ : int or None
-        Epoch, counted from 1, with the smallest "val_loss". It is marked, and early stopping keeps
+        Epoch, counted from 1, with the smallest "val_loss", which is marked; early stopping keeps
         its weights. None without validation.
     figure_ : matplotlib.figure.Figure
         The figure of the axes.
 
     See Also
     --------
-    FineTunedClassifier : Its ``history_`` is drawn.
+    FineTunedClassifier : Has the ``history_`` that is drawn.
 
     Examples
     --------
@@ -65,12 +65,13 @@ class TrainingCurveDisplay:
     def from_estimator(
         cls, estimator: Any, *, ax: Axes | None = None, line_kw: dict[str, Any] | None = None
     ) -> TrainingCurveDisplay:
-        """Draw the history of a fitted classifier.
+        """Draw the history of a fitted estimator.
 
         Parameters
         ----------
-        estimator : FineTunedClassifier, Pipeline or search
-            Fitted. For a pipeline, the last step is used; for a search, the best estimator.
+        estimator : FineTunedClassifier, FineTunedRegressor, Pipeline or search
+            A fitted estimator. Of a pipeline, the last step is used; of a search, the best
+            estimator.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None creates a figure.
         line_kw : dict, default=None
@@ -97,9 +98,9 @@ class TrainingCurveDisplay:
             )
         if not any(len(values) for values in last.history_.values()):
             raise ValueError(
-                f"This {type(last).__name__} was fitted with epochs={last.epochs}, so that no "
-                "epoch was trained and there is no curve to draw: its head is the convex solution "
-                "as it is. Fit it with epochs=1 or more."
+                f"This {type(last).__name__} was fitted with epochs={last.epochs}, so no epoch was "
+                "trained and there is no curve to draw: the head stayed at its starting point. Fit "
+                "it with epochs=1 or more."
             )
         return cls(history=last.history_).plot(ax, line_kw=line_kw)
 
@@ -116,8 +117,8 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         history : dict of str to list of float
-            One value for each epoch under each name, such as a classifier's ``history_`` or Keras'
-            ``model.fit(...).history``.
+            One value for each epoch, under each name: for example a classifier's ``history_``, or
+            Keras' ``model.fit(...).history``.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None creates a figure.
         line_kw : dict, default=None
@@ -133,16 +134,16 @@ class TrainingCurveDisplay:
         TypeError
             If `history` is not a mapping.
         ValueError
-            If no name has a value.
+            If `history` has no epoch.
         """
         if not isinstance(history, Mapping):
             raise TypeError(
                 f"history is of type {type(history).__name__}; it must be a dict from names to "
-                "one value an epoch, such as {'loss': [0.9, 0.5]}."
+                "one value for each epoch, such as {'loss': [0.9, 0.5]}."
             )
         if not any(len(values) for values in history.values()):
             raise ValueError(
-                f"history={dict(history)!r} holds no epoch; give one value an epoch, such as "
+                f"history={dict(history)!r} has no epoch; pass one value for each epoch, such as "
                 "{'loss': [0.9, 0.5]}."
             )
         return cls(history=history).plot(ax, line_kw=line_kw)
@@ -181,7 +182,7 @@ class TrainingCurveDisplay:
         return self
 
     def _line(self, ax: Axes, name: str, line_kw: dict[str, Any] | None) -> Line2D:
-        """Draw one curve; curves of the right axis are dashed, and all have different colours."""
+        """Draw one curve, in a colour of its own; curves of the right axis are dashed."""
         from matplotlib.lines import Line2D
 
         values = self.history[name]
@@ -221,5 +222,5 @@ class TrainingCurveDisplay:
 
 
 def _metric(names: Sequence[str]) -> str:
-    """Return what scores such as "val_accuracy" are called on the axis."""
+    """Return the axis label for scores such as "val_accuracy"."""
     return ", ".join(dict.fromkeys(name.removeprefix("val_") for name in names))

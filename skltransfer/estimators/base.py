@@ -1,4 +1,4 @@
-"""What all estimators share: the parameters of the backbone, their checks, and saving."""
+"""Base of all estimators: the parameters of the backbone, their checks, and saving."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ _EXPLAINS = 2
 ACTING_AT_ONCE = frozenset(
     {"n_jobs", "batch_size", "cache", "verbose", "on_error", "tta", "augment", "n_views"}
 )
-"""Parameters that a fitted estimator goes by as they are: the first five change no number, and the
-last three say which views a prediction averages."""
+"""Parameters that take effect at once, even on a fitted estimator. The first five change no result;
+the last three choose the views that a prediction averages."""
 
 _Fit = TypeVar("_Fit", bound=Callable[..., Any])
 
 
 def with_checked_parameters(fit: _Fit) -> _Fit:
-    """Let scikit-learn check the parameters before `fit` runs, which keeps its type."""
+    """Let scikit-learn check the parameters before `fit` runs; keep the type of `fit`."""
     return cast(_Fit, _fit_context(prefer_skip_nested_validation=True)(fit))
 
 
@@ -70,10 +70,10 @@ class Number(Interval):
 class BackboneEstimator(Documented, BaseEstimator):
     """Base of the estimators that run a pretrained network.
 
-    `fit` fixes what the numbers depend on: the network `backbone_`, where its features end and how
-    they are pooled (`_layer` and `_pooling`), how X is read (`_encoding`), the engine (`engine_`)
-    and its number format (`_precision`). Parameters that are set later take effect in the next fit;
-    only those in `ACTING_AT_ONCE` act on a fitted estimator.
+    `fit` fixes everything that results depend on: the network `backbone_`, where its features end
+    and how they are pooled (`_layer` and `_pooling`), how X is read (`_encoding`), the engine
+    (`engine_`) and its number format (`_precision`). Parameters that are set later take effect in
+    the next fit; only those in `ACTING_AT_ONCE` act on a fitted estimator.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -122,7 +122,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         return resolve(self.backbone, self.weights, seed)
 
     def _check_parameters_apply(self) -> None:
-        """Refuse parameters that apply only to another kind of input than the backbone's."""
+        """Refuse parameters that do not apply to the backbone's kind of input."""
         kind = self.backbone_.input
         if self.pooling is not None and self.pooling not in kind.poolings:
             allowed = ", ".join(map(repr, sorted(kind.poolings)))
@@ -140,7 +140,7 @@ class BackboneEstimator(Documented, BaseEstimator):
                 )
 
     def _accepts(self, size: Size) -> bool:
-        """Whether the backbone can be built for rows of a size."""
+        """Return whether the backbone can be built for rows of this size."""
         try:
             network_of(self.backbone_, size)
         except ValueError:
@@ -152,7 +152,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         return network_of(self.backbone_, self._encoding.size, precision)
 
     def _choose_engine(self) -> None:
-        """Set `engine_`, once it is known what has to be computed."""
+        """Set `engine_`; the layers to compute must be known."""
         told = tell if self.verbose else lambda line: None
         network = self._network(self._precision)
         self.engine_ = chosen_engine(self.engine, network, *self._computed(), told)
@@ -162,7 +162,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         return (), self._pooling
 
     def _prefix(self) -> FrozenPrefix:
-        """Return the frozen part, with everything that rows need to run through it."""
+        """Return the frozen part, ready to run rows through it."""
         tell_of_start(self.verbose)
         network = self._network(self._precision)
         return FrozenPrefix(
@@ -205,9 +205,9 @@ class BackboneEstimator(Documented, BaseEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the estimator, fitted or not, to a file without pickle.
 
-        The file holds JSON, arrays and a checksum of both; ``skltransfer.load`` loads it. For the
-        bundled network it holds the name and the fingerprint, for others the weights. It is written
-        completely or not at all: an older file of that name stays until the new one is complete.
+        The file holds JSON, arrays and a checksum of both; ``skltransfer.load`` loads it. The
+        bundled network is stored as a name and a fingerprint, other networks with their weights.
+        Writing is atomic: an older file of that name stays until the new one is complete.
 
         Parameters
         ----------
@@ -217,9 +217,8 @@ class BackboneEstimator(Documented, BaseEstimator):
         Raises
         ------
         TypeError
-            If a parameter is an object that is neither data nor a Keras layer, such as a
-            transformer for `tabular`, or the estimator is an instance of a subclass.
-            ``joblib.dump`` can save such estimators.
+            If a parameter is neither data nor a Keras layer, such as a transformer for `tabular`,
+            or the estimator is an instance of a subclass. ``joblib.dump`` can save such estimators.
         ValueError
             If the file could not be loaded again, for example because of a ``Lambda`` layer or of
             attributes set by hand.
@@ -234,12 +233,12 @@ class BackboneEstimator(Documented, BaseEstimator):
         write_state(path, type(self), self.__getstate__(), self._get_param_names())
 
     def _check_savable(self) -> None:
-        """Refuse what no file without pickle can hold."""
+        """Refuse an estimator that cannot be saved without pickle."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return plain data, with a live model replaced by its content and a name by its handle.
+        """Return plain data: a live model becomes its content, and a registered name its handle.
 
-        Nothing is left out: the fitted state holds no Keras object. Metadata routing requests
+        The fitted state holds no Keras object, so nothing is left out. Metadata routing requests
         become a dict.
         """
         state = dict(super().__getstate__())
@@ -262,14 +261,14 @@ class BackboneEstimator(Documented, BaseEstimator):
 
 
 def begin(estimator: BackboneEstimator, X: Any) -> tuple[FrozenPrefix, Source]:
-    """Let an estimator decide how X is read, and its engine; return the prefix and the rows."""
+    """Decide how X is read, and the engine, as in `fit`; return the prefix and the rows."""
     source = estimator._begin(X)
     estimator._choose_engine()
     return estimator._prefix(), source
 
 
 def plain_rows_of(estimator: BackboneEstimator, X: Any) -> Array | csr_array:
-    """Return what a kind of input has without a network, for a fitted estimator."""
+    """Return rows of X for a baseline without a network, such as small images or token counts."""
     kind, source = estimator.backbone_.input, estimator._encoding.source(estimator, X)
     parts = []
     for _, some in blocks_of(source, _ROWS_TOGETHER):

@@ -59,149 +59,156 @@ if TYPE_CHECKING:
 class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     """Classifier that fine-tunes the last stages of a pretrained network.
 
-    By default it is the mean of three trainings at different depths, which share what is frozen for
-    all of them; ``freeze_depth=-1`` is one, in a fraction of the time.
+    By default, it trains the network at three depths and averages the three results. They share the
+    layers that all of them freeze. ``freeze_depth=-1`` trains at one depth, in a fraction of the
+    time.
 
-    `fit` has two phases, as in "linear probing then fine-tuning" [1]_. The first fits the head: a
+    `fit` has two phases, as in "linear probing then fine-tuning" [1]_. First, it fits the head: a
     softmax regression on the standardised features of the pretrained network, a convex problem with
-    a single solution. The second trains the head together with the layers that `freeze_depth`
-    leaves unfrozen, by AdamW [2]_ with a short warm-up and a cosine schedule. The frozen layers run
-    once for each image, whatever the number of epochs, folds and candidates of a search: their
-    activations are cached by the content of the image.
+    a single solution. Then it trains the head together with the layers that `freeze_depth` leaves
+    unfrozen, by AdamW [2]_ with a short warm-up and a cosine schedule. The frozen layers run once
+    for each image, however many epochs, folds and search candidates there are: their activations
+    are cached by the content of the image.
 
-    y holds one label a row, or several: a matrix of 0 and 1 with a column for each label. Then each
-    label has a sigmoid of its own, and the head starts from a logistic regression for each.
+    y holds one label for each row, or several: a matrix of 0 and 1 with a column for each label.
+    With several labels, each has its own sigmoid, and the head starts from one logistic regression
+    for each label.
 
-    X may be anything that :class:`PretrainedFeatureExtractor` takes: arrays of images, lists or
-    columns of paths, bytes, PIL images and arrays, flattened images with `image_shape`, and
-    plain rows of numbers.
+    X may be anything that :class:`PretrainedFeatureExtractor` takes: arrays of images; lists or
+    columns of paths, bytes, PIL images and arrays; flattened images with `image_shape`; texts or
+    sounds, with a backbone for them; and plain rows of numbers.
 
-    Of the parameters, you will touch five: `freeze_depth` (how much of the network stays as it is),
-    `epochs` (how long to train), `augment` (random views of the images), `random_state` (an int,
-    for the same result again) and `verbose` (whether progress is shown). The others have defaults
-    that were measured, or are for special cases.
+    Most users need five of the parameters: `freeze_depth` (how much of the network stays as it is),
+    `epochs` (how long to train), `augment` (random views of the images), `random_state` (an int
+    makes the result repeatable) and `verbose` (whether progress is shown). The others have defaults
+    that were measured, or serve special cases.
 
     Parameters
     ----------
     backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"
-        The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras
-        model from images to one output, or what ``register_backbone`` returned.
+        The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras model
+        from images to one output, or what ``register_backbone`` returned.
     weights : "imagenet", None, str or Path, default="imagenet"
-        Pretrained weights (for your own model, the weights it has), random weights, or the path of
-        a weights-only file.
+        "imagenet" uses the pretrained weights; for your own model, the weights that it has. None
+        draws random weights from `random_state`. A path names a file with weights only.
     layer : str or None, default=None
-        Name of the layer at which the network ends; the layers after it are neither computed nor
-        trained. None is the last layer before any classification top.
+        Name of the layer at which the network ends; later layers are neither computed nor trained.
+        None is the last layer before any classification top.
     pooling : {"avg", "max", "flatten", "cls", "last", "avg_std"} or None, default=None
-        How the output of that layer becomes one row: the mean or the maximum of each channel, or
-        all values concatenated; for a sequence of tokens also the first one ("cls") or the last
-        one ("last", of networks such as GPT-2). None is the backbone's own pooling, the mean.
+        How the output of that layer becomes one row: "avg" and "max" take the mean or the maximum
+        of each channel, "flatten" concatenates all values, and "avg_std" (sounds) concatenates the
+        mean and the standard deviation of each channel. For a sequence of tokens, "cls" takes the
+        first one and "last" the last one (networks such as GPT-2). None is the backbone's own
+        pooling: "avg" for images and texts, "avg_std" for sounds.
     freeze_depth : int, float or str, default="auto"
-        How much of the backbone stays frozen. "auto" trains several members from one frozen part
-        and averages their outputs: one trains only the head, one also the last quarter of the
-        stages, and one the last half (for the bundled network "all", -2 and -4); `members_` tells.
-        Networks of fewer than four stages have fewer members, and for plain rows of numbers only
-        the head is trained. "all" trains only the head. An int k >= 0 freezes the
+        How much of the backbone stays frozen. "all" trains only the head. An int k >= 0 freezes the
         first k stages, so 0 trains everything; a negative int trains the last ``|k|`` stages. A
         float strictly between 0 and 1 freezes that fraction of the layers with weights, rounded
-        down to the nearest possible freeze point. Any other string is the name of the last frozen
-        layer. ``freeze_points(backbone)`` lists the stages.
+        down to the nearest possible freeze point. "auto" trains several members, which share the
+        layers that all of them freeze, and averages their outputs. One member trains only the head,
+        one also the last quarter of the stages, and one the last half: "all", -2 and -4 for the
+        bundled network; `members_` lists them. Networks with fewer than four stages have fewer
+        members, and for plain rows of numbers only the head is trained. Any other string is the
+        name of the last frozen layer. ``freeze_points(backbone)`` lists the stages.
     head_units : int or tuple of int, default=()
         Widths of the hidden layers in the head; () is a linear head.
     head_activation : str, default="relu"
         Name of a Keras activation, such as "relu", "gelu" or "tanh", applied after every hidden
         layer.
     head_dropout : float, default=0.2
-        Probability in [0, 1) of dropping an input of a head layer in a training step.
+        Dropout rate in [0, 1) before each layer of the head.
     head_init : {"convex", "random"}, default="convex"
-        "convex" starts the head from the solution on frozen features. "random" starts hidden
-        layers at random and the last one at zero.
+        "convex" starts the head from the solution of the regression on the pretrained features,
+        which hidden layers contain as far as their width allows. "random" starts hidden layers at
+        random and the last layer at zero.
     epochs : int, default=10
-        Maximum number of passes over the training set. 0 keeps the head's starting point.
+        Maximum number of passes over the training set. 0 leaves the head at its starting point.
     batch_size : int, default=32
-        Rows in a training step; if there are fewer rows, all of them.
+        Number of rows in a training step; if there are fewer rows, all of them.
     learning_rate : float or "auto", default="auto"
-        Peak of AdamW's learning rate. "auto" is 0.0003 for a head alone and for networks that end
-        in tokens, else 0.001, or in proportion less if training has fewer than 60 steps.
+        Peak learning rate of AdamW. "auto" is 0.0003 if only the head is trained or the network
+        ends in a sequence of tokens, and 0.001 otherwise; the latter is reduced in proportion if
+        training has fewer than 60 steps.
     head_learning_rate : float or None, default=None
         Peak learning rate of the head; None is `learning_rate`.
     layer_decay : float or "auto", default="auto"
-        Factor on the learning rate for each stage further from the head, in (0, 1]. "auto" is 0.7
-        where more than a quarter of the stages is trained, else 1.
+        Factor in (0, 1] on the learning rate, applied once more for each stage further from the
+        head. "auto" is 0.7 if more than a quarter of the stages is trained, else 1.
     weight_decay : float, default=0.0001
         AdamW's weight decay of kernels; biases and normalisation weights are not decayed.
     schedule : {"cosine", "constant"}, default="cosine"
         Learning-rate schedule: "cosine" warms up over a tenth of the steps and then follows a
-        cosine down; "constant" is flat.
+        cosine to zero; "constant" is flat.
     batch_norm : {"frozen", "train", "adapt"}, default="frozen"
         How BatchNorm layers above the freeze point behave. "frozen" keeps their statistics. "adapt"
-        sets them to those of the training images before training [3]_. "train" normalises by each
-        batch, and at the end sets the statistics to those of the training images. BatchNorm below
-        the freeze point never changes.
+        replaces them by those of the training images before training [3]_. "train" normalises by
+        the statistics of each batch, and after training stores those of the training images.
+        BatchNorm below the freeze point never changes.
     augment : str, keras.Layer or None, default=None
-        Views of images to train on: "flip" mirrors left to right; "dihedral" applies the eight
-        symmetries of a square; "standard" crops at random, mirrors and recolours; a layer is
-        applied to images with values of 0 to 255. For sounds: "shift" in time, "gain", "masks" of
-        bands and time, or "standard" for all three. A view depends on `random_state`, content and
-        epoch, never on the position.
+        Random views to train on. For images, "flip" mirrors left to right; "dihedral" applies the
+        eight symmetries of a square; "standard" crops at random, mirrors and recolours; a Keras
+        layer gets images with values of 0 to 255. For sounds, "shift" moves in time, "gain" changes
+        the loudness, "masks" hides bands and times, and "standard" does all three. A view depends
+        on `random_state`, the content and the epoch, and not on the position of the row.
     n_views : int or None, default=None
-        Number of fixed views of each image, including the image itself; if fewer views differ,
-        fewer are used. Their activations are cached like any others, so the frozen part runs once
-        for each view. None draws a new view every epoch, and runs the frozen part every time.
+        Number of fixed views of each image, including the image itself; if fewer distinct views
+        exist, fewer are used. Their activations are cached, so the frozen part runs once for each
+        view. None draws a new view in every epoch, so the frozen part runs in every epoch.
     label_smoothing : float or "auto", default="auto"
-        Share in [0, 1) of each target that is spread evenly over the classes. "auto" is 0.1 where
-        stages are trained, and 0 for a head alone.
+        Share in [0, 1) of each target that is spread evenly over the classes. "auto" is 0.1 if
+        stages are trained, and 0 for the head alone.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Factors on the loss by class; classes missing from a dict have the factor 1. "balanced"
-        gives all classes the same total weight. For several labels a row, pass a list with a dict
-        for each label, such as ``[{0: 1.0, 1: 5.0}, ...]``; "balanced" then gives both values of a
-        label the same total weight. A network that fits its few training images completely hardly
-        responds to these factors [4]_.
+        gives all classes the same total weight. For several labels in each row, pass a list with a
+        dict for each label, such as ``[{0: 1.0, 1: 5.0}, ...]``; "balanced" then gives the two
+        values of each label the same total weight. These factors have little effect on a network
+        that fits its few training images perfectly [4]_.
     early_stopping : bool, default=False
-        Whether to hold out a stratified `validation_fraction` (of several labels a row, one at
-        random), stop when its loss has not improved for `n_iter_no_change` epochs, and keep the
-        weights of the best epoch.
+        Whether to hold out a `validation_fraction`, stop when its loss has not improved for
+        `n_iter_no_change` epochs, and keep the weights of the best epoch. The fraction is
+        stratified, or random for several labels in each row.
     validation_fraction : float, default=0.1
         Share in (0, 1) of each class's weight that is held out.
     n_iter_no_change : int, default=3
-        Epochs without improvement after which training stops.
+        Number of epochs without improvement after which training stops.
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last fit, with a new optimiser.
-        `freeze_depth` may change in between (all depths then start from the deepest of before); the
-        classes and the head may not.
+        `freeze_depth` may change in between, and all members then start from the one that was
+        trained deepest; the classes and the head may not change.
     adaptation : {"statistics", "self", "mcc"}, tuple of them or None, default=None
         How `fit` adapts to `X_target`: rows of the domain where the classifier will work, which
-        need no labels. "statistics" gives that domain moments of its own: those of the head's
-        standardised features, and of BatchNorm above the freeze point [3]_; each counts
-        n / (n + 64), for n distinct rows. "self" learns from its own most certain predictions,
-        class by class [5]_. "mcc" penalises confusion between classes [6]_, in the head, and in
-        every batch too if more than the head is trained. A tuple combines them. Several labels a
-        row allow only "statistics". The guide shows what each gained, and what a
-        few labelled rows of the target gained instead.
+        need no labels. "statistics" gives that domain its own moments: those that standardise the
+        head's features, and those of BatchNorm above the freeze point [3]_. They are mixed with the
+        moments of the labelled rows; their share is n / (n + 64), for n distinct rows. "self"
+        learns from the most certain predictions of each class [5]_. "mcc" penalises confusion
+        between classes [6]_: in the head, and in every batch too if more than the head is trained.
+        A tuple combines them. With several labels in each row, only "statistics" is allowed. The
+        guide shows what each of them gained, and what a few labelled rows of the target domain
+        gained instead.
     tta : bool, default=False
-        Whether predictions are averaged over the views of `augment` (test-time augmentation): two
-        for "flip", eight for "dihedral" (four if height and width differ), otherwise `n_views` or
-        four. You can change it after `fit`.
+        Whether predictions are averaged over views of each row (test-time augmentation): two for
+        "flip", eight for "dihedral" (four if height and width differ), otherwise `n_views` or four.
+        You can change it after `fit`.
     tabular : transformer or None, default=None
-        For a frame with other columns beside that of the images: what makes numbers of them, such
-        as ``make_column_transformer(...)``. They stand beside the pooled features in the head,
-        standardised. It is cloned, fitted without weights on the distinct rows, and should treat
-        rows one by one. None is for X without other columns.
+        Transformer for the other columns of a frame, such as ``make_column_transformer(...)``,
+        which must return numbers. The head reads them, standardised, in addition to the pooled
+        features. `fit` fits a clone on the distinct rows, without weights; the transformer should
+        treat each row independently of the others. None is for X without other columns.
     input_column : str, int or None, default=None
         With `tabular`, the name of the column that the backbone reads. None is the only column that
-        holds neither numbers, nor times, nor categories.
+        holds neither numbers, times nor categories.
     max_tokens : int or None, default=None
-        For texts: the maximum number of tokens read of each text, including the special tokens that
-        the backbone adds. Longer texts are cut, with one warning that counts them. None is the
+        For texts: the maximum number of tokens that are read, including the special tokens that the
+        backbone adds. Longer texts are cut, with one warning that counts them. None is the
         backbone's own limit, usually 256.
     sample_rate : int or None, default=None
-        For sounds: the sample rate, in Hz, of arrays that come without one. Files and pairs
-        (rate, array) have their own, which takes precedence. None refuses arrays without a rate.
+        For sounds: the sample rate, in Hz, of arrays that come without one. Files and pairs (rate,
+        array) have their own, which takes precedence. None refuses arrays without a rate.
     max_seconds : float or None, default=None
         For sounds: how many seconds are read of each sound. Longer sounds are cut, with one warning
         that counts them. None is 60.
     image_shape : (height, width), (height, width, channels) or None, default=None
-        How the rows of a 2-D X are read as images, in pixels.
+        Shape in pixels of the images that the rows of a 2-D X contain.
     pixel_range : (low, high) or None, default=None
         The values in arrays that mean black and white; None decides by the rule described in
         :class:`PretrainedFeatureExtractor`.
@@ -211,58 +218,58 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         How images of another shape are resized to `input_size`.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Number format in which frozen layers compute; trained layers always use float32. The shorter
-        formats pay off on CPUs and GPUs that have arithmetic for them, and change activations by up
-        to some percent of the largest. You can change it after `fit`.
+        formats are faster only on CPUs and GPUs with arithmetic for them, and change activations by
+        up to some percent of the largest. A change takes effect in the next `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
-        Engine that computes the frozen part. "auto" uses OpenVINO if it is installed
-        (``pip install 'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU, and
-        OpenVINO can compute the network; otherwise it uses the backend of Keras. The name of a
+        Engine that computes the frozen part. "auto" uses OpenVINO if three conditions hold: it is
+        installed (``pip install 'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU,
+        and OpenVINO supports the network. Otherwise it uses the backend of Keras. The name of a
         backend requires that backend, which the environment variable ``KERAS_BACKEND`` selects
         before Keras is imported. Trained layers always run on the backend; see `engine_`.
     cache : "memory", str, Path or None, default="memory"
         Where activations of the frozen part are cached: in memory shared by this process and the
-        workers it starts, in a directory, or not at all. This does not affect results.
+        workers it starts, in a directory, or nowhere. This does not affect results.
     on_error : {"raise", "nan"}, default="raise"
         What happens to paths, bytes and PIL images that cannot be read. "raise" raises a
         ``ValueError``. With "nan", `fit` leaves them out and lists them in `failed_rows_`,
-        `predict_proba` gives NaN, and `predict` gives the most frequent class of fit, each with one
-        warning.
+        `predict_proba` returns NaN, and `predict` returns the most frequent class of fit, each with
+        one warning.
     n_jobs : int or None, default=None
-        Number of threads that decode images. None and -1 mean one for each core, or in a joblib
-        worker one for each core of its share.
+        Number of threads that decode images. None and -1 use all cores or, in a joblib worker, the
+        worker's share of them.
     random_state : int, RandomState instance or None, default=None
-        Seed for random weights, the order of rows, dropout, views and the split of early stopping.
-        Pass an int for the same weights in every fit.
+        Seed of random weights, the order of rows, dropout, views and the split of early stopping.
+        Pass an int to get the same weights in every fit.
     verbose : int, default=0
-        1 or more prints to standard error how long a fit will take, and shows a progress bar.
+        1 or more reports on standard error how long the fit will take, and shows a progress bar.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels, sorted; of several labels a row, ``np.arange(n_labels)``.
+        Labels, sorted; for several labels in each row, ``np.arange(n_labels)``.
     label_names_ : ndarray of object, shape (n_labels,), or None
-        Names of the columns of y, where it was a frame with several labels a row.
+        Names of the columns of y if it was a frame with several labels in each row, else None.
     n_iter_ : int
         Number of epochs trained.
     history_ : dict of str to list of float
-        One value for each epoch: "loss", and with early stopping "val_loss" and "val_accuracy".
+        One value for each epoch: "loss" and, with early stopping, "val_loss" and "val_accuracy".
     n_trainable_params_ : int
-        Number of trained weights, including the head's; of all members together.
+        Number of trained weights of all members together, including their heads.
     members_ : Table of Member
-        What was trained, one row for each depth: its `freeze_depth`, `learning_rate`,
+        How each member was trained, a row for each: its `freeze_depth`, `learning_rate`,
         `layer_decay` and `label_smoothing`, with "auto" resolved.
     tabular_ : transformer or None
         The fitted clone of `tabular`.
     backbone_ : BackboneSpec
         The pretrained network, as plain data.
     engine_ : {"openvino", "tensorflow", "jax", "torch"}
-        Engine that computes the frozen part. If a fitted classifier is loaded where that engine is
-        missing, or where Keras runs on another backend, it warns once and uses the backend there.
+        Engine that computes the frozen part. A fitted classifier that is loaded where this engine
+        is missing, or where Keras runs on another backend, warns once and uses the backend there.
     failed_rows_ : ndarray of int
         Positions of the rows that `fit` could not read and left out.
     n_features_in_ : int
-        Number of columns of a 2-D X; height * width * channels of an array of images; 1 for
-        paths, bytes, PIL images and lists.
+        Number of columns of a 2-D X; height * width * channels for an array of images; 1 for paths,
+        bytes, PIL images and lists.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of the frame seen in `fit`; defined only if all of them are strings.
 
@@ -275,7 +282,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     -----
     The result depends only on the weighted set of (image, label) pairs: the order of rows does not
     matter, and two copies of a row equal one row with weight 2. The same `random_state` and number
-    of threads give the same weights to the bit. With another number of threads, the backend sums
+    of threads give bit-identical weights. With another number of threads, the backend sums
     gradients in another order, and probabilities differ by at most about 1e-3.
 
     References
@@ -414,18 +421,18 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Parameters
         ----------
         X : array-like
-            Images or rows of numbers, see the class.
+            Images or rows of numbers, as described in the class.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels: strings, ints or bools. Or several labels for each row: 0 and 1 (or
-            bools) in a column for each, as an array, a sparse matrix or a frame.
+            Class labels: strings, ints or bools. For several labels in each row, an array, a sparse
+            matrix or a frame of 0 and 1 (or bools) with a column for each label.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. An integer weight equals that many copies of the row, 0 leaves the
+            Non-negative weights. An integer weight equals that many copies of the row; 0 leaves the
             row out.
         X_target : array-like or TargetRows, default=None
-            Rows of the domain where the classifier will work, without labels, for `adaptation`.
-            Where there are exactly as many as in X, wrap them in :class:`TargetRows`, because
-            cross-validation cuts what is as long as X. With ``adaptation=None`` they are ignored,
-            with a warning.
+            Rows of the target domain, where the classifier will work, without labels; `adaptation`
+            uses them. Pass ``TargetRows(rows)`` if there are exactly as many as in X:
+            cross-validation cuts every argument that is as long as X, so `fit` refuses them
+            otherwise. With ``adaptation=None`` they are ignored, with a warning.
 
         Returns
         -------
@@ -435,8 +442,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Raises
         ------
         ValueError, TypeError
-            If a parameter, a row of X, y or the weights are invalid. The classifier is then left as
-            it was.
+            If a parameter, a row of X, y or a weight is invalid. The classifier then stays as it
+            was.
         """
         with self._unchanged_on_failure():
             labels, weights = self._checked(X, y, sample_weight)
@@ -459,19 +466,20 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     ) -> Self:
         """Train one more epoch, at a constant learning rate.
 
-        The first call decides how X is read and where the head starts from. A class missing from it
-        starts with the low probability that a single average row of that class would have given it.
+        The first call decides how X is read and fits the head's starting point. It may lack some of
+        the `classes`: these start with a low probability, from one average row that stands for
+        them.
 
         Parameters
         ----------
         X : array-like
-            Images or rows of numbers, see the class.
+            Images or rows of numbers, as described in the class.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels, all of them among the classes of the first call; or several labels for
-            each row, as in `fit`.
+            Class labels, all of them among the classes of the first call; or several labels in each
+            row, as in `fit`.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever occur; required in the first call. For several labels a row
-            it is ``np.arange(n_labels)``.
+            All labels that will ever occur; required in the first call. For several labels in each
+            row, pass ``np.arange(n_labels)``.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
 
@@ -519,9 +527,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
-            Labels. Several labels a row are 0 and 1 in the dtype of y in fit, in a sparse matrix if
-            y was one. With ``on_error="nan"`` an unreadable image gets what was most frequent in
-            fit.
+            Labels. Several labels in each row are 0 and 1, in the dtype of y in fit, and a sparse
+            matrix if y was one. With ``on_error="nan"``, an unreadable image gets what was most
+            frequent in fit.
         """
         outputs = self._predicted(X)  # refuses what is not fitted
         return self._task.predicted(outputs)
@@ -537,14 +545,15 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Returns
         -------
         ndarray of shape (n_samples, n_classes), dtype float64
-            In the order of `classes_`; with ``on_error="nan"``, NaN for rows that could not be
-            read. For several labels a row, the probability that each is true.
+            Probabilities in the order of `classes_`; for several labels in each row, the
+            probability that each is true. With ``on_error="nan"``, rows that could not be read are
+            NaN.
         """
         outputs = self._predicted(X)  # refuses what is not fitted
         return self._task.probabilities(outputs)
 
     def predict_log_proba(self, X: Images) -> np.ndarray:
-        """Predict the logarithms of the probabilities of the classes.
+        """Predict the log-probabilities of the classes.
 
         Parameters
         ----------
@@ -570,20 +579,20 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes), dtype float64
-            Logarithms of probabilities; for two classes, the log-odds of the second, and for
-            several labels a row those of each.
+            Log-probabilities. For two classes, the log-odds of the second; for several labels in
+            each row, the log-odds of each label.
         """
         outputs = self._predicted(X)  # refuses what is not fitted
         return self._task.decision(outputs)
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """Labels, sorted."""
+        """The labels, sorted."""
         return self._task.classes
 
     @property
     def label_names_(self) -> NDArray[np.object_] | None:
-        """Names of the labels, where y was a frame with a column for each."""
+        """Names of the labels if y was a frame with a column for each, else None."""
         return self._task.names if isinstance(self._task, MultiLabel) else None
 
     def __sklearn_tags__(self) -> Any:
@@ -592,7 +601,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         return tags
 
     def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[LabelsOfRows, Floats]:
-        """Labels and weights of the rows, some of which are positive."""
+        """Return checked labels and weights of the rows; some weights are positive."""
         self._check_parameters(X, y)
         check_factors(self.class_weight)
         labels = read_labels(y)
@@ -607,7 +616,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         classes: NDArray[np.generic] | None,
         totals: Floats | None = None,
     ) -> TaskFor:
-        """From labels that could be read to the task of telling the `classes`, or those."""
+        """Return a function from readable labels to the task; None takes their classes."""
         factors = self.class_weight
         labels.task(labels.values, classes, factors)  # refuses factors before anything is read
         return lambda seen: replace(labels.task(seen, classes, factors), totals=totals)

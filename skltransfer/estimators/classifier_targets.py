@@ -1,4 +1,4 @@
-"""What y of a classifier may be: one label a row, or several."""
+"""The y of a classifier: one label for each row, or several."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NESTED = (list, tuple, set, frozenset, np.ndarray)
 
 @dataclass(frozen=True)
 class OneLabel:
-    """One label a row.
+    """One label for each row.
 
     Attributes
     ----------
@@ -37,18 +37,18 @@ class OneLabel:
     described: ClassVar[str] = "one label"
 
     def check(self, weights: Floats) -> None:
-        """Accept all rows, which were checked when they were read."""
+        """Do nothing: the labels were checked when they were read."""
 
     def warn(self, weights: Floats) -> None:
-        """Find nothing to tell."""
+        """Do nothing: there is nothing to warn of."""
 
     def check_known(self, weights: Floats, classes: NDArray[np.generic]) -> None:
         """Refuse labels that are not among the classes of the first fit."""
         new = np.setdiff1d(self.values[weights > 0], classes)
         if len(new):
             raise ValueError(
-                f"y contains {new.tolist()}, which are not among the classes of the first fit "
-                f"{classes.tolist()}. Fit a new classifier, or pass all classes at first."
+                f"y contains {new.tolist()}, which are not among the classes of the first fit, "
+                f"{classes.tolist()}. Fit a new classifier, or pass all classes at the start."
             )
 
     def task(
@@ -57,11 +57,11 @@ class OneLabel:
         classes: NDArray[np.generic] | None,
         class_weight: Any,
     ) -> Classification:
-        """The task of telling the `classes`, or those that were `seen`."""
+        """Return the task of predicting the `classes`; None takes those of the labels `seen`."""
         if isinstance(class_weight, (list, tuple)):
             raise ValueError(
-                f"class_weight={class_weight!r} is a list, as for several labels a row, but y has "
-                "one label a row. Pass one dict, from class to factor."
+                f"class_weight={class_weight!r} is a list, as for several labels in each row, but "
+                "y has one label in each row. Pass one dict, from class to factor."
             )
         known = np.unique(seen) if classes is None else classes
         return Classification(known, class_weight)
@@ -69,14 +69,14 @@ class OneLabel:
 
 @dataclass(frozen=True)
 class SeveralLabels:
-    """Several labels a row.
+    """Several labels for each row.
 
     Attributes
     ----------
     values : ndarray of int8, shape (n, n_labels)
-        1 where a label is true, and anything but 0 and 1 where y holds neither.
+        1 where a label is true, 0 where it is false, and 2 where y has another value.
     given : ndarray or sparse matrix of shape (n, n_labels)
-        The same as it was given.
+        The labels as they were passed.
     names : ndarray of str objects or None
         Names of the columns of a frame.
     """
@@ -90,11 +90,11 @@ class SeveralLabels:
 
     @property
     def n_labels(self) -> int:
-        """How many."""
+        """Number of labels in each row."""
         return len(self.values[0])
 
     def check(self, weights: Floats) -> None:
-        """Refuse what is neither true nor false, in rows of positive weight."""
+        """Refuse values other than 0 and 1, in rows of positive weight."""
         faulty = np.argwhere((self.values > 1) & (weights > 0)[:, np.newaxis])
         if not len(faulty):
             return
@@ -103,7 +103,8 @@ class SeveralLabels:
         name = "" if self.names is None else f" ({self.names[column]!r})"
         raise ValueError(
             f"y of shape {self.values.shape} has {value.item()!r} in row {row}, column {column}"
-            f"{name}, but several labels a row are 0 and 1, or False and True.{self._way_out()}"
+            f"{name}, but several labels in each row must be 0 and 1, or False and True."
+            f"{self._way_out()}"
         )
 
     def _way_out(self) -> str:
@@ -120,14 +121,13 @@ class SeveralLabels:
         """Refuse another number of labels than in the first fit."""
         if len(classes) != self.n_labels:
             raise ValueError(
-                f"y has {self.n_labels} labels a row, but classes, or the first fit, tell of "
-                f"{len(classes)}. In partial_fit, classes of several labels are "
-                f"np.arange({self.n_labels})."
+                f"y has {self.n_labels} labels in each row, but classes, or the first fit, has "
+                f"{len(classes)}. In partial_fit, pass classes=np.arange({self.n_labels})."
             )
         if classes.tolist() != list(range(self.n_labels)):
             raise ValueError(
-                f"classes is {classes.tolist()}, but of {self.n_labels} labels a row they are "
-                f"np.arange({self.n_labels})."
+                f"classes is {classes.tolist()}, but for {self.n_labels} labels in each row it "
+                f"must be np.arange({self.n_labels})."
             )
 
     def task(
@@ -136,7 +136,7 @@ class SeveralLabels:
         classes: NDArray[np.generic] | None,
         class_weight: Any,
     ) -> MultiLabel:
-        """The task of telling which of the labels are true."""
+        """Return the task of predicting which of the labels are true."""
         self._check_class_weight(class_weight)
         return MultiLabel(
             n_labels=self.n_labels,
@@ -147,13 +147,13 @@ class SeveralLabels:
         )
 
     def warn(self, weights: Floats) -> None:
-        """Tell that exactly one label is true in every row, which is mostly one class a row."""
+        """Warn if exactly one label is true in every row: y is then probably one-hot encoded."""
         counted = self.values[weights > 0]
         if len(counted) > 1 and (counted.sum(axis=1) == 1).all():
             warn_user(
                 f"y of shape {self.values.shape} has exactly one 1 in every row, and is learned as "
-                "several labels that do not exclude each other. For classes that do, pass "
-                "y.argmax(axis=1)."
+                "several labels that do not exclude each other. For classes that exclude each "
+                "other, pass y.argmax(axis=1)."
             )
 
     def _check_class_weight(self, class_weight: Any) -> None:
@@ -162,8 +162,8 @@ class SeveralLabels:
         example = f"[{{0: 1.0, 1: 2.0}}, ...] of {self.n_labels} dicts"
         if isinstance(class_weight, Mapping) or len(class_weight) != self.n_labels:
             raise ValueError(
-                f"class_weight={class_weight!r} does not fit y with {self.n_labels} labels a row, "
-                f"which needs a list with a dict for each label, {example}, or 'balanced'."
+                f"class_weight={class_weight!r} does not fit y with {self.n_labels} labels in each "
+                f"row. Pass a list with a dict for each label, {example}, or 'balanced'."
             )
         for label, factors in enumerate(class_weight):
             if not isinstance(factors, Mapping) or not set(factors) <= {0, 1}:
@@ -177,7 +177,7 @@ LabelsOfRows: TypeAlias = OneLabel | SeveralLabels
 
 
 def read_labels(y: Any) -> LabelsOfRows:
-    """Y as one label or several a row; a single column is one label, with a warning."""
+    """Return y as one label or several for each row; a single column warns, and is one label."""
     _check_no_tags(y)
     if issparse(y):
         if y.shape[1] > 1:
@@ -195,11 +195,11 @@ def read_labels(y: Any) -> LabelsOfRows:
 
 
 def _check_kind_of_labels(found: NDArray[np.generic]) -> None:
-    """Refuse numbers to be predicted, times, and labels that cannot be sorted."""
+    """Refuse continuous numbers, times, and labels that cannot be sorted."""
     if found.dtype.kind in "Mm":
         raise ValueError(
-            f"y holds times ({found.dtype}), which are no labels. Pass classes made of them, as in "
-            "y.astype('datetime64[M]').astype(str), or a number to a FineTunedRegressor."
+            f"y holds times ({found.dtype}), which are not labels. Turn them into classes, as in "
+            "y.astype('datetime64[M]').astype(str), or into numbers for a FineTunedRegressor."
         )
     if found.dtype == object and len(kinds := {type(label).__name__ for label in found}) > 1:
         try:
@@ -219,7 +219,7 @@ def _check_kind_of_labels(found: NDArray[np.generic]) -> None:
 
 
 def lost_labels(y: NDArray[np.generic], y_read: NDArray[np.generic]) -> list[Any]:
-    """Labels of rows that could not be read, and of no others."""
+    """Return the labels that no readable row has."""
     if y.ndim == 1:
         found: list[Any] = np.setdiff1d(y, y_read).tolist()
         return found
@@ -228,16 +228,17 @@ def lost_labels(y: NDArray[np.generic], y_read: NDArray[np.generic]) -> list[Any
 
 
 def check_same_kind(task: Classification | MultiLabel, labels: LabelsOfRows) -> None:
-    """Refuse one label a row after several, and several after one."""
+    """Refuse one label for each row after a fit with several, and the reverse."""
     if type(task) is not labels.kind:
         before = "several labels" if isinstance(task, MultiLabel) else "one label"
         raise ValueError(
-            f"y has {labels.described} a row, but the first fit had {before}. Fit a new classifier."
+            f"y has {labels.described} in each row, but the first fit had {before}. Fit a new "
+            "classifier."
         )
 
 
 def check_factors(class_weight: Any) -> None:
-    """Refuse factors that are no numbers, negative or not finite, before anything is read."""
+    """Refuse factors that are not numbers, negative or not finite, before anything is read."""
     for factors in class_weight if isinstance(class_weight, (list, tuple)) else [class_weight]:
         check_class_weight(factors)
 
@@ -249,7 +250,7 @@ def _n_columns(y: Any) -> int:
 
 
 def _indicators(values: NDArray[np.generic]) -> NDArray[np.int8]:
-    """0 and 1, and 2 for all else."""
+    """Return 0 and 1 as they are, and 2 for any other value."""
     found = np.full(values.shape, 2, np.int8)
     found[values == 0] = 0
     found[values == 1] = 1
@@ -268,7 +269,7 @@ def _container_of(given: Any) -> Container:
 
 
 def _check_no_tags(y: Any) -> None:
-    """Refuse lists of tags, which differ in length, and labels that are text in several columns."""
+    """Refuse lists of tags, which may differ in length, and texts in several columns."""
     rows = y if isinstance(y, (list, tuple)) else getattr(y, "tolist", lambda: y)()
     if issparse(y) or not isinstance(rows, (list, tuple)):
         return
@@ -278,8 +279,8 @@ def _check_no_tags(y: Any) -> None:
     differ = len({len(row) for row in nested}) > 1 or len(nested) < len(rows)
     if differ or any(isinstance(row, (set, frozenset)) or _holds_text(row) for row in nested):
         raise ValueError(
-            f"y holds a list of tags a row, such as {nested[0]!r:.60}. Make columns of 0 and 1 of "
-            "them: sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)."
+            f"y holds a list of tags for each row, such as {nested[0]!r:.60}. Turn them into "
+            "columns of 0 and 1: sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)."
         )
 
 
@@ -289,11 +290,11 @@ def _holds_text(row: Iterable[Any]) -> bool:
 
 
 def _check_labels_there(y: NDArray[np.generic] | list[Any] | tuple[Any, ...]) -> None:
-    """Refuse None, NaN and NA in a list, of which NumPy makes text, or among objects."""
+    """Refuse None, NaN and NA in a list, where NumPy would turn them into text, or in objects."""
     labels = y if isinstance(y, (list, tuple)) or y.dtype == object else ()
     missing = [row for row, label in enumerate(labels) if is_missing(label)]
     if missing:
         raise ValueError(
-            f"y has no label in row {missing[0]}: it is {labels[missing[0]]!r}. Of {len(y)} rows "
-            f"{len(missing)} have none. Leave them out of X and y."
+            f"y has no label in row {missing[0]}: it is {labels[missing[0]]!r}. This holds for "
+            f"{len(missing)} of {len(y)} rows. Leave them out of X and y."
         )

@@ -1,4 +1,4 @@
-"""Fitted estimators as files that run without this package."""
+"""Exporting fitted estimators to files that run without this package."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class _Exported:
     reader : BackboneEstimator
         The estimator that reads X.
     outputs : callable
-        From the network's rows to the results.
+        Computes the results from the network's rows.
     expected : callable
-        From X to the results.
+        Computes the results from X.
     method : str
-        The method whose results they are.
+        Name of the estimator's method that gives these results.
     classes : sequence or None
-        Names of the columns of the results; None unless they are those of classes.
+        The classes, if the columns of the results stand for classes, else None.
     """
 
     reader: Any
@@ -71,39 +71,41 @@ def export(
 ) -> None:
     """Write a fitted estimator to a file that runs without this package.
 
-    The model takes RGB images as one array of float32 (n, h, w, 3) in the range of values of fit (0
-    to 255 for files), or token ids of texts (n, n_tokens) as int32. Scaling and resizing are
-    inside. It gives the results of ``predict_proba``, of ``predict`` for a regressor, of
-    ``transform`` for an extractor, and of ``decision_function`` for a pipeline whose classifier has
-    no probabilities.
+    The model takes RGB images as one array of float32 (n, h, w, 3) in the value range of fit (0 to
+    255 for files), or token ids of texts (n, n_tokens) as int32. Scaling and resizing are part of
+    the model. Its output is that of ``predict_proba``; for a regressor, of ``predict``; for an
+    extractor, of ``transform``; and for a pipeline whose classifier has no probabilities, of
+    ``decision_function``.
 
     Before the file appears, it is run on a few rows of noise and compared with the estimator on the
-    same **arrays**: they agree to 1e-4 of the largest value. Paths and bytes of JPEGs that are at
-    least twice as large as needed are decoded at a fraction of their size by the estimator, which
-    changes features by some percent.
+    same **arrays**: they agree to 1e-4 of the largest value. Results for paths and bytes may differ
+    more. If a JPEG is at least twice as large as needed, the estimator decodes it at a fraction of
+    its size, which changes features by some percent.
 
     Parameters
     ----------
     estimator : estimator
-        A fitted ``FineTunedClassifier``, ``FineTunedRegressor`` or ``PretrainedFeatureExtractor``
-        of images or texts; a ``Pipeline`` of an extractor, if you like a ``StandardScaler``, and a
-        linear model; or a search with one of these as its ``best_estimator_``.
+        Fitted: a ``FineTunedClassifier``, ``FineTunedRegressor`` or ``PretrainedFeatureExtractor``
+        of images or texts; a ``Pipeline`` of an extractor, optionally a ``StandardScaler``, and a
+        linear model; or a search whose ``best_estimator_`` is one of these.
     path : str or Path
-        The file; its name ends with ``.onnx``, ``.xml`` (OpenVINO, whose weights go to a ``.bin``
-        beside it) or ``.tflite``. For "saved_model", a folder. An older one is replaced. For texts,
-        the tokenizer is written beside it, as ``<path>.tokenizer.json``.
+        The file, whose name must end with ``.onnx``, ``.xml`` (OpenVINO, whose weights go to a
+        ``.bin`` file beside it) or ``.tflite``; for "saved_model", a folder. An existing one is
+        replaced. For texts, the tokenizer is written beside it, as ``<path>.tokenizer.json``.
     format : {"onnx", "openvino", "litert", "saved_model"}, default="onnx"
-        All but the last need an extra of the same name: ``pip install 'skltransfer[onnx]'``.
+        Format of the file. All but "saved_model" need an extra of the same name, as in
+        ``pip install 'skltransfer[onnx]'``.
     image_size : tuple of two int, default=None
-        Height and width of the images. None: any size, each batch its own. LiteRT needs a size.
+        Height and width of the images. None allows any size, the same within a batch; LiteRT needs
+        a size.
 
     Raises
     ------
     ValueError
-        If the estimator cannot be exported, with the reason; if the file would give other results
-        than the estimator. No file is left then.
+        If the estimator cannot be exported, or the file would give other results than the
+        estimator. No file is written then.
     ImportError
-        If a package is lacking; with the command to install it.
+        If a package is missing; the message says how to install it.
 
     See Also
     --------
@@ -113,9 +115,10 @@ def export(
     Notes
     -----
     The file holds JSON metadata under the key ``skltransfer``: ``classes`` (the names of the
-    columns), ``output``, ``input`` (how rows are read) and ``version``. ONNX has them in
-    ``metadata_props``, OpenVINO in ``rt_info``, LiteRT in a file ``skltransfer.json`` of the zip
-    archive that the file also is, and a SavedModel in ``assets.extra/skltransfer.json``.
+    columns), ``output``, ``input`` (how rows are read) and ``version``. ONNX stores them in
+    ``metadata_props``, OpenVINO in ``rt_info``, and a SavedModel in
+    ``assets.extra/skltransfer.json``. A LiteRT file is also a zip archive, with the metadata in its
+    file ``skltransfer.json``.
 
     Examples
     --------
@@ -146,15 +149,14 @@ def _chosen_format(name: str) -> Format:
         raise ValueError(f"format={name!r} is not one of {', '.join(map(repr, FORMATS))}.")
     if backend_name() != "tensorflow":
         raise ValueError(
-            f"export starts from TensorFlow's graph, and here Keras runs on {backend_title()}. "
-            "Save the estimator, and export what load() gives in a process with "
-            "KERAS_BACKEND=tensorflow."
+            f"export starts from TensorFlow's graph, but here Keras runs on {backend_title()}. "
+            "Save the estimator; load and export it in a process with KERAS_BACKEND=tensorflow."
         )
     return FORMATS[name]
 
 
 def _exported(estimator: Any) -> _Exported:
-    """Return what is exported of an estimator, a pipeline or a search."""
+    """Return what to export of an estimator, a pipeline or a search."""
     check_is_fitted(estimator)
     estimator = getattr(estimator, "best_estimator_", estimator)
     if isinstance(estimator, Pipeline):
@@ -176,13 +178,13 @@ def _exported(estimator: Any) -> _Exported:
 def _of_fine_tuned(estimator: Any) -> _Exported:
     if estimator.tta:
         raise ValueError(
-            "An estimator with tta=True cannot be exported: its predictions average views of a "
-            "row, and the model computes one. Use set_params(tta=False)."
+            "An estimator with tta=True cannot be exported: its predictions average several views "
+            "of a row, but the model computes one. Use set_params(tta=False)."
         )
     if estimator.tabular_ is not None:
         raise ValueError(
             "An estimator with tabular= cannot be exported: exported models have one input, and "
-            "the transformer of the table is no network. to_keras() gives a model of two inputs."
+            "the transformer is not part of the network. to_keras() gives a model of two inputs."
         )
     method = "predict_proba" if is_classifier(estimator) else "predict"
     outputs = predictions_of_rows(estimator)
@@ -196,7 +198,9 @@ def _of_pipeline(pipeline: Pipeline) -> _Exported:
     if not others:
         return exported
     if exported.method != "transform":
-        raise ValueError(f"A Pipeline cannot go on behind a {type(first).__name__}.")
+        raise ValueError(
+            f"A Pipeline with steps after a {type(first).__name__} cannot be exported."
+        )
     *scalers, last = others
     linear, method = linear_step(last)
     steps = [exported.outputs, *map(scaler_step, scalers), linear]
@@ -211,7 +215,7 @@ def _of_pipeline(pipeline: Pipeline) -> _Exported:
 
 
 def _check_target(path: Path, chosen: Format, given: ExportedInput) -> None:
-    """Refuse a path that does not suit the format, and images of any size where they need one."""
+    """Refuse a path that does not suit the format, and any image size if it needs one."""
     if chosen.suffix and path.suffix != chosen.suffix:
         raise ValueError(f"path={str(path)!r} must end with {chosen.suffix!r} for {chosen.title}.")
     if not path.resolve().parent.is_dir():
@@ -223,8 +227,8 @@ def _check_target(path: Path, chosen: Format, given: ExportedInput) -> None:
         )
     if not chosen.any_size and None in given.shape[1:]:
         raise ValueError(
-            f"{chosen.title} needs tensors of a fixed size. Give image_size=(height, width); "
-            "texts, whose lengths differ, can be exported to the other formats."
+            f"{chosen.title} needs tensors of a fixed size. Pass image_size=(height, width). "
+            "Texts differ in length: export them to one of the other formats."
         )
 
 
@@ -250,14 +254,14 @@ def _check_agreement(
         if not difference <= limit:  # NaN too
             raise ValueError(
                 f"The model in {title} differs from the estimator by {difference:.1e} on trial "
-                f"rows, and at most {limit:.1e} is allowed, so no file was written. The model "
+                f"rows, but at most {limit:.1e} is allowed, so no file was written. The model "
                 f"computes in float32; the estimator has precision={exported.reader.precision!r} "
                 f"and engine_={exported.reader.engine_!r}."
             )
 
 
 def _move(folder: Path, target: Path) -> None:
-    """Move all files and folders from one folder to another, in place of those of the same name."""
+    """Move all files and folders to another folder, replacing those of the same name."""
     for found in folder.iterdir():
         place = target / found.name
         if place.is_dir():

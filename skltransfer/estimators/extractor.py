@@ -37,29 +37,30 @@ if TYPE_CHECKING:
 
 
 class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
-    """Transformer from images to features, computed by a frozen pretrained network.
+    """Transformer that computes features of images with a frozen pretrained network.
 
-    Each image runs through the convolutional network `backbone` up to `layer`, and `pooling`
-    reduces each feature map to a row. The features suit a linear model, in a
-    :class:`~sklearn.pipeline.Pipeline` or by themselves. `fit` learns no weights: it decides how X
-    is read, and later calls read X in the same way.
+    Each image runs through the network `backbone` up to `layer`, and `pooling` reduces the feature
+    map there to a row of features. The features suit a linear model, in a
+    :class:`~sklearn.pipeline.Pipeline` or on their own. `fit` learns no weights: it decides how X
+    is read, and later calls read X in the same way. With a backbone for texts or sounds, X holds
+    these instead of images.
 
     X may be
 
-    - an array of images (n, height, width, channels) or, grey, (n, height, width);
+    - an array of images: (n, height, width, channels), or (n, height, width) for grey images;
     - a list, a 1-D object array, a Series or a one-column frame (pandas or polars) of paths,
       encoded bytes, PIL images or arrays of different sizes. Files are opened only when they are
       needed, so memory depends on `batch_size` and not on the number of files;
     - rows of flattened images (n, n_features), with `image_shape`;
     - other rows of numbers (n, n_features). They are standardised and written into small images, so
-      that every network accepts them; this is rarely useful.
+      that every image network accepts them; this is rarely useful.
 
-    Grey images are repeated over three channels, and transparent images are composited over white.
+    Grey images are repeated over three channels, and transparent images are laid over white.
 
-    Of the parameters, you will touch five: `backbone` (which network), `input_size` (larger sees
-    more detail, and costs time), `resize` (whether images are stretched, cropped or padded),
-    `on_error` (what happens to broken files) and `verbose` (whether progress is shown). The others
-    have defaults that were measured, or are for special cases.
+    Most users need five of the parameters: `backbone` (which network), `input_size` (a larger size
+    shows the network more detail, and costs time), `resize` (whether images are stretched, cropped
+    or padded), `on_error` (what happens to broken files) and `verbose` (whether progress is shown).
+    The others have defaults that were measured, or serve special cases.
 
     Parameters
     ----------
@@ -74,16 +75,17 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         the ``.h5`` that Keras downloads) that fits the network.
     layer : str, list of str or None, default=None
         Name of the layer whose output is used, or a list of names, whose features are concatenated.
-        None uses the last layer before any classification top. ``freeze_points(backbone)`` shows
-        the layers at which stages end.
+        None is the last layer before any classification top. ``freeze_points(backbone)`` shows the
+        layers at which stages end.
     pooling : {"avg", "max", "flatten", "cls", "last", "avg_std"} or None, default=None
-        How a feature map (height, width, channels) becomes a row: the mean or the maximum of each
-        channel, or all values concatenated; for a sequence of tokens also the first one ("cls") or
-        the last one ("last", of networks such as GPT-2). None is the backbone's own pooling, the
-        mean.
+        How a feature map (height, width, channels) becomes a row: "avg" and "max" take the mean or
+        the maximum of each channel, "flatten" concatenates all values, and "avg_std" (sounds)
+        concatenates the mean and the standard deviation of each channel. For a sequence of tokens,
+        "cls" takes the first one and "last" the last one (networks such as GPT-2). None is the
+        backbone's own pooling: "avg" for images and texts, "avg_std" for sounds.
     max_tokens : int or None, default=None
-        For texts: the maximum number of tokens read of each text, including the special tokens that
-        the backbone adds. Longer texts are cut, with one warning that counts them. None is the
+        For texts: the maximum number of tokens that are read, including the special tokens that the
+        backbone adds. Longer texts are cut, with one warning that counts them. None is the
         backbone's own limit, usually 256.
     sample_rate : int or None, default=None
         For sounds: the sample rate, in Hz, of arrays that come without one. Files and pairs
@@ -92,15 +94,17 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         For sounds: how many seconds are read of each sound. Longer sounds are cut, with one warning
         that counts them. None is 60.
     image_shape : (height, width), (height, width, channels) or None, default=None
-        How the rows of a 2-D X are read as images, in pixels. Other kinds of X are not affected.
+        Shape in pixels of the images that the rows of a 2-D X contain. Other kinds of X are not
+        affected.
     pixel_range : (low, high) or None, default=None
         The values in arrays that mean black and white. None decides by a rule: 0 and 1 for bool, 0
-        and 65535 for uint16, 0 and 255 for other integers; for floats, 0 and 1 if `fit` sees none
-        above 1, else 0 and 255 if it sees none above 255. Files, bytes and PIL images have a range
-        of their own.
+        and 65535 for uint16, 0 and 255 for other integers. For floats, the largest value that `fit`
+        sees decides: 0 and 1 if it is at most 1 (values up to 1.1 are clipped, with a warning), 0
+        and 255 if it is from 2 to 255; anything else raises an error. Files, bytes and PIL images
+        have a range of their own.
     input_size : (height, width) or None, default=None
-        Size in pixels at which the network sees an image. None is the size it was trained at;
-        for rows of plain numbers, the smallest that holds them.
+        Size in pixels at which the network sees an image. None is the size it was trained at; for
+        rows of plain numbers, the smallest size that holds them.
     resize : {"stretch", "crop", "pad"}, default="stretch"
         How an image of another shape is resized to `input_size`: "stretch" ignores the aspect
         ratio, "crop" cuts out the middle, and "pad" keeps the whole image between black bars. The
@@ -110,30 +114,31 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         affect results.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Number format in which layers compute; weights and features are float32. The shorter formats
-        pay off on CPUs and GPUs that have arithmetic for them, and change features by up to some
-        percent of the largest. You can change it after `fit`.
+        are faster only on CPUs and GPUs with arithmetic for them, and change features by up to some
+        percent of the largest. A change takes effect in the next `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
-        Engine that computes the features. "auto" uses OpenVINO if it is installed
-        (``pip install 'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU, and
-        OpenVINO can compute the network; otherwise it uses the backend of Keras. The name of a
+        Engine that computes the features. "auto" uses OpenVINO if three conditions hold: it is
+        installed (``pip install 'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU,
+        and OpenVINO supports the network. Otherwise it uses the backend of Keras. The name of a
         backend requires that backend, which the environment variable ``KERAS_BACKEND`` selects
         before Keras is imported. Features differ between engines by about 1e-6 of the largest; see
         `engine_`.
     cache : "memory", str, Path or None, default="memory"
         Where features are cached, keyed by the content of their image, so that none is computed
-        twice. "memory" is bounded and shared by this process and the workers it starts; a directory
-        is shared by all processes and runs; None disables the cache. This does not affect results.
+        twice. "memory" is bounded, and shared by this process and the workers it starts; a
+        directory is shared by all processes and runs; None disables the cache. This does not affect
+        results.
     on_error : {"raise", "nan"}, default="raise"
         What happens to paths, bytes and PIL images that cannot be read. "raise" raises a
         ``ValueError``; "nan" returns a row of NaN, with one warning that lists such rows. Numbers
         that are not finite always raise, except in rows of numbers under scikit-learn's
         ``assume_finite``.
     n_jobs : int or None, default=None
-        Number of threads that decode images. None and -1 mean one for each core, or in a joblib
-        worker one for each core of its share. The network chooses its own number of threads. This
-        does not affect results.
+        Number of threads that decode images. None and -1 use all cores or, in a joblib worker, the
+        worker's share of them. The network chooses its own number of threads. This does not affect
+        results.
     random_state : int, RandomState instance or None, default=None
-        Seed of the random weights of ``weights=None``. Pass an int for the same weights in every
+        Seed of the random weights of ``weights=None``. Pass an int to get the same weights in every
         fit.
     verbose : int, default=0
         1 or more shows a progress bar on standard error.
@@ -143,16 +148,17 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     backbone_ : BackboneSpec
         The network, with its weights, as plain data.
     engine_ : {"openvino", "tensorflow", "jax", "torch"}
-        Engine that computes the features. If a fitted extractor is loaded where that engine is
-        missing, or where Keras runs on another backend, it warns once and uses the backend there.
+        Engine that computes the features. A fitted extractor that is loaded where this engine is
+        missing, or where Keras runs on another backend, warns once and uses the backend there.
     features_digest_ : str
-        Digest of what features depend on besides the row, in hexadecimal digits: the network with
-        its weights, the layers, the pooling, the preprocessing and the number format. Extractors
-        with the same digest compute the same features, to 1e-5 of the largest, on any machine.
+        Digest of everything that features depend on besides the row, in hexadecimal digits: the
+        network with its weights, the layers, the pooling, the preprocessing and the number format.
+        Extractors with the same digest compute the same features, to 1e-5 of the largest, on any
+        machine.
     layers_ : tuple of str
         Names of the layers whose outputs are the features.
     n_features_in_ : int
-        Number of columns of a 2-D X; height * width * channels of an array of images; 1 for paths,
+        Number of columns of a 2-D X; height * width * channels for an array of images; 1 for paths,
         bytes, PIL images and lists. Only a 2-D X must have the same number again.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of the frame seen in `fit`; defined only if all of them are strings.
@@ -165,13 +171,13 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
 
     Notes
     -----
-    A row of features depends only on its image and the fitted parameters. It has the same bits
+    A row of features depends only on its image and the fitted parameters. It is bit-identical
     whatever the other rows, their order, `batch_size`, `n_jobs`, `cache`, the number of threads
     (except with PyTorch) and the process. Images given as arrays and as lossless files have the
     same features. With another backend, backend version or processor, the last bits differ.
 
-    Estimators of one process that use the same network share it, so a clone costs nothing. A pickle
-    contains no Keras object, and refers to the bundled weights by name and fingerprint only.
+    Estimators that use the same network share it within a process, so a clone costs nothing. A
+    pickle contains no Keras object, and refers to the bundled weights by name and fingerprint only.
 
     Examples
     --------
@@ -182,7 +188,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     >>> extractor.fit_transform(images).shape
     (3, 1280)
 
-    The same from rows, as other scikit-learn estimators take them, and from an early layer:
+    The same images as flattened rows, the usual input of scikit-learn, and an early layer:
 
     >>> extractor = PretrainedFeatureExtractor(
     ...     image_shape=(20, 30, 3), input_size=(64, 64), layer="block2b_add"
@@ -245,12 +251,12 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     def fit(self, X: Images, y: Any = None) -> Self:
         """Decide how X is read; the network is not trained.
 
-        No image is decoded: for files, only their existence is checked.
+        No image is decoded; of files, only the existence is checked.
 
         Parameters
         ----------
         X : array-like
-            Images or rows of numbers, see the class.
+            Images or rows of numbers, as described in the class.
         y : None
             Ignored.
 
@@ -262,7 +268,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         Raises
         ------
         ValueError, TypeError
-            If a parameter or a row of X is invalid. The extractor is then left as it was.
+            If a parameter or a row of X is invalid. The extractor then stays as it was.
         """
         with self._unchanged_on_failure():
             requested = _layer_names(self.layer)
@@ -290,7 +296,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_features_out), dtype float32
-            Features as the backbone computes them, not standardised. With ``on_error="nan"`` the
+            Features as the backbone computes them, not standardised. With ``on_error="nan"``, the
             rows of unreadable images are NaN. After ``set_output(transform="pandas")`` or
             ``"polars"``, a data frame.
 
@@ -312,8 +318,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     ) -> tuple[np.ndarray, dict[int, ReadError]]:
         """Return features, and the rows that could not be read.
 
-        A fine-tuned classifier with a frozen backbone shares its cached features with the
-        extractor.
+        Fine-tuned estimators with a frozen backbone use the same cached features.
         """
         layers, pooling = self._computed()
         if not layers:
@@ -328,11 +333,11 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
 
     @property
     def features_digest_(self) -> str:
-        """Digest of what features depend on besides the row, in hexadecimal digits.
+        """Digest of everything that features depend on besides the row, in hexadecimal digits.
 
-        It stands for the network with its weights, the layers, the pooling, the preprocessing and
-        the number format. Extractors with the same digest compute the same features to 1e-5 of the
-        largest on any machine, engine and version of the package.
+        It covers the network with its weights, the layers, the pooling, the preprocessing and the
+        number format. Extractors with the same digest compute the same features, to 1e-5 of the
+        largest, on any machine, engine and version of the package.
         """
         check_is_fitted(self)
         what = [self.layers_, self._pooling, self._precision, NUMERICS_VERSION]
@@ -377,7 +382,7 @@ def features_of_rows(extractor: PretrainedFeatureExtractor) -> Callable[[Any], A
 
 
 def features_of_source(extractor: PretrainedFeatureExtractor, source: Source) -> np.ndarray:
-    """Return features of rows that exist only for the moment, so none is cached."""
+    """Return features of temporary rows, without caching them."""
     passing = copy.copy(extractor)
     passing.cache = None
     return passing._features(source, lambda n_rows: None)[0]
@@ -386,7 +391,7 @@ def features_of_source(extractor: PretrainedFeatureExtractor, source: Source) ->
 def features_and_errors(
     extractor: PretrainedFeatureExtractor, source: Source
 ) -> tuple[np.ndarray, dict[int, ReadError]]:
-    """Return features, and the rows that could not be read, without a warning."""
+    """Return features, and the rows that could not be read; do not warn."""
     return extractor._features(source, lambda n_rows: None)
 
 

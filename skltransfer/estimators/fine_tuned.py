@@ -93,12 +93,12 @@ _SPLIT_STREAM = 1
 class FineTunedBase(BackboneEstimator):
     """Base of the estimators that train the last layers of a network.
 
-    `_states` holds what was learned by each of the `_members`, frozen up to its one of the
-    `_freeze_points`, for the task `_task`, the head `_head` and the two `_modes`, whatever the
-    parameters have become since.
+    `_states` holds the learned weights of each of the `_members`, which is frozen up to its entry
+    in `_freeze_points`. They belong to the task `_task`, the head `_head` and the two `_modes` of
+    that fit, whatever the parameters have become since.
     """
 
-    label_smoothing: float | Auto = 0.0  # targets that are no labels are not smoothed
+    label_smoothing: float | Auto = 0.0  # for targets that are not labels
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BackboneEstimator._parameter_constraints,
@@ -127,11 +127,11 @@ class FineTunedBase(BackboneEstimator):
         "input_column": [str, Integral, None],
     }
 
-    tabular: Any = None  # for subclasses without these two parameters
+    tabular: Any = None  # subclasses may lack both parameters
     input_column: Any = None
 
     _reads_numbers: ClassVar[bool] = False
-    """Whether the head reads plain rows of numbers beside the features of their images."""
+    """Whether the head also reads plain rows of numbers, not only the features of their images."""
 
     # Fitting, from the outside in ----------------------------------------------------------
 
@@ -143,7 +143,7 @@ class FineTunedBase(BackboneEstimator):
         task_for: TaskFor,
         X_target: Any = None,
     ) -> None:
-        """Fit from the pretrained network, or from the learned weights with warm start.
+        """Fit from the pretrained network or, with warm start, from the learned weights.
 
         Parameters
         ----------
@@ -152,9 +152,9 @@ class FineTunedBase(BackboneEstimator):
         y : ndarray
             Checked targets.
         weights : ndarray of float64, shape (n_samples,)
-            Checked weights, some of which are positive.
+            Checked weights; some are positive.
         task_for : callable
-            From the targets of the readable rows to the task, which has seen no rows yet.
+            Makes the task from the targets of the readable rows; it has seen no rows yet.
         X_target : array-like, TargetRows or None, default=None
             Rows of the target domain.
         """
@@ -189,7 +189,8 @@ class FineTunedBase(BackboneEstimator):
     ) -> None:
         """Train one epoch, from the pretrained network or from the learned weights.
 
-        The arguments are those of `_fit`, and the total weight of the rows of earlier calls.
+        The arguments are those of `_fit`, and `weight_seen`, the total weight of the rows of
+        earlier calls.
         """
         if self._methods:
             raise ValueError(
@@ -215,7 +216,7 @@ class FineTunedBase(BackboneEstimator):
         self._tell_members()
 
     def _data(self, X: Any, y: NDArray[np.generic], weights: Floats, goes_on: bool) -> LabelledRows:
-        """Return the rows of X that have weight, read by a new or an earlier rule."""
+        """Return the rows of X that have weight; decide how to read X unless an earlier fit did."""
         counted = np.flatnonzero(weights)
         if goes_on:
             check_table_kept(self)
@@ -231,7 +232,7 @@ class FineTunedBase(BackboneEstimator):
         return LabelledRows(source, y, weights, table)
 
     def _begin_apart(self, X: Any, weights: Floats) -> tuple[Source, Any]:
-        """Decide how X is read; return the rows that have weight, and the table beside all rows."""
+        """Decide how X is read; return the rows that have weight, and the table for all rows."""
         for name in ("_table", "_input_column"):
             self.__dict__.pop(name, None)
         if self.tabular is None:
@@ -281,7 +282,7 @@ class FineTunedBase(BackboneEstimator):
         return TrainingRows(prefix, source, rows, plain, columns, progress)
 
     def _columns(self, data: LabelledRows, rows: WeightedRows) -> Singles:
-        """Return what the head reads beside the features of the source's rows."""
+        """Return the extra columns that the head reads, for all rows of the source."""
         if data.table is None:
             numbers = columns_of(data.source) if self._reads_numbers else None
             return np.zeros((len(data.source), 0), np.float32) if numbers is None else numbers
@@ -299,13 +300,13 @@ class FineTunedBase(BackboneEstimator):
         failures: Mapping[int, ReadError],
         advance: Callable[[int], None],
     ) -> tuple[list[bytes], dict[int, ReadError]]:
-        """Return content digests of all rows, and the read errors."""
+        """Return the content digests of all rows, and the read errors."""
         rows = [row for row in range(len(contents.digests)) if row not in failures]
         unread = contents.complete(rows, self.n_jobs, self.on_error == "nan", advance)
         return [digest or b"" for digest in contents.digests], unread
 
     def _readable(self, data: LabelledRows, failures: Mapping[int, ReadError]) -> NDArray[np.intp]:
-        """Return source positions of readable rows; warn of the others by their positions in X."""
+        """Return the positions of readable rows in the source; warn of the other rows."""
         counted = data.counted
         failed = np.array(sorted(failures), dtype=np.intp)
         self.failed_rows_ = counted[failed]
@@ -321,7 +322,7 @@ class FineTunedBase(BackboneEstimator):
         return read
 
     def _lost_with(self, y: NDArray[np.generic], y_read: NDArray[np.generic]) -> list[Any]:
-        """Return targets that have lost all their rows, for a warning; none for numbers."""
+        """Return the classes that have lost all their rows, for a warning; none for numbers."""
         return []
 
     def _trainers(
@@ -331,7 +332,7 @@ class FineTunedBase(BackboneEstimator):
         others: WeightedRows | None = None,
         targets: Sequence[TrainingData] = (),
     ) -> list[Trainer]:
-        """Return a trainer for each member, which may be judged by `others`."""
+        """Return a trainer for each member; `others` are the validation rows, if any."""
         trainers = []
         for number, (member, step) in enumerate(
             zip(self._members, self._train_steps(), strict=True)
@@ -351,7 +352,7 @@ class FineTunedBase(BackboneEstimator):
     def _started(
         self, found: TrainingRows, rows: WeightedRows, trainers: list[Trainer]
     ) -> tuple[TrainingState, ...]:
-        """Return the pretrained network with a first head, for each member."""
+        """Return the starting state of each member: the pretrained network and a new head."""
         return tuple(
             trainer.start(self._starting_features(found, rows, trainer)) for trainer in trainers
         )
@@ -364,7 +365,7 @@ class FineTunedBase(BackboneEstimator):
         return methods_of(self.adaptation)
 
     def _targets(self, X_target: Any) -> list[TrainingData]:
-        """Read rows of the target domain, for each member; none if there are none."""
+        """Read the rows of the target domain, if any; return their activations for each member."""
         if X_target is None:
             return []
         return read_target(self._prefix(), *rows_of(self, X_target), self._freeze_points)
@@ -392,8 +393,8 @@ class FineTunedBase(BackboneEstimator):
         held_out = self._task.hold_out(rows, self.validation_fraction, rng)
         if not held_out.any():
             warn_user(
-                f"early_stopping=True holds nothing out, {self._task.nothing_to_hold_out}, so "
-                "that all epochs are trained and there is no val_loss. Give more rows, or set "
+                f"early_stopping=True holds nothing out, {self._task.nothing_to_hold_out}. All "
+                "epochs are trained and there is no val_loss. Give more rows, or set "
                 "early_stopping=False."
             )
         return held_out
@@ -414,11 +415,11 @@ class FineTunedBase(BackboneEstimator):
     def _training_data(
         self, found: TrainingRows, rows: WeightedRows, task: Task, point: int | None
     ) -> TrainingData:
-        """Return training data of some of the rows, or of their views, at a freeze point."""
+        """Return the training data at a freeze point: activations of rows, or of their views."""
         prefix = found.prefix
 
         def activations(view: Source, use_cache: bool = True) -> Array:
-            # Views drawn anew never recur: they are not cached, and count as training.
+            # New views never recur: they are not cached, and their progress counts as training.
             advance = found.progress.frozen if use_cache else _nothing
             return prefix.activations(view, point, advance, use_cache=use_cache)[0]
 
@@ -429,7 +430,7 @@ class FineTunedBase(BackboneEstimator):
     def _validation_data(
         self, found: TrainingRows, rows: WeightedRows, task: Task, point: int | None
     ) -> TrainingData:
-        """Return data of some of the rows at a freeze point, without other views."""
+        """Return the validation data at a freeze point: activations of the rows, without views."""
         if found.plain is None:
             source, advance = found.source.take(rows.rows), found.progress.frozen
             read, _ = found.prefix.activations(source, point, advance)
@@ -442,10 +443,10 @@ class FineTunedBase(BackboneEstimator):
     def _starting_features(
         self, found: TrainingRows, rows: WeightedRows, trainer: Trainer
     ) -> Array | None:
-        """Return pooled features of the pretrained network, from which a head starts.
+        """Return the pooled features of the pretrained network on which the head is initialised.
 
-        They have the same bits whether or not they are cached. None means that BatchNorm does not
-        use its statistics, so the features will still change.
+        They are bit-identical whether or not they are cached. None means that BatchNorm does not
+        use its stored statistics, so these features would not be those of training.
         """
         prefix, step, training = found.prefix, trainer.step, trainer.data
         if step.norms and trainer.settings.batch_norm != "frozen":
@@ -469,7 +470,7 @@ class FineTunedBase(BackboneEstimator):
         plain: Callable[[NDArray[np.intp]], Array] | None,
         activations: Callable[..., Array],
     ) -> RowsByEpoch:
-        """Return a function from (positions, epoch) to activations of the rows or their views."""
+        """Return a function from (positions, epoch) to activations of rows or of their views."""
         if self.augment is None and plain is not None:
             return lambda positions, epoch: plain(positions)
         views = self._views()
@@ -483,7 +484,7 @@ class FineTunedBase(BackboneEstimator):
     # Parameters ----------------------------------------------------------------------------
 
     def _check_parameters(self, X: Any, y: Any) -> None:
-        """Check everything that can be checked before anything is read."""
+        """Check everything that does not need the content of X."""
         kind = input_of(self.backbone)
         kind.check(inputs_of(self, X))
         if y is None:
@@ -503,15 +504,15 @@ class FineTunedBase(BackboneEstimator):
         )
         if not np.any(weights):
             raise ValueError(
-                "sample_weight is 0 for every row, so that nothing is left to learn from; at least "
-                "one weight must be positive."
+                "sample_weight is 0 for every row, so nothing is left to learn from; at least one "
+                "weight must be positive."
             )
         with np.errstate(over="ignore"):
             total = weights.sum()
         if not np.isfinite(total):
             raise ValueError(
                 f"The values of sample_weight, up to {weights.max():g}, have no finite sum. Divide "
-                "them by their largest, as in sample_weight / sample_weight.max()."
+                "them by the largest, as in sample_weight / sample_weight.max()."
             )
         return weights
 
@@ -519,14 +520,14 @@ class FineTunedBase(BackboneEstimator):
         given = {name: getattr(self, name) for name in TrainingSettings.__dataclass_fields__}
         of_member = {"learning_rate": member.learning_rate, "layer_decay": member.layer_decay}
         settings = TrainingSettings(**{**given, **of_member})
-        # Each domain is normalised by its own statistics: the labelled rows too.
+        # Each domain is normalised by its own statistics, also the labelled one.
         return replace(settings, batch_norm="adapt") if "statistics" in self._methods else settings
 
     def _drawn_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
     def _choose_members(self) -> None:
-        """Decide at which depths, and how, the network is trained; see also `_pace_members`."""
+        """Decide at which depths and rates to train; `_pace_members` adapts the rates later."""
         network = self._network()
         wanted = self._rates()
         depths = depths_of(self.freeze_depth, network, self._encoding.is_learned)
@@ -534,7 +535,7 @@ class FineTunedBase(BackboneEstimator):
         self._members = tuple(wanted.member(as_plain(depth), network) for depth in depths)
 
     def _pace_members(self, n_rows: int) -> None:
-        """Adapt automatic rates to the number of different rows."""
+        """Adapt automatic learning rates to the number of distinct rows."""
         n_steps = self.epochs * steps_per_epoch(n_rows, self.batch_size)
         self._members = tuple(self._rates().paced(member, n_steps) for member in self._members)
 
@@ -565,7 +566,7 @@ class FineTunedBase(BackboneEstimator):
         task_for: TaskFor,
         n_epochs: int,
     ) -> Workload:
-        """Estimate the cost of a fit with short measurements."""
+        """Estimate the cost of a fit from short measurements."""
         task = task_for(data.y[data.counted])
         steps = self._steps_of(task, self._wanted_head(task.n_outputs), self._wanted_modes())
         prefix, n_threads = self._prefix(), thread_count(self.n_jobs)
@@ -587,7 +588,7 @@ class FineTunedBase(BackboneEstimator):
         )
 
     def _cached_share(self, source: Source) -> float:
-        """Return about which share of the activations is cached."""
+        """Estimate the share of the activations that is cached."""
         if self._draws_views:
             return 0.0
         seen = source if self.augment is None else self._views().trained_on(source)[-1]
@@ -615,9 +616,9 @@ class FineTunedBase(BackboneEstimator):
         ]
 
     def _continued(self, keeper: str) -> tuple[TrainingState, ...]:
-        """Return the learned state for the current freeze points; `keeper` is why it is kept.
+        """Return the learned state for the current freeze points; `keeper` names the caller.
 
-        At other depths than before, all members go on from the one that was trained deepest.
+        If the depths have changed, all members continue from the one that was trained deepest.
         """
         now = origin_of(self, resolve(self.backbone, self.weights, 0))
         check_same_origin(self._origin, now, keeper)
@@ -636,13 +637,13 @@ class FineTunedBase(BackboneEstimator):
     # Prediction ----------------------------------------------------------------------------
 
     def _check_savable(self) -> None:
-        """Refuse a transformer, which may be any Python object."""
+        """Refuse a transformer for `tabular`, which may be any Python object."""
         if self.tabular is not None or hasattr(self, "_table"):
             raise TypeError(
                 f"This {type(self).__name__} has a transformer for a table, tabular="
                 f"{self.tabular!r}, which save() cannot write: it may be any Python object. "
-                "joblib.dump(estimator, path) writes a pickle, and skops.io.dump(estimator, path) "
-                "a file whose types are checked when it is loaded."
+                "Use joblib.dump(estimator, path), which writes a pickle, or "
+                "skops.io.dump(estimator, path), which lets you check types before loading."
             )
 
     def _predictor(self) -> Predictor:
@@ -650,7 +651,7 @@ class FineTunedBase(BackboneEstimator):
         return Predictor(self._prefix(), tuple(Learned(*pair) for pair in pairs), self._task)
 
     def _predicted(self, X: Any) -> Floats:
-        """Return predictions averaged over views with ``tta``; NaN for unreadable rows."""
+        """Return predictions, with ``tta`` averaged over views; NaN for unreadable rows."""
         check_is_fitted(self)
         (source, columns), predictor = rows_of(self, X), self._predictor()
         with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
@@ -673,16 +674,16 @@ class FineTunedBase(BackboneEstimator):
         Returns
         -------
         keras.Model
-            Model from batches of RGB images (n, h, w, 3) of any h and w to predictions:
+            Model from batches of RGB images (n, h, w, 3), of any h and w, to predictions:
             probabilities (n, n_classes) in the order of `classes_`, or numbers (n, n_targets) in
-            the units of y. Images have the range of values of fit (0 to 255 for files); where fit
-            saw rows without ``image_shape``, the model takes rows of numbers. With `tabular` it has
-            a second input, "table", for what ``tabular_.transform`` makes of the other columns.
-            Predictions agree
-            with those of the estimator (with ``precision="float32"``, without ``tta``) to 1e-4. The
-            model computes in float32 whatever the `precision`; with "bfloat16" and "float16",
-            predictions of the estimator differ by up to some hundredths. The model is a copy:
-            training it does not change the estimator.
+            the units of y. Images have the value range of fit (0 to 255 for files). If fit saw rows
+            without ``image_shape``, the model takes rows of numbers. With `tabular`, a second
+            input, "table", takes what ``tabular_.transform`` returns for the other columns.
+
+            The model agrees with the estimator's predictions (with ``precision="float32"``, without
+            ``tta``) to 1e-4. It computes in float32 whatever the `precision`; with "bfloat16" and
+            "float16", the estimator's predictions differ from it by up to some hundredths. The
+            model is a copy: training it does not change the estimator.
 
         Raises
         ------
@@ -693,7 +694,7 @@ class FineTunedBase(BackboneEstimator):
         return self._keras_from(*self._encoding.keras_input())
 
     def _keras_from(self, source: KerasTensor, rows: KerasTensor) -> KerasModel:
-        """Return the model from an input to predictions, by way of the network's rows."""
+        """Return the model from `source` to predictions; `rows` is what the network reads of it."""
         inputs, columns = self._keras_columns(source)
         return keras_model(
             self.backbone_.weights,
@@ -705,7 +706,7 @@ class FineTunedBase(BackboneEstimator):
         )
 
     def _keras_columns(self, source: KerasTensor) -> tuple[Any, KerasTensor | None]:
-        """Return all inputs of a Keras model, and what its head reads beside the features."""
+        """Return all inputs of a Keras model, and the extra columns that its head reads."""
         if hasattr(self, "_table"):
             table, columns = table_input(self._table.moments)
             return [source, table], columns
@@ -715,7 +716,7 @@ class FineTunedBase(BackboneEstimator):
         return source, standardized_tensor(source, *moments)
 
     def _views_averaged(self) -> Callable[[Source], list[Source]]:
-        """Return a function from rows to the views that a prediction averages."""
+        """Return a function from rows to the views that a prediction averages over."""
         if not self.tta:
             return lambda source: [source]
         check_views(self.backbone_.input, self.augment, self.n_views, self.tta)
@@ -724,18 +725,18 @@ class FineTunedBase(BackboneEstimator):
 
 
 def predictor_of(estimator: FineTunedBase) -> Predictor:
-    """Return what a fitted estimator has learned, for inspection."""
+    """Return the trained network of a fitted estimator, for inspection."""
     return estimator._predictor()
 
 
 def predictions_of_rows(estimator: FineTunedBase) -> Callable[[KerasTensor], KerasTensor]:
-    """Return the function from the network's rows to predictions, as `to_keras` computes them."""
+    """Return a function from the network's rows to predictions, like the model of `to_keras`."""
     (row,) = estimator._encoding.row_spec
     return function_of_rows(row, estimator._keras_from)
 
 
 def views_of(estimator: FineTunedBase) -> Views:
-    """Return the views of a fitted estimator, if its seed is an int."""
+    """Return the views of an estimator whose `random_state` is an int and whose X was read."""
     check_has_views(estimator._encoding)
     estimator._seed = estimator._drawn_seed()
     return estimator._views()

@@ -18,9 +18,9 @@ def load(
 ) -> PretrainedFeatureExtractor | FineTunedClassifier | FineTunedRegressor:
     """Load an estimator from a file written by its ``save(path)``.
 
-    Loading cannot run code. Everything is checked before anything is built: the checksum, the sizes
-    of the arrays, and that the file asks only for what ``save`` writes. The checksum detects
-    damage; it does not tell who wrote the file.
+    Loading cannot run code. Before anything is built, `load` checks the checksum, the sizes of the
+    arrays, and that the file asks only for what ``save`` writes. The checksum detects damage; it
+    does not prove who wrote the file.
 
     Parameters
     ----------
@@ -30,17 +30,17 @@ def load(
     Returns
     -------
     PretrainedFeatureExtractor, FineTunedClassifier or FineTunedRegressor
-        Equal to the saved estimator: its predictions have the same bits on the same versions of
-        TensorFlow and Keras and the same processor. A ``keras.Model`` as `backbone` has become a
-        handle of the same content.
+        Equal to the saved estimator: its predictions have the same bits with the same versions of
+        TensorFlow and Keras on the same processor. A ``keras.Model`` as `backbone` has become a
+        handle with the same content.
 
     Raises
     ------
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If the file is damaged or was changed, was written with a newer protocol, is of another kind
-        such as a pickle, or needs a bundled network that this version does not ship.
+        If the file is damaged or was changed, was written with a newer protocol, is of another
+        kind, such as a pickle, or needs a bundled network that this version does not contain.
 
     See Also
     --------

@@ -34,52 +34,55 @@ def precompute(
 ) -> CacheInfo:
     """Run images through the frozen layers once, for all depths that a search will try.
 
-    Every image is read once and runs through each layer once. The cache then holds the entries that
-    later fits, predictions and searches with the same settings look up, bit for bit. A search fills
-    the cache by itself as it runs. Calling `precompute` first shows how long this takes, and lets
-    many workers start with everything cached.
+    Every image is read once and runs through each layer once. The cache then holds, bit for bit,
+    what later fits, predictions and searches with the same settings look up. A search fills the
+    cache by itself as it runs. Calling `precompute` first shows how long this takes, and lets many
+    workers start with everything cached.
 
     Parameters
     ----------
     X : array-like
-        All images of the search, as :class:`FineTunedClassifier` takes them: an array, or a list or
-        column of paths, bytes, PIL images and arrays, or flattened images with ``image_shape``.
+        All images of the search, as :class:`FineTunedClassifier` takes them: an array; a list or
+        column of paths, bytes, PIL images and arrays; or flattened images with ``image_shape``.
         Rows of plain numbers are refused, because each training set scales them differently.
     freeze_depths : list of int, float and str
-        Values of ``freeze_depth``, or a single value; "auto" stands for its three depths. For 0 the
-        decoded pixels are cached. The pooled features, from which heads start, are always computed.
+        Values of ``freeze_depth``, or a single value; "auto" stands for its three depths. For 0,
+        the decoded pixels are cached. The pooled features, on which heads are initialised, are
+        always computed.
     **settings
         Parameters of :class:`FineTunedClassifier`. These have an effect: ``backbone``, ``weights``,
         ``input_size``, ``resize``, ``pixel_range``, ``image_shape``, ``precision``, ``engine``,
         ``augment``, ``n_views``, ``tta``, ``random_state``, ``cache``, ``batch_size``, ``n_jobs``,
-        ``on_error`` and ``verbose``. With ``n_views`` (or ``tta``) the fixed views are computed
-        too. They are drawn from ``random_state``, which must then be an int, as for
-        ``weights=None``. Views drawn anew in every epoch cannot be computed in advance.
+        ``on_error`` and ``verbose``. With ``n_views`` or ``tta``, the fixed views are computed too.
+        Fixed views, and weights with ``weights=None``, depend on ``random_state``, which must then
+        be an int. Views that are new in every epoch cannot be computed in advance.
 
     Returns
     -------
     CacheInfo
-        What the cache holds and has done since it was last cleared, see `cache_info`.
+        What the cache holds, and what it has done since it was last cleared, as `cache_info`
+        returns it.
 
     Raises
     ------
     TypeError
-        For a setting that :class:`FineTunedClassifier` does not have, and for depths of another
+        If a setting is not a parameter of :class:`FineTunedClassifier`, or a depth is of the wrong
         type.
     ValueError
-        If nothing would be cached (``cache=None``), no depth is given, a depth matches no freeze
-        point, a setting or an image is invalid, or views or weights need a seed that is missing.
+        If ``cache=None``, so that nothing would be cached; if no depth is given, or a depth matches
+        no freeze point; if a setting or an image is invalid; or if views or weights need a seed
+        that is missing.
 
     Warns
     -----
     UserWarning
-        If not all rows fit into the cache. Searches then give the same results, and compute the
-        missing rows when they need them.
+        If not all rows fit into the cache. Searches then compute the missing rows when they need
+        them, with the same results.
 
     See Also
     --------
     cache_info : What a cache holds.
-    freeze_points : Bytes that an image takes at each depth.
+    freeze_points : Number of bytes for each image at each depth.
 
     Examples
     --------
@@ -113,7 +116,7 @@ def precompute(
 
 
 def _classifier(settings: dict[str, Any]) -> FineTunedClassifier:
-    """Check the names of `settings`, and that the result would be cached."""
+    """Return a classifier with the `settings`; check their names, and that they cache."""
     known = FineTunedClassifier().get_params(deep=False)
     if "freeze_depth" in settings:
         raise TypeError("precompute() takes freeze_depths, a list, instead of freeze_depth.")
@@ -121,12 +124,13 @@ def _classifier(settings: dict[str, Any]) -> FineTunedClassifier:
     if unknown:
         hint = did_you_mean(unknown[0], [*known], at_most=1)
         raise TypeError(
-            f"precompute() got {unknown[0]!r}, which is no parameter of FineTunedClassifier.{hint}"
+            f"precompute() got {unknown[0]!r}, which is not a parameter of FineTunedClassifier."
+            f"{hint}"
         )
     if settings.get("cache", "memory") is None:
         raise ValueError(
-            "cache=None keeps nothing, so nothing can be computed in advance. Give 'memory' "
-            "or the path of a directory, and the same to the estimator."
+            "cache=None keeps nothing, so nothing can be computed in advance. Pass 'memory' or "
+            "the path of a directory, here and to the estimator."
         )
     return FineTunedClassifier(**settings)
 
@@ -137,7 +141,7 @@ def _listed(freeze_depths: Any) -> list[FreezeDepth]:
     if not isinstance(freeze_depths, Iterable):
         raise TypeError(
             f"freeze_depths={freeze_depths!r} is not a list of values of freeze_depth, as in "
-            "['all', -1, -2]; freeze_points() tells what there is to freeze."
+            "['all', -1, -2]; freeze_points() lists the stages."
         )
     depths = list(freeze_depths)
     if not depths:
@@ -146,7 +150,7 @@ def _listed(freeze_depths: Any) -> list[FreezeDepth]:
 
 
 def _check_seed(classifier: FineTunedClassifier) -> None:
-    """Refuse settings that each fit draws anew, because no fit could use what was computed."""
+    """Refuse settings for which every fit draws other views or weights than this call."""
     if isinstance(classifier.random_state, Integral):
         return
     drawn = "weights" if classifier.weights is None else "views"
@@ -159,7 +163,7 @@ def _check_seed(classifier: FineTunedClassifier) -> None:
 
 
 def _views_of(classifier: FineTunedClassifier) -> Callable[[Source], list[Source]]:
-    """Return a function from rows to what fits and predictions use: the rows and fixed views."""
+    """Return a function from rows to all that fits and predictions use: rows and fixed views."""
     if not (classifier.n_views or classifier.tta):
         return lambda source: [source]
     views = views_of(classifier)
@@ -179,7 +183,7 @@ def _fill(
     depths: list[FreezeDepth],
     verbose: int,
 ) -> dict[int, ReadError]:
-    """Compute all freeze points of all views; return the rows that could not be read."""
+    """Compute the activations of all views at all freeze points; return the read errors."""
     network = prefix.network
     members = [member for depth in depths for member in depths_of(depth, network)]
     points = in_order([*(freeze_point_of(depth, network) for depth in members), network.end])
@@ -199,7 +203,7 @@ def _fill_some(
     points: list[int | None],
     on_the_way: set[int],
 ) -> dict[int, ReadError]:
-    """Compute all freeze points of some rows, given as their `views`, and store their digests."""
+    """Do the same for some rows, given as their `views`, and store their content digests."""
     contents = prefix.digests(views[0])
     failures: dict[int, ReadError] = {}
     for number, view in enumerate(views):
@@ -218,6 +222,6 @@ def _warn_of_little_room(info: CacheInfo, n_refused: int) -> None:
         warn_user(
             f"{n_refused} rows found no room in the cache, which holds {info.bytes / 1e6:.0f} of "
             f"{info.budget / 1e6:.0f} MB. They will be computed when they are needed, with the "
-            "same result. A directory as cache has more room, and deeper freeze points take less; "
-            "freeze_points() tells their bytes."
+            "same result. A directory as cache has more room, and deeper freeze points need less; "
+            "freeze_points() shows how much."
         )

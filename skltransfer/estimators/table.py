@@ -1,4 +1,4 @@
-"""The columns that the head reads beside the features: a fitted transformer and its moments."""
+"""The extra columns of the head: a fitted transformer, and the moments that standardise them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FittedTable:
-    """How the other columns of a frame become columns of the head.
+    """How the other columns of a frame become extra columns of the head.
 
     Attributes
     ----------
     transformer : object
-        From the columns that the backbone does not read to numbers.
+        Fitted; turns the columns that the backbone does not read into numbers.
     mean, scale : ndarray of float64, shape (n_columns,)
-        Weighted moments of these numbers in fit; those that never differ have scale 1.
+        Weighted mean and standard deviation of these numbers in fit; constant ones have scale 1.
     """
 
     transformer: Any
@@ -38,12 +38,12 @@ class FittedTable:
 
     @property
     def n_columns(self) -> int:
-        """How many numbers there are for each row."""
+        """Number of extra columns."""
         return len(self.mean)
 
     @property
     def moments(self) -> Moments:
-        """Mean and scale."""
+        """The mean and the scale."""
         return self.mean, self.scale
 
     def columns(self, table: Any, rows: NDArray[np.intp] | None = None) -> Singles:
@@ -52,7 +52,7 @@ class FittedTable:
         if numbers.shape[1] != self.n_columns:
             raise ValueError(
                 f"tabular={self.transformer!r} gives {numbers.shape[1]} columns, after "
-                f"{self.n_columns} in fit. Use a transformer that always gives as many."
+                f"{self.n_columns} in fit. Use a transformer that always gives the same number."
             )
         return standardized(numbers, self.mean, self.scale).astype(np.float32)
 
@@ -65,22 +65,22 @@ def fit_table(
     positions: NDArray[np.intp],
     seed: int,
 ) -> FittedTable:
-    """Fit a clone of a transformer on the distinct rows, and take the weighted moments of all.
+    """Fit a clone of a transformer on the distinct rows; take weighted moments of all rows.
 
     Parameters
     ----------
     tabular : transformer
-        The user's, which stays as it is.
+        The user's transformer, which is not changed.
     table : frame
-        The columns beside what the backbone reads, of the merged rows.
+        The columns that the backbone does not read, of the merged rows.
     y : ndarray
-        The targets of these rows, as the user gave them.
+        Targets of these rows, as the user gave them.
     rows : WeightedRows
-        The merged rows. Where they differ in their targets alone, the transformer sees the first.
+        The merged rows. Of rows that differ in their targets alone, the transformer sees the first.
     positions : ndarray of int
         Their positions in X, for messages.
     seed : int
-        For every `random_state` of the transformer that is None.
+        Value for every `random_state` of the transformer that is None.
     """
     seen = list(zip(rows.keys, row_digests(table), strict=True))
     firsts = [row for row, key in enumerate(seen) if row == 0 or key != seen[row - 1]]
@@ -98,13 +98,13 @@ def _transformed(transformer: Any, table: Any, rows: NDArray[np.intp] | None) ->
         numbers = np.asarray(dense, np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"tabular={transformer!r} gives {dense.dtype} columns, and the head reads numbers. "
-            f"Encode them, as with OneHotEncoder. ({error})"
+            f"tabular={transformer!r} gives {dense.dtype} columns, but the head reads numbers. "
+            f"Encode them, for instance with OneHotEncoder. ({error})"
         ) from error
     if numbers.ndim != 2 or len(numbers) != len(table) or not numbers.shape[1]:
         raise ValueError(
             f"tabular={transformer!r} gives an array of shape {numbers.shape} for {len(table)} "
-            "rows, and one row of one or more numbers is needed for each."
+            "rows, but must give one row of one or more numbers for each."
         )
     _check_finite(numbers, transformer, rows)
     return numbers
@@ -117,9 +117,8 @@ def _check_finite(numbers: Floats, transformer: Any, rows: NDArray[np.intp] | No
         position = row if rows is None else rows[row]
         raise ValueError(
             f"tabular={transformer!r} gives {numbers[row, column]} for row {position} of X, in its "
-            f"column {column}. "
-            "Fill in what is missing, as with make_pipeline(SimpleImputer(), ...), or leave the "
-            "row out."
+            f"column {column}. Impute missing values, as in make_pipeline(SimpleImputer(), ...), "
+            "or leave the row out."
         )
 
 

@@ -1,4 +1,4 @@
-"""X as an estimator takes it: what the backbone reads, and what the head reads beside it."""
+"""Splitting X into what the backbone reads and the extra columns that the head reads."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def inputs_of(estimator: Any, X: Any) -> Any:
-    """Return what the backbone would read of X in a fit by the current parameters.
+    """Return the part of X that the backbone would read in a fit with the current parameters.
 
     Raises
     ------
     TypeError, ValueError
-        If X is not a frame, or has columns of which nobody says what becomes of them.
+        If X is not a frame, or has other columns and no `tabular` for them.
     """
     if estimator.tabular is not None:
         return split_frame(X, estimator.input_column).inputs
@@ -33,7 +33,7 @@ def inputs_of(estimator: Any, X: Any) -> Any:
 def apart(
     estimator: Any, X: Any, chosen: NDArray[np.intp] | None = None
 ) -> tuple[Source, Any | None]:
-    """Return the rows of X, or the `chosen` ones, and the table beside all rows, as in fit."""
+    """Return all or the `chosen` rows of X, read as in fit, and the table for all rows."""
     encoding = estimator._encoding
     if not hasattr(estimator, "_table"):
         return encoding.source(estimator, X, chosen), None
@@ -49,14 +49,14 @@ def source_in(estimator: Any, X: Any) -> Any:
 
 
 def read_by(estimator: Any, X: Any) -> Any:
-    """Return what a fitted estimator's backbone reads of X: all of it, or one column."""
+    """Return the part of X that a fitted estimator's backbone reads: all of it, or one column."""
     if not hasattr(estimator, "_table"):
         return X
     return split_frame(X, estimator._input_column).inputs
 
 
 def rows_of(estimator: Any, X: Any) -> tuple[Source, Singles | None]:
-    """Return the rows of X, and what the head reads beside their features, if anything."""
+    """Return the rows of X, and the extra columns that the head reads, if any."""
     source, table = apart(estimator, X)
     if table is not None:
         return source, estimator._table.columns(table)
@@ -70,18 +70,18 @@ def remember_columns(estimator: Any, X: Any) -> None:
 
 
 def check_table_kept(estimator: Any) -> None:
-    """Refuse to go on with a table after a fit without one, and the other way round."""
+    """Refuse to continue with a table after a fit without one, and the reverse."""
     if (estimator.tabular is None) == hasattr(estimator, "_table"):
         before, now = ("a", "none") if estimator.tabular is None else ("no", "one")
         raise ValueError(
             f"The first fit had {before} table beside the input, and now there is {now}, but the "
-            "head keeps its inputs. Set tabular back, or set warm_start=False and call fit to "
-            "start again."
+            "inputs of the head cannot change. Set tabular back, or set warm_start=False and call "
+            "fit to start again."
         )
 
 
 def _without_table(estimator: Any) -> Any:
-    """Return the estimator as if the column that the backbone reads were all of X."""
+    """Return a copy of the estimator for which the backbone's column is all of X."""
     alone = object.__new__(type(estimator))
     vars(alone).update(vars(estimator), n_features_in_=1)
     if hasattr(estimator, "feature_names_in_"):

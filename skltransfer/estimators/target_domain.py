@@ -1,4 +1,4 @@
-"""Rows of the target domain, read once like those that are trained on."""
+"""Reading the rows of the target domain, once, as for the training rows."""
 
 from __future__ import annotations
 
@@ -25,13 +25,10 @@ def read_target(
     columns: Singles | None,
     freeze_points: Sequence[int | None],
 ) -> list[TrainingData]:
-    """Return activations of the target's rows, merged by content; weights are their counts.
+    """Return activations of the target's rows at each of the `freeze_points`.
 
-    There is a result for each of the `freeze_points`.
-
-    `columns` are what the head reads beside their features.
-
-    With ``on_error="nan"``, rows that cannot be read are left out with a warning.
+    Equal rows are merged, and their weight is their number. `columns` are the extra columns that
+    the head reads. With ``on_error="nan"``, rows that cannot be read are left out with a warning.
     """
     contents = prefix.digests(source)
     plain, failures = prefix.activations_at(source, freeze_points, observer=contents)

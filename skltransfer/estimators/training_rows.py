@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from skltransfer.training.plan import FitProgress
 
 TaskFor: TypeAlias = "Callable[[NDArray[np.generic]], Task]"
-"""From the targets of the readable rows to the task."""
+"""Makes the task from the targets of the readable rows."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class LabelledRows:
     weights : ndarray of float64, shape (n_samples,)
         Weights of all rows.
     table : frame or None
-        The columns beside what the backbone reads, of the rows that have weight.
+        The other columns of the frame, for the rows that have weight.
     """
 
     source: Source
@@ -54,15 +54,15 @@ class TrainingRows:
     Attributes
     ----------
     prefix : FrozenPrefix
-        The frozen prefix that computed them; unreadable rows raise errors from now on.
+        The frozen prefix that computed them; from now on, unreadable rows raise errors.
     source : Source
         The rows of X that have weight.
     rows : WeightedRows
-        Merged, in canonical order; positions are those in the source.
+        The rows, merged and in canonical order; their positions are those in the source.
     plain : dict of int or None to ndarray, or None
         Activations of the source by freeze point; None if every epoch draws new views.
     columns : ndarray of float32, shape (n_source, n_columns)
-        What the head reads beside the features, of the rows of the source; often no columns.
+        The extra columns that the head reads, for the rows of the source; often none.
     progress : FitProgress
         Receives the progress.
     """
@@ -77,7 +77,7 @@ class TrainingRows:
     def activations_of(
         self, some: WeightedRows, freeze_point: int | None
     ) -> Callable[[NDArray[np.intp]], Array]:
-        """Return a function from positions among some of the rows to views of their activations."""
+        """Return a function from positions in `some` rows to their activations."""
         assert self.plain is not None
         plain, rows = self.plain[freeze_point], some.rows
         return lambda positions: plain[rows[positions]]

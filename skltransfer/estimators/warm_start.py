@@ -1,4 +1,4 @@
-"""Continuing from an earlier fit: what must be the same, and what is carried over."""
+"""Continuing from an earlier fit: what must not change, and what is carried over."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ORIGIN = (
 
 
 def origin_of(estimator: Any, spec: BackboneSpec) -> dict[str, Any]:
-    """Return what a fit starts from and a later fit cannot change; without Keras objects."""
+    """Return the settings that a later fit cannot change, without Keras objects."""
     origin = {name: as_plain(getattr(estimator, name, None)) for name in _ORIGIN}
     network = spec.name if estimator.weights is None else spec.fingerprint
     return {"backbone": network, **origin}
@@ -35,8 +35,9 @@ def check_same_origin(before: Mapping[str, Any], now: Mapping[str, Any], keeper:
     if changed:
         name = "backbone or weights" if changed[0] == "backbone" else changed[0]
         raise ValueError(
-            f"{keeper} goes on with the network and the preprocessing of the first fit, but {name} "
-            "has changed since. Set it back, or set warm_start=False and call fit to start again."
+            f"{keeper} continues with the network and the preprocessing of the first fit, but "
+            f"{name} has changed since. Set it back, or set warm_start=False and call fit to "
+            "start again."
         )
 
 
@@ -45,7 +46,7 @@ def check_same_head(head: Head, units: tuple[int, ...], activation: str, keeper:
     if (units, activation) != (head.units, head.activation):
         raise ValueError(
             f"{keeper} keeps the head, which has head_units={head.units} and "
-            f"head_activation={head.activation!r}; it cannot become {units} and "
+            f"head_activation={head.activation!r}; they cannot become {units} and "
             f"{activation!r}. Set warm_start=False and call fit to start again."
         )
 
@@ -53,10 +54,10 @@ def check_same_head(head: Head, units: tuple[int, ...], activation: str, keeper:
 def backbone_below(
     spec: BackboneSpec, before: TrainStep, state: TrainingState, freeze_point: int | None
 ) -> BackboneSpec:
-    """Return the backbone to start from at another freeze point.
+    """Return the backbone from which training continues at another freeze point.
 
-    The trained weights of newly frozen layers become part of the backbone. If only more layers are
-    to be trained, the backbone stays the same, and so do the cached activations.
+    The trained weights of newly frozen layers become part of the backbone. If no layer is newly
+    frozen, the backbone stays the same, and its cached activations can be used again.
     """
     if freeze_point is None or freeze_point <= _as_position(before.freeze_point):
         return spec
@@ -67,7 +68,7 @@ def backbone_below(
 def carried_over(
     spec: BackboneSpec, before: TrainStep, state: TrainingState, after: TrainStep
 ) -> TrainingState:
-    """Return the learned state for another freeze point, without the optimiser."""
+    """Return the learned state for another freeze point, without the optimiser's moments."""
     tuned = before.tuned(spec.weights, state.params, state.fixed)
     values = dict(zip(map(id, after.network.variables), tuned, strict=True))
     suffix = [values[id(variable)] for variable in after.trained]

@@ -1,1 +1,1 @@
-"""Fitted estimators as Keras models."""
+"""Fitted estimators as Keras models, and files in other formats."""

@@ -1,4 +1,4 @@
-"""The columns beside the features as inputs of a Keras model."""
+"""The extra columns of the head as an input of a Keras model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def table_input(moments: Moments) -> tuple[KerasTensor, KerasTensor]:
-    """Return an input named "table" for numbers, and these numbers standardised."""
+    """Return an input named "table", and its numbers standardised."""
     import keras
 
     table = keras.Input((len(moments[0]),), dtype="float32", name="table")

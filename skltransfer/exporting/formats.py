@@ -1,4 +1,4 @@
-"""The formats of exported models: how a graph is written, and how a file is run."""
+"""The formats of exported models: how to write a graph, and how to run a file."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ Metadata: TypeAlias = dict[str, Any]
 Array: TypeAlias = np.ndarray[Any, Any]
 
 METADATA = "skltransfer"
-"""The key of the metadata, and the beginning of the names of files that hold them."""
+"""Key of the metadata, and name (without suffix) of the files that hold them."""
 
 _OPSET = 18
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format.
+    """A format of exported models.
 
     Attributes
     ----------
     title : str
-        What it is called.
+        Name of the format.
     suffix : str
-        How names of its files end; empty for a folder.
+        Suffix of its files; empty for a folder.
     modules : tuple of str
-        What has to be installed.
+        Modules that must be installed.
     extra : str
         The extra of this package that installs them.
     any_size : bool
-        Whether images may have any size.
+        Whether the model can take images of any size.
     write : callable
-        Writes TensorFlow's graph to a path, with names of input and output and metadata.
+        Writes TensorFlow's graph to a path, with the names of input and output, and metadata.
     run : callable
-        Computes the output of a file for an array.
+        Runs a file on an array, and returns the output.
     """
 
     title: str
@@ -54,7 +54,7 @@ class Format:
     run: Callable[[Path, Array], Array]
 
     def check_installed(self) -> None:
-        """Raise an error with the command to install what is lacking."""
+        """Raise an error that says how to install a missing module."""
         for module in self.modules:
             try:
                 importlib.import_module(module)
@@ -85,7 +85,7 @@ def _write_onnx(graph: Any, path: Path, names: tuple[str, str], metadata: Metada
 
 
 def _erfc(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
-    """Write the complementary error function, of which GELU is made, as 1 - erf(x)."""
+    """Write the complementary error function, which GELU uses, as 1 - erf(x)."""
     shape, dtype = graph.get_shape(node.output[0]), graph.get_dtype(node.output[0])
     graph.remove_node(node.name)
     error = graph.make_node("Erf", node.input)
@@ -96,7 +96,7 @@ def _erfc(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Hear only errors of a library that logs every step."""
+    """Log only errors of a library that logs every step."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -137,7 +137,7 @@ def _write_litert(graph: Any, path: Path, names: tuple[str, str], metadata: Meta
     from skltransfer.backend.tensorflow.formats import litert
 
     path.write_bytes(litert(graph))
-    with zipfile.ZipFile(path, "a") as archive:  # behind the model, where LiteRT expects metadata
+    with zipfile.ZipFile(path, "a") as archive:  # LiteRT expects metadata after the model
         archive.writestr(f"{METADATA}.json", json.dumps(metadata))
 
 
@@ -157,7 +157,7 @@ def _write_saved_model(graph: Any, path: Path, names: tuple[str, str], metadata:
     from skltransfer.backend.tensorflow.formats import write_saved_model
 
     write_saved_model(graph, str(path), names)
-    extra = path / "assets.extra"  # where TensorFlow Serving leaves the files of others alone
+    extra = path / "assets.extra"  # TensorFlow Serving ignores files there
     extra.mkdir(exist_ok=True)
     (extra / f"{METADATA}.json").write_text(json.dumps(metadata), encoding="utf-8")
 

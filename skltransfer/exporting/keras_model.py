@@ -1,4 +1,4 @@
-"""A single Keras model from the content of X to predictions."""
+"""The Keras model of a fitted estimator, from the content of X to predictions."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ def keras_model(
     columns: KerasTensor | None,
     predictions: Callable[[KerasTensor], KerasTensor],
 ) -> Model:
-    """Build the model, which shares no variable with any other.
+    """Build the model, which shares no variable with any other model.
 
     Parameters
     ----------
     pretrained : tuple of ndarray
         The backbone's weights before training, in the order of its spec.
     members : sequence of Learned
-        What was trained, and is averaged.
+        The trained members, whose outputs are averaged.
     source, rows : keras.KerasTensor
         The input or inputs, and the network's rows computed from them.
     columns : keras.KerasTensor or None
-        What the head reads beside the pooled features, if anything.
+        The extra columns that the head reads, if any.
     predictions : callable
-        From the outputs of the head to predictions.
+        Turns the outputs of the head into predictions.
 
     Returns
     -------
     keras.Model
-        From the input to predictions of shape (n, n_outputs).
+        Model from the input to predictions of shape (n, n_outputs).
     """
     import keras
 
@@ -60,7 +60,7 @@ def _head(member: Learned, features: KerasTensor, columns: KerasTensor | None) -
     """Return the outputs of a member's head."""
     import keras
 
-    # Layers that compute in another number format also return it.
+    # Layers that compute in another number format return that format.
     x = pooled(keras.ops.cast(features, "float32"), member.step.network.pooling)
     if columns is not None:
         x = keras.ops.concatenate([x, columns], axis=1)
@@ -72,7 +72,7 @@ def _head(member: Learned, features: KerasTensor, columns: KerasTensor | None) -
 def function_of_rows(
     row: TensorSpec, build: Callable[[KerasTensor, KerasTensor], Model]
 ) -> Callable[[KerasTensor], KerasTensor]:
-    """Return what a model computes that `build` makes of an input, which is the network's rows."""
+    """Return the function of the model that `build` makes from an input of the network's rows."""
     import keras
 
     rows = keras.Input(row.shape, dtype=row.dtype)

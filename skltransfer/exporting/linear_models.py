@@ -18,12 +18,12 @@ Step = Callable[["KerasTensor"], "KerasTensor"]
 
 
 def scaler_step(scaler: Any) -> Step:
-    """Return what a fitted StandardScaler does.
+    """Return a fitted StandardScaler as a function of tensors.
 
     Raises
     ------
     ValueError
-        If it is another kind of transformer.
+        If `scaler` is another transformer.
     """
     if not isinstance(scaler, StandardScaler):
         raise ValueError(
@@ -37,7 +37,7 @@ def scaler_step(scaler: Any) -> Step:
 
 
 def linear_step(model: Any) -> tuple[Step, str]:
-    """Return what a fitted linear model computes, and its name: of what method it is the result.
+    """Return a fitted linear model as a function of tensors, and the method whose result it gives.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def linear_step(model: Any) -> tuple[Step, str]:
     """
     if not hasattr(model, "coef_") or not hasattr(model, "intercept_"):
         raise ValueError(
-            f"A {type(model).__name__} cannot be exported. Allowed behind an extractor are linear "
+            f"A {type(model).__name__} cannot be exported. Allowed after an extractor are linear "
             "models, such as LogisticRegression, LinearSVC and Ridge."
         )
     if not hasattr(model, "predict_proba"):

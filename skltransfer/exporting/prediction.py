@@ -1,4 +1,4 @@
-"""A network as it computes predictions, whatever the ``training`` of those who call it."""
+"""A network in inference mode, whatever the ``training`` argument of its caller."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 _DROPPED = {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"}
 _NOISE = {"GaussianDropout", "GaussianNoise", "AugMix", "CutMix", "MixUp", "RandAugment"}
 _RANDOM = "Random"
-_CROPS = "RandomCrop"  # of the middle, in predictions
+_CROPS = "RandomCrop"  # in predictions it crops the middle
 
 
 def at_prediction(source: KerasTensor, results: Sequence[KerasTensor], name: str) -> Model:
-    """Make a model of a graph in which nothing is random and no statistics are learned.
+    """Make a model of a graph without randomness, which never updates statistics.
 
-    Keras hands ``training=True``, of the caller or of a layer that augments, to all layers behind
-    it. Here layers that do nothing in predictions are left out, BatchNorm goes by its statistics,
-    and every other layer is called with ``training=False``.
+    If the caller or an augmentation layer sets ``training=True``, Keras passes it to all later
+    layers. Here, layers that do nothing in predictions are left out, BatchNorm uses its stored
+    statistics, and every other layer is called with ``training=False``.
 
     Parameters
     ----------
     source : keras.KerasTensor
-        Where the model begins.
+        Tensor at which the model begins.
     results : sequence of keras.KerasTensor
-        What is computed; a single result is not returned in a list.
+        Tensors to compute; a single result is not returned in a list.
     name : str
-        Of the model.
+        Name of the model.
     """
     import keras
 
@@ -46,7 +46,7 @@ def at_prediction(source: KerasTensor, results: Sequence[KerasTensor], name: str
 
 
 def _beginning(source: KerasTensor) -> KerasTensor:
-    """Return the tensor itself if it is an input, else a new input in its place."""
+    """Return the tensor itself if it is an input, else a new input like it."""
     import keras
 
     if isinstance(source._keras_history.operation, keras.layers.InputLayer):
@@ -65,6 +65,6 @@ def _called(operation: Any, arguments: tuple[Any, ...], options: dict[str, Any])
 
 
 def _does_nothing(operation: Any) -> bool:
-    """Whether a layer of Keras passes on what it is given, but in training."""
+    """Return whether a Keras layer returns its input unchanged in predictions."""
     kind = keras_class(operation) or ""
     return kind in _DROPPED | _NOISE or (kind.startswith(_RANDOM) and kind != _CROPS)

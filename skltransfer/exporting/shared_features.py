@@ -1,4 +1,4 @@
-"""Feature maps of all members of an estimator, in one Keras graph with one frozen part."""
+"""The feature maps of all members of an estimator, in one Keras graph."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Arrays = Sequence[np.ndarray]
 def features_of_members(
     pretrained: Arrays, members: Sequence[Learned], x: KerasTensor
 ) -> list[KerasTensor]:
-    """Return the feature map of each member for the network's input `x`.
+    """Return the feature map of each member, for the network's input `x`.
 
-    A part that is frozen for several members is one part of the graph, unless masks pass its end.
+    Members share the layers that all of them freeze, unless masks cross a freeze point.
 
     Parameters
     ----------
     pretrained : sequence of ndarray
         The backbone's weights before training.
     members : sequence of Learned
-        What was trained.
+        The trained members.
     x : keras.KerasTensor
         Preprocessed rows.
     """
@@ -52,7 +52,7 @@ def features_of_members(
 
 
 def _parts(network: Network, point: int | None) -> bool:
-    """Whether the activations at a freeze point are all that later steps read."""
+    """Return whether later steps read nothing but the activations at a freeze point."""
     return point is not None and not reads_masks(network.features, point)
 
 

@@ -1,1 +1,1 @@
-"""Extraction of features by an engine such as Dask, Ray or Spark, which calls these functions."""
+"""Functions with which an engine such as Dask, Ray or Spark extracts features."""

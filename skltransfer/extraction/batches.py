@@ -1,4 +1,4 @@
-"""Features of a batch, with keys and errors: what an engine calls in its workers."""
+"""Features of a batch, with keys and errors, for the workers of an engine."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Source
 
 NO_KEY = b""
-"""The key of a row that cannot even be identified."""
+"""Key of a row that could not be read at all."""
 
 
 def extract_batch(extractor: PretrainedFeatureExtractor, X: Images) -> dict[str, Any]:
     """Compute the features of a batch in a worker of Dask, Ray, Spark or another engine.
 
-    It is a pure function: the same rows give the same output in any worker, in any company. A row
-    that cannot be read or is invalid does not stop the others, and warns of nothing: its error is
-    part of the output, for the driver to count.
+    It is a pure function: the same row gives the same output in any worker and any batch. A row
+    that cannot be read or is invalid neither stops the others nor warns: its error is part of the
+    output, so that the driver can count errors.
 
     Parameters
     ----------
     extractor : PretrainedFeatureExtractor
-        A fitted extractor. Broadcast it once to every worker; its pickle takes about a kilobyte
-        with the bundled network.
+        A fitted extractor. Broadcast it once to every worker; with the bundled network, its pickle
+        takes about a kilobyte.
     X : array-like of n_samples rows
-        As for ``transform``: paths, encoded bytes, arrays, texts, sounds.
+        Rows as ``transform`` takes them: paths, encoded bytes, arrays, texts, sounds.
 
     Returns
     -------
@@ -43,16 +43,18 @@ def extract_batch(extractor: PretrainedFeatureExtractor, X: Images) -> dict[str,
         Columns of a table. Lists have n_samples items.
 
         "key" : list of bytes
-            A digest of 32 bytes of what each row holds (of a file, its bytes), under which the
-            cache keeps its features; empty where a row cannot be read at all.
+            A digest (32 bytes) of the content of each row; for a file, of its bytes. The cache
+            keeps the features under this key. Empty if a row cannot be read at all.
         "features" : ndarray of shape (n_samples, n_features_out), dtype float32
-            What ``transform`` returns; NaN where there is an error.
+            The result of ``transform``; NaN for rows with an error.
         "error" : list of str or None
-            Why a row has no features; it names the path.
+            Why a row has no features, with its path; None if it has features.
         "recipe" : list of str
-            ``extractor.features_digest_``, once for each row, as engines write columns only.
+            ``extractor.features_digest_``, repeated for each row, because engines write only
+            columns.
         "numerics" : list of str
-            A digest of what the last bits depend on: engine, versions and processor.
+            A digest of everything that the last bits of features depend on: engine, versions and
+            processor.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def extract_batch(extractor: PretrainedFeatureExtractor, X: Images) -> dict[str,
 
     See Also
     --------
-    content_keys : The keys alone, without computing.
+    content_keys : Returns only the keys.
     import_features : Puts such tables into a cache.
 
     Examples
@@ -91,22 +93,22 @@ def extract_batch(extractor: PretrainedFeatureExtractor, X: Images) -> dict[str,
 
 
 def content_keys(extractor: PretrainedFeatureExtractor, X: Images) -> list[bytes]:
-    """Return the keys that `extract_batch` will give, without computing anything.
+    """Return the keys that `extract_batch` would return, without computing features.
 
-    Files are read but not decoded. It tells which rows an earlier run has done, or which occur
-    twice.
+    Files are read but not decoded. Use the keys to find rows that an earlier run has done, or that
+    occur twice.
 
     Parameters
     ----------
     extractor : PretrainedFeatureExtractor
         A fitted extractor.
     X : array-like of n_samples rows
-        As for ``transform``.
+        Rows as ``transform`` takes them.
 
     Returns
     -------
     list of bytes
-        A digest of 32 bytes for each row; empty where a row cannot be read at all.
+        A digest (32 bytes) for each row; empty if a row cannot be read at all.
 
     Raises
     ------
@@ -117,7 +119,7 @@ def content_keys(extractor: PretrainedFeatureExtractor, X: Images) -> list[bytes
 
     See Also
     --------
-    extract_batch : Computes the features too.
+    extract_batch : Also computes the features.
 
     Examples
     --------
@@ -136,7 +138,7 @@ def content_keys(extractor: PretrainedFeatureExtractor, X: Images) -> list[bytes
 
 
 class _Part(NamedTuple):
-    """What was found out about some consecutive rows."""
+    """The results for some consecutive rows."""
 
     keys: list[bytes]
     features: np.ndarray
@@ -147,14 +149,14 @@ _Compute: TypeAlias = Callable[["PretrainedFeatureExtractor", Any], _Part]
 
 
 def _forgiving(extractor: PretrainedFeatureExtractor) -> PretrainedFeatureExtractor:
-    """Return a copy that goes on after a row that cannot be read, and says nothing."""
+    """Return a copy that continues after an unreadable row, and prints nothing."""
     forgiving = copy.copy(extractor)
     forgiving.on_error, forgiving.verbose = "nan", 0
     return forgiving
 
 
 def _parts(compute: _Compute, extractor: PretrainedFeatureExtractor, X: Any) -> Iterator[_Part]:
-    """Compute all rows together, or halves of them until those that are invalid are alone."""
+    """Compute all rows together; if some are invalid, halve them until these are alone."""
     try:
         yield compute(extractor, X)
         return
@@ -192,6 +194,6 @@ def _key(source: Source, row: int) -> bytes:
 
 
 def _reason(error: ReadError) -> str:
-    """Return a message without the row's number, which means nothing outside the batch."""
+    """Return the message without the row's number, which has no meaning outside the batch."""
     described, verb, rest = str(error).partition(") cannot be read")
     return described.removeprefix(f"row {error.row} (") + verb.removeprefix(")") + rest

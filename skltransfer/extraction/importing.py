@@ -1,4 +1,4 @@
-"""Features that an engine has written become rows of a cache."""
+"""Importing features that an engine has written into a cache."""
 
 from __future__ import annotations
 
@@ -33,44 +33,45 @@ def import_features(
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     extractor: PretrainedFeatureExtractor,
 ) -> Bunch:
-    """Put features that an engine has written into a cache of this machine.
+    """Import features that an engine has written into a cache of this machine.
 
-    Afterwards ``transform`` of this extractor, and the fits of classifiers and regressors on the
-    same network with ``freeze_depth="all"``, run no imported row through the network.
+    Afterwards, imported rows do not run through the network again in ``transform`` of this
+    extractor, nor in the fits of classifiers and regressors on the same network with
+    ``freeze_depth="all"``.
 
     Parameters
     ----------
     cache : str or path
-        Where rows are kept, as in the parameter `cache` of the estimators: "memory" or a directory
-        on a disk of this machine.
+        The cache, as in the parameter `cache` of the estimators: "memory", or a directory on a disk
+        of this machine.
     paths : str, path or sequence of them
-        Parquet files (``.parquet``), Arrow or Feather files (``.arrow``, ``.feather``), and folders
-        of such files, with the columns of `extract_batch`. Other columns are ignored.
+        Parquet files (``.parquet``), Arrow or Feather files (``.arrow``, ``.feather``), or folders
+        of such files, with the columns that `extract_batch` returns. Other columns are ignored.
     extractor : PretrainedFeatureExtractor
-        A fitted extractor, such as the one that computed them.
+        A fitted extractor with the same ``features_digest_`` as the one that computed the features.
 
     Returns
     -------
     Bunch
-        ``n_imported``, ``n_failed`` and ``n_other_numerics``: numbers of rows that were put, that
-        have an error instead of features, and that other engines, versions or processors have
-        computed. The latter differ in their last bits, so the cache does not take them for its own:
-        with them, the same row could have two values. Read their file with pyarrow instead.
+        ``n_imported``, the number of imported rows; ``n_failed``, of rows that have an error
+        instead of features; and ``n_other_numerics``, of rows that another engine, version or
+        processor computed. These differ in their last bits. They are not imported, because the same
+        row could then have two values; use pyarrow to read them.
 
     Raises
     ------
     ValueError
         If a file holds features of another recipe (another network, layer, size, ...), lacks a
-        column, or is damaged; nothing of it is imported.
+        column, or is damaged. Nothing of this file is imported then.
     FileNotFoundError
-        If a path does not exist, or a folder holds no such file.
+        If a path does not exist, or a folder contains no such file.
     ImportError
         If pyarrow is not installed.
 
     Warns
     -----
     UserWarning
-        If rows have errors, or have been computed with other numerics.
+        If rows have errors, or were computed with other numerics.
 
     See Also
     --------
@@ -116,19 +117,19 @@ def import_features(
 def _warn(found: Bunch) -> None:
     if found.n_failed:
         warn_user(
-            f"{found.n_failed} rows have an error instead of features; the column 'error' says "
-            "why. They are not imported."
+            f"{found.n_failed} rows have an error instead of features, and are not imported. The "
+            "column 'error' says why."
         )
     if found.n_other_numerics:
         warn_user(
             f"{found.n_other_numerics} rows were computed with another engine, version or "
             "processor than this machine's, so their last bits differ; they are not imported. Read "
-            "them with pyarrow, or set engine= and the versions alike on all machines."
+            "them with pyarrow, or use the same engine= and versions on all machines."
         )
 
 
 def _files(paths: Any) -> Iterator[Path]:
-    """Yield the files in order; folders are searched to any depth."""
+    """Yield the files in order; search folders recursively."""
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     for path in map(Path, given):
         if not path.exists():
@@ -146,7 +147,7 @@ def _files(paths: Any) -> Iterator[Path]:
 
 
 def _is_shard(file: Path) -> bool:
-    """Whether a file is one of features, not one that engines hide or put beside them."""
+    """Return whether a file contains features, and is not a hidden or status file of an engine."""
     return file.suffix in _PARQUET + _ARROW and file.name[0] not in "._"
 
 
@@ -162,7 +163,7 @@ def _check_recipe(path: Path, batches: Iterable[RecordBatch], wanted: str) -> No
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Callable[[list[str]], Iterable[RecordBatch]]]:
-    """Open a file; yield a function that gives some columns of all rows, some rows at a time."""
+    """Open a file; yield a function that returns the given columns of all rows, in batches."""
     try:
         import pyarrow
         from pyarrow import feather, parquet
@@ -194,12 +195,12 @@ def _check_columns(path: Path, names: Sequence[str]) -> None:
 
 def _features(column: ChunkedArray, path: Path, width: int) -> np.ndarray:
     """Return a column of lists, of fixed length or not, as a matrix."""
-    storage = getattr(column, "storage", column)  # of Ray's tensors
+    storage = getattr(column, "storage", column)  # for the tensor type of Ray
     rows = storage.fill_null([]) if storage.null_count else storage
     values = np.asarray(rows.flatten(), np.float32)
     if len(values) != len(column) * width:
         raise ValueError(
-            f"{os.fspath(path)!r} holds features of other widths than the extractor's {width}; "
+            f"{os.fspath(path)!r} holds features of another width than the extractor's {width}; "
             "write the column 'features' as extract_batch returns it."
         )
     return values.reshape(len(column), width)

@@ -1,4 +1,4 @@
-"""What `verbose` shows: a bar where one can be drawn, and plain lines elsewhere."""
+"""Progress for `verbose`: a bar where one can be drawn, and plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def progress_bar(title: str, total: float, verbose: int, *, counted: bool = True
     title : str
         The name of the task.
     total : float
-        Rows, or anything else that adds up.
+        Total amount, such as the number of rows.
     verbose : int
         0 shows nothing.
     counted : bool, default=True
-        Whether the total is meaningful to the reader; otherwise only the share is shown.
+        Whether to show amounts; otherwise only the percentage is shown.
 
     Yields
     ------
     Bar
-        Takes the amount done since the last call.
+        Call it with the amount done since the last call.
     """
     if not verbose:
         yield Bar()

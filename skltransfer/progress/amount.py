@@ -13,9 +13,9 @@ class Amount:
     title : str
         The name of the task.
     total : float
-        What it adds up to.
+        Total amount.
     counted : bool
-        Whether the total is meaningful to the reader.
+        Whether to show amounts instead of the percentage.
     """
 
     def __init__(self, title: str, total: float, counted: bool) -> None:
@@ -28,7 +28,7 @@ class Amount:
 
     @property
     def share(self) -> float:
-        """The share that is done, from 0 to 1."""
+        """Share that is done, from 0 to 1."""
         return min(1.0, self.done / self.total) if self.total else 1.0
 
     @property
@@ -41,7 +41,7 @@ class Amount:
         self.done = self.total
 
     def measured(self) -> str:
-        """Return "1,200/12,000", or "10%"."""
+        """Return the amount done, as in "1,200/12,000" or "10%"."""
         if self.counted:
             return f"{round(self.done):,}/{round(self.total):,}"
         return f"{100 * self.share:.0f}%"

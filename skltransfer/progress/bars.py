@@ -1,4 +1,4 @@
-"""The kinds of bars."""
+"""Progress bars for terminals, notebooks and logs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _AmountBar(Bar):
 
 
 class TerminalBar(_AmountBar):
-    """A bar that the package rich draws."""
+    """A bar drawn by the package rich."""
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -102,7 +102,7 @@ def _columns(counted: bool) -> list[ProgressColumn]:
 
 
 class NotebookBar(_AmountBar):
-    """A bar of text below a cell, which is replaced; it needs no widgets."""
+    """A text bar below a cell, updated in place; it needs no widgets."""
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -118,7 +118,7 @@ class NotebookBar(_AmountBar):
             self._update()
 
     def changed(self) -> None:
-        """Show the new amount, unless that was done just now."""
+        """Show the new amount, unless the bar was updated a moment ago."""
         if time.monotonic() - self._updated >= _SECONDS_BETWEEN_UPDATES:
             self._update()
 
@@ -135,11 +135,11 @@ class NotebookBar(_AmountBar):
 
 
 class LineBar(_AmountBar):
-    """Lines in place of a bar, for logs, pipes and workers: some ten, and one at the end."""
+    """Lines instead of a bar, for logs, pipes and workers: about ten, and one at the end."""
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Print lines from now on."""
+        """Print lines while the context is open, and one at its end."""
         self._share, self._seconds = 0.0, 0.0
         yield
         self._line()

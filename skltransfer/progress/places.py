@@ -1,4 +1,4 @@
-"""Where progress is shown: a terminal, a notebook, or lines of a log."""
+"""Where progress is shown: in a terminal, in a notebook, or as lines of a log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Place(Enum):
 
 
 def in_worker() -> bool:
-    """Whether this is a process that another Python process started, as joblib does."""
+    """Return whether another Python process started this one, as joblib does."""
     return multiprocessing.parent_process() is not None
 
 
@@ -35,7 +35,7 @@ def place() -> Place:
 
 
 def _in_notebook() -> bool:
-    """Whether IPython runs in a kernel, whose output a front end shows."""
+    """Return whether IPython runs in a kernel, so that a front end shows its output."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and hasattr(shell, "kernel")

@@ -1,4 +1,4 @@
-"""Lines on standard error."""
+"""Messages on standard error."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ _TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
 def tell(message: str) -> None:
-    """Print a message to standard error, where progress is shown; workers say who they are."""
+    """Print a message to standard error; in a worker, with the number of the process."""
     if sys.stderr is None:  # as under pythonw
         return
     worker = f" (process {os.getpid()})" if in_worker() else ""
-    sys.stderr.write(f"skltransfer{worker}: {message}\n")  # one write, as others write too
+    sys.stderr.write(
+        f"skltransfer{worker}: {message}\n"
+    )  # one write, so that lines of several processes do not mix
     sys.stderr.flush()
 
 
 def tell_of_start(verbose: int) -> None:
-    """Say that Keras' backend is about to start, if it has not: the import takes seconds."""
+    """Announce the start of Keras' backend, unless it has started: the import takes seconds."""
     if verbose and "keras" not in sys.modules:
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
         tell(f"starting {_TITLES.get(backend, 'Keras')} …")

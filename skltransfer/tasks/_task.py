@@ -1,6 +1,6 @@
 """The protocol for kinds of targets: from y to targets, and from outputs to predictions.
 
-A `Task` describes the targets; `fit` decides it, and it is stored as plain data. The rest of the
+A `Task` describes the targets. `fit` creates it, and it is stored as plain data. The rest of the
 package knows only this protocol.
 """
 
@@ -28,7 +28,7 @@ class WeightedLoss(NamedTuple):
     Attributes
     ----------
     loss : float
-        Sum of the losses of the rows times their shares.
+        Sum over the rows of their loss times their share.
     slope : ndarray of shape (n, n_outputs)
         Gradient with respect to the outputs.
     """
@@ -41,11 +41,11 @@ class Loss(Protocol):
     """The loss of a row; equal losses compare equal, so that compiled functions are shared."""
 
     def of_tensors(self, outputs: KerasTensor, targets: KerasTensor) -> KerasTensor:
-        """Loss of each row, (n,), for tensors of shape (n, n_outputs), with Keras' operations."""
+        """Return the loss of each row, (n,), of tensors (n, n_outputs), with Keras' operations."""
         ...
 
     def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
-        """The same in NumPy, for rows with shares (n, 1), with the gradient."""
+        """Return the weighted loss, for shares (n, 1), and its gradient, with NumPy."""
         ...
 
     def __hash__(self) -> int: ...
@@ -58,7 +58,7 @@ class Targets:
     Attributes
     ----------
     values : ndarray of float32, shape (n, n_outputs)
-        Values that the loss compares outputs with.
+        Values with which the loss compares the outputs.
     weights : ndarray of float64, shape (n,)
         Weights of the rows; some are positive.
     """
@@ -92,7 +92,7 @@ class Task(Protocol):
 
     @property
     def nothing_to_hold_out(self) -> str:
-        """Why `hold_out` chose no row, for a message: "since ..."."""
+        """Why `hold_out` chose no row, as a clause of a message that begins with "since"."""
         ...
 
     @property
@@ -106,7 +106,7 @@ class Task(Protocol):
         ...
 
     def smoothed(self, label_smoothing: float) -> Self:
-        """Return the task with smoothed targets, if they are labels."""
+        """Return the task with smoothed targets; unchanged if targets are not labels."""
         ...
 
     def encode(self, y: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -123,7 +123,7 @@ class Task(Protocol):
         Raises
         ------
         ValueError
-            If weights have no finite sum, or none of them is positive.
+            If the weights have no finite sum, or none of them is positive.
         """
         ...
 
@@ -136,20 +136,20 @@ class Task(Protocol):
     def completed(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles, Floats]:
-        """Add rows to the convex problem if it needs them for a sensible solution."""
+        """Return the rows of the convex problem, with rows added if its solution would diverge."""
         ...
 
     def linear_probe(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles]:
-        """Return kernel (n_features, n_outputs) and bias of the solution of a convex problem.
+        """Return the kernel (n_features, n_outputs) and bias that solve the convex problem.
 
-        It is computed on one thread, so that the number of threads changes no bit.
+        They are computed on one thread, so that they do not depend on the number of threads.
         """
         ...
 
     def measures(self, outputs: Singles, targets: Targets) -> dict[str, float]:
-        """Return metrics of held-out rows by name; the first decides when to stop."""
+        """Return metrics of the held-out rows by name; early stopping uses the first."""
         ...
 
     def averaged(self, outputs: Sequence[Singles]) -> Floats:
@@ -157,5 +157,5 @@ class Task(Protocol):
         ...
 
     def keras_outputs(self, outputs: KerasTensor) -> KerasTensor:
-        """Return predictions of a Keras model, from the outputs of its head."""
+        """Return the predictions of a Keras model, from the outputs of its head."""
         ...

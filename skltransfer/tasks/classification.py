@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 ClassWeight: TypeAlias = Mapping[object, float] | Literal["balanced"] | None
 
 _MUCH_LESS_LIKELY = float(np.log(10_000))
-"""The right class is 10,000 times less likely than by chance. If the learning rate is too
-large, the loss ends far above that; the loss of a few rows of noise, which recovers slowly, stays
-below.
-"""
+"""Training failed if the true class is 10,000 times less likely than by chance. With too large a
+learning rate, the loss ends far above that; on a few rows of noise, where it falls slowly, it stays
+below."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class Classification:
         return replace(self, label_smoothing=label_smoothing)
 
     def encode(self, y: NDArray[np.generic]) -> NDArray[np.intp]:
-        """Index of each row's class."""
+        """Return the index of each row's class."""
         return np.searchsorted(self.classes, y)
 
     def observed(self, rows: WeightedRows) -> Self:
@@ -115,7 +114,7 @@ class Classification:
         return replace(self, totals=seen if self.totals is None else self.totals + seen)
 
     def targets(self, rows: WeightedRows, all_rows: WeightedRows) -> Targets:
-        """Return target probabilities of rows, and row weights times class weights."""
+        """Return the target probabilities, and the row weights times the class weights."""
         factors = self._factors(all_rows)
         labels, n_classes, smoothing = _indices(rows), len(self.classes), self.label_smoothing
         values = np.full((len(rows), n_classes), smoothing / n_classes, np.float32)
@@ -141,7 +140,7 @@ class Classification:
     ) -> NDArray[np.bool_]:
         """Choose a stratified part with about `fraction` of the weight of each class.
 
-        Every class keeps at least one training row; a class with a single row is left out.
+        Every class keeps at least one training row, so a class with a single row is not held out.
         """
         labels = _indices(rows)
         chosen = np.zeros(len(rows), dtype=bool)
@@ -156,8 +155,8 @@ class Classification:
     ) -> tuple[Singles, Singles, Floats]:
         """Add an average row for each class that has none.
 
-        The first `partial_fit` may lack classes, and nothing would bound their logits: unlearning
-        such certainty takes hundreds of gradient steps.
+        The first `partial_fit` may lack classes. Without such a row, nothing would bound their
+        logits, and later calls would need hundreds of gradient steps to raise them again.
         """
         counted = weights > 0
         seen = targets[counted]
@@ -176,11 +175,11 @@ class Classification:
     def linear_probe(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles]:
-        """Kernel and bias of a softmax regression."""
+        """Return the kernel and bias of a softmax regression."""
         return softmax_regression(features, targets, weights)
 
     def measures(self, outputs: Singles, targets: Targets) -> dict[str, float]:
-        """Cross-entropy and accuracy."""
+        """Return the cross-entropy and the accuracy."""
         log_probabilities = log_softmax(outputs)
         share = targets.weights / targets.weights.sum()
         hits = log_probabilities.argmax(axis=1) == targets.values.argmax(axis=1)
@@ -199,7 +198,7 @@ class Classification:
         return np.asarray(total - np.log(len(outputs)))
 
     def keras_outputs(self, outputs: KerasTensor) -> KerasTensor:
-        """Probabilities of the classes."""
+        """Return the probabilities of the classes."""
         import keras
 
         return keras.layers.Softmax(name="probabilities", dtype="float32")(outputs)
@@ -207,25 +206,25 @@ class Classification:
     # Predictions of the classifier ---------------------------------------------------------
 
     def predicted(self, scores: Floats) -> NDArray[np.generic]:
-        """The most likely classes; of unread rows the class that was most frequent in fit."""
+        """Return the most likely classes; unreadable rows get the most frequent class of fit."""
         is_unread = np.isnan(scores[:, 0])
         best = np.where(is_unread, self.most_frequent, scores.argmax(axis=1))
         return np.asarray(self.classes[best])
 
     def probabilities(self, scores: Floats) -> Floats:
-        """Probabilities of the classes."""
+        """Return the probabilities of the classes."""
         return np.asarray(np.exp(scores))
 
     def log_probabilities(self, scores: Floats) -> Floats:
-        """Their logarithms."""
+        """Return the logarithms of these probabilities."""
         return scores
 
     def decision(self, scores: Floats) -> Floats:
-        """Log-probabilities; for two classes the log-odds of the second, (n,)."""
+        """Return log-probabilities; for two classes, the log-odds (n,) of the second."""
         return scores[:, 1] - scores[:, 0] if len(self.classes) == 2 else scores
 
     def _factors(self, rows: WeightedRows) -> Floats:
-        """Factor of each class on the loss; "balanced" gives the classes equal total weights."""
+        """Return a factor for each class; "balanced" gives all classes the same total weight."""
         if self.class_weight is None:
             return np.ones(len(self.classes))
         if not isinstance(self.class_weight, str):
@@ -234,7 +233,7 @@ class Classification:
         totals = np.array([math.fsum(rows.weights[labels == k]) for k in range(n_classes)])
         present = totals > 0  # a class may be absent after a warm start or in partial_fit
         factors = np.ones(n_classes)
-        with np.errstate(over="ignore"):  # overflow is refused with the weights of the rows
+        with np.errstate(over="ignore"):  # `targets` refuses weights that overflow
             factors[present] = math.fsum(totals) / (np.count_nonzero(present) * totals[present])
         return factors
 
@@ -257,8 +256,9 @@ def _indices(rows: WeightedRows) -> NDArray[np.intp]:
 def _given_factors(class_weight: Mapping[object, float], labels: list[object]) -> Floats:
     """Return the factors of a dict, 1 for classes that are missing from it.
 
-    As in scikit-learn, a dict that contains all classes may contain more. A fold may lack a class,
-    but if a class were missing too, a mistyped label would go unnoticed.
+    As in scikit-learn, a dict that contains all classes may contain more, because a fold may lack a
+    class. But if it contains unknown labels and lacks a class, a label is probably mistyped, which
+    is an error.
     """
     unknown = [label for label in class_weight if label not in labels]
     without = [label for label in labels if label not in class_weight]

@@ -1,8 +1,9 @@
-"""Minimum class confusion: predictions that are unsure between the same classes are penalised.
+"""Minimum class confusion: a loss that penalises predictions divided between classes.
 
-The loss of Jin et al., "Minimum Class Confusion for Versatile Domain Adaptation", ECCV 2020. It
-needs no labels. Of each class it takes the share of confusion with others among the predictions of
-that class, weighted towards rows that are predicted with certainty, and averages over the classes.
+It is the loss of Jin et al., "Minimum Class Confusion for Versatile Domain Adaptation", ECCV 2020,
+and needs no labels. The confusion of a class is the mean probability that rows give to the other
+classes, weighted by the probability that they give to this class, and by their certainty. The loss
+is the mean over the classes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from skltransfer.tasks.softmax_regression import log_softmax
 if TYPE_CHECKING:
     from keras import KerasTensor
 
-_TEMPERATURE = 2.5  # of the paper
+_TEMPERATURE = 2.5  # as in the paper
 _LEAST = 1e-12
 
 
@@ -31,7 +32,7 @@ class Confusion(NamedTuple):
 
 
 def confusion(outputs: NDArray[np.floating], weights: Floats) -> Confusion:
-    """Return the class confusion of weighted rows of logits, (n, n_classes)."""
+    """Return the class confusion of weighted rows of logits (n, n_classes)."""
     log_p = log_softmax(np.asarray(outputs, np.float64) / _TEMPERATURE)
     p = np.exp(log_p)
     certainty = np.exp((p * log_p).sum(axis=1))  # exp(-entropy)
@@ -59,10 +60,9 @@ def confusion_of_tensors(outputs: KerasTensor, weights: KerasTensor) -> KerasTen
 
 @dataclass(frozen=True)
 class WithConfusion:
-    """A loss of labelled rows, with the class confusion of others beside them.
+    """The loss of labelled rows, plus the class confusion of unlabelled rows in the same batch.
 
-    Rows without a label have targets of zeros. Each of them has the confusion of all of them as its
-    loss.
+    Unlabelled rows have targets of zeros. The loss of each of them is the confusion of all of them.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""One logistic regression for each label, from which the head for several labels starts."""
+"""One logistic regression for each label: the starting point of a multilabel head."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from scipy.special import expit
 from skltransfer.tasks._task import Floats, Singles
 from skltransfer.tasks.solved_problems import Solution, SolvedProblems
 
-# A label has the solution that its two values would have as classes of a softmax regression, where
-# the penalty is shared by two kernels.
+# Twice the prior of the softmax regression. There, two classes have opposite kernels, each half of
+# the logistic kernel, whose penalties add up to half of its penalty. With twice the prior, a binary
+# label has the same solution as two softmax classes.
 _PRIOR = 60.0
 _MAX_ITERATIONS = 300
 
@@ -28,7 +29,7 @@ def logistic_regressions(
     sizes : ndarray of float32, shape (n, n_labels)
         Weight of each label in each row.
     expected : ndarray of float32, shape (n, n_labels)
-        The probabilities that labels should have, times their weights.
+        Target probability of each label, multiplied by `sizes` (not by `weights`).
     weights : ndarray of float64, shape (n,)
         Weights of the rows.
 

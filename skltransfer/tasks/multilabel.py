@@ -1,4 +1,4 @@
-"""Several labels for each row, any number of which may be true."""
+"""Several labels for each row, of which any number may be true."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _VALUES = (0, 1)
 
 DTYPES = ("bool", *(f"{kind}{8 * size}" for kind in ("int", "uint") for size in (1, 2, 4, 8)))
 DTYPES += ("float16", "float32", "float64")
-"""What y and predictions may hold."""
+"""Dtypes that y and predictions may have."""
 
 
 @dataclass(frozen=True)
 class SigmoidCrossEntropy:
-    """Mean over the labels of the cross-entropy of the sigmoid of the outputs.
+    """Binary cross-entropy of the sigmoid of the outputs, averaged over the labels.
 
-    Targets are weights with a sign: positive where a label is true. A weight of 0 leaves a label
-    of a row out.
+    Targets are signed weights: positive where a label is true, negative where it is false. With
+    weight 0, a label of a row does not count.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class SigmoidCrossEntropy:
         return ops.mean(sizes * ops.softplus(outputs) - expected * outputs, axis=-1)
 
     def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
-        """Loss of rows together and its gradient, in NumPy."""
+        """Weighted loss of rows and its gradient, in NumPy."""
         sizes = np.abs(targets)
         expected = self.expected(targets, sizes)
         shares = shares / targets.shape[1]
@@ -62,7 +62,7 @@ class SigmoidCrossEntropy:
         return WeightedLoss(float((shares * losses).sum()), slope)
 
     def expected(self, targets: Any, sizes: Any) -> Any:
-        """The probabilities that labels should have, times their weights."""
+        """Return the target probabilities of the labels, times their weights."""
         return 0.5 * (sizes + (1.0 - self.label_smoothing) * targets)
 
 
@@ -73,20 +73,20 @@ class MultiLabel:
     Attributes
     ----------
     n_labels : int
-        How many.
+        Number of labels.
     names : ndarray of str objects, shape (n_labels,), or None
-        What they are called in the columns of y.
+        Names of the labels, from the columns of y.
     dtype : str
-        Of y, and so of predictions; one of `DTYPES`.
+        Dtype of y, and so of predictions; one of `DTYPES`.
     container : str
-        What y was, and predictions are: "array", "csr_array" or "csr_matrix".
+        Type of y, and so of predictions: "array", "csr_array" or "csr_matrix".
     class_weight : list of mapping, "balanced" or None, default=None
-        Factors on the loss for each label, by 0 and 1.
+        Factors on the loss of the values 0 and 1 of each label.
     label_smoothing : float, default=0.0
         Share of each target that is spread evenly over true and false.
     totals : ndarray of float64, shape (n_labels, 2), or None, default=None
-        Weight of the training rows in which each label is false, and true; None before any were
-        seen.
+        Total weight of the training rows in which each label is false, and in which it is true;
+        None before any row was seen.
     """
 
     n_labels: int
@@ -122,12 +122,12 @@ class MultiLabel:
 
     @property
     def loss_of_a_failure(self) -> float:
-        """Loss where all labels are made ever so unlikely to be as they are."""
+        """Loss if the true value of each label has a tiny probability."""
         return self.loss_of_a_guess + _MUCH_LESS_LIKELY
 
     @property
     def weight_seen(self) -> float:
-        """Weight of all rows that were trained on."""
+        """Total weight of all training rows seen."""
         return 0.0 if self.totals is None else float(self.totals[0].sum())
 
     def smoothed(self, label_smoothing: float) -> Self:
@@ -135,16 +135,16 @@ class MultiLabel:
         return replace(self, label_smoothing=label_smoothing)
 
     def encode(self, y: NDArray[np.generic]) -> NDArray[np.generic]:
-        """The labels as they were checked: 0 and 1."""
+        """Return the labels unchanged: they were checked to be 0 and 1."""
         return y
 
     def observed(self, rows: WeightedRows) -> Self:
-        """The same with the weights of the labels of more rows."""
+        """Return the task with the totals of more rows added."""
         seen = _totals(rows)
         return replace(self, totals=seen if self.totals is None else self.totals + seen)
 
     def targets(self, rows: WeightedRows, all_rows: WeightedRows) -> Targets:
-        """Weights of the labels, positive where they are true, and those of the rows."""
+        """Return the signed weights of the labels, and the weights of the rows."""
         factors = self._factors(all_rows)
         is_true = rows.targets == 1
         values = np.where(is_true, factors[:, 1], -factors[:, 0]).astype(np.float32)
@@ -158,15 +158,15 @@ class MultiLabel:
     def hold_out(
         self, rows: WeightedRows, fraction: float, rng: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Choose about `fraction` of the weight; what has two sets of labels stays on one side."""
+        """Choose about `fraction` of the weight; rows of equal content stay on one side."""
         return split_by_content(rows, fraction, rng)
 
     def completed(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles, Floats]:
-        """The problem, with an average row in which labels that never change are the other way.
+        """Add an average row, in which labels that never change have the opposite value.
 
-        Nothing would hold their logits otherwise.
+        Without it, nothing would bound the logits of these labels.
         """
         counted = targets[weights > 0]
         always, never = (counted >= 0).all(axis=0), (counted <= 0).all(axis=0)
@@ -183,20 +183,20 @@ class MultiLabel:
     def linear_probe(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles]:
-        """Kernel and bias of a logistic regression for each label."""
+        """Return the kernel and bias of one logistic regression for each label."""
         sizes = np.abs(targets)
         expected = SigmoidCrossEntropy(self.label_smoothing).expected(targets, sizes)
         return logistic_regressions(features, sizes, expected, weights)
 
     def measures(self, outputs: Singles, targets: Targets) -> dict[str, float]:
-        """Cross-entropy, and the share of rows whose labels are all right, as `score` gives it."""
+        """Return the cross-entropy, and the share of rows with all labels right, like `score`."""
         share = (targets.weights / targets.weights.sum())[:, np.newaxis]
         loss = self.loss.of_arrays(outputs, targets.values, share.astype(np.float32)).loss
         is_right = ((outputs > 0) == (targets.values > 0)) | (targets.values == 0)
         return {"loss": loss, "accuracy": float(share[is_right.all(axis=1)].sum())}
 
     def averaged(self, outputs: Sequence[Singles]) -> Floats:
-        """Log-odds of the mean probabilities over the views."""
+        """Return the log-odds of the mean probabilities over the views."""
         logits = [found.astype(np.float64) for found in outputs]
         if len(logits) == 1:
             return logits[0]
@@ -206,7 +206,7 @@ class MultiLabel:
         return np.asarray(true - false)
 
     def keras_outputs(self, outputs: KerasTensor) -> KerasTensor:
-        """Probabilities of the labels."""
+        """Return the probabilities of the labels."""
         import keras
 
         return keras.layers.Activation("sigmoid", name="probabilities", dtype="float32")(outputs)
@@ -214,7 +214,7 @@ class MultiLabel:
     # Predictions of the classifier ---------------------------------------------------------
 
     def predicted(self, scores: Floats) -> Any:
-        """Labels that are more likely true than not; of unread rows those most frequent in fit."""
+        """Return 1 for likely labels; unreadable rows get the more frequent value of each label."""
         usual = False if self.totals is None else self.totals[:, 1] > self.totals[:, 0]
         found = np.where(np.isnan(scores), usual, scores > 0).astype(self.dtype)
         return {"array": np.asarray, "csr_array": csr_array, "csr_matrix": csr_matrix}[
@@ -222,19 +222,19 @@ class MultiLabel:
         ](found)
 
     def probabilities(self, scores: Floats) -> Floats:
-        """Probabilities that the labels are true."""
+        """Return the probabilities that the labels are true."""
         return np.asarray(expit(scores))
 
     def log_probabilities(self, scores: Floats) -> Floats:
-        """Their logarithms."""
+        """Return the logarithms of these probabilities."""
         return np.asarray(log_expit(scores))
 
     def decision(self, scores: Floats) -> Floats:
-        """Log-odds of the labels."""
+        """Return the log-odds of the labels."""
         return scores
 
     def _factors(self, rows: WeightedRows) -> Floats:
-        """Factors on the loss, (n_labels, 2); "balanced" makes both values weigh the same."""
+        """Return factors (n_labels, 2); "balanced" gives both values of a label equal weight."""
         if self.class_weight is None:
             return np.ones((self.n_labels, 2))
         if not isinstance(self.class_weight, str):
@@ -249,6 +249,6 @@ class MultiLabel:
 
 
 def _totals(rows: WeightedRows) -> Floats:
-    """Weight of the rows in which each label is false, and true."""
+    """Return the total weight of rows where each label is false, and where it is true."""
     is_true = rows.targets == 1
     return np.stack([rows.weights @ ~is_true, rows.weights @ is_true], axis=1)

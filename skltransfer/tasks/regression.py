@@ -39,11 +39,11 @@ class _ByResidual:
         return WeightedLoss(loss, shares * self._slopes(residuals))
 
     def _losses(self, residuals: Any, operations: Any) -> Any:
-        """The function, with operations of NumPy or Keras, which have the same names."""
+        """Return the losses; `operations` is NumPy or keras.ops, which use the same names."""
         raise NotImplementedError
 
     def _slopes(self, residuals: Singles) -> Singles:
-        """Its derivative."""
+        """Return the derivative of the loss."""
         raise NotImplementedError
 
 
@@ -131,7 +131,7 @@ class Regression:
 
     @property
     def loss(self) -> Loss:
-        """The mean over the targets, in standard deviations."""
+        """The loss averaged over the targets, in standard deviations."""
         return LOSSES[self.loss_name]
 
     @property
@@ -153,7 +153,7 @@ class Regression:
         return np.asarray(y, np.float64) + 0.0
 
     def observed(self, rows: WeightedRows) -> Self:
-        """Return the task after more rows; the first ones decide on the moments."""
+        """Return the task after it has seen more rows; the first rows set mean and scale."""
         seen = replace(self, weight_seen=self.weight_seen + float(rows.weights.sum()))
         if self.mean is not None:
             return seen
@@ -161,7 +161,7 @@ class Regression:
         return replace(seen, mean=mean, scale=scale)
 
     def targets(self, rows: WeightedRows, all_rows: WeightedRows) -> Targets:
-        """Standardised numbers."""
+        """Return the standardised numbers."""
         mean, scale = self._moments
         values = (_columns(rows) - mean) / scale
         return Targets(values.astype(np.float32), rows.weights)
@@ -185,7 +185,7 @@ class Regression:
         return ridge(features, targets, weights)
 
     def measures(self, outputs: Singles, targets: Targets) -> dict[str, float]:
-        """The loss, and R² as scikit-learn defines it, averaged over the targets."""
+        """Return the loss, and R² as scikit-learn defines it, averaged over the targets."""
         shares = (targets.weights / targets.weights.sum()).astype(np.float32)[:, np.newaxis]
         loss = self.loss.of_arrays(outputs, targets.values, shares).loss
         return {"loss": loss, "r2": _r2(outputs, targets)}
@@ -198,7 +198,7 @@ class Regression:
         return predictions[:, 0] if self.is_flat else predictions
 
     def keras_outputs(self, outputs: KerasTensor) -> KerasTensor:
-        """Numbers in the units of y."""
+        """Return the numbers in the units of y."""
         mean, scale = self._moments
         return rescaled(outputs, scale, mean)
 
@@ -215,12 +215,12 @@ def _columns(rows: WeightedRows) -> Floats:
 
 
 def _moments(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Weighted mean and standard deviation of each column.
+    """Return the weighted mean and standard deviation of each column.
 
     Raises
     ------
     ValueError
-        If numbers differ by more than float64 can represent.
+        If the numbers differ by more than float64 can represent.
     """
     shares = (weights / weights.sum())[:, np.newaxis]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -231,8 +231,8 @@ def _moments(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
         scale = unit * np.sqrt((shares * np.square(deviations / unit)).sum(axis=0))
     if not np.isfinite(scale).all():
         raise ValueError(
-            f"y reaches from {values.min():g} to {values.max():g}, which is more than float64 can "
-            "tell apart. Divide it by its largest value."
+            f"y ranges from {values.min():g} to {values.max():g}, and the difference is beyond the "
+            "range of float64. Divide y by its largest value."
         )
     scale[scale <= _ROUNDING * np.abs(mean)] = 1.0
     scale[scale == 0] = 1.0
@@ -240,7 +240,7 @@ def _moments(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
 
 
 def _r2(outputs: Singles, targets: Targets) -> float:
-    """R² averaged over the targets; NaN for a single row, where it is undefined."""
+    """Return R² averaged over the targets; NaN for a single row, where it is undefined."""
     from sklearn.metrics import r2_score
 
     if len(outputs) < 2:

@@ -1,10 +1,10 @@
-"""Ridge regression on features, with the penalty that predicts left-out content best.
+"""Ridge regression on features, with the penalty that has the smallest leave-one-out error.
 
-The penalty minimises leave-one-out residuals, which a linear smoother has in closed form (Allen,
-"The Relationship between Variable Selection and Data Agumentation and a Method for Prediction",
-Technometrics 1974). All rows with the same features are left out together, with their whole weight.
-If rows were left out one by one, one of two equal rows would predict the other, and repeated rows
-would lead to another penalty than weighted ones.
+For a linear smoother, leave-one-out residuals have a closed form (Allen, "The Relationship between
+Variable Selection and Data Agumentation and a Method for Prediction", Technometrics 1974). All rows
+with the same features are left out together, with their whole weight. If they were left out one by
+one, one of two equal rows would predict the other, and repeated rows would lead to another penalty
+than weighted rows.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from skltransfer.tasks._task import Floats, Singles
 from skltransfer.tasks.solved_problems import Solution, SolvedProblems
 
 PENALTIES = np.logspace(4, -4, 17)
-"""Candidate penalties for each feature, the largest first, which wins ties."""
+"""Candidate penalties for each feature; the largest comes first and wins ties."""
 
 _ROWS_TOGETHER = 1024
-_LEAST = 1e-10  # smallest share of a row's fit that comes from other rows; less is rounding
+_LEAST = 1e-10  # smallest share of a row's fit that is due to other rows; less is rounding error
 
 
 def ridge(features: Singles, targets: Singles, weights: Floats) -> tuple[Singles, Singles]:
-    """Minimise the weighted squared error plus a penalty on the kernel, one for each output.
+    """Minimise the weighted squared error plus a penalty on the kernel, chosen for each output.
 
     Parameters
     ----------
     features : ndarray of float32, shape (n, n_features)
         Standardised features.
     targets : ndarray of float32, shape (n, n_outputs)
-        Numbers.
+        Targets of the rows.
     weights : ndarray of float64, shape (n,)
-        Weights of the rows, some of them positive.
+        Weights of the rows; some are positive.
 
     Returns
     -------
@@ -47,12 +47,12 @@ def ridge(features: Singles, targets: Singles, weights: Floats) -> tuple[Singles
 
 @dataclass(frozen=True)
 class _Spectrum:
-    """The centred problem in its principal directions; rows are scaled by roots of weights.
+    """The centred problem in its principal directions; rows are multiplied by roots of weights.
 
     Attributes
     ----------
     directions : ndarray of shape (n_features, r)
-        Orthonormal.
+        The directions, orthonormal.
     squares : ndarray of shape (r,)
         Squared singular values of the data.
     rows : ndarray of shape (n, r)
@@ -85,7 +85,7 @@ class _Spectrum:
         return cls(directions, squares[kept], rows[:, kept] * lengths, targets, shares)
 
     def kernel(self, penalties: Floats) -> Floats:
-        """Return solutions of shape (n_features, n_outputs), with a penalty for each output."""
+        """Return the kernel (n_features, n_outputs), for a penalty for each output."""
         return self.directions @ (self._shrunk(penalties) * (self.rows.T @ self.targets))
 
     def left_out_errors(self, penalties: Floats) -> Floats:

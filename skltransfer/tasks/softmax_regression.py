@@ -1,4 +1,4 @@
-"""Softmax regression on features: the convex problem that a classifier's head starts from."""
+"""Softmax regression on features, whose solution is the starting point of a classifier's head."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from scipy.optimize import minimize
 
 from skltransfer.tasks.solved_problems import Solution, SolvedProblems
 
-# Inverse regularisation C = 30 / n_features: logits have the same prior width whatever the number
-# of features. Results hardly change between 10 and 100 on clothing photographs, digits and solar
-# cells.
+# Inverse regularisation C = 30 / n_features, so that the prior width of logits does not depend on
+# the number of features. Results hardly change between 10 and 100 on clothing photographs, digits
+# and solar cells.
 PRIOR = 30.0
 _MAX_ITERATIONS = 300
 
@@ -62,7 +62,7 @@ _solved_problems = SolvedProblems(_solved)
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Logarithms of the probabilities of each row."""
+    """Return the log-probabilities of each row."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     found: NDArray[np.floating] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return found

@@ -1,4 +1,4 @@
-"""The most recently used solutions of convex problems, keyed by the content of the problems."""
+"""A cache of the most recent solutions of convex problems, keyed by the problems' content."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class SolvedProblems:
     Parameters
     ----------
     solve : callable
-        From the arrays that define a problem to its solution, in float64. It runs on one thread, so
-        that the number of threads changes no bit.
+        Computes the solution, in float64, from the arrays that define a problem. It runs on one
+        thread, so that the result does not depend on the number of threads.
     capacity : int, default=64
         Number of solutions to remember.
     """

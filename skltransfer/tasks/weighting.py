@@ -1,8 +1,8 @@
 """Rows, targets and weights as one weighted distribution.
 
-A fit depends only on the distribution, so an integer weight equals repeated rows, and weight 0
-equals a removed row, exactly. To ensure this, rows of weight 0 are dropped, equal rows with equal
-targets are merged, and the rest are sorted by content.
+A fit depends only on this distribution: an integer weight equals repeated rows, and weight 0 equals
+a removed row, exactly. To ensure this, rows of weight 0 are dropped, equal rows with equal targets
+are merged, and the rest are sorted by content.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class WeightedRows:
     Attributes
     ----------
     rows : ndarray of int, shape (n,)
-        Position in X of the first of each group of equal rows.
+        Position in X of the first row of each group of equal rows.
     targets : ndarray, shape (n,) or (n, k)
         Targets, as the task encodes them.
     weights : ndarray of float64, shape (n,)
@@ -67,7 +67,7 @@ def merge_rows(
     weights : ndarray of float64, shape (n,)
         Positive weights.
     others : list of bytes or None, default=None
-        Digests of what stands beside each row, such as a table; rows are sorted by it next.
+        Digests of the rest of each row, such as its table columns; a further sort key after `keys`.
     """
     others = keys if others is None else others
     groups: dict[tuple[bytes, bytes, object], list[int]] = {}
@@ -78,7 +78,7 @@ def merge_rows(
     return WeightedRows(
         rows=firsts,
         targets=targets[firsts],
-        # fsum rounds once: 3 x 0.1 is the same in any order
+        # fsum rounds once, so the order of the summands does not matter
         weights=np.array([math.fsum(weights[rows]) for rows in ordered]),
         keys=[keys[first] for first in firsts],
     )
@@ -102,11 +102,11 @@ def split_by_weight(
 def split_by_content(
     rows: WeightedRows, fraction: float, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Choose content at random with about `fraction` of the weight, with all of its rows.
+    """Choose rows at random with about `fraction` of the weight; equal content stays together.
 
     If all rows have the same content, none is chosen.
     """
     is_new = [index == 0 or key != rows.keys[index - 1] for index, key in enumerate(rows.keys)]
-    numbers = np.cumsum(is_new) - 1  # equal keys stand side by side
+    numbers = np.cumsum(is_new) - 1  # equal keys are adjacent
     weights = np.asarray(np.bincount(numbers, rows.weights), np.float64)
     return np.isin(numbers, split_by_weight(weights, fraction, rng))

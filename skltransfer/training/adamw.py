@@ -1,8 +1,8 @@
 """Steps of AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019).
 
-The gradient is scaled down to a norm of at most 1. On a CPU, NumPy takes the step in place, a few
-thousand weights at a time, so that they stay in the processor's cache. This takes half of
-TensorFlow's time, and gives the same bits on any number of threads. On a GPU the weights stay on
+The gradient is scaled down to a norm of at most 1. On a CPU, NumPy updates the weights in place,
+some tens of thousands at a time, so that they stay in the processor's cache. This takes half as
+long as TensorFlow, and gives the same bits on any number of threads. On a GPU, the weights stay on
 the device.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from keras import KerasTensor
 
 Update: TypeAlias = Callable[..., tuple[Any, ...]]
-"""From the arguments described in `adamw` to vectors that NumPy or the backend holds."""
+"""Takes the arguments described in `adamw`; returns vectors of NumPy or of the backend."""
 
 _BETA_1, _BETA_2, _EPSILON = np.float32(0.9), np.float32(0.999), np.float32(1e-7)
 _LARGEST_NORM = 1.0
@@ -40,7 +40,7 @@ def adamw(n_weights: int) -> Update:
 
 
 def held(array: np.ndarray) -> KerasTensor:
-    """Return a vector for many steps: copied to a GPU once, on a CPU unchanged."""
+    """Return a vector that many steps use: on a GPU, copied there once; on a CPU, unchanged."""
     return as_tensor(array) if holds_weights() else array
 
 
@@ -57,8 +57,7 @@ def _step_on_host(
     gradient = np.asarray(gradient)
     scale, rate, of_first, of_second = _factors(_norm(gradient), rate, number)
     into_first, into_second = (1 - _BETA_1) * scale, (1 - _BETA_2) * scale * scale
-    # The bias corrections are applied outside the root and the quotient, for fewer passes over the
-    # weights.
+    # Bias is corrected outside the root and the quotient, which saves passes over the weights.
     of_change, epsilon = rate * of_first / np.sqrt(of_second), _EPSILON / np.sqrt(of_second)
     for part in chunks(len(params), _WEIGHTS_TOGETHER):
         change = gradient[part] * into_first
@@ -87,7 +86,7 @@ def _norm(gradient: np.ndarray) -> float:
 
 
 def _factors(norm: float, rate: float, number: int) -> np.ndarray:
-    """Return factors on the gradient and the change, and those that correct the moments' bias."""
+    """Return the gradient's factor, the rate, and the bias corrections of both moments."""
     scale = _LARGEST_NORM / max(norm, _LARGEST_NORM)
     return np.array(
         [scale, rate, 1 / (1 - float(_BETA_1) ** number), 1 / (1 - float(_BETA_2) ** number)],

@@ -1,4 +1,4 @@
-"""Gradients of whole batches, accumulated over smaller ones if memory is short."""
+"""Gradients of batches, accumulated over smaller batches if memory is short."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Rows
 
 GradientAndLoss: TypeAlias = tuple[Any, Any]
-"""Tensors or arrays: one value for each weight, and a number."""
+"""A gradient with one value for each weight, and the loss; tensors or arrays."""
 
 
 class BatchGradient:
@@ -26,13 +26,14 @@ class BatchGradient:
     Parameters
     ----------
     compiled : callable
-        From a number of rows to the compiled gradient for that number.
+        Returns the compiled gradient for a number of rows.
     n_rows : int
         Number of rows of a batch.
     prepare : callable
-        From activations to the arguments that the compiled gradient takes for them.
+        Turns activations into the arguments of the compiled gradient.
     together : int
-        Number of rows in one call; fewer if rows of different lengths cannot be stacked.
+        Number of rows in one call of the compiled gradient; 1 if rows of different lengths cannot
+        be stacked. None is `n_rows`.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class BatchGradient:
     def __call__(
         self, params: KerasTensor, fixed: KerasTensor, standardizer: KerasTensor, *batch: np.ndarray
     ) -> GradientAndLoss:
-        """Compute; if memory runs out, split the batch in halves, now and in later calls."""
+        """Return gradient and loss; if memory runs out, halve the rows of this and later calls."""
         together, state = self._together, (params, fixed, standardizer)
         try:
             if together == self._n_rows:
@@ -81,7 +82,7 @@ class BatchGradient:
 
 
 def _split(batch: Rows, together: int) -> Iterator[Rows]:
-    """Yield parts of a batch; the last is padded with the batch's first rows at weight 0."""
+    """Yield parts of a batch; fill up the last with the batch's first rows, at weight 0."""
     x, targets, weights, *masks = batch
     n_rows = len(x)
     for part in chunks(n_rows, together):
@@ -93,7 +94,7 @@ def _split(batch: Rows, together: int) -> Iterator[Rows]:
 def _warn(n_rows: int, fewer: int) -> None:
     warn_user(
         f"{backend_title()} ran out of memory on a training batch of {n_rows} rows. Gradients "
-        f"are added up over {fewer} at a time, which trains the same but for rounding; only "
-        "batch_norm='train' goes by the smaller batches. A smaller batch_size or input_size needs "
-        "less memory."
+        f"are now added up over {fewer} rows at a time. This changes results only by rounding, "
+        "except that batch_norm='train' uses the statistics of the smaller batches. A smaller "
+        "batch_size or input_size needs less memory."
     )

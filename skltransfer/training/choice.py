@@ -1,4 +1,4 @@
-"""Choosing the train step: one for each network, freeze point, head and loss."""
+"""Choosing the train step for a network, freeze point, head and loss."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def train_step_for(
     by_batch: bool,
     dropout: bool,
 ) -> TrainStep:
-    """Return the train step, shared by all fits of the process with the same arguments."""
+    """Return the train step; all fits of the process with the same arguments share it."""
     by_numpy = is_end(network, freeze_point) and HeadTrainStep.serves(head) and not holds_weights()
     kind = HeadTrainStep if by_numpy else TrainStep
     key = ("train step", freeze_point, head, loss, by_batch, dropout)

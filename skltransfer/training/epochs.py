@@ -1,4 +1,4 @@
-"""The training of all members, epoch by epoch, and early stopping by the mean of their outputs."""
+"""Training all members, epoch by epoch, with early stopping by the mean of their outputs."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Best:
 
 
 def train(trainers: Sequence[Trainer], states: Sequence[TrainingState]) -> tuple[States, History]:
-    """Train all epochs.
+    """Train all members for all epochs.
 
     Parameters
     ----------
     trainers : sequence of Trainer
-        One for each member. They differ in depth and rates, not in the rest of their settings.
+        One for each member. They differ only in depth and rates.
     states : sequence of TrainingState
-        Where they start.
+        The starting state of each member.
 
     Returns
     -------
     states : tuple of TrainingState
-        The result; with early stopping, that of the best epoch.
+        The trained states; with early stopping, those of the best epoch.
     history : dict of str to list of float
         One value for each epoch: the mean loss of the members, and metrics of their mean outputs.
     """
@@ -75,7 +75,7 @@ def train_once(
     weight: float,
     weight_seen: float,
 ) -> tuple[States, float]:
-    """Train one epoch at a constant rate; see `Trainer.run_once`. Also return the mean loss."""
+    """Train one epoch with `Trainer.run_once`; return the states and the mean loss."""
     progress = trainers[0].progress
     results = [
         trainer.run_once(state, epoch, weight, weight_seen)
@@ -89,7 +89,7 @@ def train_once(
 def _validated(
     trainers: Sequence[Trainer], states: States, best: Best | None, history: History
 ) -> Best:
-    """Score the held-out rows, and keep the weights if they are the best so far."""
+    """Score the held-out rows; return the best weights so far."""
     outputs = []
     for trainer, state in zip(trainers, states, strict=True):
         trainer.set_statistics(state)

@@ -1,9 +1,9 @@
 """Where in an image a network finds evidence for a class, from its last feature map.
 
-Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-Localization", ICCV 2017), and the class activation maps to which it reduces if a linear classifier
-sees only the mean of the map (Zhou et al., "Learning Deep Features for Discriminative
-Localization", CVPR 2016).
+The method is Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via
+Gradient-based Localization", ICCV 2017). For a linear classifier on the mean of the map, it reduces
+to class activation maps (Zhou et al., "Learning Deep Features for Discriminative Localization",
+CVPR 2016).
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ def grad_cam(
     state : TrainingState
         The trained weights.
     maps : ndarray of float32, shape (n, h, w, channels)
-        The maps whose means the head sees.
+        The feature maps whose means the head reads.
     columns : ndarray of float32, shape (n, n_columns), or None
-        What the head reads beside the means, if anything.
+        The extra columns that the head reads, if any.
     targets : ndarray of int, shape (n,)
         The logit to explain, for each row.
 
@@ -136,8 +136,8 @@ def _check_map(network: Network, step: Step) -> None:
         return
     height, width = network.size
     raise ValueError(
-        f"backbone={network.spec.name!r} gives no map of places to look at: for images of "
-        f"{height} x {width} pixels the output of {step.name!r} has the shape {shape}, and "
+        f"backbone={network.spec.name!r} gives no feature map to look at: for images of "
+        f"{height} x {width} pixels, the output of {step.name!r} has the shape {shape}, but "
         "(height, width, channels) with more than one position is needed. Use a larger input_size "
         "if it has one position, else a convolutional backbone that ends in a feature map."
     )

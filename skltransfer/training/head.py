@@ -1,8 +1,8 @@
 """The head of the network: standardised features, hidden layers, and the outputs.
 
-The head starts from a convex problem, the "linear probing" of linear probing then fine-tuning
-(Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution",
-ICLR 2022).
+The head starts from the solution of a convex problem: the "linear probing" of linear probing then
+fine-tuning (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
+Out-of-Distribution", ICLR 2022).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _VARIANCE_FLOOR = 0.1
 
 Drop: TypeAlias = Callable[[Any, int], Any]
-"""From the input of a layer and the position of its kernel to the input after dropout."""
+"""Applies dropout to the input of a layer, given the position of the layer's kernel."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class Standardizer:
     Attributes
     ----------
     mean, scale : ndarray of float32, shape (n_features,)
-        A tenth of the mean variance is added to each variance, so that nearly constant features do
-        not dominate. Features that differ only by rounding have scale 1.
+        Weighted mean and scale of each feature. A tenth of the mean variance is added to each
+        variance, so that nearly constant features do not dominate. Features that differ only by
+        rounding have scale 1.
     """
 
     mean: Singles
@@ -52,13 +53,12 @@ class Standardizer:
         return cls(mean.astype(np.float32), scale.astype(np.float32))
 
     def beside(self, features: Singles, columns: Singles, weights: Floats) -> Standardizer:
-        """Return the standardizer of `features` with standardised `columns` beside them.
+        """Return the standardizer of `features` and standardised extra `columns`, concatenated.
 
         The columns are scaled as a block, so that all columns together vary as much as all features
         together (block scaling: Westerhuis, Kourti and MacGregor, "Analysis of Multiblock and
-        Hierarchical PCA and PLS Models", 1998).
-        Otherwise a penalty on the kernel would hardly let a few columns count beside a thousand
-        features.
+        Hierarchical PCA and PLS Models", 1998). Otherwise, a penalty on the kernel would leave a
+        few columns little influence among a thousand features.
         """
         of_features = _total_variance(self(features), weights)
         of_columns = _total_variance(columns, weights)
@@ -81,7 +81,7 @@ class Head:
     Attributes
     ----------
     n_features : int
-        Width of the pooled features, and of the columns beside them.
+        Number of inputs: pooled features and extra columns.
     units : tuple of int
         Widths of the hidden layers; () is a linear head.
     activation : str
@@ -89,7 +89,7 @@ class Head:
     n_outputs : int
         Number of outputs, such as a logit for each class.
     n_columns : int, default=0
-        How many of the features, the last ones, are columns beside the pooled features.
+        How many of the inputs, counted from the end, are extra columns.
     """
 
     n_features: PositiveInt
@@ -138,15 +138,15 @@ def linear_probe_init(
     """Return the weights of a head whose last layer solves a convex problem.
 
     The first hidden layer contains the linear solution, with both signs, as far as its width
-    allows, and random directions beside it. From the start, the head is therefore as good as a
-    linear one.
+    allows; its other units are random directions. The head is therefore as good as a linear one
+    from the start.
 
     Parameters
     ----------
     head : Head
         Shape of the head.
     task : Task
-        Defines and solves the problem.
+        Defines and solves the convex problem.
     features : ndarray of float32, shape (n, n_features)
         Standardised features.
     targets : ndarray of float32, shape (n, n_outputs)

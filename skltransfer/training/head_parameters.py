@@ -7,7 +7,7 @@ from typing import Any
 
 from skltransfer._similar import did_you_mean
 
-# The shape-preserving functions of keras.activations, listed so that Keras need not be imported.
+# The shape-preserving functions of keras.activations; the list avoids an import of Keras.
 ACTIVATIONS = (
     *("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "mish"),
     *("sigmoid", "log_sigmoid", "hard_sigmoid", "hard_silu", "hard_swish", "sparse_sigmoid"),

@@ -1,7 +1,7 @@
-"""A head on its own, trained and run by NumPy.
+"""Training and running a head alone, with NumPy.
 
-Its batches need so little arithmetic that passing them to TensorFlow takes longer. NumPy also needs
-no compilation for a new shape.
+A batch of pooled features needs so little arithmetic that passing it to TensorFlow takes longer.
+NumPy also needs no compilation for a new shape.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class HeadTrainStep(TrainStep):
 
     @staticmethod
     def serves(head: Head) -> bool:
-        """Return whether the gradient of the head's activation is implemented here."""
+        """Return whether this class implements the gradient of the head's activation."""
         return not head.units or head.activation == "relu"
 
     def _compile_forward(self) -> Forward:
@@ -44,7 +44,7 @@ class HeadTrainStep(TrainStep):
     def _forward(
         self, rows: Rows, state: Sequence[np.ndarray], chosen: Sequence[int] = (0,)
     ) -> list[np.ndarray]:
-        """Return outputs and features, row by row, so that the bits of a row stay the same."""
+        """Return outputs and features; each row is computed alone, so others do not change it."""
         (x, *columns), (params, _, standardizer) = rows, state
         layers = self._layers(params)
         z = (_beside(x, columns) - standardizer[0]) / standardizer[1]
@@ -105,7 +105,7 @@ def _run(layers: Layers, x: np.ndarray, masks: Masks) -> tuple[list[np.ndarray],
 def _run_back(
     layers: Layers, inputs: list[np.ndarray], masks: Masks, slope: np.ndarray, gradient: Layers
 ) -> None:
-    """Fill in the gradient of each layer, last to first; `slope` is that of the outputs."""
+    """Fill in the gradient of each layer, from the last one; `slope` is that of the outputs."""
     for number in reversed(range(len(layers))):
         by_kernel, by_bias = gradient[number]
         np.matmul(inputs[number].T, slope, out=by_kernel)

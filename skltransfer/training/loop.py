@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 _WARM_UP = 0.1
 _ROWS_TOGETHER = 64
 _SORTED_TOGETHER = 16
-"""Batches whose rows are sorted by length together: chance still mixes most of the rows."""
+"""Number of batches whose rows are pooled and sorted by length. The pools are random, so batches
+still differ between epochs."""
 
-_RANDOM_VALUES = 1 << 16  # 16-bit numbers are drawn in a quarter of the time of floats
+_RANDOM_VALUES = 1 << 16  # drawing 16-bit integers takes a quarter of the time of floats
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,11 @@ class TrainingData:
     Attributes
     ----------
     rows : callable
-        From (positions, epoch) to their activations at the freeze point.
+        Returns the activations at the freeze point for (positions, epoch).
     targets : Targets
-        Values that the loss compares outputs with, and weights of the rows; the loss is divided by
-        their mean.
+        Target values, and weights of the rows; the loss is divided by the mean weight.
     columns : ndarray of float32, shape (n, n_columns)
-        What the head reads beside the pooled features; often no columns.
+        The extra columns that the head reads in addition to the pooled features; often none.
     """
 
     rows: RowsByEpoch
@@ -79,7 +79,7 @@ class TrainingData:
     def batch(
         self, positions: np.ndarray, weights: np.ndarray, epoch: int, number: int
     ) -> tuple[Array, Singles, Singles, Singles]:
-        """Return activations, targets, weights and columns of a batch, the epoch's `number`-th."""
+        """Return activations, targets, weights and columns of the `number`-th batch of an epoch."""
         targets, columns = self.targets.values[positions], self.columns[positions]
         return self.rows(positions, epoch), targets, weights, columns
 
@@ -91,9 +91,9 @@ class OptimizerConfig:
     Attributes
     ----------
     batch_size : int
-        Rows in a step; fewer if there are fewer rows.
+        Number of rows in a step; fewer if there are fewer rows.
     rates, decays : ndarray of float32, shape (n_weights,)
-        Factor on the learning rate, and weight decay, of each weight.
+        Learning-rate factor, and weight decay, of each weight.
     dropout : float
         Probability of dropping an input of a head layer.
     seed : int
@@ -108,7 +108,7 @@ class OptimizerConfig:
 
 
 def steps_per_epoch(n_rows: int, batch_size: int) -> int:
-    """Return the number of steps to see every row once."""
+    """Return the number of steps in which every row is seen once."""
     return math.ceil(n_rows / min(batch_size, n_rows))
 
 
@@ -121,12 +121,12 @@ def run_epoch(
     epoch: int,
     advance: Callable[[int], None] = lambda n_rows: None,
 ) -> float:
-    """Train on every row once; `state`, as returned by `to_train`, is modified.
+    """Train on every row once; modify `state`, which `to_train` returned.
 
     Returns
     -------
     float
-        Mean weighted loss of the rows, each computed before its own step.
+        Mean weighted loss of the rows, computed for each row before its own step.
     """
     rng = np.random.default_rng([how.seed, epoch])
     gradient = step.batch_gradient(data.batch_rows(how.batch_size))
@@ -144,7 +144,9 @@ def run_epoch(
         batch = rows, targets, weights, *([columns] if step.n_columns else []), *masks
         rate = schedule(state.n_steps)
         state.n_steps += 1
-        with np.errstate(over="ignore", invalid="ignore"):  # the loss reveals it
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # a loss that is not finite is refused later
             found, loss = gradient(state.params, fixed, standardizer, *batch)
             state.params, state.exp_avg, state.exp_avg_sq = update(
                 state.params,
@@ -164,10 +166,10 @@ def run_epoch(
 def _batches(
     n: int, size: int, rng: np.random.Generator, lengths: np.ndarray | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the positions of each batch, and a mask that is 1 for rows that count.
+    """Yield the positions of each batch, and a mask of 1 for rows that count, 0 for others.
 
-    All batches have one size: the last is padded with real rows that do not count, so that
-    BatchNorm never sees padding.
+    All batches have one size. The last is filled up with other rows of the data, which do not count
+    in the loss, so that BatchNorm sees only real rows.
     """
     size = min(size, n)
     order, parts = rng.permutation(n), list(chunks(n, size))
@@ -181,13 +183,13 @@ def _batches(
 
 
 def _by_length(order: np.ndarray, lengths: np.ndarray, size: int) -> np.ndarray:
-    """An order in which rows of some batches at a time are sorted by their lengths."""
+    """Return `order` with the rows of every `_SORTED_TOGETHER` batches sorted by length."""
     pools = [order[part] for part in chunks(len(order), _SORTED_TOGETHER * size)]
     return np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
 
 
 def _lengths(data: TrainingData) -> np.ndarray:
-    """How many positions each row has."""
+    """Return the length of each row's sequence."""
     return np.array([len(row) for row in data.rows(np.arange(len(data)), 0)])
 
 
@@ -196,7 +198,8 @@ def _dropout_masks(
 ) -> list[np.ndarray]:
     """Return dropout masks for each head layer: zero, or the inverse of the share that is kept.
 
-    Columns are never dropped: unlike a feature, a column has no others that tell the same.
+    Extra columns are never dropped: pooled features are partly redundant, but no other input
+    carries the information of a column.
     """
     if rate == 0:
         return []
@@ -220,7 +223,7 @@ def outputs_of(
     activations : ndarray
         Rows at the freeze point.
     columns : ndarray of float32, shape (n, n_columns), or None, default=None
-        What the head reads beside the features; None is zeros, their means.
+        The extra columns that the head reads; None means zeros, the means of standardised columns.
 
     Returns
     -------
@@ -237,7 +240,7 @@ def outputs_of(
 
 
 def features_of(data: TrainingData, above: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Apply `above` to all rows as they are at first, a few at a time."""
+    """Apply `above` to all rows as in epoch 0, a chunk at a time."""
     positions = np.arange(len(data))
     parts = chunks(len(data), _ROWS_TOGETHER)
     return np.concatenate([above(data.rows(positions[part], 0)) for part in parts])
@@ -248,14 +251,14 @@ def estimate_statistics(
 ) -> np.ndarray:
     """Set BatchNorm's statistics above the freeze point to those of the training rows.
 
-    The statistics are means over batches of the batches' moments (Li et al., "Revisiting Batch
+    The moments of each batch are averaged over all batches (Li et al., "Revisiting Batch
     Normalization For Practical Domain Adaptation", 2017; Wu and Johnson, "Rethinking 'Batch' in
     BatchNorm", 2021).
 
     Returns
     -------
     ndarray of float32, shape (n, n_features)
-        Pooled features of the rows, normalised by their batches.
+        Pooled features of the rows, normalised by the moments of their batches.
     """
     moments = step.moments(min(batch_size, len(data)))
     rng = np.random.default_rng([seed, 2**31])

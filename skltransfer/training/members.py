@@ -1,8 +1,8 @@
-"""The members of an estimator: trainings of one network at different depths, which it averages.
+"""The members of an estimator: one network trained at several depths, whose outputs are averaged.
 
-No depth serves for all images: deep ones gain most on drawings, and lose on what looks like the
-images that the network was trained on. With few images, averaging over such choices is better than
-choosing by held-out images (FEWTRANS, arXiv 2603.00478, 2026).
+No depth suits all images. Training many layers gains most on drawings, and loses on images like
+those that the network was pretrained on. With few images, averaging over depths is better than
+choosing one by held-out images (FEWTRANS, arXiv 2603.00478, 2026).
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Member:
     Attributes
     ----------
     freeze_depth : int, float or str
-        What stayed frozen, as the parameter says it.
+        What stayed frozen, as a value of the parameter.
     learning_rate, layer_decay, label_smoothing : float
-        As the parameters of the same names, with "auto" resolved.
+        Values of the parameters of the same names, with "auto" resolved.
     """
 
     freeze_depth: int | float | str = column("freeze_depth")
@@ -51,7 +51,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Rates:
-    """Parameters that "auto" leaves to the depth; see `Member`."""
+    """Parameters that may be "auto", which depends on the depth; see `Member`."""
 
     learning_rate: float | Auto
     layer_decay: float | Auto
@@ -63,7 +63,7 @@ class Rates:
         return AUTO in (self.learning_rate, self.layer_decay, self.label_smoothing)
 
     def member(self, freeze_depth: FreezeDepth, network: Network) -> Member:
-        """Return the member at a depth, at the rate of a long training."""
+        """Return the member at a depth, with the learning rate of a long training."""
         usual = _usual_rates(freeze_depth, network)
         given = self.learning_rate, self.layer_decay, self.label_smoothing
         return Member(
@@ -72,10 +72,10 @@ class Rates:
         )
 
     def paced(self, member: Member, n_steps: int) -> Member:
-        """Return the member at the rate of a training of `n_steps` steps.
+        """Return the member with the learning rate for a training of `n_steps` steps.
 
-        The first steps of AdamW have the size of the rate whatever the gradient, and a short
-        training does not make good for what large ones spoil.
+        AdamW's first steps are as large as the rate, whatever the gradient. A short training cannot
+        repair the damage that large first steps do.
         """
         if self.learning_rate != AUTO or member.learning_rate <= _GENTLE_RATE:
             return member
@@ -87,17 +87,17 @@ Depths: TypeAlias = "tuple[FreezeDepth, ...]"
 
 
 def depths_of(freeze_depth: FreezeDepth, network: Network, is_foreign: bool = False) -> Depths:
-    """Return the depths of all members, the most frozen first.
+    """Return the depths of all members, from most to least frozen.
 
     Parameters
     ----------
     freeze_depth : int, float or str
-        The parameter. "auto" stands for the head alone, a quarter and half of the stages.
+        The parameter. "auto" trains the head alone, and also a quarter and half of the stages.
     network : Network
         The backbone.
     is_foreign : bool, default=False
-        Whether rows are nothing that the backbone was trained for; "auto" then trains the head
-        alone.
+        Whether the rows are of a kind that the backbone was not trained for, such as plain numbers;
+        "auto" then trains the head alone.
     """
     if not isinstance(freeze_depth, str) or freeze_depth != AUTO:
         return (freeze_depth,)
@@ -114,7 +114,7 @@ def freeze_point_of(freeze_depth: FreezeDepth, network: Network) -> int | None:
 def mean_outputs(outputs: Sequence[Singles]) -> Singles:
     """Return the mean of the members' outputs for the same rows.
 
-    The mean of class scores is the normalised geometric mean of probabilities (log-linear pooling;
+    The mean of logits gives the normalised geometric mean of the probabilities (log-linear pooling;
     Genest and Zidek, "Combining Probability Distributions", 1986).
     """
     return outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""An estimate of a fit's duration, measured on a few rows, and its progress bar."""
+"""An estimate of a fit's duration from measurements on a few rows, and its progress bar."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Costs:
     Attributes
     ----------
     frozen : float
-        From stored row to activations at the freeze point.
+        To read a row and compute its activations at the freeze point.
     trained : float
-        In a training step.
+        To train on a row once.
     """
 
     frozen: float = 0.0
@@ -42,7 +42,7 @@ class Costs:
 
 
 def of_members(members: Iterable[Costs]) -> Costs:
-    """Combine the costs of members, which share what is frozen for all of them."""
+    """Combine the costs of members, which share the layers that all of them freeze."""
     costs = list(members)
     trained = sum(one.trained for one in costs) / len(costs)
     return Costs(max(one.frozen for one in costs), trained)
@@ -55,7 +55,7 @@ class Workload:
     Attributes
     ----------
     n_rows, n_epochs : int
-        Number of rows, and how often each is trained on.
+        Number of rows, and number of passes over them.
     n_views : int or None
         Number of fixed views of a row, including the row itself; None draws a new one each epoch.
     n_weights : int
@@ -63,12 +63,12 @@ class Workload:
     row_bytes : int
         Size of the activations of one view.
     costs : Costs
-        Costs of one row, less the share of the frozen part that is cached; of training, the mean
-        over the members.
+        Costs of one row. The frozen part counts only the share that is not cached; training is the
+        mean over the members.
     cached : float, default=0.0
-        Share of the activations that are cached, from 0 to 1.
+        Share of the activations that is cached, from 0 to 1.
     n_members : int, default=1
-        Number of trainings of the same rows.
+        Number of members, each trained on all rows.
     """
 
     n_rows: int
@@ -82,7 +82,7 @@ class Workload:
 
     @property
     def milliseconds(self) -> float:
-        """Total time."""
+        """Estimated duration of the fit."""
         rounds = self.n_members * (self.n_epochs + _SHARE_OF_FORWARD)
         n_views = self.n_members * self.n_epochs + 1 if self.n_views is None else self.n_views
         return self.n_rows * (n_views * self.costs.frozen + rounds * self.costs.trained)
@@ -100,7 +100,7 @@ class Workload:
             f"about {_duration(self.milliseconds / 1e3)}"
         )
         if self.n_views is None:
-            return f"{told}; the cache is idle, as n_views=None draws views anew"
+            return f"{told}; the cache is idle, as n_views=None draws new views every epoch"
         cached = f", {self.cached:.0%} of them cached" if self.cached else ""
         return f"{told}; activations {_size(self.bytes)}{cached}"
 
@@ -123,11 +123,11 @@ class FitProgress:
         self._bar(n_rows * self._costs.trained * _SHARE_OF_FORWARD)
 
     def trained(self, n_rows: int) -> None:
-        """Record trained rows; new views of them passed the frozen part too."""
+        """Record trained rows; if views are new, they have passed the frozen part too."""
         self._bar(n_rows * (self._costs.trained + self._drawn * self._costs.frozen))
 
     def epoch(self, history: dict[str, list[float]]) -> None:
-        """Show the values of the last epoch."""
+        """Show the metrics of the last epoch."""
         number = len(history["loss"])
         values = [f"{name} {values[-1]:.4f}" for name, values in history.items()]
         self._bar.tell("  ".join([f"epoch {number}/{max(number, self._n_epochs)}", *values]))
@@ -156,7 +156,7 @@ def fit_progress(plan: Callable[[], Workload], verbose: int) -> Iterator[FitProg
 def measure(
     step: TrainStep, part: FrozenPart, source: Source, batch_size: int, n_threads: int
 ) -> Costs:
-    """Time one block and one step on rows of noise, and a few reads.
+    """Time the reading of a few rows, and one block and one training step on rows of noise.
 
     Threads read while the network computes, so the slower of the two counts.
     """

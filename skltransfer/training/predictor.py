@@ -33,7 +33,7 @@ class Learned:
     Attributes
     ----------
     step : TrainStep
-        The suffix and the head, compiled.
+        The suffix (the layers above the freeze point) and the head, compiled.
     state : TrainingState
         Their weights.
     """
@@ -51,7 +51,7 @@ class Predictor:
     prefix : FrozenPrefix
         The frozen part.
     members : tuple of Learned
-        What is trained above it, and averaged.
+        The trained parts above it, whose outputs are averaged.
     task : Task
         Turns outputs into predictions.
     """
@@ -74,9 +74,9 @@ class Predictor:
         source : Source
             The rows.
         columns : ndarray of float32, shape (n, n_columns), or None
-            What the head reads beside the features, if anything.
+            The extra columns that the head reads, if any.
         views_of : callable
-            From rows to the views to average; the first are the rows themselves.
+            Returns the views of rows to average; the first are the rows themselves.
         advance : callable
             Called with the number of rows done.
 
@@ -108,9 +108,9 @@ class Predictor:
         return mean_outputs(cast("list[Singles]", outputs)), failures
 
     def features(self, source: Source, columns: Singles | None) -> Singles:
-        """Return standardised features, as the heads see them; NaN for unreadable rows.
+        """Return the standardised inputs of the members' heads, concatenated.
 
-        Those of several members stand side by side.
+        Unreadable rows are NaN.
         """
         blocks = []
         for start, rows in blocks_of(source, _ROWS_TOGETHER):
@@ -123,7 +123,7 @@ class Predictor:
         return np.concatenate(blocks)
 
     def outputs_of_features(self, features: Singles) -> Singles:
-        """Return the mean outputs of the heads, from features as `features` returns them."""
+        """Return the mean outputs of the heads, for rows that `features` returned."""
         widths = [member.step.head.n_features for member in self.members]
         parts = np.split(features, np.cumsum(widths)[:-1], axis=1)
         pairs = zip(self.members, parts, strict=True)
@@ -138,7 +138,7 @@ class Predictor:
             failures.update(unread)
             outputs.append(found)
         averaged = self.task.averaged(outputs)
-        averaged[list(failures)] = np.nan  # an activation such as ReLU may have hidden the NaN
+        averaged[list(failures)] = np.nan  # an activation such as ReLU may have removed the NaN
         return averaged, failures
 
     def _activations(self, source: Source) -> tuple[Activations, dict[int, ReadError]]:
@@ -159,8 +159,8 @@ class Predictor:
             raise ValueError(
                 f"backbone={network.spec.name!r} gives NaN or infinity for row {faulty[0]} of X, "
                 f"and for {len(faulty)} of {len(found)} rows in all, with "
-                f"precision={network.precision!r}. In float16, numbers end at 65504; fit with "
-                "precision='float32', or leave these rows out."
+                f"precision={network.precision!r}. The largest number in float16 is 65504; fit "
+                "with precision='float32', or leave these rows out."
             )
 
 

@@ -12,17 +12,17 @@ class TrainingSettings:
     Attributes
     ----------
     epochs, batch_size, n_iter_no_change : int
-        As the parameters of the same names.
+        The parameters of the same names.
     learning_rate, layer_decay, weight_decay, head_dropout, validation_fraction : float
-        As the parameters of the same names.
+        The parameters of the same names, with "auto" resolved.
     head_learning_rate : float or None
         None is `learning_rate`.
     schedule, batch_norm, head_init : str
-        As the parameters of the same names.
+        The parameters of the same names.
     early_stopping : bool
-        As the parameter.
+        The parameter.
     precision : str
-        As the parameter; used only in messages about overflowing features.
+        The parameter; used only in messages about overflowing features.
     """
 
     epochs: int

@@ -16,16 +16,16 @@ class TrainingState:
     Attributes
     ----------
     params : ndarray or tensor of shape (n_weights,)
-        Trained weights: the suffix, then the head.
+        Trained weights: those of the suffix (the layers above the freeze point), then of the head.
     fixed : ndarray of shape (n_fixed,)
         BatchNorm's statistics and other variables above the freeze point.
     standardizer : ndarray of shape (2, n_features)
-        Mean and scale of the pooled features.
+        Mean and scale of the head's inputs.
     exp_avg, exp_avg_sq : ndarray or tensor of shape (n_weights,)
         AdamW's moments, running means of the gradient and of its square; None before the first
         step.
     n_steps : int
-        Steps done.
+        Number of steps done.
     """
 
     params: Vector
@@ -36,7 +36,7 @@ class TrainingState:
     n_steps: int = 0
 
     def to_train(self) -> TrainingState:
-        """Return a copy, because steps modify arrays in place; missing moments are set to zero."""
+        """Return a copy that steps may modify in place; missing moments become zero."""
         first, second = (
             np.zeros(np.shape(self.params), np.float32) if array is None else np.array(array)
             for array in (self.exp_avg, self.exp_avg_sq)
@@ -56,5 +56,5 @@ class TrainingState:
         )
 
     def without_optimizer(self) -> TrainingState:
-        """Return a copy of the weights alone, which suffice for prediction and a warm start."""
+        """Return a copy without the moments: predictions and warm starts do not need them."""
         return TrainingState(np.array(self.params), self.fixed, self.standardizer)

@@ -1,7 +1,7 @@
 """Compiled training and prediction above a freeze point: the suffix and the head.
 
-All trained weights form one flat vector, passed in and returned. A step is therefore compiled once
-for each (network, freeze point, shape of head, loss), and a hundred fits share it.
+All trained weights form one flat vector, which is an argument and a result. A step is therefore
+compiled once for each (network, freeze point, shape of head, loss), and all fits share it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _Compiled = TypeVar("_Compiled")
 
 
 class Forward(Protocol):
-    """From rows to outputs and pooled features."""
+    """Computes outputs and pooled features of rows."""
 
     def __call__(
         self, rows: Rows, state: Sequence[Any], chosen: Sequence[int] = (0,)
@@ -93,7 +93,7 @@ class TrainStep:
         self._compiled: dict[Any, Any] = {}
 
     def held(self, array: np.ndarray) -> KerasTensor:
-        """Prepare an argument for many calls."""
+        """Prepare an argument that is used in many calls."""
         return as_tensor(array)
 
     @property
@@ -103,17 +103,17 @@ class TrainStep:
 
     @property
     def n_columns(self) -> int:
-        """Number of columns that the head reads beside the pooled features."""
+        """Number of extra columns that the head reads in addition to the pooled features."""
         return self.head.n_columns
 
     @cached_property
     def input(self) -> TensorSpec:
-        """A row of activations at the freeze point."""
+        """Shape and dtype of a row of activations at the freeze point."""
         return row_spec(self.network, self.freeze_point)[0]
 
     @cached_property
     def pads(self) -> bool:
-        """Whether rows of several lengths are trained on side by side, filled up at their ends."""
+        """Whether rows of different lengths are padded at their ends to train in one batch."""
         if not self.input.is_ragged or not takes_padding(self.graph, self.steps):
             return False
         return self.freeze_point is None or not reads_masks(self.graph, self.freeze_point)
@@ -127,7 +127,7 @@ class TrainStep:
 
     @cached_property
     def trained(self) -> list[Variable]:
-        """Trained variables of the backbone, starting at the input."""
+        """Trained variables of the backbone, in order from the input."""
         found = {id(v): v for i in self.steps for v in self._of(i, "trainable_weights")}
         return list(found.values())
 
@@ -152,35 +152,36 @@ class TrainStep:
         return [self.network.arrays[id(variable)] for variable in self.trained]
 
     def forward(self) -> Forward:
-        """From rows and (weights, fixed, standardizer) to (outputs, pooled features).
+        """Return a function of rows and (weights, fixed, standardizer).
 
-        A row is its activations, and its columns if there are any.
+        Its results are outputs and pooled features. A row consists of its activations and, if there
+        are any, its extra columns.
         """
         return self._once("forward", self._compile_forward)
 
     def moments(self, rows: int) -> CompiledFunction:
-        """From (weights, fixed, x) to the features and BatchNorm's moments of a batch."""
+        """Return a function of (weights, fixed, x): features and BatchNorm's moments of a batch."""
         return self._once(("moments", rows), lambda: self._compile_moments(rows))
 
     def batch_shapes(self, rows: int) -> list[Shape]:
         """Return the shapes of a step's arguments: state, x, targets, row weights, columns, masks.
 
-        There are masks only with dropout, one for each layer of the head, and columns only if the
-        head reads some.
+        There are columns only if the head reads extra ones, and masks only with dropout, one for
+        each layer of the head.
         """
         widths = [(rows, shape[0]) for shape in self.head.shapes[::2]] if self.dropout else []
         batch = [(rows, *self.input.shape), (rows, self.head.n_outputs), (rows,)]
         return [*self._state_shapes(), *batch, *self._column_shapes(rows), *widths]
 
     def gradient(self, rows: int) -> Callable[..., GradientAndLoss]:
-        """From (weights, fixed, standardizer, *batch) to (gradient, loss), see `batch_shapes`.
+        """Return a function of (weights, fixed, standardizer, *batch): the gradient and the loss.
 
-        Where rows are filled up, their lengths stand behind x.
+        `batch_shapes` describes the batch. If rows are padded, their lengths follow x.
         """
         return self._once(("gradient", rows), lambda: self._compile_gradient(rows))
 
     def batch_gradient(self, rows: int) -> BatchGradient:
-        """As `gradient`, but in smaller batches if the backend runs out of memory."""
+        """Return the same as `gradient`, but with smaller batches if memory runs out."""
         if self.pads:
             made = BatchGradient(self.gradient, rows, padded)
         elif self.input.is_ragged:  # rows of different lengths cannot be stacked
@@ -190,14 +191,14 @@ class TrainStep:
         return self._once(("batch", rows), lambda: made)
 
     def update(self) -> Update:
-        """One step of AdamW with all weights, see `adamw`."""
+        """Return a function that takes one step of AdamW with all weights, see `adamw`."""
         return self._once("update", lambda: adamw(count(self.shapes)))
 
     def with_statistics(self, fixed: np.ndarray, moments: list[np.ndarray]) -> np.ndarray:
         """Return `fixed` with BatchNorm's statistics replaced by (mean, variance) of each layer.
 
-        A layer that is called several times gets the mean over its calls, which Keras' moving
-        averages approach.
+        A layer that is called several times gets the mean over its calls, to which Keras' moving
+        averages tend, too.
         """
         shapes = [tuple(v.shape) for v in self.fixed]
         values = dict(zip(map(id, self.fixed), split(fixed, shapes), strict=True))
@@ -212,7 +213,7 @@ class TrainStep:
     def tuned(
         self, arrays: Sequence[np.ndarray], params: np.ndarray, fixed: np.ndarray
     ) -> list[np.ndarray]:
-        """Return the backbone's `arrays` with trained values in place of the pretrained ones."""
+        """Return the backbone's `arrays`, with trained values instead of pretrained ones."""
         learned = dict(zip(map(id, self.trained), split(params, self.shapes), strict=False))
         shapes = [tuple(v.shape) for v in self.fixed]
         learned.update(zip(map(id, self.fixed), split(fixed, shapes), strict=True))
@@ -224,7 +225,7 @@ class TrainStep:
         return split(params, self.shapes)[len(self.trained) :]
 
     def stage_of_weights(self) -> np.ndarray:
-        """Return for each trained weight of the backbone the number of later stages."""
+        """Return the number of later stages for each trained weight of the backbone."""
         stages = self.network.stages
         found: dict[int, tuple[int, int]] = {}
         for index in self.steps:
@@ -275,11 +276,11 @@ class TrainStep:
         return *rows, columns.astype(np.float32)
 
     def _dtypes(self, n_arguments: int, of_rows: int) -> list[str]:
-        """Return the dtypes of a compiled function's arguments, of which one is the rows."""
+        """Return the dtypes of a compiled function's arguments; argument `of_rows` is the rows."""
         return [self.input.dtype if i == of_rows else "float32" for i in range(n_arguments)]
 
     def _trial_state(self) -> tuple[np.ndarray, ...]:
-        """Return the pretrained backbone, and a head that passes every feature on."""
+        """Return the pretrained backbone, with a random head that depends on every feature."""
         rng = np.random.default_rng(0)
         head = [rng.normal(0, shape[0] ** -0.5, shape) for shape in self.head.shapes]
         fixed = join(self.network.arrays[id(v)] for v in self.fixed)
@@ -331,7 +332,7 @@ class TrainStep:
             shapes.insert(4, (rows,))
             dtypes.insert(4, "int32")
         function = compile_function(compute, shapes, dtypes)
-        return cast("Callable[..., GradientAndLoss]", function)  # two tensors are computed
+        return cast("Callable[..., GradientAndLoss]", function)  # it returns two tensors
 
     def _features(
         self,
@@ -341,10 +342,12 @@ class TrainStep:
         moments: Moments | None = None,
         lengths: KerasTensor | None = None,
     ) -> KerasTensor:
-        """Pooled features of activations `x`, of which the first `lengths` positions count."""
+        """Return pooled features of activations `x`; only the first `lengths` positions count."""
         if self.head_only:
             return x
-        values = dict(self.network.arrays)  # counters and the like are neither trained nor fixed
+        values = dict(
+            self.network.arrays
+        )  # also variables that are neither trained nor fixed, such as counters
         values.update({id(v): p for v, p in zip(self.trained, parameters, strict=False)})
         shapes = [tuple(v.shape) for v in self.fixed]
         values.update({id(v): p for v, p in zip(self.fixed, split(fixed, shapes), strict=True)})

@@ -36,12 +36,12 @@ _BATCHES_REMEMBERED = 10
 
 @dataclass
 class Trainer:
-    """Everything that a training works with.
+    """The training of one member.
 
     Attributes
     ----------
     settings : TrainingSettings
-        Settings of the training.
+        Parameters that control training.
     task : Task
         The kind of target.
     step : TrainStep
@@ -65,13 +65,13 @@ class Trainer:
     progress: FitProgress
 
     def start(self, features: Array | None) -> TrainingState:
-        """Return the pretrained suffix, and a head from the convex problem or at random.
+        """Return the starting state: the pretrained suffix, and a new head.
 
         Parameters
         ----------
         features : ndarray of shape (n, n_features) or None
-            Pooled features of the training data by the pretrained network; None if BatchNorm does
-            not use its statistics, so that they are computed here.
+            Pooled features of the training data, computed by the pretrained network. None computes
+            them here, because BatchNorm does not use its stored statistics.
         """
         self._check_constraints()
         state = pretrained_state(self.step, self.seed)
@@ -104,9 +104,9 @@ class Trainer:
     ) -> tuple[TrainingState, float]:
         """Train one epoch at a constant rate from `state`, after `epoch` earlier epochs.
 
-        BatchNorm's statistics combine these rows, of weight `weight`, with the earlier rows, of
-        weight `weight_seen`. The earlier rows count as a few batches at most, because the network
-        has changed since then.
+        BatchNorm's statistics are averaged over these rows, of weight `weight`, and the earlier
+        rows, of weight `weight_seen`. The earlier rows count as a few batches at most, because the
+        network has changed since then.
         """
         before, state = state.fixed, state.to_train()
         loss = self.epoch(state, Schedule(self.settings.learning_rate, 1, "constant"), epoch)
@@ -117,7 +117,7 @@ class Trainer:
         return state.as_arrays(), loss
 
     def epoch(self, state: TrainingState, schedule: Schedule, epoch: int) -> float:
-        """Train on every row once; `state`, as returned by `to_train`, is modified.
+        """Train on every row once; modify `state`, which `to_train` returned.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class Trainer:
         return loss
 
     def set_statistics(self, state: TrainingState) -> None:
-        """Set the statistics for prediction after training on batch statistics."""
+        """Set BatchNorm's statistics for prediction, if training used those of batches."""
         if self.settings.by_batch and self.step.norms:
             self._estimated(state)
 
@@ -145,7 +145,7 @@ class Trainer:
         return cast("Singles", outputs_of(self.step, state, activations, validation.columns)[0])
 
     def _adapted_features(self, state: TrainingState) -> NDArray[np.float32]:
-        """Return pooled features as BatchNorm will see them, and adapt its statistics."""
+        """Adapt BatchNorm's statistics; return the pooled features that result in training."""
         features = self._estimated(state)
         if self.settings.by_batch:
             return features
@@ -176,31 +176,31 @@ class Trainer:
     # Problems ------------------------------------------------------------------------------
 
     def _check_constraints(self) -> None:
-        """Warn of weights that Keras would constrain after each step."""
+        """Warn of constraints on weights, which Keras would apply after each step."""
         held = [v for v in self.step.trained if getattr(v, "constraint", None) is not None]
         if held:
             warn_user(
-                f"backbone={self.step.network.spec.name!r} has constraints on weights, as on "
-                f"{held[0].path!r}, which training does not keep. Freeze their layers, or train "
-                "the model in Keras."
+                f"backbone={self.step.network.spec.name!r} has constraints on weights, such as "
+                f"{held[0].path!r}, which training here does not apply. Freeze their layers, or "
+                "train the model in Keras."
             )
 
     def _check_features(self, features: NDArray[np.float32]) -> None:
-        """Refuse a network that overflows, which would look like diverging training."""
+        """Refuse features that are not finite: training would seem to diverge."""
         n_faulty = np.count_nonzero(~np.isfinite(features).all(axis=1))
         if n_faulty:
             raise ValueError(
                 f"backbone={self.step.network.spec.name!r} gives features of NaN or infinity for "
                 f"{n_faulty} of {len(features)} different rows, before anything is trained, with "
                 f"precision={self.settings.precision!r}. Check its weights and preprocessing; "
-                "in float16, numbers end at 65504."
+                "the largest number in float16 is 65504."
             )
 
     def check_loss(self, losses: list[float], state: TrainingState) -> None:
-        """Warn of training that failed, judged by the trained network itself.
+        """Warn if training failed, judged by the loss of the trained network.
 
-        The last of `losses` was measured with dropout and before the last step of a row. With a
-        handful of rows, both may enlarge it many times.
+        The last of `losses` was computed with dropout, and for each row before its last step. With
+        a handful of rows, both can make it many times larger than the loss of the trained network.
         """
         if self._is_failure(losses):
             measures = self.task.measures(self.outputs(state, self.data), self.data.targets)
@@ -215,14 +215,14 @@ class Trainer:
         if self._is_failure(losses):
             warn_user(
                 f"The loss ended at {losses[-1]:.3g}, after {losses[0]:.3g} in the first epoch; "
-                f"that of a guess is {guess:.3g}. learning_rate={rate} is too large here: "
+                f"a constant prediction has {guess:.3g}. learning_rate={rate} is too large here: "
                 "lower it.",
                 ConvergenceWarning,
             )
 
 
 def pretrained_state(step: TrainStep, seed: int) -> TrainingState:
-    """Return the pretrained suffix with a random head that sees unscaled features."""
+    """Return the pretrained suffix with a random head, on features that are not scaled."""
     head = step.head
     moments = np.stack([np.zeros(head.n_features), np.ones(head.n_features)])
     arrays = step.network.arrays
