@@ -1,1 +1,1 @@
-"""Views of images, for training and for prediction."""
+"""Random views of images and sounds, for training and for prediction."""

@@ -676,9 +676,11 @@ class FineTunedBase(BackboneEstimator):
         keras.Model
             Model from batches of RGB images (n, h, w, 3), of any h and w, to predictions:
             probabilities (n, n_classes) in the order of `classes_`, or numbers (n, n_targets) in
-            the units of y. Images have the value range of fit (0 to 255 for files). If fit saw rows
-            without ``image_shape``, the model takes rows of numbers. With `tabular`, a second
-            input, "table", takes what ``tabular_.transform`` returns for the other columns.
+            the units of y. Images have the value range of fit (0 to 255 for files). For texts, the
+            model takes token ids, and for sounds log-mel maps; all rows of a batch must have the
+            same length. If fit saw rows without ``image_shape``, the model takes rows of numbers.
+            With `tabular`, a second input, "table", takes what ``tabular_.transform`` returns for
+            the other columns.
 
             The model agrees with the estimator's predictions (with ``precision="float32"``, without
             ``tta``) to 1e-4. It computes in float32 whatever the `precision`; with "bfloat16" and

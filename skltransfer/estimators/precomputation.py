@@ -42,20 +42,20 @@ def precompute(
     Parameters
     ----------
     X : array-like
-        All images of the search, as :class:`FineTunedClassifier` takes them: an array; a list or
-        column of paths, bytes, PIL images and arrays; or flattened images with ``image_shape``.
-        Rows of plain numbers are refused, because each training set scales them differently.
+        All images, texts or sounds of the search, as :class:`FineTunedClassifier` takes them. Rows
+        of plain numbers are refused, because each training set scales them differently.
     freeze_depths : list of int, float and str
         Values of ``freeze_depth``, or a single value; "auto" stands for its three depths. For 0,
         the decoded pixels are cached. The pooled features, on which heads are initialised, are
         always computed.
     **settings
         Parameters of :class:`FineTunedClassifier`. These have an effect: ``backbone``, ``weights``,
-        ``input_size``, ``resize``, ``pixel_range``, ``image_shape``, ``precision``, ``engine``,
-        ``augment``, ``n_views``, ``tta``, ``random_state``, ``cache``, ``batch_size``, ``n_jobs``,
-        ``on_error`` and ``verbose``. With ``n_views`` or ``tta``, the fixed views are computed too.
-        Fixed views, and weights with ``weights=None``, depend on ``random_state``, which must then
-        be an int. Views that are new in every epoch cannot be computed in advance.
+        ``layer``, ``pooling``, ``input_size``, ``resize``, ``pixel_range``, ``image_shape``,
+        ``max_tokens``, ``sample_rate``, ``max_seconds``, ``precision``, ``engine``, ``augment``,
+        ``n_views``, ``tta``, ``random_state``, ``cache``, ``batch_size``, ``n_jobs``, ``on_error``
+        and ``verbose``. With ``n_views`` or ``tta``, the fixed views are computed too. Fixed views,
+        and weights with ``weights=None``, depend on ``random_state``, which must then be an int.
+        Views that are new in every epoch cannot be computed in advance.
 
     Returns
     -------
