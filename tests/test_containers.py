@@ -246,7 +246,7 @@ def test_a_pickled_image_has_lost_its_header():
     image = Image.open(io.BytesIO(tiff(numbers, Layout(16, WHITE_IS_ZERO))))
     copied = pickle.loads(pickle.dumps(image))
     found = outcome(copied, BY_CONTAINER, 0)
-    assert found.startswith("it is a PIL image of a TIFF of more than 8 bits that was pickled")
+    assert found.startswith("it is a PIL image of a TIFF of more than 8 bits. It was pickled")
     bytes_only = Image.open(io.BytesIO(tiff(numbers // 257, Layout(8, WHITE_IS_ZERO))))
     copied = pickle.loads(pickle.dumps(bytes_only))
     assert outcome(copied, BY_CONTAINER, 255 - numbers // 257) == "read"

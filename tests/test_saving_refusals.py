@@ -102,7 +102,7 @@ def test_pickles_are_told_by_what_they_are(refused, tmp_path):
         (b"PK\x03\x04", "it is a zip file, as .keras and .skops files are"),
         (
             b"\x89HDF\r\n\x1a\n",
-            "it is an HDF5 file. If it holds weights alone, it goes to weights=",
+            "it is an HDF5 file. If it holds only weights, pass it as weights=",
         ),
         (gzip.compress(b"", mtime=0), "it is gzip-compressed"),
         (pickle.dumps(0, protocol=2), "it is a pickle"),
@@ -289,7 +289,7 @@ def test_bytes_that_are_no_characters_or_bools(originals, refused):
 
         manifest, payload = taken_apart(originals["extractor"])
         change(manifest)
-        assert "no value of its dtype" in refused(put_together(manifest, payload + data))
+        assert "not a value of its dtype" in refused(put_together(manifest, payload + data))
 
 
 # Configurations of Keras -----------------------------------------------------------------------
@@ -350,7 +350,7 @@ def test_a_network_that_could_run_code_or_read_files(config, originals, refused)
 def test_a_layer_that_keras_cannot_build(originals, refused):
     layer = {"layer": as_value(configured("RandomRotation", config={"factor": "far"}))}
     reason = refused(changed(originals["unfitted"], set_state(augment=layer)))
-    assert reason.startswith("the Keras of this process cannot build its augment")
+    assert reason.startswith("this version of Keras cannot build its augment")
     layer = {"layer": as_value(configured("HeNormal", "keras.initializers"))}
     reason = refused(changed(originals["unfitted"], set_state(augment=layer)))
     assert reason.startswith("its augment is not a layer")
