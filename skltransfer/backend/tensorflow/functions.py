@@ -95,10 +95,10 @@ def rewrites_graphs() -> bool:
 
 
 def _fuses_sums() -> bool:
-    """Whether TensorFlow puts oneDNN's fused sums into graphs that are left as they are."""
+    """Return whether TensorFlow puts oneDNN's fused sums into graphs that are not rewritten."""
     try:
         from tensorflow.python.util._pywrap_util_port import IsMklEnabled
-    except ImportError:  # another release, of which nothing is known: be safe
+    except ImportError:  # an unknown release: assume that it does
         return kernels() != "gpu"
     return kernels() != "gpu" and IsMklEnabled()
 

@@ -74,8 +74,8 @@ def _simplified(folded: ConcreteFunction) -> GraphDef:
 def _function_of(graph: GraphDef, inputs: list[str], outputs: list[str]) -> ConcreteFunction:
     """Make a function of a GraphDef.
 
-    TensorFlow's own ``function_from_graph_def`` makes two, and copies one into the other a node at
-    a time in Python, which took a third of the time of compiling.
+    TensorFlow's own ``function_from_graph_def`` makes two functions, and copies one into the other
+    node by node in Python. That took a third of the time of compiling.
     """
     import tensorflow as tf
     from tensorflow.core.function.polymorphism.function_type import from_structured_signature
