@@ -33,18 +33,18 @@ const tell = (element, why) => {
 };
 if (document.documentElement.scrollWidth > width + 1)
   found.push(`the page is ${document.documentElement.scrollWidth} pixels wide`);
-const article = document.querySelector("main .bd-content") || document.body;
-for (const element of article.querySelectorAll("*")) {
-  if (!visible(element)) continue;
-  const right = element.getBoundingClientRect().right;
-  let frame = element.parentElement;
-  while (frame !== article && !scrolls(frame)) frame = frame.parentElement;
-  if (frame === article && right > width + 1) tell(element, "beyond the window");
-}
-for (const code of article.querySelectorAll("pre"))
+const frames = "pre, table, div.highlight, div.math, .sphx-glr-script-out, .output_area";
+const framed = (element) => {
+  const frame = element.parentElement.closest(frames);
+  return frame !== null && (scrolls(frame) || framed(frame));
+};
+for (const element of document.querySelectorAll("article *, .prev-next-area *"))
+  if (visible(element) && element.getBoundingClientRect().right > width + 1 && !framed(element))
+    tell(element, "beyond the window");
+for (const code of document.querySelectorAll("article pre"))
   if (visible(code) && code.scrollWidth > code.clientWidth + 1 && !scrolls(code)
       && !scrolls(code.parentElement)) tell(code, "code out of its frame");
-for (const cell of article.querySelectorAll("td, th"))
+for (const cell of document.querySelectorAll("article :is(td, th)"))
   if (visible(cell) && cell.scrollWidth > cell.clientWidth + 1) tell(cell, "out of its cell");
 return found.slice(0, 3);
 """
