@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import joblib
+import numpy as np
 import pytest
 
 from skltransfer.backend import backend_title, computing_threads
@@ -77,9 +78,10 @@ def test_a_fork_of_a_process_that_did_not_works(in_fresh_process):
 def threads_of_tensorflow():
     import tensorflow as tf
 
-    from skltransfer import freeze_points
+    from skltransfer import PretrainedFeatureExtractor
 
-    freeze_points("efficientnet_lite0")
+    extractor = PretrainedFeatureExtractor(input_size=(32, 32), engine="tensorflow", cache=None)
+    extractor.fit_transform(np.zeros((1, 32, 32, 3), np.uint8))
     return tf.config.threading.get_intra_op_parallelism_threads()
 
 
