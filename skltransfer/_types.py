@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -39,3 +40,14 @@ HeadInit: TypeAlias = Literal["convex", "random"]
 Schedule: TypeAlias = Literal["cosine", "constant"]
 Adaptation: TypeAlias = Literal["statistics", "self", "mcc"]
 BatchNorm: TypeAlias = Literal["frozen", "train", "adapt"]
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
+def is_url(path: Path) -> bool:
+    """Return whether a path is an address such as ``s3://bucket/name``.
+
+    Of two slashes, `pathlib` keeps one.
+    """
+    name, sign = (path, "://") if isinstance(path, str) else (os.fsdecode(path), ":/")
+    return sign in name and _URL.match(name) is not None

@@ -175,6 +175,19 @@ def test_unknown_labels_are_refused():
         drawn(["cat", "cow"], PROBABILITIES[:2])
 
 
+def test_names_in_place_of_numbers_are_sent_to_display_labels():
+    """Whoever trained on numbers and passes names is not told to leave all rows out."""
+    names = ["cat", "dog", "owl"]
+    with pytest.raises(ValueError) as caught:
+        drawn(names[:2], PROBABILITIES[:2], classes=[0, 1, 2])
+    message = str(caught.value)
+    assert message.startswith("y holds cat, dog, which is not among the classes [0, 1, 2]. y must")
+    way_out = message.index("use display_labels for readable names")
+    assert way_out < message.index("Leave out rows whose label has no column")
+    shown = drawn([0, 1], PROBABILITIES[:2], classes=[0, 1, 2], display_labels=names)
+    assert sorted(shown.true_names) == ["cat", "dog"]
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"shape \(8, 2\), but there are 3 classes.*with classes="):
         drawn(y_proba=PROBABILITIES[:, :2])

@@ -6,6 +6,7 @@ import os
 import threading
 import warnings
 
+from skltransfer._types import is_url
 from skltransfer.cache.activation_cache import ROWS_FOLDER, ActivationCache
 from skltransfer.cache.capacity import disk_budget
 from skltransfer.cache.null_cache import NullCache
@@ -64,6 +65,11 @@ def _directory(location: str | os.PathLike[str]) -> str:
     choices = "give 'memory', the path of a directory, or None"
     if not isinstance(location, (str, os.PathLike)) or isinstance(os.fspath(location), bytes):
         raise TypeError(f"cache={location!r} is not a path; {choices}.")
+    if is_url(location):
+        raise ValueError(
+            f"cache={str(location)!r} is a URL, and the cache is a local directory or one that is "
+            f"mounted; {choices}."
+        )
     location = os.fspath(location)
     refusal = f"cache={location!r} is not a directory; {choices}."
     if not location or "\0" in location:

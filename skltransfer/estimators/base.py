@@ -33,6 +33,7 @@ from skltransfer.inputs.kinds import parameters_of_kinds
 from skltransfer.network.runtime import Network, network_of
 from skltransfer.persistence import CARRIED, write_state
 from skltransfer.persistence.metadata_requests import REQUESTED, give_requests, take_requests
+from skltransfer.persistence.portable_paths import from_portable, to_portable
 from skltransfer.progress import tell, tell_of_start
 
 if TYPE_CHECKING:
@@ -230,12 +231,16 @@ class BackboneEstimator(Documented, BaseEstimator):
         skltransfer.load : Loads the file, with an example.
         """
         self._check_savable()
-        write_state(path, type(self), self.__getstate__(), self._get_param_names())
+        write_state(path, type(self), self._plain_state(), self._get_param_names())
 
     def _check_savable(self) -> None:
         """Refuse an estimator that cannot be saved without pickle."""
 
     def __getstate__(self) -> dict[str, Any]:
+        """Return plain data for a pickle, which loads on any system."""
+        return to_portable(self._plain_state())
+
+    def _plain_state(self) -> dict[str, Any]:
         """Return plain data: a live model becomes its content, and a registered name its handle.
 
         The fitted state holds no Keras object, so nothing is left out. Metadata routing requests
@@ -251,7 +256,7 @@ class BackboneEstimator(Documented, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state, and register the handle that it contains."""
-        state = dict(state)
+        state = from_portable(state)
         carried, requested = state.pop(CARRIED, None), state.pop(REQUESTED, None)
         if carried is not None:
             state["backbone"] = adopt(carried)

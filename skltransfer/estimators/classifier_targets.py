@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from skltransfer._warnings import warn_user
+from skltransfer.estimators.columns_of_values import as_given, check_column
 from skltransfer.inputs.missing import is_missing
 from skltransfer.tasks._task import Floats
 from skltransfer.tasks.classification import Classification, check_class_weight
@@ -178,6 +179,7 @@ LabelsOfRows: TypeAlias = OneLabel | SeveralLabels
 
 def read_labels(y: Any) -> LabelsOfRows:
     """Return y as one label or several for each row; a single column warns, and is one label."""
+    check_column(y, "y")
     _check_no_tags(y)
     if issparse(y):
         if y.shape[1] > 1:
@@ -187,8 +189,9 @@ def read_labels(y: Any) -> LabelsOfRows:
         columns = getattr(y, "columns", None)
         names = None if columns is None else np.array([str(name) for name in columns], object)
         given = np.asarray(y)
+        _check_several_there(given)
         return SeveralLabels(_indicators(given), given, names)
-    found = column_or_1d(y, warn=True)
+    found = as_given(y, column_or_1d(y, warn=True))
     _check_labels_there(y if isinstance(y, (list, tuple)) else found)
     _check_kind_of_labels(found)
     return OneLabel(found)
@@ -290,11 +293,24 @@ def _holds_text(row: Iterable[Any]) -> bool:
 
 
 def _check_labels_there(y: NDArray[np.generic] | list[Any] | tuple[Any, ...]) -> None:
-    """Refuse None, NaN and NA in a list, where NumPy would turn them into text, or in objects."""
-    labels = y if isinstance(y, (list, tuple)) or y.dtype == object else ()
+    """Refuse None, NaN and NA; NumPy would turn those in a list into text."""
+    labels = y if isinstance(y, (list, tuple)) or y.dtype.kind in "fO" else ()
     missing = [row for row, label in enumerate(labels) if is_missing(label)]
     if missing:
         raise ValueError(
-            f"y has no label in row {missing[0]}: it is {labels[missing[0]]!r}. This holds for "
+            f"y has no label in row {missing[0]}: it is {labels[missing[0]]}. This holds for "
             f"{len(missing)} of {len(y)} rows. Leave them out of X and y."
+        )
+
+
+def _check_several_there(given: NDArray[np.generic]) -> None:
+    """Refuse None, NaN and NA among several labels a row."""
+    if given.dtype.kind not in "fO":
+        return
+    missing = [row for row, labels in enumerate(given) if any(map(is_missing, labels))]
+    if missing:
+        raise ValueError(
+            f"y has no value for some label of row {missing[0]}: {given[missing[0]].tolist()}. "
+            f"This holds for {len(missing)} of {len(given)} rows. Fill them in, or leave the rows "
+            "out of X and y."
         )

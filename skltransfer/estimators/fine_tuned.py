@@ -29,6 +29,7 @@ from skltransfer.augmentation.policy import RowsByEpoch, Views, check_has_views,
 from skltransfer.backbones.registry import input_of, resolve
 from skltransfer.cache import open_cache
 from skltransfer.estimators.base import BackboneEstimator, Number
+from skltransfer.estimators.columns_of_values import check_column
 from skltransfer.estimators.table import fit_table
 from skltransfer.estimators.taking_apart import (
     apart,
@@ -499,6 +500,7 @@ class FineTunedBase(BackboneEstimator):
 
     def _checked_weights(self, X: Any, sample_weight: Any) -> Floats:
         """Check the row weights: some must be positive, and their sum finite."""
+        check_column(sample_weight, "sample_weight")
         weights: Floats = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )

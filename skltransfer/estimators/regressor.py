@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from skltransfer.estimators.base import with_checked_parameters
+from skltransfer.estimators.columns_of_values import check_column
 from skltransfer.estimators.fine_tuned import FineTunedBase
 from skltransfer.inputs.missing import is_missing
 from skltransfer.tasks.regression import LOSSES, Regression
@@ -502,6 +503,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
 
 def _checked_numbers(y: Any) -> Floats:
     """Return finite numbers, of shape (n,) or (n, n_targets)."""
+    check_column(y, "y")
     _check_are_numbers(y)
     numbers: Floats = check_array(
         y, dtype=np.float64, ensure_2d=False, ensure_all_finite=False, input_name="y"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from typing import Any, TypeAlias
 
-from skltransfer._types import Path
+from skltransfer._types import Path, is_url
 from skltransfer.inputs import file_identity as files
 from skltransfer.inputs.digests import encoded_hash
 from skltransfer.inputs.errors import (
@@ -22,11 +21,10 @@ from skltransfer.inputs.errors import (
 )
 from skltransfer.inputs.file_identity import MOST_FILES
 from skltransfer.inputs.silence import without_warnings
+from skltransfer.inputs.wrapped_files import unwrapping_advice
 
 FileIdentity: TypeAlias = files.Identity
 """Path, device, inode, size and times, which identify an unchanged file."""
-
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 _NO_VALUE = "there is no value. Fill it in, or leave the row out."
 
@@ -101,7 +99,7 @@ def local_path(path: Path, kind: type[ReadError] = ImageReadError) -> str:
     name = path if type(path) is str else os.fsdecode(path)
     if name.startswith("~"):
         name = os.path.expanduser(name)
-    if "://" in name and _URL.match(name):
+    if is_url(path):
         raise Unreadable("it is a URL, and nothing is downloaded. Download it first.")
     if not name or "\0" in name:
         fault = "holds a null character" if name else "is empty"
@@ -116,7 +114,12 @@ def existing_file(
     if path is None:
         raise Unreadable(_NO_VALUE)
     name = local_path(path, kind)
-    status = os.stat(name)
+    try:
+        status = os.stat(name)
+    except OSError:
+        if (advice := unwrapping_advice(name)) is not None:
+            raise Unreadable(advice) from None
+        raise
     if stat.S_ISDIR(status.st_mode):
         raise Unreadable(f"it is a directory. List its files, or use {kind.noun}s_from_folder.")
     # Opening a pipe would wait for its writer.

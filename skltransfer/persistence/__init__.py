@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from skltransfer._types import Path as PathLike
+from skltransfer._types import is_url
 from skltransfer.augmentation.keras_layers import is_keras_layer
 from skltransfer.persistence import tenants as tenants
 from skltransfer.persistence.additions import completed
@@ -100,8 +101,9 @@ def read_state(path: PathLike) -> tuple[type, dict[str, Any]]:
     ValueError
         With the reason, if anything in the file differs from what `write_state` writes.
     """
+    file = _expanded(path)
     try:
-        manifest, arrays = read_file(_expanded(path))
+        manifest, arrays = read_file(file)
         if manifest["protocol"] == 1:
             manifest = upgraded(manifest)
         return _check_manifest(completed(manifest), Reader(arrays))
@@ -163,4 +165,15 @@ def _attribute(name: str, node: Any, reader: Reader) -> Any:
 
 
 def _expanded(path: PathLike) -> Path:
+    """Return the local file that a path names."""
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
+        raise TypeError(
+            f"path={path!r:.80} is a {type(path).__name__}. Give the path of a file, as str or "
+            "Path; for a stream or bytes, go by way of a file in tempfile.TemporaryDirectory()."
+        )
+    if is_url(path):
+        raise ValueError(
+            f"path={str(path)!r} is a URL, and nothing is uploaded or downloaded. Give the path of "
+            "a local file, and copy it by a program for such addresses."
+        )
     return Path(os.path.expanduser(path))

@@ -91,7 +91,8 @@ def _is_array(scalar: type[np.generic]) -> Check:
         for letter, kind in _DTYPES.items()
         if issubclass(kind, scalar) or issubclass(scalar, kind)
     }
-    return lambda value: type(value) is np.ndarray and value.dtype.kind in kinds
+    arrays = (np.ndarray, np.memmap)  # the latter by joblib.load(path, mmap_mode="r")
+    return lambda value: type(value) in arrays and value.dtype.kind in kinds
 
 
 def is_int(value: Any) -> bool:

@@ -46,6 +46,11 @@ _FOREIGN = {
     b"PK": "a zip file, as .keras and .skops files are. Pass a .keras file as backbone=, and a "
     ".skops file to skops.io.load",
     b"\x89HDF": "an HDF5 file. If it holds only weights, pass it as weights=",
+    b"version ": "a Git LFS pointer. Run git lfs pull to get the file",
+    b"<": "text (HTML or XML), as left by a failed download. Download it again",
+    b"\x93SKLTR\n": "an estimator's file whose line endings were changed, as by git or in a "
+    "transfer of text. Mark it as binary, and copy it again",
+    b"\xef\xbf\xbdSKL": "an estimator's file that was read or sent as text. Copy it as binary",
 }
 
 

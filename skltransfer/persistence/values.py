@@ -80,8 +80,8 @@ class Writer:
             return record, {name: self.encode(item, depth) for name, item in content.items()}
         if kind is np.random.RandomState:
             return "random_state", self.encode(from_random_state(value), depth)
-        if kind is np.ndarray:
-            return self._array(value, depth)
+        if kind in (np.ndarray, np.memmap):  # of joblib.load(path, mmap_mode="r")
+            return self._array(np.asarray(value), depth)
         if isinstance(value, np.generic):
             return "scalar", self.add_array(np.asarray(value))
         if isinstance(value, Path):

@@ -13,12 +13,14 @@ from skltransfer.inputs.images.recognition import (
     is_image_like,
     looks_like_images,
 )
+from skltransfer.inputs.streams import check_no_stream, check_no_streams
 
 _FRAMEWORKS = {"keras", "tensorflow", "torch"}
 
 
 def check_container(X: Any) -> None:
-    """Refuse containers of images, an X without rows, and masked values."""
+    """Refuse containers of images, open files, an X without rows, and masked values."""
+    check_no_stream(X)
     if _is_container(X):
         raise TypeError(
             f"X is a {type(X).__name__}, which is neither an array nor a list of images. Pass "
@@ -32,6 +34,7 @@ def check_container(X: Any) -> None:
             f"X is a masked array with {n_masked} masked values, whose mask would be "
             "ignored. Fill them, as in X.filled(0), or leave their rows out."
         )
+    check_no_streams(as_column(X) or [])
     if not looks_like_images(X):
         _check_dicts(X)
         _check_tables_of_images(X)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from skltransfer.inputs.wrapped_files import unwrapping_advice
+
 _SIGNATURES = (
     (b"", "it is empty. Copy or download it again."),
     (b"version https://git-lfs", "it is a Git LFS pointer. Run git lfs pull to get the file."),
@@ -42,6 +44,8 @@ def unknown_content(start: bytes) -> str:
     for signature, meaning in _SIGNATURES:
         if start.lstrip().startswith(signature) if signature else not start:
             return meaning
+    if (advice := unwrapping_advice(start)) is not None:
+        return advice
     if start[4:8] == b"ftyp":
         return "it is HEIC, AVIF or a video. Convert it, or register a Pillow plugin for it."
     kind = "text" if start.isascii() and b"\0" not in start else "data"

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from skltransfer.inputs.errors import Unreadable
+from skltransfer.inputs.wrapped_files import unwrapping_advice
 
 MPEG = "MP3"
 """The only format whose decoder writes to standard error."""
@@ -171,6 +172,8 @@ def _unknown_content(start: bytes) -> str:
             return meaning
     if start[4:8] == b"ftyp":
         return "it is MPEG-4 (.m4a, .mp4). Convert it to FLAC or WAV, as ffmpeg does."
+    if (advice := unwrapping_advice(start)) is not None:
+        return advice
     kind = "text" if start.isascii() and b"\0" not in start else "data"
     return (
         f"it is {kind} of no known format, beginning {start[:16]!r}. Supported are WAV, FLAC, Ogg, "

@@ -16,6 +16,7 @@ from skltransfer.inputs.errors import describe_source, shorten
 from skltransfer.inputs.missing import is_missing
 from skltransfer.inputs.sounds.sources import Clip, Item
 from skltransfer.inputs.sounds.waveforms import check_clip, check_dtype, check_rate, check_values
+from skltransfer.inputs.streams import check_no_stream, check_no_streams
 
 PATHS = (str, os.PathLike)
 ENCODED = (bytes, bytearray, memoryview)
@@ -50,6 +51,7 @@ def sounds_of(X: Any, sample_rate: int | None) -> list[Item]:
     """
     check_sounds(X)
     column = None if _is_block(X) else as_column(X)
+    check_no_streams(column or [])
     if column is None:
         return _rows_of(_as_numbers(X), sample_rate)
     return [_item(item, row, sample_rate) for row, item in enumerate(column)]
@@ -64,6 +66,7 @@ def check_sounds(X: Any) -> None:
         )
     if _is_pair(X):
         raise TypeError("X is one single sound, (rate, array). Pass a list: [X].")
+    check_no_stream(X)
     if isinstance(X, (Mapping, Set)) or issparse(X) or not hasattr(X, "__len__"):
         way_out = "what is in it, as in X['audio']" if isinstance(X, Mapping) else "list(X)"
         raise TypeError(f"X is a {type(X).__name__}, and sounds are {_ALLOWED}. Pass {way_out}.")

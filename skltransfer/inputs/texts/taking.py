@@ -10,6 +10,7 @@ from scipy.sparse import issparse
 from skltransfer.inputs.columns import as_column, check_not_empty, n_dimensions
 from skltransfer.inputs.errors import describe_source
 from skltransfer.inputs.missing import is_missing
+from skltransfer.inputs.streams import check_no_stream, check_no_streams
 
 _ALLOWED = "a list, a 1-D array, a Series or one column of str"
 
@@ -30,6 +31,7 @@ def texts_of(X: Any) -> list[str | None]:
     """
     check_texts(X)
     column = as_column(X)
+    check_no_streams(column or [])
     if column is None:
         raise TypeError(
             f"X ({describe_source(X)}) holds numbers, and this backbone reads texts. Pass "
@@ -42,6 +44,7 @@ def check_texts(X: Any) -> None:
     """Refuse containers without a column of texts, and an X without rows."""
     if isinstance(X, str):
         raise TypeError(f"X is one single text, {_shown(X)}. Pass a list: [X].")
+    check_no_stream(X)
     names = list(getattr(X, "columns", ()))
     if len(names) > 1:
         raise ValueError(

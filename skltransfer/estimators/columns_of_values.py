@@ -1,0 +1,57 @@
+"""What y and sample_weight come in, whatever they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def check_column(values: Any, name: str) -> None:
+    """Refuse what is no column, and masks, which NumPy drops without a word.
+
+    Parameters
+    ----------
+    values : object
+        What the user passed.
+    name : str
+        The parameter.
+    """
+    if np.ma.is_masked(values):
+        n_masked = np.ma.getmaskarray(values).sum()
+        raise ValueError(
+            f"{name} is a masked array with {n_masked} masked values, whose mask would be ignored. "
+            f"Fill them, as in {name}.filled(0), or leave their rows out."
+        )
+    if isinstance(values, Mapping):
+        way_out = f"list({name}.values()), in the order of the rows of X"
+    elif isinstance(values, (str, bytes)):
+        way_out = f"a list with one value for each row of X, such as [{name}]"
+    elif hasattr(values, "__iter__") and not hasattr(values, "__getitem__"):
+        way_out = f"list({name}), in the order of the rows of X"
+    else:
+        return
+    raise TypeError(
+        f"{name} is a {type(values).__name__}, which is no array or list. Pass {way_out}."
+    )
+
+
+def as_given(y: Any, found: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return the values of nullable columns, which scikit-learn makes floats of.
+
+    In floats, True is 1.0, and two integers beyond 2^53 may be one.
+
+    Parameters
+    ----------
+    y : object
+        What the user passed.
+    found : ndarray of shape (n,)
+        What scikit-learn made of it.
+    """
+    column = y[y.columns[0]] if hasattr(y, "columns") else y
+    if found.dtype.kind != "f" or isinstance(getattr(column, "dtype", None), np.dtype):
+        return found
+    values = column.to_numpy() if hasattr(column, "to_numpy") else found
+    return values if isinstance(values, np.ndarray) else found

@@ -1,0 +1,31 @@
+"""Paths in pickles that load on any system: a pickled PosixPath does not load on Windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+class _AnyPath:
+    """A path that is pickled as that of whatever system loads it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[type[Path], tuple[str]]:
+        """Rebuild by the class that chooses by system."""
+        return Path, (str(self.path),)
+
+
+def to_portable(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state whose paths can be pickled for any system."""
+    return {
+        name: _AnyPath(value) if isinstance(value, Path) else value for name, value in state.items()
+    }
+
+
+def from_portable(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state with its paths, where it was copied and not pickled."""
+    return {
+        name: value.path if isinstance(value, _AnyPath) else value for name, value in state.items()
+    }
