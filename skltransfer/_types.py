@@ -1,4 +1,4 @@
-"""Types of public parameters, for type checkers; not needed at run time."""
+"""Types of public parameters, for type checkers; and which paths are addresses."""
 
 from __future__ import annotations
 

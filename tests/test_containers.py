@@ -194,6 +194,16 @@ def test_the_example_of_x_ray_exports():
             np.testing.assert_allclose(shown, [[255, 170], [85, 0]], atol=1e-4)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compression", [RAW, LZW, DEFLATE])
+def test_an_eight_bit_file_and_its_inverted_twin_of_sixteen_bits_are_one_image(order, compression):
+    numbers = np.random.default_rng(0).integers(0, 256, (H, W, 1))
+    eight = encode(Image.fromarray(numbers[..., 0].astype(np.uint8)), "PNG")
+    twin = tiff(65535 - 257 * numbers, Layout(16, WHITE_IS_ZERO, UNSIGNED, order, compression))
+    shown = [decode(data, BY_CONTAINER, 0) for data in (eight, twin)]
+    np.testing.assert_allclose(*shown, atol=1e-3)
+
+
 NOT_OPENED = {(12, WHITE_IS_ZERO, "<"), (12, WHITE_IS_ZERO, ">"), (16, WHITE_IS_ZERO, ">")}
 NOT_OPENED |= {(12, BLACK_IS_ZERO, ">")}
 """Kinds for which Pillow has no mode."""
