@@ -33,7 +33,7 @@ const tell = (element, why) => {
 };
 if (document.documentElement.scrollWidth > width + 1)
   found.push(`the page is ${document.documentElement.scrollWidth} pixels wide`);
-const frames = "pre, table, div.highlight, div.math, .sphx-glr-script-out, .output_area";
+const frames = "pre, table, div.highlight, div.math, .sphx-glr-script-out, .output_subarea";
 const framed = (element) => {
   const frame = element.parentElement.closest(frames);
   return frame !== null && (scrolls(frame) || framed(frame));
