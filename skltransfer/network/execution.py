@@ -1,7 +1,8 @@
 """Run steps of a graph on tensors, with weights passed as arguments.
 
-Frozen BatchNorm is folded into the preceding convolution, as ``kernel * scale`` and a bias: the
-same function and the same gradients, without two passes over the feature map.
+Frozen BatchNorm is folded into the preceding convolution, whose kernel becomes ``kernel * scale``
+and which gets a bias. The function and its gradients stay the same, and two passes over the feature
+map are saved.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Weights: TypeAlias = tuple[Any, Any]
 """Kernel and bias, arrays or tensors."""
 Moments: TypeAlias = dict[int, tuple[Any, Any]]
-"""Mean and variance of a batch, tensors, by the steps of BatchNorm."""
+"""Mean and variance of a batch, as tensors; the key is the index of the BatchNorm step."""
 
 
 def run_steps(
@@ -40,29 +41,34 @@ def run_steps(
     lengths: KerasTensor | None = None,
     source: KerasTensor | None = None,
 ) -> list[KerasTensor]:
-    """Compute the outputs of the steps `stops`, float32, from the output of step `start`.
+    """Compute the outputs of the steps `stops` from the output of the step `start`.
 
     Parameters
     ----------
     graph : Graph
         The network.
     start : int or None
-        Step whose output is `x`; if None, `x` is the network's input.
+        Index of the step whose output is `x`; if None, `x` is the network's input.
     stops : list of int
-        Steps whose outputs are requested, none of them before `start`.
+        Indices of the steps whose outputs are requested, none of them before `start`.
     x : tensor
         Batch of rows.
     values : mapping of int to tensor or ndarray, default=None
-        Values of the variables of all steps that run, by ``id`` of the variable; None uses the
-        variables' own values.
+        Value of each variable in the steps that run; the key is the variable's ``id``. None uses
+        the variables' own values.
     moments : dict, default=None
-        If None, BatchNorm uses its statistics, as at prediction. With a dict, BatchNorm uses the
-        moments of the batch and stores them in the dict as (mean, variance) under the step.
+        If None, BatchNorm uses its stored statistics, as at prediction. With a dict, BatchNorm
+        uses the moments of the batch, and adds them to the dict.
     lengths : tensor of int, default=None
-        For padded rows, how many positions of each row count; None counts all.
+        Number of positions in each row that are not padding; None if no row is padded.
     source : tensor, default=None
-        The network's input, from which masks that cross `start` are computed; None if there are
-        none.
+        The network's input. Needed if steps after `start` read a mask that is computed from it;
+        otherwise None.
+
+    Returns
+    -------
+    list of tensor of float32
+        One for each stop.
     """
     import keras
 
@@ -97,7 +103,7 @@ def needed_steps(graph: Graph, start: int | None, stops: tuple[int, ...]) -> lis
 
 
 def folded_normalisations(graph: Graph) -> dict[int, int]:
-    """Return the BatchNorm steps that are folded, with the preceding convolution of each."""
+    """Return which BatchNorm steps can be folded: a dict from each to its convolution."""
     found = {}
     for index, step in enumerate(graph.steps[:-1]):
         readers = graph.consumers[index]
@@ -117,9 +123,10 @@ def _folds_within(graph: Graph, needed: list[int], stops: list[int]) -> dict[int
 def _folded_constants(
     graph: Graph, folds: dict[int, int], values: Mapping[int, Any]
 ) -> dict[int, Weights]:
-    """Fold frozen steps here, which takes less time than in compiled code.
+    """Fold the BatchNorm steps that are frozen together with their convolution.
 
-    Returns kernel and bias, under the steps of both the convolution and its BatchNorm.
+    Frozen weights are given as arrays. Folding them in NumPy takes less time than in the compiled
+    function. Returns a dict with kernel and bias at the index of both steps.
     """
     found = {}
     for norm, convolution in folds.items():
@@ -142,7 +149,7 @@ def _run_step(
 ) -> None:
     step = graph.steps[index]
     if index in folds.values():
-        return  # run together with its BatchNorm
+        return  # computed together with its BatchNorm
     if index in folds:
         convolution = graph.steps[folds[index]]
         weights = constants.get(index) or _folded_tensors(convolution, step)
@@ -206,7 +213,7 @@ def _folded_tensors(convolution: Step, normalisation: Step) -> Weights:
 def _folded(
     convolution: Step, normalisation: Step, value_of: Callable[[Variable], Any], xp: ModuleType
 ) -> Weights:
-    """Return kernel and bias of one convolution that does the work of both steps."""
+    """Return kernel and bias of a single convolution that computes both steps."""
     layer, norm = convolution.operation, normalisation.operation
     scale = 1 / xp.sqrt(value_of(norm.moving_variance) + norm.epsilon)
     if norm.gamma is not None:
@@ -234,7 +241,7 @@ def _is_depthwise(layer: Layer) -> bool:
 
 
 def _convolved_in_groups(layer: Layer, x: KerasTensor) -> KerasTensor:
-    """Convolve in groups; Keras would use XLA for this, which is slower and has other kernels."""
+    """Convolve in groups. Keras would use XLA, which is slower and has no oneDNN kernels."""
     from keras import ops
 
     options, groups = _options(layer), layer.groups

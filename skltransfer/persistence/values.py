@@ -1,7 +1,8 @@
 """Parameters and fitted attributes as JSON, restricted to a list of allowed kinds.
 
-None, bool, int, float, str and list stand for themselves. Everything else is an object with one
-key, the name of its kind, so nothing is ever looked up by module path.
+None, bool, int, finite float, str and list are written as they are. Every other value is a JSON
+object with one key, the name of the value's kind. Reading therefore never looks up a class by its
+module path.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class Writer:
-    """Collects the arrays and networks that values refer to.
+    """Encodes values, and collects the arrays and networks that they refer to.
 
     Attributes
     ----------
     arrays : list of ndarray
-        The arrays in the order of their first use.
+        The arrays, in the order in which values refer to them.
     backbones : list of BackboneSpec
         Each network once.
     """
@@ -44,7 +45,8 @@ class Writer:
         Raises
         ------
         TypeError
-            The message names what is not on the list.
+            If `value`, or something in it, is of a kind that is not allowed or nested too deeply.
+            The message says which.
         """
         if depth > _DEEPEST:
             raise TypeError(f"it is nested more than {_DEEPEST} deep")
@@ -59,7 +61,7 @@ class Writer:
         return {name: content}
 
     def add_array(self, array: np.ndarray) -> int:
-        """Add an array; return its position."""
+        """Add an array; return its position in `arrays`."""
         if not can_be_saved(array):
             raise TypeError(f"it holds an array of dtype {array.dtype}")
         self.arrays.append(array)
@@ -80,7 +82,7 @@ class Writer:
             return record, {name: self.encode(item, depth) for name, item in content.items()}
         if kind is np.random.RandomState:
             return "random_state", self.encode(from_random_state(value), depth)
-        if kind in (np.ndarray, np.memmap):  # of joblib.load(path, mmap_mode="r")
+        if kind in (np.ndarray, np.memmap):  # memmap: from joblib.load(path, mmap_mode="r")
             return self._array(np.asarray(value), depth)
         if isinstance(value, np.generic):
             return "scalar", self.add_array(np.asarray(value))
@@ -109,7 +111,7 @@ class Reader:
     Parameters
     ----------
     arrays : list of ndarray
-        Read-only views of the file; each must be used exactly once.
+        Read-only views of the file; values must refer to each exactly once.
     """
 
     def __init__(self, arrays: list[np.ndarray]):
@@ -123,7 +125,7 @@ class Reader:
         Raises
         ------
         ValueError
-            If it is not a value.
+            If `Writer` would not write `node`.
         """
         if depth > _DEEPEST:
             raise ValueError(f"it nests values more than {_DEEPEST} deep.")
@@ -150,7 +152,7 @@ class Reader:
         return self.arrays[position]
 
     def check_all_used(self) -> None:
-        """Refuse arrays that no value refers to."""
+        """Raise an error if there is an array that no value refers to."""
         if len(self.used) != len(self.arrays):
             raise ValueError("it holds arrays that nothing refers to.")
 

@@ -1,8 +1,10 @@
-"""Sums with a second tensor that oneDNN's kernels fuse into their own work.
+"""Split off additions that are fused into oneDNN's convolutions and matrix products.
 
-A kernel adds to that tensor in place if nothing else holds it. Otherwise the kernel copies it
-through members that all calls of a function share, so concurrent calls mix up their numbers or
-crash. Such sums are therefore taken out of the fused kernels.
+A fused kernel computes ``product(x, w) + summand``, as at the end of a residual block. If nothing
+else refers to the summand's buffer, the kernel writes the sum into it. Otherwise the kernel first
+copies the summand, using member variables of the kernel object. Concurrent calls of a function
+share this object, so they overwrite each other's data or crash. In the second case, the addition
+therefore gets a node of its own.
 """
 
 from __future__ import annotations
@@ -23,14 +25,14 @@ _GIVE_THEIR_OWN = frozenset(
 
 
 def part_sums(graph: GraphDef, results: Collection[str]) -> None:
-    """Take sums out of the fused nodes of a GraphDef if another node may hold the tensor.
+    """Split the addition off each fused node whose summand may still be used elsewhere.
 
     Parameters
     ----------
     graph : GraphDef
         Changed in place.
     results : collection of str
-        Names of tensors that are held until the end.
+        Names of the graph's outputs, which must stay unchanged until a call returns.
     """
     nodes = {node.name: node for node in graph.node}
     held = {node_of(tensor) for tensor in results}
@@ -43,7 +45,11 @@ def part_sums(graph: GraphDef, results: Collection[str]) -> None:
 def _has_it_alone(
     node: NodeDef, nodes: dict[str, NodeDef], readers: dict[str, list[NodeDef]], held: set[str]
 ) -> bool:
-    """Return whether a node is the last to need the tensor that it adds: all others run before."""
+    """Return whether a node may overwrite its summand.
+
+    It may if the summand owns its memory, is not an output of the graph, and is read once by this
+    node and otherwise only by nodes that run before it.
+    """
     *inputs, summand = node.input
     giver = node_of(summand)
     if giver in held or nodes[giver].op not in _GIVE_THEIR_OWN:
@@ -54,7 +60,7 @@ def _has_it_alone(
 
 
 def _all_before(tensors: Iterable[str], nodes: dict[str, NodeDef]) -> set[str]:
-    """Return the names of all nodes that some tensors depend on."""
+    """Return the names of all nodes that the given tensors depend on, directly or not."""
     found: set[str] = set()
     waiting = [node_of(tensor) for tensor in tensors]
     while waiting:
@@ -66,12 +72,16 @@ def _all_before(tensors: Iterable[str], nodes: dict[str, NodeDef]) -> set[str]:
 
 
 def _steps(node: NodeDef) -> list[str]:
-    """Return the operations that a fused node applies after its product, in order."""
+    """Return the operations that follow the convolution or matrix product of a fused node."""
     return [step.decode() for step in node.attr["fused_ops"].list.s]
 
 
 def _part(graph: GraphDef, node: NodeDef) -> None:
-    """Compute the operations before the sum, and the sum, in separate nodes."""
+    """Split a fused node into two or three nodes.
+
+    The first computes everything before the sum, the second the sum, and the third
+    the activation after the sum, if there is one.
+    """
     steps = _steps(node)
     place = steps.index("Add")
     *inputs, summand = node.input
@@ -91,7 +101,7 @@ def _part(graph: GraphDef, node: NodeDef) -> None:
 
 
 def _become(node: NodeDef, op: str, inputs: list[str], fused: NodeDef) -> None:
-    """Turn `node` into a plain node with the number format of a fused one."""
+    """Turn `node` into a plain `op` node with the dtype and device of `fused`."""
     node.op, node.device = op, fused.device
     node.input[:] = inputs
     node.attr.clear()

@@ -1,4 +1,4 @@
-"""Images as the input of a network: the rule decided in fit, and images read by it."""
+"""Images as the input of a network, read in the way that `fit` decided."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class EncodedImages:
-    """Images read by one rule.
+    """Stored images, and how they are read.
 
     Parameters
     ----------
@@ -54,32 +54,32 @@ class EncodedImages:
         return len(self.images)
 
     def digest(self, row: int) -> bytes:
-        """Return the digest of what is stored."""
+        """Return the digest of a row as it is stored, without decoding it."""
         return self.images.digest(row)
 
     def still_has(self, row: int, digest: bytes) -> bool:
-        """Return whether a file is unchanged since its digest was taken."""
+        """Return whether a row is unchanged since its digest was taken; only files can change."""
         return self.images.still_has(row, digest)
 
     def load(self, rows: Sequence[int], out: Rows) -> None:
-        """Read and resize some images."""
+        """Read the images of the given rows, and resize them, into `out`."""
         self.images.load_block(rows, self.preprocessing, out[0])
 
     def take(self, rows: Sequence[int] | Array) -> Self:
-        """Return a source of some rows."""
+        """Return the images of the given rows, read in the same way."""
         return type(self)(self.images.take(rows), self.preprocessing)
 
 
 @dataclass(frozen=True)
 class ImageEncoding:
-    """The fitted rule from X to images.
+    """How X is turned into images, as decided in `fit`.
 
     Attributes
     ----------
     preprocessing : ImagePreprocessing
-        Size, resizing and value range of images.
+        Size, resizing and pixel range.
     image_shape : tuple of int or None
-        How rows of a 2-D X are read as images.
+        Shape of the image in each row of a 2-D X; None if rows are not reshaped.
     """
 
     preprocessing: ImagePreprocessing
@@ -95,23 +95,23 @@ class ImageEncoding:
 
     @property
     def row_spec(self) -> RowSpec:
-        """Tensors of a row: one RGB image, from 0 to 255."""
+        """The tensors of a row: one RGB image with values from 0 to 255."""
         return (TensorSpec((*self.size, 3)),)
 
     def recipe(self) -> list[object]:
-        """Return the rule."""
+        """Return everything that the pixels depend on besides the stored image, in JSON types."""
         rule = self.preprocessing
         ends = [rule.pixel_range, rule.is_explicit]
         return [rule.size, rule.resize, *ends, DECODING_VERSION]
 
     def cache_key_fields(self) -> list[object]:
-        """Return the rule, and the libraries that determine the bits of a decoded file."""
+        """Return the recipe, and the libraries on which the bits of a decoded file depend."""
         return [*self.recipe(), decoder_fingerprint()]
 
     def source(
         self, estimator: BaseEstimator, X: object, chosen: NDArray[np.intp] | None = None
     ) -> EncodedImages:
-        """Return the source of X, or of its `chosen` rows, after checking X against `fit`."""
+        """Check that X is like the X of `fit`; return its images, or those of its `chosen` rows."""
         check_container(X)
         if not looks_like_images(X) and self.image_shape is None:
             raise ValueError(
@@ -126,12 +126,12 @@ class ImageEncoding:
         return EncodedImages(images, self.preprocessing)
 
     def keras_input(self) -> tuple[KerasTensor, KerasTensor]:
-        """Return an input for images of any size, and the images at the network's size.
+        """Return a Keras input for images of any size, and a tensor of them at the network's size.
 
         Raises
         ------
         ValueError
-            If images are cropped or padded: only stretching has an exact counterpart in Keras.
+            If `resize` is "crop" or "pad", which have no exact counterpart in Keras.
         """
         from skltransfer.inputs.images.keras_input import image_input
 
@@ -146,7 +146,7 @@ class ImageEncoding:
     def exported_input(
         self, estimator: BaseEstimator, image_size: tuple[int, int] | None
     ) -> ExportedInput:
-        """Return the input of RGB images in the pixel range of fit."""
+        """Return the input of an exported model: RGB images in the pixel range found in `fit`."""
         from skltransfer.inputs.images.exported_input import image_export
 
         return image_export(self.preprocessing, self._pixel_range, image_size)

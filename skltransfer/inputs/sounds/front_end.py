@@ -1,4 +1,4 @@
-"""From samples to a log-mel map, in NumPy: the front end of a sound network as plain data."""
+"""The front end of a sound network: computes a log-mel map from samples, in NumPy."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _MEL_HIGH = 1127.0
 
 @dataclass(frozen=True)
 class LogMel:
-    """How samples become a map of log-mel frames.
+    """Computes a map of log-mel frames from samples.
 
     Each frame of samples is multiplied by a periodic Hann window and Fourier transformed. The
-    magnitudes, raised to `power`, are summed in triangular bands that are equally wide on the mel
-    scale (O'Shaughnessy, Speech Communication: Human and Machine, 1987, in natural logarithms, as
-    in HTK and TensorFlow). The result is ``ln(sum + floor)``.
+    magnitudes, raised to `power`, are summed in triangular bands. These are equally wide on the mel
+    scale ``1127 * ln(1 + hertz / 700)``, which HTK and TensorFlow use too (O'Shaughnessy, Speech
+    Communication: Human and Machine, 1987). The result is ``ln(sum + floor)``.
 
     Attributes
     ----------
     sample_rate : int
         Sample rate that the network was trained on, in Hz.
     window, hop : int
-        Length of a frame, and distance from one frame to the next, in samples.
+        Length of a frame, and distance between the starts of two frames, in samples.
     n_fft : int
-        Length of the Fourier transform; frames are padded with zeros.
+        Length of the Fourier transform. Frames are padded with zeros to this length.
     n_mels : int
         Number of bands.
     low_hz, high_hz : float
-        Where the first band begins and the last one ends.
+        Frequencies at which the first band begins and the last one ends.
     power : {1, 2}
-        1 sums magnitudes, 2 their squares.
+        Whether magnitudes (1) or their squares (2) are summed.
     floor : float
         Added to each sum before the logarithm is taken.
     """
@@ -59,14 +59,15 @@ class LogMel:
         return max(0, (n_samples - self.window) // self.hop + 1)
 
     def n_samples(self, n_frames: int) -> int:
-        """Return the smallest number of samples that hold `n_frames` frames."""
+        """Return the smallest number of samples that contains `n_frames` whole frames."""
         return self.window + (n_frames - 1) * self.hop
 
     def __call__(self, samples: Samples) -> NDArray[np.float32]:
         """Compute the map of one sound.
 
-        Products with the window are in float32 and the rest in float64. BLAS is avoided, because
-        its rounding may depend on the number of its threads.
+        Products with the window are computed in float32, the rest in float64. The band weights
+        are a sparse array, because SciPy multiplies it without BLAS. The rounding of BLAS may
+        depend on its number of threads.
 
         Parameters
         ----------
@@ -98,7 +99,11 @@ def _hann(window: int) -> Samples:
 
 @lru_cache(maxsize=8)
 def _filters(rule: LogMel) -> tuple[int, sparse.csr_array]:
-    """Return the first frequency that is in a band, and the weights from there to the last."""
+    """Return the index of the first Fourier bin that is in a band, and the weights.
+
+    The weights have a row for each band, and a column for each bin from the first to the last that
+    is in a band.
+    """
     weights = mel_weights(rule)
     heard = np.flatnonzero(weights.any(axis=0))
     first, last = (heard[0], heard[-1]) if len(heard) else (0, 0)
@@ -106,14 +111,14 @@ def _filters(rule: LogMel) -> tuple[int, sparse.csr_array]:
 
 
 def mel_weights(rule: LogMel) -> NDArray[np.float64]:
-    """Return the weight of each frequency in each triangular band: (n_mels, n_fft // 2 + 1)."""
+    """Return each Fourier bin's weight in each band; the shape is (n_mels, n_fft // 2 + 1)."""
     frequencies = np.arange(rule.n_fft // 2 + 1.0) * (rule.sample_rate / rule.n_fft)
     mels = _mel(frequencies)
     edges = np.linspace(_mel(rule.low_hz), _mel(rule.high_hz), rule.n_mels + 2)[:, np.newaxis]
     low, middle, high = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (mels - low) / (middle - low), (high - mels) / (high - middle)
     weights = np.maximum(0.0, np.minimum(rising, falling))
-    weights[:, 0] = 0.0  # the mean of the samples cannot be heard
+    weights[:, 0] = 0.0  # the bin of 0 Hz is the mean of the samples, which is no sound
     return weights
 
 
