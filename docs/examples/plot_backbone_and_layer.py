@@ -11,7 +11,7 @@ the defective cells.
 """
 
 # %%
-# We draw as many defective as sound cells, so that a guess has an accuracy of 0.5:
+# We draw 100 sound and 100 defective cells, so that a random guess has an accuracy of 0.5:
 
 import numpy as np
 from elpv_dataset.utils import load_dataset
@@ -32,12 +32,13 @@ points = freeze_points("efficientnet_lite0", input_size=(128, 128), measure=Fals
 print(points)
 
 # %%
-# The grid covers two networks and their layers. ``weights=None`` is the same network without
-# training: its accuracy is due to the architecture alone. In the same way, you can compare networks
-# by their names in ``list_backbones()``. This example does not, because Keras would download them.
+# The grid contains the ends of all stages but the first two, each with two sets of weights.
+# ``weights=None`` is the same network without training: its accuracy is due to the architecture
+# alone. To compare different networks as well, add ``features__backbone`` to the grid, with names
+# from ``list_backbones()``. This example does not, because Keras would download them.
 #
-# The pipeline standardises the features and regularises the classifier strongly, because there are
-# more features than images. The features of an image are cached, so no fold computes them again.
+# There are more features than images, so the pipeline standardises the features and regularises the
+# classifier strongly. The features of an image are cached, so no fold computes them again.
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -59,8 +60,8 @@ search = GridSearchCV(model, grid, cv=5).fit(X, y)
 print(search.best_params_, f"{search.best_score_:.3f}")
 
 # %%
-# The bars show one standard deviation over the five folds. With 200 images, cross-validation cannot
-# tell which of two neighbouring layers is better.
+# The error bars show one standard deviation over the five folds. With only 200 images,
+# cross-validation cannot tell which of two neighbouring layers is better.
 
 import matplotlib.pyplot as plt
 

@@ -11,7 +11,7 @@ example predicts that number, compares the three losses of
 # The data
 # --------
 #
-# We take 75 cells of each probability, so that all values are equally frequent.
+# We take 75 cells with each of the four values, so that all values are equally frequent.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -70,7 +70,7 @@ plt.show()
 # The largest errors
 # ------------------
 #
-# Some of these cells are hard to judge. With others, one may disagree with the experts.
+# Some of these cells are hard to judge. For others, you may disagree with the experts.
 
 from skltransfer import LargestErrorsDisplay
 

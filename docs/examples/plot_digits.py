@@ -7,9 +7,9 @@ twice: on the pixels, and on the features of a network trained on photographs.
 """
 
 # %%
-# The images have values from 0 to 16, so we set ``pixel_range``. They are tiny, so we enlarge them
-# only a little, and use features from the middle of the network in addition to those from later
-# layers.
+# The images have values from 0 to 16, so we set ``pixel_range``. They are tiny, so a small
+# ``input_size`` is enough, and features from the middle of the network are useful in addition to
+# those from later layers.
 
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression

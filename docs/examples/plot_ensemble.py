@@ -2,9 +2,9 @@
 An ensemble from one network
 ============================
 
-Models that make different mistakes are better together. Here all members use the same network, but
-at different image sizes and layers. Different networks from ``list_backbones()`` would differ more,
-but Keras would have to download them.
+An ensemble of models is often better than each of them, if they make different mistakes. Here, all
+models use the same network, but different image sizes and layers. Different networks from
+``list_backbones()`` would differ more, but Keras would have to download them.
 """
 
 # %%
@@ -23,9 +23,9 @@ X, y = cells[chosen], (probability[chosen] == 1).astype(int)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
 
 # %%
-# There are three members. We combine them with scikit-learn's meta-estimators: ``VotingClassifier``
-# averages their probabilities, and ``StackingClassifier`` trains a final classifier on out-of-fold
-# predictions, which learns how much to trust each member.
+# The ensemble has three models, its members. We combine them with scikit-learn's meta-estimators.
+# ``VotingClassifier`` averages their probabilities. ``StackingClassifier`` trains a final
+# classifier on their out-of-fold predictions, which learns how much weight each member deserves.
 
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -56,8 +56,9 @@ models = {
 }
 
 # %%
-# Each ensemble fits its members again, the stack four times. Still, no image runs through the
-# network again, because the features are cached.
+# Each meta-estimator fits the members again; the stack fits each of them four times, once on all
+# images and once for each of three folds. Still, no image runs through the network again, because
+# the features are cached.
 
 from sklearn.metrics import accuracy_score, log_loss
 

@@ -47,10 +47,10 @@ plt.show()
 # The regions that it uses
 # ------------------------
 #
-# Grad-CAM shows in warm colours which regions of an image raise the score of a class. Here the
-# class is ``"defective"`` for all images; only the first four really are defective. The map is as
-# coarse as the last feature map of the network. It shows what the classifier relies on, not whether
-# it is right.
+# Grad-CAM shows in warm colours which regions of an image raise the score of a class. Here this is
+# the class ``"defective"`` for all eight images, although only the first four are defective. The
+# heat map is as coarse as the last feature map of the network. It shows what the classifier relies
+# on, not whether the classifier is right.
 
 from skltransfer import SaliencyDisplay
 
@@ -63,10 +63,10 @@ plt.show()
 # The images with similar features
 # --------------------------------
 #
-# These are the features of the test cells, projected onto the two directions in which they vary
-# most. The second direction separates the most broken cells from the others. The first has nothing
-# to do with the classes: it separates mono- from polycrystalline cells. A larger study should
-# evaluate the two types separately.
+# The display projects the features of the test cells onto the two directions in which they vary
+# most. The second direction separates the most broken cells from the others. The first direction
+# has nothing to do with the classes: it separates mono- from polycrystalline cells. A larger study
+# should evaluate these two types separately.
 
 from skltransfer import FeatureMapDisplay
 

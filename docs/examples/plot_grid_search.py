@@ -30,8 +30,8 @@ search = GridSearchCV(classifier, grid, cv=3).fit(X, y)
 print(search.best_params_, f"{search.best_score_:.3f}")
 
 # %%
-# ``cv_results_`` has its usual form, ready for pandas. Three folds over only 80 images rank the
-# candidates roughly, so take the standard deviation into account.
+# ``cv_results_`` has its usual form, ready for pandas. With only 80 images and three folds, the
+# scores rank the candidates only roughly, so take their standard deviations into account.
 
 import pandas as pd
 
@@ -40,8 +40,8 @@ columns = ["param_freeze_depth", "param_head_units", "mean_test_score", "std_tes
 results[columns].round(3)
 
 # %%
-# The upper plot shows the score against the freeze depth: what you gain by training more stages.
-# The lower plot shows the time of a fit: what it costs.
+# The upper plot shows the score at each freeze depth, that is, what you gain by training more
+# stages. The lower plot shows how long a fit takes.
 
 import matplotlib.pyplot as plt
 
@@ -51,7 +51,8 @@ FreezeDepthDisplay.from_estimator(search)
 plt.show()
 
 # %%
-# How often did each part of the network run? Once for each image, even though there were 19 fits:
+# How many images ran through each part of the network? Each image only once, although there were 19
+# fits:
 
 for segment, rows in cache_info().rows_computed.items():
     print(f"{rows:4} rows through {segment}")

@@ -22,12 +22,13 @@ X, y = cells[chosen], (probability[chosen] == 1).astype(int)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
 
 # %%
-# We fit without and with ``class_weight="balanced"``, which gives both classes the same total
-# weight. Only the head is trained here (``freeze_depth="all"``), so both fits use the same cached
-# features.
+# We fit one classifier without class weights, and one with ``class_weight="balanced"``, which gives
+# both classes the same total weight. Only the head is trained (``freeze_depth="all"``), so both
+# fits use the same cached features.
 #
-# Accuracy says little here. Recall is the share of defects that are found, precision is the share
-# of alarms that are right, and balanced accuracy is the mean of the recalls of both classes.
+# Accuracy says little here: a classifier that finds no defect has 0.9. Recall is the share of
+# defects that are found, precision is the share of alarms that are right, and balanced accuracy is
+# the mean of the recalls of both classes.
 
 from sklearn.metrics import (
     accuracy_score,
@@ -58,9 +59,9 @@ for name, class_weight in {"as they are": None, "balanced": "balanced"}.items():
 # and the average precision (AP) summarises the curve. To choose a threshold by cross-validation,
 # use scikit-learn's ``TunedThresholdClassifierCV``.
 #
-# With class weights, the probabilities are no longer those of the data: the balanced classifier
-# expects more defects than there are. ``CalibratedClassifierCV`` corrects this by cross-validation
-# on the training set. It uses the cached features too.
+# With class weights, the predicted probabilities of a defect are too high, because the classifier
+# was trained as if half of the cells were defective. ``CalibratedClassifierCV`` corrects this by
+# cross-validation on the training set. It uses the cached features too.
 
 import matplotlib.pyplot as plt
 from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay

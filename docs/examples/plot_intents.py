@@ -2,9 +2,10 @@
 Questions of bank customers: intents from few labels
 ====================================================
 
-A language network was trained on a billion sentences, so a few labelled questions of each kind are
-enough. This example classifies questions into ten intents, chooses the layer and the freeze depth
-by a search, finds the most similar known question, and combines a text with a column of numbers.
+The language network was trained on a billion sentences, so a few labelled questions of each kind
+are enough for a new task. This example classifies questions into ten intents, and searches for the
+best layer and freeze depth. Then it finds the known question that is most similar to a new one, and
+combines texts with a column of numbers.
 """
 
 # %%
@@ -33,8 +34,8 @@ test = questions[questions.part == "test"]
 print(f"{len(train)} questions to train on, {len(test)} to test on")
 
 # %%
-# We compare two descriptions of a text, with the same linear classifier: the words that occur in
-# it, and the features of the network. The training set grows from 1 to 16 questions of each intent.
+# We fit the same linear classifier on two kinds of features: the words that occur in a text, and
+# the features of the network. The training set grows from 1 to 16 questions of each intent.
 
 words = TfidfVectorizer()
 network = PretrainedFeatureExtractor("minilm_l6")
@@ -81,8 +82,9 @@ for question, row, distance in zip(asked, rows[:, 0], distances[:, 0], strict=Tr
     print(f"{question!r} -> {train.text.iloc[row]!r} ({distance:.2f})")
 
 # %%
-# To use a text and numbers together, pass each column to its own transformer with a
-# ``ColumnTransformer``. The hour here is made up, and says nothing about the intent.
+# To use texts and numbers together, pass each column to its own transformer with a
+# ``ColumnTransformer``. The column of numbers here, the hour, is made up, and says nothing about
+# the intent.
 
 rng = np.random.default_rng(0)
 frame = few[["text"]].assign(hour=rng.integers(0, 24, len(few)))

@@ -2,17 +2,17 @@
 Solar cells of another kind
 ===========================
 
-A classifier was trained on monocrystalline solar cells, and is now used on polycrystalline ones,
-whose grains look like defects to it. Which helps more: many images of the new kind without labels,
-or a few with labels?
+A classifier was trained on monocrystalline solar cells, and is now used on polycrystalline ones.
+It takes the crystal grains in these for defects. What helps more: many images of the new kind
+without labels, or a few with labels?
 
 The images are from ``elpv-dataset``.
 """
 
 # %%
-# The labelled cells are monocrystalline. Of the polycrystalline cells, half are used in training
-# without labels, and half as the test set. Defective cells are rarer, so we score by balanced
-# accuracy, where a guess has 0.5.
+# The labelled cells are monocrystalline. Half of the polycrystalline cells are used in training,
+# without labels; the other half is the test set. There are fewer defective than sound cells, so we
+# score by balanced accuracy, which is 0.5 for a guess.
 
 import numpy as np
 from elpv_dataset.utils import load_dataset
@@ -27,8 +27,8 @@ X, y = cells[mono], probability[mono] == 1
 
 # %%
 # ``fit`` takes the cells without labels as ``X_target``, and ``adaptation`` says how to use them.
-# "statistics" standardises the features of each kind of cell by their own mean and variance. "mcc"
-# penalises predictions on the new cells that are split between the classes.
+# "statistics" standardises the features of the new cells mainly by their own mean and variance
+# instead of those of the labelled cells. "mcc" penalises uncertain predictions for the new cells.
 
 from skltransfer import FineTunedClassifier
 
@@ -42,11 +42,12 @@ for name, adaptation in ways.items():
     fitted[name] = classifier.fit(X, y, **rows)
 
 # %%
-# We pass 399 new cells, because ``fit`` refuses 400: with exactly as many rows as X, ``X_target``
-# may have been cut by scikit-learn's cross-validation. You can also wrap the rows in
-# :class:`~skltransfer.TargetRows`.
+# We pass 399 of the 400 new cells. With 400, ``X_target`` would have exactly as many rows as X, and
+# ``fit`` would raise an error, because scikit-learn's cross-validation may have cut ``X_target`` to
+# the rows of a fold. To pass all of them, wrap them in :class:`~skltransfer.TargetRows`.
 #
-# Now we label 50 of the new cells. Together, they get half the weight of the monocrystalline cells:
+# Now we label 50 of the new cells. Together, these 50 get half the total weight of the
+# monocrystalline cells:
 
 few = given[:50]
 weights = np.r_[np.ones(len(y)), np.full(len(few), len(y) / 2 / len(few))]
@@ -76,6 +77,6 @@ axis.invert_yaxis()
 plt.show()
 
 # %%
-# Here "statistics" helps, and adding "mcc" does not. A few labels help more. Which method is best
-# can only be seen with labels of the new kind; with :func:`~skltransfer.target_scorer`, a search
-# scores its candidates on them.
+# Here "statistics" helps, and adding "mcc" does not. A few labels help more. Only labelled cells of
+# the new kind show which method is best; with :func:`~skltransfer.target_scorer`, a search scores
+# its candidates on such cells.

@@ -3,16 +3,16 @@ A folder of photos, with pandas
 ===============================
 
 You have photos in class folders, and a table with more data about them. The paths of the photos are
-a column like any other: a ``ColumnTransformer`` passes them to the network, and the other columns
-to other transformers.
+a column of this table. A ``ColumnTransformer`` passes them to the network, and the other columns to
+other transformers.
 """
 
 # %%
 # The folder
 # ----------
 #
-# To let this example run anywhere, we cut patches from the two photos that come with scikit-learn,
-# and save them as small, dark JPEGs such as ``photos/china/0.jpg``.
+# So that this example runs anywhere, we cut patches from the two photos that come with
+# scikit-learn, and save them as small, dark JPEG files such as ``photos/china/0.jpg``.
 
 import tempfile
 from pathlib import Path
@@ -71,8 +71,8 @@ print(f"five folds: {scores.mean():.3f}")
 # Features as a frame
 # -------------------
 #
-# With ``set_output``, the features are a frame with the index of the table. Their names contain the
-# layer and the channel.
+# With ``set_output``, the features are a data frame with the same index as the table. The name of
+# each column contains the layer and the channel.
 
 extractor = PretrainedFeatureExtractor(input_size=(96, 96)).set_output(transform="pandas")
 features = extractor.fit_transform(table[["photo"]])

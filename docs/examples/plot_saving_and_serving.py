@@ -34,9 +34,9 @@ print(classifier.classes_, f"{classifier.score(X, y):.2f} of the training patche
 # One file
 # --------
 #
-# The file holds JSON, arrays and a checksum. For the bundled network, it holds only the weights
-# that were trained, and a reference to the others. :doc:`/persistence` describes the format, and
-# which files are refused.
+# The file contains JSON, arrays and a checksum. It contains only the weights that were trained, and
+# a reference to the bundled network for the others. :doc:`/persistence` describes the format, and
+# which files ``load`` refuses.
 
 folder = Path(tempfile.mkdtemp())
 file = folder / "patches.skltransfer"
@@ -86,10 +86,10 @@ except ValueError as error:
 # A server
 # --------
 #
-# Images arrive as encoded bytes, which an estimator accepts as they are. This server uses Python's
-# standard library; in practice, use the web framework of your choice. We set ``cache=None``,
-# because users rarely send the same image twice. A file that is not an image gets an error
-# response, and the server goes on.
+# The server receives images as encoded bytes, and passes them to the classifier without decoding
+# them. This server uses Python's standard library; in practice, use the web framework of your
+# choice. We set ``cache=None``, because users rarely send the same image twice. If a file is not an
+# image, the server answers with an error and continues.
 
 import json
 import threading
@@ -98,7 +98,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 served = load(file).set_params(cache=None)
-served.predict(X[:1])  # the first call compiles, so make it before the first request
+served.predict(X[:1])  # the first call is slow, because it compiles the network
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -159,8 +159,8 @@ plt.show()
 # -------------
 #
 # If you want neither scikit-learn nor this package at run time, convert the classifier to a Keras
-# model, which contains the preprocessing. It takes pixels in the same range as ``fit``, and agrees
-# with ``predict_proba`` to 1e-4.
+# model, which contains the preprocessing. The model takes pixels in the same range as in ``fit``,
+# and its probabilities differ from those of ``predict_proba`` by less than 1e-4.
 
 model = classifier.to_keras()
 difference = np.abs(model.predict(X, verbose=0) - classifier.predict_proba(X)).max()

@@ -3,8 +3,8 @@ Several labels for each image
 =============================
 
 An image may show more than one thing. This example puts two of scikit-learn's scanned digits side
-by side, and predicts which of the ten digits are in the image. These are ten labels, of which two
-are true, or one if both digits are the same.
+by side, and predicts which of the ten digits are in the image. Each image has ten labels; two of
+them are true, or only one if both digits are the same.
 """
 
 # %%
@@ -36,8 +36,8 @@ plt.show()
 # One network, ten sigmoids
 # -------------------------
 #
-# Pass the labels as a matrix of 0 and 1; the classifier needs nothing else. One network serves all
-# labels, and ``predict_proba`` returns a column for each.
+# Pass the labels as a matrix of 0 and 1; no parameter has to be set. One network predicts all
+# labels, and ``predict_proba`` returns a column for each label.
 
 from sklearn.metrics import average_precision_score
 

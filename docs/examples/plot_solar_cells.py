@@ -3,11 +3,11 @@ Solar cells: from features to fine-tuning
 =========================================
 
 Is a solar cell defective? Electroluminescence images show cracks and dead areas. This example takes
-the usual route: first a linear classifier on frozen features, then fine-tuning, and a comparison of
-the two on the same images.
+the usual route: first a linear classifier on frozen features, then fine-tuning. At the end it
+compares the two on the same images.
 
-``python docs/examples/solar_cells.py`` evaluates frozen features in full, with all 2,624 cells and
-ten splits.
+``python docs/examples/solar_cells.py`` evaluates frozen features on all 2,624 cells, with ten
+splits.
 """
 
 # %%
@@ -64,10 +64,10 @@ print(f"frozen features: {frozen.score(X_test, y_test):.3f}")
 # -----------
 #
 # These images are unlike photographs, so more of the network should be trained: here, all but the
-# first five stages. With ``batch_norm="train"``, BatchNorm uses the statistics of these images. A
-# defect stays a defect if the cell is rotated or mirrored, so we also train on rotated and mirrored
-# images (``augment="dihedral"``). With ``tta=True``, a prediction is the average over all eight
-# variants.
+# first five stages. With ``batch_norm="train"``, the trained BatchNorm layers use the mean and
+# variance of these images instead of those of ImageNet. A defect stays a defect if the cell is
+# rotated or mirrored, so we also train on rotated and mirrored images (``augment="dihedral"``).
+# With ``tta=True``, a prediction is the average over all eight variants of the image.
 
 from skltransfer import FineTunedClassifier
 

@@ -2,9 +2,9 @@
 Sounds: which alarm is it?
 ==========================
 
-The bundled sound network was trained to tell spoken words apart. Its features also tell other short
-sounds apart. In this example, these are four alarms in noise, with six training recordings of each.
-A display shows the recordings that the classifier gets most wrong.
+The bundled sound network was trained to distinguish spoken words. Its features also distinguish
+other short sounds. This example classifies four alarms in noise, with six training recordings of
+each alarm. A display shows the recordings that the classifier gets most wrong.
 """
 
 # %%
@@ -47,9 +47,9 @@ seconds = [len(samples) / RATE for _, samples in X_train]
 print(f"{len(X_train)} recordings of {min(seconds):.2f} to {max(seconds):.2f} seconds")
 
 # %%
-# X may hold recordings of any length and sample rate, as pairs of a rate and an array, as here, or
-# as encoded bytes or paths of files. Pass the name of the sound network; everything else is as for
-# images.
+# X contains recordings of any length and sample rate. Here they are pairs of a rate and an array;
+# encoded bytes and paths of files work too. Pass the name of the sound network as the backbone.
+# Everything else is as for images.
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -66,8 +66,8 @@ model.fit(X_train, y_train)
 print(f"accuracy on {len(X_test)} other recordings: {model.score(X_test, y_test):.2f}")
 
 # %%
-# For comparison, we fit the same classifier without a network, on the mean and the standard
-# deviation of each mel band. Both start from the same log-mel spectrograms.
+# For comparison, we fit the same linear classifier without a network, on the mean and the standard
+# deviation of each mel band, in the same log-mel spectrograms as the network reads.
 
 from skltransfer import SoundInput
 from skltransfer.inputs.sounds.front_end import LogMel
@@ -85,8 +85,8 @@ baseline.fit(band_statistics(X_train), y_train)
 print(f"accuracy of band statistics: {baseline.score(band_statistics(X_test), y_test):.2f}")
 
 # %%
-# The recordings with the greatest loss, as the spectrograms that the network sees: time runs from
-# left to right, and frequency from bottom to top.
+# The display shows the recordings with the greatest loss, as the spectrograms that the network
+# reads. Time runs from left to right, and frequency from bottom to top.
 
 import matplotlib.pyplot as plt
 

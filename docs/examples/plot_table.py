@@ -11,9 +11,10 @@ table says what the pieces are and how far they travel.
 # The data
 # --------
 #
-# The prices are made up: the number of pieces times the price of one, plus a tenth of that for
-# every hundred kilometres, with random deviations of 10 %. We predict the logarithm of the price,
-# because the factors of the price become terms of a sum there.
+# The prices are made up. The base price is the number of pieces times the price of one piece. Every
+# hundred kilometres add a tenth of the base price, and the result varies at random by 10 %. We
+# predict the logarithm of the price: it is a sum of terms for the pieces, the goods and the
+# distance, which is easier to learn than a product.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -65,6 +66,7 @@ both.fit(X_train, y_train)
 # Each alone
 # ----------
 #
+# We fit the same kind of regressor on the images alone, and a ridge regression on the table alone.
 # The images do not run through the frozen part of the network again, because its output is cached.
 
 from sklearn.linear_model import RidgeCV

@@ -1,9 +1,9 @@
 """Cross-validate classifiers of 1,797 scanned digits, with a pretrained network, offline.
 
 The digits come with scikit-learn, the pretrained network with skltransfer. The same classifier is
-cross-validated twice: on the pixels, and on the features of the network. These images are tiny, so
-they are enlarged only a little, and the features come from the middle of the network in addition to
-its later layers.
+cross-validated twice: on the pixels, and on the features of the network. The images are tiny, so a
+small input size is enough, and features from the middle of the network are useful in addition to
+those from later layers.
 
 Run with ``python quickstart.py [IMAGE]``; it writes quickstart.png to the current folder.
 """

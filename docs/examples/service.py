@@ -17,7 +17,7 @@ import skltransfer
 
 MAX_BYTES = 10_000_000
 AT_ONCE = os.cpu_count() or 1  # images being classified
-MOST_WAITING = 50  # further requests are refused at once, before their clients give up waiting
+MOST_WAITING = 50  # refuse further requests at once rather than let their clients time out
 
 
 def create_app(path=None):
@@ -29,7 +29,7 @@ def create_app(path=None):
         classifier = skltransfer.load(path)
         # Broken images are errors, and clients rarely send the same image twice.
         classifier.set_params(on_error="raise", cache=None, n_jobs=1, verbose=0)
-        classifier.predict_proba([_any_image()])  # the first call compiles
+        classifier.predict_proba([_any_image()])  # the first call compiles the network
         app.state.classifier = classifier
         app.state.free = asyncio.Semaphore(AT_ONCE)
         app.state.waiting = 0
@@ -39,7 +39,7 @@ def create_app(path=None):
 
     @app.get("/ready")
     async def ready(request: Request):
-        """Answer once the classifier is loaded and warm; until then, the port is closed."""
+        """Return the classes; the port is closed until the classifier has predicted once."""
         return {"classes": request.app.state.classifier.classes_.tolist()}
 
     @app.post("/predict")
@@ -59,7 +59,7 @@ def create_app(path=None):
 
 
 async def _limited_body(request):
-    """Return the bytes of the request; refuse too many before they are all in memory."""
+    """Return the bytes of the request; stop reading as soon as there are too many."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -1,10 +1,10 @@
 """Find defective solar cells in 2,624 electroluminescence images.
 
 The images come with ``elpv-dataset`` (CC BY-NC-SA 4.0, Deitsch et al. 2019). Every cell has a type
-and a probability of being defective; above 0.5, it counts as defective. Every split is stratified
-by probability and type. The regularisation of the classifier is chosen within each training set,
-and the test sets are used only for the final scores. Each image runs through the network only once,
-whatever the number of splits, folds and candidates.
+and a probability of being defective. Cells with a probability above 0.5 count as defective. Every
+split is stratified by probability and type. The regularisation of the classifier is chosen within
+each training set, and the test sets are used only for the final scores. Each image runs through the
+network only once, whatever the number of splits, folds and candidates.
 
 Run with ``python solar_cells.py [N_SPLITS]``; it writes solar_cells.joblib to the current folder.
 """
