@@ -25,7 +25,7 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratif
 # %%
 # The ensemble has three models, its members. We combine them with scikit-learn's meta-estimators.
 # ``VotingClassifier`` averages their probabilities. ``StackingClassifier`` trains a final
-# classifier on their out-of-fold predictions, which learns how much weight each member deserves.
+# classifier on their out-of-fold predictions, to learn how much weight each member deserves.
 
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
