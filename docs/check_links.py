@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 SITE = Path(__file__).parent / "_build" / "html"
+NOT_PAGES = {"_static", "_downloads"}
 
 
 class Page(HTMLParser):
@@ -29,7 +30,7 @@ class Page(HTMLParser):
 
 def broken(site):
     """Yield a page and a link of it that leads nowhere."""
-    files = (path for path in site.rglob("*.html") if "_static" not in path.parts)
+    files = (path for path in site.rglob("*.html") if NOT_PAGES.isdisjoint(path.parts))
     pages = {path.resolve(): Page(path) for path in files}
     for path, page in pages.items():
         for link in page.links:
