@@ -379,6 +379,10 @@ def test_labels_that_are_none_name_the_way_out(y, message):
 def test_a_batch_of_one_in_each_row_names_the_way_out():
     with pytest.raises(ValueError, match=r"Drop the first axis: \[x\[0\] for x in X\]\."):
         read([np.zeros((1, H, W, 3), np.uint8)] * 2)
+    with pytest.raises(
+        ValueError, match=r"Merge the first axes: X\.reshape\(-1, \*X\.shape\[-3:\]\)"
+    ):
+        read(np.zeros((2, 1, H, W, 3), np.uint8))
 
 
 def test_intact_files_of_another_kind_are_told_beside_damaged_ones(fitted):

@@ -1,4 +1,7 @@
-"""TIFF files by the book: any bits, photometric interpretation, byte order, plane and packing."""
+"""TIFF files by the book: any bits, photometric interpretation, byte order, plane and packing.
+
+TIFF 6.0, its supplements for the predictor of floats and for BigTIFF; other meanings are not made.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ import numpy as np
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK, CIELAB = 0, 1, 2, 5, 8
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 RAW, LZW, DEFLATE, PACKBITS = 1, 5, 8, 32773
+OF_INTEGERS, OF_FLOATS = 2, 3
+"""Predictors: differences of neighbours, and those of bytes that were sorted by place."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Layout:
     predictor: int = 1
     extra: tuple[int, ...] = ()
     tile: int = 0
+    is_big: bool = False
 
 
 def tiff(levels, layout=Layout(), **tags):
@@ -49,9 +55,9 @@ def tiff(levels, layout=Layout(), **tags):
     offsets, counts = (324, 325) if layout.tile else (273, 279)
     entries |= {322: layout.tile, 323: layout.tile} if layout.tile else {278: 2}
     entries |= {int(name[4:]): value for name, value in tags.items()}
-    places = np.cumsum([8, *map(len, parts)]).tolist()
+    places = np.cumsum([16 if layout.is_big else 8, *map(len, parts)]).tolist()
     entries |= {offsets: tuple(places[:-1]), counts: tuple(map(len, parts))}
-    return _file(b"".join(parts), entries, layout.order)
+    return _file(b"".join(parts), entries, layout)
 
 
 def _parts(levels, layout):
@@ -70,14 +76,29 @@ def _parts(levels, layout):
 
 
 def _stored(part, layout):
-    if layout.predictor == 2:
+    if layout.predictor == OF_INTEGERS:
         part = part.copy()
         part[:, 1:] -= part[:, :-1].copy()
-    stored = _compressed(_packed(part.reshape(len(part), -1), layout), layout.compression)
+    packed = _packed(part.reshape(len(part), -1), layout)
+    if layout.predictor == OF_FLOATS:
+        packed = _by_place(part, layout.bits // 8)
+    stored = _compressed(packed, layout.compression)
     if layout.fill_order == 1:
         return stored
     bits = np.unpackbits(np.frombuffer(stored, np.uint8))
     return np.packbits(bits, bitorder="little").tobytes()
+
+
+def _by_place(part, n_bytes):
+    """Put the first bytes of a line's floats before their second ones, as differences.
+
+    The highest byte is the first, whatever the byte order of the file.
+    """
+    lines = part.reshape(len(part), -1).astype(f">f{n_bytes}").view(np.uint8)
+    places = lines.reshape(len(part), -1, n_bytes).swapaxes(1, 2).reshape(len(part), -1)
+    step = part.shape[2]
+    places[:, step:] -= places[:, :-step].copy()
+    return places.tobytes()
 
 
 def _compressed(packed, compression):
@@ -105,18 +126,23 @@ def _lzw(data):
     return int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big")
 
 
-def _file(data, entries, order):
+def _file(data, entries, layout):
+    order, size = layout.order, 8 if layout.is_big else 4
+    offset, count = ("Q", "Q") if layout.is_big else ("I", "H")
     extra, table = b"", b""
-    end = 8 + len(data)
+    end = 2 * size + len(data)
     for tag in sorted(entries):
         value = entries[tag]
         values = value if isinstance(value, tuple) else (value,)
         kind, letter = (4, "I") if tag in (273, 279, 324, 325, 330) else (3, "H")
         packed = struct.pack(f"{order}{len(values)}{letter}", *values)
-        if len(packed) > 4:
+        if len(packed) > size:
             place, extra = end + len(extra), extra + packed
-            packed = struct.pack(f"{order}I", place)
-        table += struct.pack(f"{order}HHI", tag, kind, len(values)) + packed.ljust(4, b"\0")
-    magic = b"II*\0" if order == "<" else b"MM\0*"
-    head = magic + struct.pack(f"{order}I", end + len(extra))
-    return head + data + extra + struct.pack(f"{order}H", len(entries)) + table + b"\0" * 4
+            packed = struct.pack(f"{order}{offset}", place)
+        table += struct.pack(f"{order}HH{offset}", tag, kind, len(values))
+        table += packed.ljust(size, b"\0")
+    version = (43, 8, 0) if layout.is_big else (42,)
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}{len(version)}H", *version)
+    head += struct.pack(f"{order}{offset}", end + len(extra))
+    directory = struct.pack(f"{order}{count}", len(entries)) + table + b"\0" * size
+    return head + data + extra + directory

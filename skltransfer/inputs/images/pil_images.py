@@ -33,6 +33,8 @@ def check_header(image: ImageFile.ImageFile, is_explicit: bool) -> None:
     is_explicit : bool
         Whether the user gave `pixel_range`.
     """
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_tags(tiff.tags_of(image))
     if is_explicit and has_sixteen_bit_colours(image):
         raise Unreadable(_CUT_COLOURS)
     if isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile) and image.fp is not None:
@@ -40,6 +42,15 @@ def check_header(image: ImageFile.ImageFile, is_explicit: bool) -> None:
         precision = jpeg2000.read_precision(image.fp)
         image.fp.seek(place)
         jpeg2000.check_precision(precision, image.mode)
+
+
+def _check_tags(tags: tiff.Tags | None) -> None:
+    """Refuse a TIFF of any depth that Pillow decodes to other numbers, or fails to decode."""
+    if tags is not None and tags.is_misread_by_pillow:
+        raise Unreadable(
+            f"it is a TIFF of {tags}, which Pillow misreads. Pass the path of the file, or an "
+            "array."
+        )
 
 
 def stored_pil_image(image: Image.Image, is_explicit: bool) -> StoredImage:
@@ -77,11 +88,6 @@ def _of_tiff(image: TiffImagePlugin.TiffImageFile, is_explicit: bool) -> StoredI
         return ArrayPixels(array, Levels(), orientation_of(image))
     if tags is None or not tags.is_deep:
         return PilPixels(image, Levels(), orientation_of(image))
-    if not tags.is_read_by_pillow:
-        raise Unreadable(
-            f"it is a TIFF of {tags}, which Pillow misreads. Pass the path of the file, or an "
-            "array."
-        )
     if not is_grey:
         if is_explicit:
             raise Unreadable(_CUT_COLOURS)

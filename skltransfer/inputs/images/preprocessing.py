@@ -13,7 +13,7 @@ from scipy import __version__ as scipy_version
 from skltransfer._fields import ImageSize, ValueRange
 from skltransfer._types import Resize
 
-DECODING_VERSION: int = 4
+DECODING_VERSION: int = 5
 """Part of every cache key. Increase it whenever the same input would give other pixels."""
 
 _FRACTIONS = (0.0, 1.0)

@@ -87,8 +87,9 @@ def _check_images(array: np.ndarray) -> np.ndarray:
     """Return the array if it is a batch of images."""
     check_not_empty(array)
     if array.ndim not in (3, 4):
+        way_out = " Merge the first axes: X.reshape(-1, *X.shape[-3:])." if array.ndim > 4 else ""
         raise ValueError(
-            f"X has shape {array.shape}, but images are (n, h, w, channels) or (n, h, w)."
+            f"X has shape {array.shape}, but images are (n, h, w, channels) or (n, h, w).{way_out}"
         )
     arrays.check_image_shape(array.shape[1:], f"X has shape {array.shape}: every row")
     _warn_of_one_image(array.shape)

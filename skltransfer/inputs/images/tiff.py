@@ -29,9 +29,18 @@ _FORMATS = {
     _SIGNED: "signed {}-bit integers",
     _FLOAT: "{}-bit floats",
 }
+_OTHER_FORMAT = "{}-bit numbers of a mixed or unknown form"
+_COMPLEX = {5, 6}
 _RAW = 1
+_IN_LIBTIFF = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32809, 32946, 34676, 34677, 34925, 50000}
+"""Compressions that Pillow knows and its libtiff decodes: not WebP, JPEG 2000, JPEG XL and others.
+"""
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # alpha, multiplied in or not
 _IS_REDUCED = 1
+_BIG = (b"\x2b\0", b"\0\x2b")
+"""The version of a BigTIFF, in either byte order."""
+_CANON = b"II*\0\x10\0\0\0CR"
+"""The beginning of a CR2; any TIFF may have grey levels of "CR" in its place."""
 
 _RAW_PHOTOGRAPH = (
     "it is a raw photograph of a camera, or another TIFF that begins with a preview. Develop it, "
@@ -51,6 +60,7 @@ class Tags:
     has_separate_planes: bool
     is_bit_reversed: bool
     is_big_endian: bool
+    is_big: bool
 
     @property
     def n_bits(self) -> int:
@@ -71,12 +81,34 @@ class Tags:
     @property
     def is_read_by_pillow(self) -> bool:
         """Whether Pillow, if it opens the file, returns the stored numbers."""
+        if self.compression not in _IN_LIBTIFF:
+            return False
+        if self.is_big and self.is_big_endian:
+            return False  # it looks for offsets of 32 bits
         if self.sample_format == _SIGNED and self.n_bits == 8:
             return False
-        is_reversed = self.is_bit_reversed and self.compression == _RAW
         if self.has_separate_planes:
-            return self.n_bits <= 8 and not self.extra and not is_reversed
-        return not (is_reversed and self.is_inverted and self.n_bits == 8)
+            return self.n_bits <= 8 and not self.extra and not self._is_reversed
+        return not (self._is_reversed and self.is_inverted and self.n_bits == 8)
+
+    @property
+    def is_misread_by_pillow(self) -> bool:
+        """Whether a PIL image of the file holds other numbers, or fails to load.
+
+        Of planes with further bands, Pillow reads some. Files of them are left to tifffile, which
+        reads them all.
+        """
+        if not (self.has_separate_planes and self.extra) or self.is_deep or self._is_reversed:
+            return not self.is_read_by_pillow
+        first, *others = self.extra
+        is_alpha_of_several = first in (_ASSOCIATED, _UNASSOCIATED) and bool(others)
+        is_multiplied = first == _ASSOCIATED and self.compression == _RAW
+        return _COLOURS.get(self.photometric) == 1 or is_alpha_of_several or is_multiplied
+
+    @property
+    def _is_reversed(self) -> bool:
+        """Whether bits are in reverse order, which libtiff undoes in compressed files only."""
+        return self.is_bit_reversed and self.compression == _RAW
 
     @property
     def is_swapped_by_pillow(self) -> bool:
@@ -91,7 +123,7 @@ class Tags:
 
     def __str__(self) -> str:
         """Describe the numbers, for messages."""
-        kind = _FORMATS.get(self.sample_format or 0, "mixed {}-bit numbers").format(self.n_bits)
+        kind = _FORMATS.get(self.sample_format or 0, _OTHER_FORMAT).format(self.n_bits)
         bands = len(self.bits)
         return f"{bands} bands of {kind}" if bands > 1 else kind
 
@@ -120,17 +152,26 @@ def read_tags(file: BinaryIO) -> Tags:
     """
     file.seek(0)
     head = file.read(16)
-    is_big = head[2:4] in (b"\x2b\0", b"\0\x2b")
-    directory = TiffImagePlugin.ImageFileDirectory_v2(head if is_big else head[:8])
+    directory = _directory(head)
     file.seek(directory.next)
     directory.load(file)
     is_preview = directory.get(254, 0) == _IS_REDUCED and 330 in directory
-    if head[8:10] == b"CR" or 50706 in directory or is_preview or directory.get(262) == 32803:
+    is_raw = head.startswith(_CANON) or 50706 in directory or directory.get(262) == 32803
+    if is_raw or is_preview:
         raise Unreadable(_RAW_PHOTOGRAPH)
-    return _tags(directory)
+    return _tags(directory, is_big=head[2:4] in _BIG)
 
 
-def _tags(tags: Mapping[int, Any]) -> Tags:
+def _directory(head: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """Return a directory to be loaded, of 64-bit offsets if the header says so."""
+    if head[2:4] not in _BIG:
+        return TiffImagePlugin.ImageFileDirectory_v2(head[:8])
+    # Pillow knows a BigTIFF by its first form only; the byte order is given apart.
+    little = b"II" + _BIG[0] + head[4:]
+    return TiffImagePlugin.ImageFileDirectory_v2(little, prefix=head[:2])
+
+
+def _tags(tags: Mapping[int, Any], *, is_big: bool = False) -> Tags:
     bits, bands = tuple(tags.get(258, (1,))), int(tags.get(277, 1))
     bits = bits * bands if len(bits) == 1 else bits[:bands]
     return Tags(
@@ -142,6 +183,7 @@ def _tags(tags: Mapping[int, Any]) -> Tags:
         has_separate_planes=tags.get(284, 1) == 2 and bands > 1,
         is_bit_reversed=tags.get(266, 1) == 2,
         is_big_endian=getattr(tags, "prefix", b"II") == b"MM",
+        is_big=is_big,
     )
 
 
@@ -196,7 +238,12 @@ def read_by_tifffile(file: BinaryIO, tags: Tags) -> ArrayPixels:
 
 
 def _check_bands(tags: Tags) -> None:
-    """Refuse colours that are not RGB, and bands that are no channels of an image."""
+    """Refuse complex numbers, colours that are not RGB, and bands that are no channels."""
+    if tags.sample_formats & _COMPLEX:
+        raise Unreadable(
+            "it is a TIFF of complex numbers, which have no grey levels. Pass arrays of their "
+            "magnitudes: np.abs(tifffile.imread(path))."
+        )
     if tags.photometric not in (0, 1, 2):
         names = {3: "a palette", 5: "CMYK", 6: "YCbCr", 8: "CIELAB", 9: "CIELAB", 10: "CIELAB"}
         name = names.get(tags.photometric, f"PhotometricInterpretation {tags.photometric}")
