@@ -182,8 +182,7 @@ def test_names_in_place_of_numbers_are_sent_to_display_labels():
         drawn(names[:2], PROBABILITIES[:2], classes=[0, 1, 2])
     message = str(caught.value)
     assert message.startswith("y holds cat, dog, which is not among the classes [0, 1, 2]. y must")
-    way_out = message.index("use display_labels for readable names")
-    assert way_out < message.index("Leave out rows whose label has no column")
+    assert message.endswith("use display_labels for readable names.")
     shown = drawn([0, 1], PROBABILITIES[:2], classes=[0, 1, 2], display_labels=names)
     assert sorted(shown.true_names) == ["cat", "dog"]
 

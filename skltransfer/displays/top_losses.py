@@ -258,11 +258,8 @@ class TopLossesDisplay:
         n_images = check_count("n_images", n_images, 1)
         names = class_names(classes, display_labels)
         probabilities = _check_probabilities(y_proba, len(classes))
-        advice = (
-            "y must hold labels that have a column of probabilities; use display_labels for "
-            "readable names. Leave out rows whose label has no column, such as labels not in fit."
-        )
-        true = positions_among(column_or_1d(y), classes, "y", advice)
+        y = column_or_1d(y)
+        true = positions_among(y, classes, "y", _advice_on_labels(y, classes))
         weights = _check_sample_weight(
             sample_weight, probabilities, dtype=np.float64, ensure_non_negative=True
         )
@@ -313,6 +310,17 @@ class TopLossesDisplay:
         first = probability_text(self.predicted_probabilities[index])
         second = probability_text(self.true_probabilities[index])
         return f"predicted {shortened(predicted)} ({first})\ntrue {shortened(true)} ({second})"
+
+
+def _advice_on_labels(y: np.ndarray, classes: np.ndarray) -> str:
+    """Say what to do about labels that are not classes; if none is one, they are probably names."""
+    advice = (
+        "y must hold labels that have a column of probabilities; use display_labels for readable "
+        "names."
+    )
+    if set(y.tolist()).isdisjoint(classes.tolist()):
+        return advice
+    return f"{advice} Leave out rows whose label has no column, such as labels not in fit."
 
 
 def _check_one_label(y: Labels) -> None:
