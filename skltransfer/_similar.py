@@ -15,6 +15,8 @@ def similar_names(
     """
     shown = known if isinstance(known, dict) else {name: name for name in known}
     close = difflib.get_close_matches(wanted, shown, n=at_most, cutoff=cutoff)
+    # Of names that are as similar, difflib puts the last of the alphabet first.
+    close.sort(key=lambda name: (-difflib.SequenceMatcher(None, name, wanted).ratio(), name))
     return " or ".join(repr(shown[name]) for name in close)
 
 

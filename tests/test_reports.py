@@ -111,11 +111,18 @@ def test_a_missing_label_is_named_whatever_holds_it(make, y):
         make().fit(X, y)
 
 
-@pytest.mark.parametrize("dtype", ["Int64", "boolean", "float"])
-def test_a_missing_value_among_several_labels_is_named(make, dtype):
+@pytest.mark.parametrize(
+    ("dtype", "message"),
+    [
+        ("Int64", r"y has no value for some label of row 3: \[.* Fill them"),
+        ("boolean", r"y has no value for some label of row 3: \[.* Fill them"),
+        ("float", r"y of shape \(12, 3\) has nan in row 3, column 1"),
+    ],
+)
+def test_a_missing_value_among_several_labels_is_named(make, dtype, message):
     frame = pd.DataFrame(np.c_[CLASSES, 1 - CLASSES, np.ones(12, int)]).astype(dtype)
     frame.iloc[3, 1] = None
-    with pytest.raises(ValueError, match=r"y has no value for some label of row 3: \[.* Fill them"):
+    with pytest.raises(ValueError, match=message):
         make().fit(X, frame)
 
 

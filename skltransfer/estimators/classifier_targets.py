@@ -304,8 +304,8 @@ def _check_labels_there(y: NDArray[np.generic] | list[Any] | tuple[Any, ...]) ->
 
 
 def _check_several_there(given: NDArray[np.generic]) -> None:
-    """Refuse None, NaN and NA among several labels a row."""
-    if given.dtype.kind not in "fO":
+    """Refuse None and NA among several labels; NaN among floats is judged with the weights."""
+    if given.dtype.kind != "O":
         return
     missing = [row for row, labels in enumerate(given) if any(map(is_missing, labels))]
     if missing:
