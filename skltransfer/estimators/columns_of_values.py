@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skltransfer.inputs.missing import check_not_masked
+
 
 def check_column(values: Any, name: str) -> None:
     """Refuse what is no column, and masks, which NumPy drops without a word.
@@ -19,12 +21,7 @@ def check_column(values: Any, name: str) -> None:
     name : str
         The parameter.
     """
-    if np.ma.is_masked(values):
-        n_masked = np.ma.getmaskarray(values).sum()
-        raise ValueError(
-            f"{name} is a masked array with {n_masked} masked values, whose mask would be ignored. "
-            f"Fill them, as in {name}.filled(0), or leave their rows out."
-        )
+    check_not_masked(values, name)
     if isinstance(values, Mapping):
         way_out = f"list({name}.values()), in the order of the rows of X"
     elif isinstance(values, (str, bytes)):

@@ -13,6 +13,7 @@ from skltransfer.inputs.images.recognition import (
     is_image_like,
     looks_like_images,
 )
+from skltransfer.inputs.missing import check_not_masked
 from skltransfer.inputs.streams import check_no_stream, check_no_streams
 
 _FRAMEWORKS = {"keras", "tensorflow", "torch"}
@@ -28,12 +29,7 @@ def check_container(X: Any) -> None:
         )
     check_not_empty(X)
     _check_lists_of_polars(X)
-    if np.ma.is_masked(X):
-        n_masked = np.ma.getmaskarray(X).sum()
-        raise ValueError(
-            f"X is a masked array with {n_masked} masked values, whose mask would be "
-            "ignored. Fill them, as in X.filled(0), or leave their rows out."
-        )
+    check_not_masked(X, "X")
     check_no_streams(as_column(X) or [])
     if not looks_like_images(X):
         _check_dicts(X)

@@ -13,7 +13,7 @@ from scipy.sparse import issparse
 
 from skltransfer.inputs.columns import as_column, check_not_empty, n_dimensions
 from skltransfer.inputs.errors import describe_source, shorten
-from skltransfer.inputs.missing import is_missing
+from skltransfer.inputs.missing import check_not_masked, is_missing
 from skltransfer.inputs.sounds.sources import Clip, Item
 from skltransfer.inputs.sounds.waveforms import check_clip, check_dtype, check_rate, check_values
 from skltransfer.inputs.streams import check_no_stream, check_no_streams
@@ -72,11 +72,7 @@ def check_sounds(X: Any) -> None:
         raise TypeError(f"X is a {type(X).__name__}, and sounds are {_ALLOWED}. Pass {way_out}.")
     check_not_empty(X)
     _check_columns(X)
-    if np.ma.is_masked(X):
-        raise ValueError(
-            f"X is a masked array with {np.ma.getmaskarray(X).sum()} masked values, whose mask "
-            "would be ignored. Fill them, as in X.filled(0), or leave their rows out."
-        )
+    check_not_masked(X, "X")
 
 
 def width_of(X: Any) -> int:
