@@ -6,12 +6,11 @@ The last layers of a network were trained to tell a thousand kinds of objects ap
 that are not photographs of objects, an earlier layer often works better. A grid search can choose
 both the backbone and the layer.
 
-The images are electroluminescence images of solar cells, from ``elpv-dataset``. The task is to find
-the defective cells.
+The task is to find defective solar cells in electroluminescence images from ``elpv-dataset``.
 """
 
 # %%
-# We draw 100 sound and 100 defective cells, so that a random guess has an accuracy of 0.5:
+# We draw 100 sound and 100 defective cells, so a random guess has an accuracy of 0.5:
 
 import numpy as np
 from elpv_dataset.utils import load_dataset
@@ -23,8 +22,8 @@ chosen = np.concatenate([rng.choice(sound, 100, False), rng.choice(defective, 10
 X, y = cells[chosen], probability[chosen] == 1
 
 # %%
-# Features can be taken at the end of each stage of the network. Earlier layers have larger feature
-# maps with fewer channels.
+# A network consists of consecutive parts, its stages. Features can be taken at the end of each
+# stage. Earlier stages have larger feature maps with fewer channels.
 
 from skltransfer import freeze_points
 
@@ -33,12 +32,12 @@ print(points)
 
 # %%
 # The grid contains the ends of all stages but the first two, each with two sets of weights.
-# ``weights=None`` is the same network without training: its accuracy is due to the architecture
+# ``weights=None`` gives the same network random weights, so its accuracy is due to the architecture
 # alone. To compare different networks as well, add ``features__backbone`` to the grid, with names
-# from ``list_backbones()``. This example does not, because Keras would download them.
+# from ``list_backbones()``. This example does not, because they need a download.
 #
-# There are more features than images, so the pipeline standardises the features and regularises the
-# classifier strongly. The features of an image are cached, so no fold computes them again.
+# There can be more features than images, so the classifier is strongly regularised (``C=0.01``).
+# The features of each image are cached, so they are computed once for all folds.
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV

@@ -3,8 +3,8 @@ A number for each image: how likely is a defect?
 ================================================
 
 Experts looked at solar cells and said how sure they were of a defect: 0, 1/3, 2/3 or 1. This
-example predicts that number, compares the three losses of
-:class:`~skltransfer.FineTunedRegressor`, and shows the cells with the largest errors.
+example predicts this number, compares the three losses of :class:`~skltransfer.FineTunedRegressor`,
+and shows the cells with the largest errors.
 """
 
 # %%
@@ -57,7 +57,7 @@ for loss in ("squared_error", "absolute_error", "huber"):
 # Predicted against true values
 # -----------------------------
 #
-# scikit-learn's own display works with every regressor.
+# scikit-learn's own display shows the last of the three regressors.
 
 from sklearn.metrics import PredictionErrorDisplay
 

@@ -2,8 +2,8 @@
 Digits in twenty lines
 ======================
 
-We classify scikit-learn's scanned digits, 8 x 8 pixels each, with a linear classifier. It is fitted
-twice: on the pixels, and on the features of a network trained on photographs.
+We classify scikit-learn's scanned digits of 8 x 8 pixels with a linear classifier. It is fitted
+twice: on the pixels, and on the features of a network that was trained on photographs.
 """
 
 # %%

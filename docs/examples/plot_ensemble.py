@@ -2,9 +2,9 @@
 An ensemble from one network
 ============================
 
-An ensemble of models is often better than each of them, if they make different mistakes. Here, all
-models use the same network, but different image sizes and layers. Different networks from
-``list_backbones()`` would differ more, but Keras would have to download them.
+An ensemble is often better than each of its models, the members, if the members make different
+mistakes. Here, all members use the same network, but different image sizes and layers. Different
+networks from ``list_backbones()`` would differ more, but need a download.
 """
 
 # %%
@@ -23,9 +23,9 @@ X, y = cells[chosen], (probability[chosen] == 1).astype(int)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
 
 # %%
-# The ensemble has three models, its members. We combine them with scikit-learn's meta-estimators.
-# ``VotingClassifier`` averages their probabilities. ``StackingClassifier`` trains a final
-# classifier on their out-of-fold predictions, to learn how much weight each member deserves.
+# Two of scikit-learn's meta-estimators combine three members. ``VotingClassifier`` averages their
+# probabilities. ``StackingClassifier`` trains a final classifier on their out-of-fold predictions;
+# this classifier learns how much weight each member deserves.
 
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -56,8 +56,8 @@ models = {
 }
 
 # %%
-# Each meta-estimator fits the members again; the stack fits each of them four times, once on all
-# images and once for each of three folds. Still, no image runs through the network again, because
+# Each meta-estimator fits the members again: the stack fits each member four times, once on all
+# training images and once for each of three folds. No image runs through the network again, because
 # the features are cached.
 
 from sklearn.metrics import accuracy_score, log_loss
@@ -88,4 +88,4 @@ plt.show()
 
 # %%
 # With 150 test cells, an accuracy has a standard error of about three points. The log loss varies
-# less, because it uses all probabilities and not only the predicted classes.
+# less, because it uses the probabilities and not only the predicted classes.

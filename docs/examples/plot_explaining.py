@@ -8,7 +8,7 @@ recognised by its background, or a class that should be two.
 """
 
 # %%
-# We train a classifier on 150 solar cells, and test it on 150 others:
+# We train a classifier on 150 solar cells and test it on 150 others:
 
 import numpy as np
 from elpv_dataset.utils import load_dataset
@@ -47,10 +47,10 @@ plt.show()
 # The regions that it uses
 # ------------------------
 #
-# Grad-CAM shows in warm colours which regions of an image raise the score of a class. Here this is
-# the class ``"defective"`` for all eight images, although only the first four are defective. The
-# heat map is as coarse as the last feature map of the network. It shows what the classifier relies
-# on, not whether the classifier is right.
+# Grad-CAM shows in warm colours which regions of an image raise the score of a class. We choose the
+# class ``"defective"`` for all eight images, although only the first four are defective. The heat
+# map is as coarse as the last feature map of the network. It shows what the classifier relies on,
+# not whether the classifier is right.
 
 from skltransfer import SaliencyDisplay
 

@@ -10,7 +10,7 @@ scikit-learn's digits.
 # %%
 # We fit the same linear classifier on three kinds of features: the pixels of a digit, the features
 # of a network with random weights, and those of the pretrained network. The random weights show how
-# much is due to the architecture alone.
+# much of the accuracy is due to the architecture alone.
 
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -36,7 +36,7 @@ descriptions = {
 
 # %%
 # For each number of labels, we draw the labelled digits ten times at random, and test on 500 of the
-# other digits. The extractor does not use labels, so its features can be computed once for all
+# other digits. The extractor does not use labels, so we could compute the features once for all
 # draws.
 
 import numpy as np
@@ -52,7 +52,7 @@ for row, n_labels in enumerate(labels_per_class):
             accuracy[name][row, column] = model.score(X[test], digits.target[test])
 
 # %%
-# The bands extend one standard deviation over the draws above and below the mean.
+# The bands show the mean over the ten draws, plus and minus one standard deviation.
 
 import matplotlib.pyplot as plt
 

@@ -30,8 +30,8 @@ search = GridSearchCV(classifier, grid, cv=3).fit(X, y)
 print(search.best_params_, f"{search.best_score_:.3f}")
 
 # %%
-# ``cv_results_`` has its usual form, ready for pandas. With only 80 images and three folds, the
-# scores rank the candidates only roughly, so take their standard deviations into account.
+# pandas shows ``cv_results_`` as a table. With only 80 images and three folds, the scores rank the
+# candidates only roughly, so take their standard deviations into account.
 
 import pandas as pd
 
@@ -51,8 +51,8 @@ FreezeDepthDisplay.from_estimator(search)
 plt.show()
 
 # %%
-# How many images ran through each part of the network? Each image only once, although there were 19
-# fits:
+# How many images ran through each stage of the network? Each of the 80 images only once, although
+# there were 19 fits:
 
 for segment, rows in cache_info().rows_computed.items():
     print(f"{rows:4} rows through {segment}")

@@ -26,9 +26,9 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratif
 # both classes the same total weight. Only the head is trained (``freeze_depth="all"``), so both
 # fits use the same cached features.
 #
-# Accuracy says little here: a classifier that finds no defect has 0.9. Recall is the share of
-# defects that are found, precision is the share of alarms that are right, and balanced accuracy is
-# the mean of the recalls of both classes.
+# Accuracy says little here: a classifier that finds no defect has an accuracy of 0.9. Recall is the
+# share of defects that are found, precision is the share of alarms that are right, and balanced
+# accuracy is the mean of the recalls of both classes.
 
 from sklearn.metrics import (
     accuracy_score,
@@ -55,9 +55,9 @@ for name, class_weight in {"as they are": None, "balanced": "balanced"}.items():
     print(f"{name:12}" + "".join(f"{score:10.3f}" for score in scores))
 
 # %%
-# All these scores depend on one threshold, 0.5. The precision-recall curve shows every threshold,
-# and the average precision (AP) summarises the curve. To choose a threshold by cross-validation,
-# use scikit-learn's ``TunedThresholdClassifierCV``.
+# All these scores are for one threshold, 0.5. The precision-recall curve shows all thresholds, and
+# the average precision (AP) summarises the curve. To choose a threshold by cross-validation, use
+# scikit-learn's ``TunedThresholdClassifierCV``.
 #
 # With class weights, the predicted probabilities of a defect are too high, because the classifier
 # was trained as if half of the cells were defective. ``CalibratedClassifierCV`` corrects this by

@@ -2,9 +2,9 @@
 Questions of bank customers: intents from few labels
 ====================================================
 
-The language network was trained on a billion sentences, so a few labelled questions of each kind
-are enough for a new task. This example classifies questions into ten intents, and searches for the
-best layer and freeze depth. Then it finds the known question that is most similar to a new one, and
+The text network was trained on a billion sentences, so a few labelled questions of each kind are
+enough for a new task. This example classifies questions into ten intents, and searches for the best
+layer and freeze depth. Then it finds the known question that is most similar to a new one, and
 combines texts with a column of numbers.
 """
 
@@ -34,7 +34,7 @@ test = questions[questions.part == "test"]
 print(f"{len(train)} questions to train on, {len(test)} to test on")
 
 # %%
-# We fit the same linear classifier on two kinds of features: the words that occur in a text, and
+# We fit the same linear classifier on two kinds of features: the TF-IDF weights of the words, and
 # the features of the network. The training set grows from 1 to 16 questions of each intent.
 
 words = TfidfVectorizer()
@@ -72,8 +72,8 @@ print(table[columns].to_string(index=False))
 print(f"test accuracy of the best: {search.score(test.text, test.category):.3f}")
 
 # %%
-# Often it is enough to find the most similar known question. Texts with similar meaning have
-# features with a small cosine distance.
+# Often it is enough to find the most similar known question. The cosine distance between the
+# features of texts with similar meanings is small.
 
 neighbours = NearestNeighbors(n_neighbors=1, metric="cosine").fit(network.transform(train.text))
 asked = ["my phone was stolen with the card in its case", "how much is a dollar in pounds today"]
@@ -83,8 +83,7 @@ for question, row, distance in zip(asked, rows[:, 0], distances[:, 0], strict=Tr
 
 # %%
 # To use texts and numbers together, pass each column to its own transformer with a
-# ``ColumnTransformer``. The column of numbers here, the hour, is made up, and says nothing about
-# the intent.
+# ``ColumnTransformer``. Here, the numbers are random hours, which say nothing about the intent.
 
 rng = np.random.default_rng(0)
 frame = few[["text"]].assign(hour=rng.integers(0, 24, len(few)))

@@ -2,9 +2,9 @@
 Solar cells of another kind
 ===========================
 
-A classifier was trained on monocrystalline solar cells, and is now used on polycrystalline ones.
-It takes the crystal grains in these for defects. What helps more: many images of the new kind
-without labels, or a few with labels?
+A classifier was trained on monocrystalline solar cells, and is now used on polycrystalline ones. It
+mistakes their crystal grains for defects. What helps more: many images of the new kind without
+labels, or a few with labels?
 
 The images are from ``elpv-dataset``.
 """
@@ -12,7 +12,7 @@ The images are from ``elpv-dataset``.
 # %%
 # The labelled cells are monocrystalline. Half of the polycrystalline cells are used in training,
 # without labels; the other half is the test set. There are fewer defective than sound cells, so we
-# score by balanced accuracy, which is 0.5 for a guess.
+# score by balanced accuracy, which is 0.5 for a random guess.
 
 import numpy as np
 from elpv_dataset.utils import load_dataset
@@ -42,9 +42,9 @@ for name, adaptation in ways.items():
     fitted[name] = classifier.fit(X, y, **rows)
 
 # %%
-# We pass 399 of the 400 new cells. With 400, ``X_target`` would have exactly as many rows as X, and
-# ``fit`` would raise an error, because scikit-learn's cross-validation may have cut ``X_target`` to
-# the rows of a fold. To pass all of them, wrap them in :class:`~skltransfer.TargetRows`.
+# We pass only 399 of the 400 new cells. If ``X_target`` has exactly as many rows as X, ``fit``
+# raises an error, because scikit-learn's cross-validation may have cut ``X_target`` to the rows of
+# a fold. To pass all 400, wrap them in :class:`~skltransfer.TargetRows`.
 #
 # Now we label 50 of the new cells. Together, these 50 get half the total weight of the
 # monocrystalline cells:

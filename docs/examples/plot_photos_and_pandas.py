@@ -12,7 +12,7 @@ other transformers.
 # ----------
 #
 # So that this example runs anywhere, we cut patches from the two photos that come with
-# scikit-learn, and save them as small, dark JPEG files such as ``photos/china/0.jpg``.
+# scikit-learn, darken them, and save them as JPEG files such as ``photos/china/0.jpg``.
 
 import tempfile
 from pathlib import Path
@@ -100,9 +100,9 @@ plt.show()
 # Files that cannot be read
 # -------------------------
 #
-# Large collections usually contain broken files. By default, the first of them raises an error that
-# names it. With ``on_error="nan"``, a broken file becomes a row of NaN, and one warning lists these
-# rows.
+# Large collections usually contain broken files. By default, the first broken file raises an error
+# that names the file. With ``on_error="nan"``, a broken file becomes a row of NaN, and one warning
+# lists these rows.
 
 import warnings
 

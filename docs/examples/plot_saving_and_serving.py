@@ -34,9 +34,9 @@ print(classifier.classes_, f"{classifier.score(X, y):.2f} of the training patche
 # One file
 # --------
 #
-# The file contains JSON, arrays and a checksum. It contains only the weights that were trained, and
-# a reference to the bundled network for the others. :doc:`/persistence` describes the format, and
-# which files ``load`` refuses.
+# The file contains JSON, arrays and a checksum. Of the weights, it contains only those that were
+# trained; for the others, it refers to the bundled network. :doc:`/persistence` describes the
+# format, and which files ``load`` refuses.
 
 folder = Path(tempfile.mkdtemp())
 file = folder / "patches.skltransfer"
@@ -87,7 +87,7 @@ except ValueError as error:
 # --------
 #
 # The server receives images as encoded bytes, and passes them to the classifier without decoding
-# them. This server uses Python's standard library; in practice, use the web framework of your
+# them. It is built with Python's standard library; in practice, use the web framework of your
 # choice. We set ``cache=None``, because users rarely send the same image twice. If a file is not an
 # image, the server answers with an error and continues.
 
@@ -158,9 +158,9 @@ plt.show()
 # A Keras model
 # -------------
 #
-# If you want neither scikit-learn nor this package at run time, convert the classifier to a Keras
-# model, which contains the preprocessing. The model takes pixels in the same range as in ``fit``,
-# and its probabilities differ from those of ``predict_proba`` by less than 1e-4.
+# To predict without scikit-learn and this package, convert the classifier to a Keras model, which
+# contains the preprocessing. The model takes pixels in the same range as in ``fit``, and its
+# probabilities differ from those of ``predict_proba`` by less than 1e-4.
 
 model = classifier.to_keras()
 difference = np.abs(model.predict(X, verbose=0) - classifier.predict_proba(X)).max()

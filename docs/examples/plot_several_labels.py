@@ -55,9 +55,10 @@ print(f"all labels right:  {classifier.score(X_test, Y_test):.3f}")
 # A threshold for each label
 # --------------------------
 #
-# A label that is true in one image out of five rarely gets a probability above one half. For each
-# label, we choose the threshold with the largest F1 on out-of-fold predictions of the training set.
-# scikit-learn's ``TunedThresholdClassifierCV`` does not work with several labels.
+# A label that is true in only one image out of five rarely gets a probability above one half, so
+# ``predict`` misses it. For each label, we choose the threshold with the largest F1 on out-of-fold
+# predictions of the training set. scikit-learn's ``TunedThresholdClassifierCV`` does not work with
+# several labels.
 
 from sklearn.metrics import f1_score, precision_recall_curve
 from sklearn.model_selection import KFold, cross_val_predict

@@ -49,7 +49,7 @@ print(f"{len(X_train)} recordings of {min(seconds):.2f} to {max(seconds):.2f} se
 # %%
 # X contains recordings of any length and sample rate. Here they are pairs of a rate and an array;
 # encoded bytes and paths of files work too. Pass the name of the sound network as the backbone.
-# Everything else is as for images.
+# Everything else works as with images.
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -66,8 +66,8 @@ model.fit(X_train, y_train)
 print(f"accuracy on {len(X_test)} other recordings: {model.score(X_test, y_test):.2f}")
 
 # %%
-# For comparison, we fit the same linear classifier without a network, on the mean and the standard
-# deviation of each mel band, in the same log-mel spectrograms as the network reads.
+# For comparison, we fit the same linear classifier without a network. Its features are the mean and
+# the standard deviation of each band of the log-mel spectrograms that the network reads.
 
 from skltransfer import SoundInput
 from skltransfer.inputs.sounds.front_end import LogMel

@@ -12,9 +12,9 @@ table says what the pieces are and how far they travel.
 # --------
 #
 # The prices are made up. The base price is the number of pieces times the price of one piece. Every
-# hundred kilometres add a tenth of the base price, and the result varies at random by 10 %. We
-# predict the logarithm of the price: it is a sum of terms for the pieces, the goods and the
-# distance, which is easier to learn than a product.
+# hundred kilometres add a tenth of the base price, and random noise changes each price by about 10
+# %. We predict the logarithm of the price: a product of factors for the pieces, the goods and the
+# distance becomes a sum, which is easier to learn.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -49,8 +49,8 @@ plt.show()
 # Both at once
 # ------------
 #
-# ``input_column`` names the column that the network reads, and ``tabular`` is a transformer for the
-# others.
+# ``input_column`` names the column that the network reads; ``tabular`` is a transformer for the
+# other columns.
 
 from sklearn.compose import make_column_transformer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
