@@ -24,6 +24,8 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 N_WORKERS, ROWS_PER_SHARD = 2, 2
+PATIENCE = 5.0
+"""Seconds that workers without a driver have to end by themselves."""
 
 
 def main():
@@ -141,9 +143,17 @@ def write_and_log(extractor, file, paths):
 
 
 def wait_for_workers(out):
-    """Wait until no worker is left that could write; Dask's end when their driver does."""
+    """Wait until no worker is left that could write.
+
+    Dask's workers end when their driver does, but forked ones can miss that, because each inherits
+    the pipe by which the other would notice. After a while they are killed, as batch systems do.
+    """
     workers = {int(line.split()[0]) for line in begun(out)}
-    while any(is_running(worker) for worker in workers):
+    deadline = time.monotonic() + PATIENCE
+    while left := list(filter(is_running, workers)):
+        if time.monotonic() > deadline:
+            for worker in left:
+                os.kill(worker, signal.SIGKILL)
         time.sleep(0.01)
 
 
