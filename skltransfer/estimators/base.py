@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 
 _ROWS_TOGETHER = 64
 _EXPLAINS = 2
-"""From this `verbose` on, messages say what is cached, and why."""
+"""Smallest value of `verbose` at which messages say what is cached, and why."""
 
 ACTING_AT_ONCE = frozenset(
     {"n_jobs", "batch_size", "cache", "verbose", "on_error", "tta", "augment", "n_views"}
 )
-"""Parameters that take effect at once, even on a fitted estimator. The first five change no result;
-the last three choose the views that a prediction averages."""
+"""Parameters that take effect at once, even on a fitted estimator. The first five do not change the
+result of a readable row; the last three choose the views that a prediction averages."""
 
 _Fit = TypeVar("_Fit", bound=Callable[..., Any])
 
@@ -73,8 +73,8 @@ class BackboneEstimator(Documented, BaseEstimator):
 
     `fit` fixes everything that results depend on: the network `backbone_`, where its features end
     and how they are pooled (`_layer` and `_pooling`), how X is read (`_encoding`), the engine
-    (`engine_`) and its number format (`_precision`). Parameters that are set later take effect in
-    the next fit; only those in `ACTING_AT_ONCE` act on a fitted estimator.
+    (`engine_`) and its dtype (`_precision`). Parameters that are set later take effect in the next
+    fit; only those in `ACTING_AT_ONCE` act on a fitted estimator.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -153,7 +153,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         return network_of(self.backbone_, self._encoding.size, precision)
 
     def _choose_engine(self) -> None:
-        """Set `engine_`; the layers to compute must be known."""
+        """Set `engine_`, once the layers to compute are known."""
         told = tell if self.verbose else lambda line: None
         network = self._network(self._precision)
         self.engine_ = chosen_engine(self.engine, network, *self._computed(), told)
@@ -194,7 +194,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         return tags
 
     def __sklearn_clone__(self) -> Any:
-        """Clone without copying a live Keras model, which estimators never modify."""
+        """Clone, but share a live Keras model, which estimators never modify."""
         if not is_keras_model(self.backbone):
             return super().__sklearn_clone__()
         shell = object.__new__(type(self))
@@ -266,7 +266,7 @@ class BackboneEstimator(Documented, BaseEstimator):
 
 
 def begin(estimator: BackboneEstimator, X: Any) -> tuple[FrozenPrefix, Source]:
-    """Decide how X is read, and the engine, as in `fit`; return the prefix and the rows."""
+    """Choose how X is read, and the engine, as in `fit`; return the frozen part and the rows."""
     source = estimator._begin(X)
     estimator._choose_engine()
     return estimator._prefix(), source

@@ -59,20 +59,20 @@ if TYPE_CHECKING:
 class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     """Classifier that fine-tunes the last stages of a pretrained network.
 
-    By default, it trains the network at three depths and averages the three results. They share the
-    layers that all of them freeze. ``freeze_depth=-1`` trains at one depth, in a fraction of the
-    time.
+    By default, it trains three copies of the network, its *members*, each at another depth, and
+    averages their outputs. The members share the layers that all of them freeze.
+    ``freeze_depth=-1`` trains a single member, in a fraction of the time.
 
     `fit` has two phases, as in "linear probing then fine-tuning" [1]_. First, it fits the head: a
     softmax regression on the standardised features of the pretrained network, a convex problem with
-    a single solution. Then it trains the head together with the layers that `freeze_depth` leaves
-    unfrozen, by AdamW [2]_ with a short warm-up and a cosine schedule. The frozen layers run once
-    for each image, however many epochs, folds and search candidates there are: their activations
-    are cached by the content of the image.
+    a single solution. Then AdamW [2]_ trains the head together with the layers that `freeze_depth`
+    leaves unfrozen; the learning rate warms up briefly and then follows a cosine. The frozen
+    layers, the *frozen part*, run once for each image, however many epochs, folds and search
+    candidates there are: their outputs, the *activations*, are cached by the content of the image.
 
-    y holds one label for each row, or several: a matrix of 0 and 1 with a column for each label.
-    With several labels, each has its own sigmoid, and the head starts from one logistic regression
-    for each label.
+    y holds one label for each row, or several (multilabel): a matrix of 0 and 1 with a column for
+    each label. Each of several labels has its own sigmoid, and the head starts from one logistic
+    regression for each.
 
     X may be anything that :class:`PretrainedFeatureExtractor` takes: arrays of images; lists or
     columns of paths, bytes, PIL images and arrays; flattened images with `image_shape`; texts or
@@ -87,7 +87,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     ----------
     backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"
         The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras model
-        from images to one output, or what ``register_backbone`` returned.
+        with images as input and one output, or the handle that ``register_backbone`` returned.
     weights : "imagenet", None, str or Path, default="imagenet"
         "imagenet" uses the pretrained weights; for your own model, the weights that it has. None
         draws random weights from `random_state`. A path names a file with weights only.
@@ -101,15 +101,15 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         first one and "last" the last one (networks such as GPT-2). None is the backbone's own
         pooling: "avg" for images and texts, "avg_std" for sounds.
     freeze_depth : int, float or str, default="auto"
-        How much of the backbone stays frozen. "all" trains only the head. An int k >= 0 freezes the
-        first k stages, so 0 trains everything; a negative int trains the last ``|k|`` stages. A
-        float strictly between 0 and 1 freezes that fraction of the layers with weights, rounded
-        down to the nearest possible freeze point. "auto" trains several members, which share the
-        layers that all of them freeze, and averages their outputs. One member trains only the head,
-        one also the last quarter of the stages, and one the last half: "all", -2 and -4 for the
-        bundled network; `members_` lists them. Networks with fewer than four stages have fewer
-        members, and for plain rows of numbers only the head is trained. Any other string is the
-        name of the last frozen layer. ``freeze_points(backbone)`` lists the stages.
+        How much of the backbone stays frozen. The backbone consists of consecutive stages, which
+        ``freeze_points(backbone)`` lists. "all" freezes them all and trains only the head. A
+        non-negative int k freezes the first k stages, so 0 trains everything; ``-k`` trains the
+        last k stages. A float strictly between 0 and 1 freezes that fraction of the layers with
+        weights, rounded down to a layer at which the network can be split. "auto" trains several
+        members and averages their outputs: one trains only the head, one also the last quarter of
+        the stages, and one the last half ("all", -2 and -4 for the bundled network; `members_`
+        lists them). Networks with fewer than four stages have fewer members, and for plain rows of
+        numbers only the head is trained. Any other string is the name of the last frozen layer.
     head_units : int or tuple of int, default=()
         Widths of the hidden layers in the head; () is a linear head.
     head_activation : str, default="relu"
@@ -118,45 +118,49 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     head_dropout : float, default=0.2
         Dropout rate in [0, 1) before each layer of the head.
     head_init : {"convex", "random"}, default="convex"
-        "convex" starts the head from the solution of the regression on the pretrained features,
-        which hidden layers contain as far as their width allows. "random" starts hidden layers at
-        random and the last layer at zero.
+        "convex" starts from the solution of the regression on the pretrained features. The first
+        hidden layer contains that solution as far as its width allows, and the last layer is fitted
+        to the outputs of the hidden layers. "random" starts hidden layers at random and the last
+        layer at zero.
     epochs : int, default=10
         Maximum number of passes over the training set. 0 leaves the head at its starting point.
     batch_size : int, default=32
         Number of rows in a training step; if there are fewer rows, all of them.
     learning_rate : float or "auto", default="auto"
-        Peak learning rate of AdamW. "auto" is 0.0003 if only the head is trained or the network
-        ends in a sequence of tokens, and 0.001 otherwise; the latter is reduced in proportion if
-        training has fewer than 60 steps.
+        Peak learning rate of AdamW. "auto" is 0.001 if stages are trained and the network ends in a
+        feature map, reduced in proportion if training has fewer than 60 steps. Otherwise it is
+        0.0003: for members that train only the head, and for networks that end in tokens or in a
+        vector.
     head_learning_rate : float or None, default=None
         Peak learning rate of the head; None is `learning_rate`.
     layer_decay : float or "auto", default="auto"
-        Factor in (0, 1] on the learning rate, applied once more for each stage further from the
-        head. "auto" is 0.7 if more than a quarter of the stages is trained, else 1.
+        Factor in (0, 1] by which the learning rate falls from stage to stage: the last stage trains
+        at ``learning_rate * layer_decay``, the one before it at ``learning_rate * layer_decay**2``.
+        "auto" is 0.7 if more than a quarter of the stages is trained, else 1.
     weight_decay : float, default=0.0001
         AdamW's weight decay of kernels; biases and normalisation weights are not decayed.
     schedule : {"cosine", "constant"}, default="cosine"
         Learning-rate schedule: "cosine" warms up over a tenth of the steps and then follows a
         cosine to zero; "constant" is flat.
     batch_norm : {"frozen", "train", "adapt"}, default="frozen"
-        How BatchNorm layers above the freeze point behave. "frozen" keeps their statistics. "adapt"
-        replaces them by those of the training images before training [3]_. "train" normalises by
-        the statistics of each batch, and after training stores those of the training images.
-        BatchNorm below the freeze point never changes.
+        How BatchNorm layers above the freeze point, the last frozen layer, behave. "frozen" keeps
+        their stored statistics. "adapt" replaces these, before training, by the statistics of the
+        training images [3]_. "train" normalises by the statistics of each batch; after training, it
+        stores the statistics of the training images. BatchNorm in the frozen part never changes.
     augment : str, keras.Layer or None, default=None
-        Random views to train on. For images, "flip" mirrors left to right; "dihedral" applies the
-        eight symmetries of a square; "standard" crops at random, mirrors and recolours; a Keras
-        layer gets images with values of 0 to 255. For sounds, "shift" moves in time, "gain" changes
-        the loudness, "masks" hides bands and times, and "standard" does all three. A view depends
-        on `random_state`, the content and the epoch, and not on the position of the row.
+        Random variants of the rows, *views*, to train on. For images, "flip" mirrors left to right;
+        "dihedral" applies the eight symmetries of a square; "standard" crops at random, mirrors and
+        recolours; a Keras layer gets images with values of 0 to 255. For sounds, "shift" moves in
+        time, "gain" changes the loudness, "masks" hides bands and times, and "standard" does all
+        three. The view of a row depends on `random_state`, the epoch and the row's content, not on
+        its position.
     n_views : int or None, default=None
         Number of fixed views of each image, including the image itself; if fewer distinct views
         exist, fewer are used. Their activations are cached, so the frozen part runs once for each
         view. None draws a new view in every epoch, so the frozen part runs in every epoch.
     label_smoothing : float or "auto", default="auto"
-        Share in [0, 1) of each target that is spread evenly over the classes. "auto" is 0.1 if
-        stages are trained, and 0 for the head alone.
+        Share in [0, 1) of each target that is spread evenly over the classes; for several labels in
+        each row, over the two values of each label. "auto" is 0.1 if stages are trained, else 0.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Factors on the loss by class; classes missing from a dict have the factor 1. "balanced"
         gives all classes the same total weight. For several labels in each row, pass a list with a
@@ -164,39 +168,40 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         values of each label the same total weight. These factors have little effect on a network
         that fits its few training images perfectly [4]_.
     early_stopping : bool, default=False
-        Whether to hold out a `validation_fraction`, stop when its loss has not improved for
-        `n_iter_no_change` epochs, and keep the weights of the best epoch. The fraction is
-        stratified, or random for several labels in each row.
+        Whether to hold out a `validation_fraction` of the rows, stop when the loss on them has not
+        improved for `n_iter_no_change` epochs, and keep the weights of the best epoch. The held-out
+        rows are stratified by class; for several labels in each row, they are random.
     validation_fraction : float, default=0.1
-        Share in (0, 1) of each class's weight that is held out.
+        Share in (0, 1) of the total sample weight of each class that is held out.
     n_iter_no_change : int, default=3
         Number of epochs without improvement after which training stops.
     warm_start : bool, default=False
-        Whether `fit` continues from the weights of the last fit, with a new optimiser.
-        `freeze_depth` may change in between, and all members then start from the one that was
-        trained deepest; the classes and the head may not change.
+        Whether `fit` continues from the weights of the last fit, with a new optimiser. You may
+        change `freeze_depth` in between: all members then start from the one that had trained most
+        layers. The classes and the head must stay the same.
     adaptation : {"statistics", "self", "mcc"}, tuple of them or None, default=None
         How `fit` adapts to `X_target`: rows of the domain where the classifier will work, which
-        need no labels. "statistics" gives that domain its own moments: those that standardise the
-        head's features, and those of BatchNorm above the freeze point [3]_. They are mixed with the
-        moments of the labelled rows; their share is n / (n + 64), for n distinct rows. "self"
-        learns from the most certain predictions of each class [5]_. "mcc" penalises confusion
-        between classes [6]_: in the head, and in every batch too if more than the head is trained.
-        A tuple combines them. With several labels in each row, only "statistics" is allowed. The
-        guide shows what each of them gained, and what a few labelled rows of the target domain
-        gained instead.
+        need no labels. "statistics" moves the means and variances that standardise the head's
+        features, and those of BatchNorm above the freeze point, towards those of `X_target` [3]_: n
+        distinct target rows get the share n / (n + 64), the labelled rows the rest. "self" fits the
+        head's last layer again after training, also on target rows, with its most certain
+        predictions of each class as labels [5]_. "mcc" penalises predictions that are divided
+        between classes [6]_: when it fits the last layer again and, if stages are trained, in every
+        batch. A tuple combines them. With several labels in each row, only "statistics" is allowed.
+        The guide shows what each of them gained, and what a few labelled target rows gained
+        instead.
     tta : bool, default=False
         Whether predictions are averaged over views of each row (test-time augmentation): two for
         "flip", eight for "dihedral" (four if height and width differ), otherwise `n_views` or four.
         You can change it after `fit`.
     tabular : transformer or None, default=None
-        Transformer for the other columns of a frame, such as ``make_column_transformer(...)``,
-        which must return numbers. The head reads them, standardised, in addition to the pooled
-        features. `fit` fits a clone on the distinct rows, without weights; the transformer should
-        treat each row independently of the others. None is for X without other columns.
+        Transformer for the other columns of a frame, such as ``make_column_transformer(...)``. It
+        must return numbers, which the head reads, standardised, in addition to the pooled features.
+        `fit` fits a clone of it on the distinct rows, without sample weights. It should transform
+        each row independently of the others. None is for X without other columns.
     input_column : str, int or None, default=None
-        With `tabular`, the name of the column that the backbone reads. None is the only column that
-        holds neither numbers, times nor categories.
+        With `tabular`, the name of the column that the backbone reads. None takes the only column
+        that holds no numbers, times or categories.
     max_tokens : int or None, default=None
         For texts: the maximum number of tokens that are read, including the special tokens that the
         backbone adds. Longer texts are cut, with one warning that counts them. None is the
@@ -217,18 +222,20 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     resize : {"stretch", "crop", "pad"}, default="stretch"
         How images of another shape are resized to `input_size`.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
-        Number format in which frozen layers compute; trained layers always use float32. The shorter
-        formats are faster only on CPUs and GPUs with arithmetic for them, and change activations by
-        up to some percent of the largest. A change takes effect in the next `fit`.
+        Dtype in which the frozen part computes; trained layers always use float32. The 16-bit
+        dtypes are faster only on CPUs and GPUs that support them in hardware. They change
+        activations by up to a few percent of the largest. A change takes effect in the next `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
         Engine that computes the frozen part. "auto" uses OpenVINO if three conditions hold: it is
         installed (``pip install 'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU,
         and OpenVINO supports the network. Otherwise it uses the backend of Keras. The name of a
-        backend requires that backend, which the environment variable ``KERAS_BACKEND`` selects
-        before Keras is imported. Trained layers always run on the backend; see `engine_`.
+        backend raises an error if Keras runs on another; to choose the backend, set the environment
+        variable ``KERAS_BACKEND`` before Keras is imported. Trained layers always run on the
+        backend; see `engine_`.
     cache : "memory", str, Path or None, default="memory"
         Where activations of the frozen part are cached: in memory shared by this process and the
-        workers it starts, in a directory, or nowhere. This does not affect results.
+        workers it starts ("memory"), in a directory (its path), or nowhere (None). This does not
+        affect results.
     on_error : {"raise", "nan"}, default="raise"
         What happens to paths, bytes and PIL images that cannot be read. "raise" raises a
         ``ValueError``. With "nan", `fit` leaves them out and lists them in `failed_rows_`,
@@ -266,7 +273,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Engine that computes the frozen part. A fitted classifier that is loaded where this engine
         is missing, or where Keras runs on another backend, warns once and uses the backend there.
     failed_rows_ : ndarray of int
-        Positions of the rows that `fit` could not read and left out.
+        Positions in X of the rows that `fit` could not read and left out.
     n_features_in_ : int
         Number of columns of a 2-D X; height * width * channels for an array of images; 1 for paths,
         bytes, PIL images and lists.
@@ -430,9 +437,10 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             row out.
         X_target : array-like or TargetRows, default=None
             Rows of the target domain, where the classifier will work, without labels; `adaptation`
-            uses them. Pass ``TargetRows(rows)`` if there are exactly as many as in X:
-            cross-validation cuts every argument that is as long as X, so `fit` refuses them
-            otherwise. With ``adaptation=None`` they are ignored, with a warning.
+            uses them. If there are exactly as many as in X, pass ``TargetRows(rows)``:
+            cross-validation cuts every argument that is as long as X to the rows of the fold, so
+            `fit` refuses plain rows of that number. With ``adaptation=None`` they are ignored, with
+            a warning.
 
         Returns
         -------
@@ -466,9 +474,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     ) -> Self:
         """Train one more epoch, at a constant learning rate.
 
-        The first call decides how X is read and fits the head's starting point. It may lack some of
-        the `classes`: these start with a low probability, from one average row that stands for
-        them.
+        The first call decides how X is read and fits the head's starting point. It may lack rows of
+        some `classes`: each of these starts with a low probability, fitted to one row of average
+        features.
 
         Parameters
         ----------
@@ -528,8 +536,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             Labels. Several labels in each row are 0 and 1, in the dtype of y in fit, and a sparse
-            matrix if y was one. With ``on_error="nan"``, an unreadable image gets what was most
-            frequent in fit.
+            matrix if y was one. With ``on_error="nan"``, an unreadable row gets the most frequent
+            class of fit, or the more frequent value of each label.
         """
         outputs = self._predicted(X)  # refuses what is not fitted
         return self._task.predicted(outputs)
@@ -616,7 +624,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         classes: NDArray[np.generic] | None,
         totals: Floats | None = None,
     ) -> TaskFor:
-        """Return a function from readable labels to the task; None takes their classes."""
+        """Return a function from readable labels to the task; `classes` None takes theirs."""
         factors = self.class_weight
         labels.task(labels.values, classes, factors)  # refuses factors before anything is read
         return lambda seen: replace(labels.task(seen, classes, factors), totals=totals)

@@ -178,7 +178,7 @@ LabelsOfRows: TypeAlias = OneLabel | SeveralLabels
 
 
 def read_labels(y: Any) -> LabelsOfRows:
-    """Return y as one label or several for each row; a single column warns, and is one label."""
+    """Return y as one label or several for each row; warn of a single column, which is one."""
     check_column(y, "y")
     _check_no_tags(y)
     if issparse(y):
@@ -293,7 +293,7 @@ def _holds_text(row: Iterable[Any]) -> bool:
 
 
 def _check_labels_there(y: NDArray[np.generic] | list[Any] | tuple[Any, ...]) -> None:
-    """Refuse None, NaN and NA; NumPy would turn those in a list into text."""
+    """Refuse None, NaN and NA, which NumPy would turn into text in a list of strings."""
     labels = y if isinstance(y, (list, tuple)) or y.dtype.kind in "fO" else ()
     missing = [row for row, label in enumerate(labels) if is_missing(label)]
     if missing:
@@ -304,7 +304,7 @@ def _check_labels_there(y: NDArray[np.generic] | list[Any] | tuple[Any, ...]) ->
 
 
 def _check_several_there(given: NDArray[np.generic]) -> None:
-    """Refuse None and NA among several labels; NaN among floats is judged with the weights."""
+    """Refuse None and NA among several labels; `check`, which knows the weights, refuses NaN."""
     if given.dtype.kind != "O":
         return
     missing = [row for row, labels in enumerate(given) if any(map(is_missing, labels))]

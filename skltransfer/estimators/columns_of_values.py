@@ -1,4 +1,4 @@
-"""What y and sample_weight come in, whatever they hold."""
+"""Checks of the containers that y and sample_weight come in, whatever values they hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skltransfer.inputs.missing import check_not_masked
 
 
 def check_column(values: Any, name: str) -> None:
-    """Refuse what is no column, and masks, which NumPy drops without a word.
+    """Refuse what is not a column, and masked arrays, whose mask NumPy drops silently.
 
     Parameters
     ----------
@@ -36,16 +36,16 @@ def check_column(values: Any, name: str) -> None:
 
 
 def as_given(y: Any, found: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return the values of nullable columns, which scikit-learn makes floats of.
+    """Return the values of a nullable column, which scikit-learn turns into floats.
 
-    In floats, True is 1.0, and two integers beyond 2^53 may be one.
+    As floats, True becomes 1.0, and different integers beyond 2^53 may become equal.
 
     Parameters
     ----------
     y : object
         What the user passed.
     found : ndarray of shape (n,)
-        What scikit-learn made of it.
+        What scikit-learn turned it into.
     """
     column = y[y.columns[0]] if hasattr(y, "columns") else y
     if found.dtype.kind != "f" or isinstance(getattr(column, "dtype", None), np.dtype):

@@ -77,10 +77,10 @@ def export(
     extractor, of ``transform``; and for a pipeline whose classifier has no probabilities, of
     ``decision_function``.
 
-    Before the file appears, it is run on a few rows of noise and compared with the estimator on the
-    same **arrays**: they agree to 1e-4 of the largest value. Results for paths and bytes may differ
-    more. If a JPEG is at least twice as large as needed, the estimator decodes it at a fraction of
-    its size, which changes features by some percent.
+    Before the file appears, the model in it runs on a few rows of noise. Its results must agree
+    with those of the estimator for the same **arrays** to 1e-4; if the largest value is above 1, to
+    1e-4 of that. Results for paths and bytes may differ more: the estimator decodes a JPEG of at
+    least twice the needed size at a fraction of its size, which changes features by a few percent.
 
     Parameters
     ----------
@@ -96,14 +96,14 @@ def export(
         Format of the file. All but "saved_model" need an extra of the same name, as in
         ``pip install 'skltransfer[onnx]'``.
     image_size : tuple of two int, default=None
-        Height and width of the images. None allows any size, the same within a batch; LiteRT needs
-        a size.
+        Height and width of the images. None allows any size, as long as it is the same within a
+        batch; LiteRT needs a size.
 
     Raises
     ------
     ValueError
-        If the estimator cannot be exported, or the file would give other results than the
-        estimator. No file is written then.
+        If the estimator cannot be exported, or the results of the file and of the estimator differ
+        too much. No file is written then.
     ImportError
         If a package is missing; the message says how to install it.
 
@@ -215,7 +215,7 @@ def _of_pipeline(pipeline: Pipeline) -> _Exported:
 
 
 def _check_target(path: Path, chosen: Format, given: ExportedInput) -> None:
-    """Refuse a path that does not suit the format, and any image size if it needs one."""
+    """Refuse a path that does not suit the format, or a missing image size that it needs."""
     if chosen.suffix and path.suffix != chosen.suffix:
         raise ValueError(f"path={str(path)!r} must end with {chosen.suffix!r} for {chosen.title}.")
     if not path.resolve().parent.is_dir():
@@ -245,7 +245,7 @@ def _metadata(exported: _Exported, given: ExportedInput) -> Metadata:
 def _check_agreement(
     exported: _Exported, given: ExportedInput, run: Callable[[Any], Any], title: str
 ) -> None:
-    """Compare the file with the estimator on trial rows."""
+    """Refuse a file whose results on trial rows differ from those of the estimator."""
     for X, rows in given.trials:
         expected = np.asarray(exported.expected(X))
         found = run(rows).reshape(expected.shape)

@@ -66,9 +66,9 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     ----------
     backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"
         The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras model
-        from images to one output, or the return value of ``register_backbone`` (prefer this to a
-        model in a parameter grid, because a search copies models). The default is part of the
-        package; Keras downloads others on first use.
+        with images as input and one output, or the handle that ``register_backbone`` returned. In a
+        parameter grid, prefer the handle to a model, because a search copies models. The default
+        network is part of the package; Keras downloads others on first use.
     weights : "imagenet", None, str or Path, default="imagenet"
         "imagenet" uses the pretrained weights, or for your own model the weights it has. None draws
         random weights from `random_state`. A path names a weights-only file (``.weights.h5``, or
@@ -97,11 +97,11 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         Shape in pixels of the images that the rows of a 2-D X contain. Other kinds of X are not
         affected.
     pixel_range : (low, high) or None, default=None
-        The values in arrays that mean black and white. None decides by a rule: 0 and 1 for bool, 0
-        and 65535 for uint16, 0 and 255 for other integers. For floats, the largest value that `fit`
+        The values in arrays that mean black and white. None applies a rule: 0 and 1 for bool, 0 and
+        65535 for uint16, 0 and 255 for other integers. For floats, the largest value that `fit`
         sees decides: 0 and 1 if it is at most 1 (values up to 1.1 are clipped, with a warning), 0
-        and 255 if it is from 2 to 255; anything else raises an error. Files, bytes and PIL images
-        have a range of their own.
+        and 255 if it is from 2 to 255; other values raise an error. Files, bytes and PIL images
+        define their own range.
     input_size : (height, width) or None, default=None
         Size in pixels at which the network sees an image. None is the size it was trained at; for
         rows of plain numbers, the smallest size that holds them.
@@ -110,24 +110,24 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         ratio, "crop" cuts out the middle, and "pad" keeps the whole image between black bars. The
         filter is bilinear with antialiasing.
     batch_size : int, default=32
-        Number of decoded images in memory at a time; at least 96 (on a GPU, 384). This does not
-        affect results.
+        Maximum number of decoded images in memory. Values below 96 (on a GPU, 384) act like 96
+        (384). This does not affect results.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
-        Number format in which layers compute; weights and features are float32. The shorter formats
-        are faster only on CPUs and GPUs with arithmetic for them, and change features by up to some
-        percent of the largest. A change takes effect in the next `fit`.
+        Dtype in which layers compute; weights and features are float32. The 16-bit dtypes are
+        faster only on CPUs and GPUs that support them in hardware. They change features by up to a
+        few percent of the largest. A change takes effect in the next `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
         Engine that computes the features. "auto" uses OpenVINO if three conditions hold: it is
         installed (``pip install 'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU,
         and OpenVINO supports the network. Otherwise it uses the backend of Keras. The name of a
-        backend requires that backend, which the environment variable ``KERAS_BACKEND`` selects
-        before Keras is imported. Features differ between engines by about 1e-6 of the largest; see
-        `engine_`.
+        backend raises an error if Keras runs on another; to choose the backend, set the environment
+        variable ``KERAS_BACKEND`` before Keras is imported. Features differ between engines by
+        about 1e-6 of the largest; see `engine_`.
     cache : "memory", str, Path or None, default="memory"
-        Where features are cached, keyed by the content of their image, so that none is computed
-        twice. "memory" is bounded, and shared by this process and the workers it starts; a
-        directory is shared by all processes and runs; None disables the cache. This does not affect
-        results.
+        Where features are cached, keyed by the content of the image, so that none is computed
+        twice. "memory" has a limited size, and is shared by this process and the workers it starts;
+        a directory is shared by all processes and runs; None disables the cache. This does not
+        affect results.
     on_error : {"raise", "nan"}, default="raise"
         What happens to paths, bytes and PIL images that cannot be read. "raise" raises a
         ``ValueError``; "nan" returns a row of NaN, with one warning that lists such rows. Numbers
@@ -152,14 +152,14 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         missing, or where Keras runs on another backend, warns once and uses the backend there.
     features_digest_ : str
         Digest of everything that features depend on besides the row, in hexadecimal digits: the
-        network with its weights, the layers, the pooling, the preprocessing and the number format.
+        network with its weights, the layers, the pooling, the preprocessing and the dtype.
         Extractors with the same digest compute the same features, to 1e-5 of the largest, on any
         machine.
     layers_ : tuple of str
         Names of the layers whose outputs are the features.
     n_features_in_ : int
         Number of columns of a 2-D X; height * width * channels for an array of images; 1 for paths,
-        bytes, PIL images and lists. Only a 2-D X must have the same number again.
+        bytes, PIL images and lists. In later calls, only a 2-D X must have the same number.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of the frame seen in `fit`; defined only if all of them are strings.
 
@@ -251,7 +251,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     def fit(self, X: Images, y: Any = None) -> Self:
         """Decide how X is read; the network is not trained.
 
-        No image is decoded; of files, only the existence is checked.
+        No image is decoded; files are only checked for existence.
 
         Parameters
         ----------
@@ -318,7 +318,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     ) -> tuple[np.ndarray, dict[int, ReadError]]:
         """Return features, and the rows that could not be read.
 
-        Fine-tuned estimators with a frozen backbone use the same cached features.
+        Fine-tuned estimators whose backbone is fully frozen look up the same cached features.
         """
         layers, pooling = self._computed()
         if not layers:
@@ -336,8 +336,8 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         """Digest of everything that features depend on besides the row, in hexadecimal digits.
 
         It covers the network with its weights, the layers, the pooling, the preprocessing and the
-        number format. Extractors with the same digest compute the same features, to 1e-5 of the
-        largest, on any machine, engine and version of the package.
+        dtype. Extractors with the same digest compute the same features, to 1e-5 of the largest, on
+        any machine, engine and version of the package.
         """
         check_is_fitted(self)
         what = [self.layers_, self._pooling, self._precision, NUMERICS_VERSION]

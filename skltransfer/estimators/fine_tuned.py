@@ -94,9 +94,9 @@ _SPLIT_STREAM = 1
 class FineTunedBase(BackboneEstimator):
     """Base of the estimators that train the last layers of a network.
 
-    `_states` holds the learned weights of each of the `_members`, which is frozen up to its entry
-    in `_freeze_points`. They belong to the task `_task`, the head `_head` and the two `_modes` of
-    that fit, whatever the parameters have become since.
+    `_states` holds the learned weights of each of the `_members`; a member is frozen up to its
+    entry in `_freeze_points`. The weights belong to `_task`, `_head` and `_modes`, which stay those
+    of the fit if parameters are set later.
     """
 
     label_smoothing: float | Auto = 0.0  # for targets that are not labels
@@ -155,7 +155,8 @@ class FineTunedBase(BackboneEstimator):
         weights : ndarray of float64, shape (n_samples,)
             Checked weights; some are positive.
         task_for : callable
-            Makes the task from the targets of the readable rows; it has seen no rows yet.
+            Makes the task from the targets of the readable rows; the task has not observed any rows
+            yet.
         X_target : array-like, TargetRows or None, default=None
             Rows of the target domain.
         """
@@ -190,8 +191,8 @@ class FineTunedBase(BackboneEstimator):
     ) -> None:
         """Train one epoch, from the pretrained network or from the learned weights.
 
-        The arguments are those of `_fit`, and `weight_seen`, the total weight of the rows of
-        earlier calls.
+        The arguments are those of `_fit`; `weight_seen` is the total weight of the rows of earlier
+        calls.
         """
         if self._methods:
             raise ValueError(
@@ -264,7 +265,7 @@ class FineTunedBase(BackboneEstimator):
         if not self._draws_views:  # otherwise every epoch has its own views
             points = self._freeze_points
             plain, failures = prefix.activations_at(source, points, advance, observer=contents)
-            advance = _nothing  # it counts all rows
+            advance = _nothing  # that pass has reported all rows
         keys, unread = self._keys(contents, failures, advance)
         read = self._readable(data, failures | unread)
         y, weights = data.y[data.counted[read]], data.weights[data.counted[read]]
@@ -387,7 +388,7 @@ class FineTunedBase(BackboneEstimator):
         )
 
     def _held_out(self, rows: WeightedRows) -> NDArray[np.bool_]:
-        """Choose the validation rows."""
+        """Return a mask of the validation rows; warn if early stopping finds none."""
         if not self.early_stopping:
             return np.zeros(len(rows), dtype=bool)
         rng = np.random.default_rng([self._seed, _SPLIT_STREAM])
@@ -420,7 +421,7 @@ class FineTunedBase(BackboneEstimator):
         prefix = found.prefix
 
         def activations(view: Source, use_cache: bool = True) -> Array:
-            # New views never recur: they are not cached, and their progress counts as training.
+            # New views never recur, so they are not cached; training reports their progress.
             advance = found.progress.frozen if use_cache else _nothing
             return prefix.activations(view, point, advance, use_cache=use_cache)[0]
 
@@ -446,8 +447,9 @@ class FineTunedBase(BackboneEstimator):
     ) -> Array | None:
         """Return the pooled features of the pretrained network on which the head is initialised.
 
-        They are bit-identical whether or not they are cached. None means that BatchNorm does not
-        use its stored statistics, so these features would not be those of training.
+        They are bit-identical whether or not they are cached. None is returned if training does not
+        use BatchNorm's stored statistics: features computed with these would not be those of
+        training.
         """
         prefix, step, training = found.prefix, trainer.step, trainer.data
         if step.norms and trainer.settings.batch_norm != "frozen":
@@ -522,7 +524,7 @@ class FineTunedBase(BackboneEstimator):
         given = {name: getattr(self, name) for name in TrainingSettings.__dataclass_fields__}
         of_member = {"learning_rate": member.learning_rate, "layer_decay": member.layer_decay}
         settings = TrainingSettings(**{**given, **of_member})
-        # Each domain is normalised by its own statistics, also the labelled one.
+        # Each domain is normalised by its own statistics, so the labelled one must be too.
         return replace(settings, batch_norm="adapt") if "statistics" in self._methods else settings
 
     def _drawn_seed(self) -> int:
@@ -678,16 +680,16 @@ class FineTunedBase(BackboneEstimator):
         keras.Model
             Model from batches of RGB images (n, h, w, 3), of any h and w, to predictions:
             probabilities (n, n_classes) in the order of `classes_`, or numbers (n, n_targets) in
-            the units of y. Images have the value range of fit (0 to 255 for files). For texts, the
-            model takes token ids, and for sounds log-mel maps; all rows of a batch must have the
-            same length. If fit saw rows without ``image_shape``, the model takes rows of numbers.
-            With `tabular`, a second input, "table", takes what ``tabular_.transform`` returns for
-            the other columns.
+            the units of y. Pass images in the value range of fit (0 to 255 for files). For texts,
+            the model takes token ids, and for sounds log-mel maps; all rows of a batch must have
+            the same length. If fit saw plain rows of numbers, the model takes these. With
+            `tabular`, a second input, "table", takes what ``tabular_.transform`` returns for the
+            other columns.
 
-            The model agrees with the estimator's predictions (with ``precision="float32"``, without
-            ``tta``) to 1e-4. It computes in float32 whatever the `precision`; with "bfloat16" and
-            "float16", the estimator's predictions differ from it by up to some hundredths. The
-            model is a copy: training it does not change the estimator.
+            The model always computes in float32. It agrees to 1e-4 with the predictions of an
+            estimator with ``precision="float32"`` and ``tta=False``. With "bfloat16" or "float16",
+            they differ by up to a few hundredths. The model is a copy: training it does not change
+            the estimator.
 
         Raises
         ------
@@ -740,7 +742,7 @@ def predictions_of_rows(estimator: FineTunedBase) -> Callable[[KerasTensor], Ker
 
 
 def views_of(estimator: FineTunedBase) -> Views:
-    """Return the views of an estimator whose `random_state` is an int and whose X was read."""
+    """Return the views of an estimator that has read X, and whose `random_state` is an int."""
     check_has_views(estimator._encoding)
     estimator._seed = estimator._drawn_seed()
     return estimator._views()

@@ -30,9 +30,9 @@ def load(
     Returns
     -------
     PretrainedFeatureExtractor, FineTunedClassifier or FineTunedRegressor
-        Equal to the saved estimator: its predictions have the same bits with the same versions of
-        TensorFlow and Keras on the same processor. A ``keras.Model`` as `backbone` has become a
-        handle with the same content.
+        Equal to the saved estimator: its predictions are identical, bit for bit, with the same
+        versions of TensorFlow and Keras on the same processor. A ``keras.Model`` as `backbone` is
+        replaced by a handle with the same content.
 
     Raises
     ------

@@ -34,10 +34,10 @@ def precompute(
 ) -> CacheInfo:
     """Run images through the frozen layers once, for all depths that a search will try.
 
-    Every image is read once and runs through each layer once. The cache then holds, bit for bit,
-    what later fits, predictions and searches with the same settings look up. A search fills the
-    cache by itself as it runs. Calling `precompute` first shows how long this takes, and lets many
-    workers start with everything cached.
+    Every image is read once and runs through each layer once. Later fits, predictions and searches
+    with the same settings find their activations in the cache, bit for bit as they would compute
+    them. A search also fills the cache by itself as it runs; calling `precompute` first shows how
+    long this takes, and lets many workers start with everything cached.
 
     Parameters
     ----------
@@ -70,14 +70,14 @@ def precompute(
         type.
     ValueError
         If ``cache=None``, so that nothing would be cached; if no depth is given, or a depth matches
-        no freeze point; if a setting or an image is invalid; or if views or weights need a seed
-        that is missing.
+        no freeze point; if a setting or an image is invalid; or if views or weights need an int as
+        ``random_state``.
 
     Warns
     -----
     UserWarning
-        If not all rows fit into the cache. Searches then compute the missing rows when they need
-        them, with the same results.
+        If not all rows fit into the cache. Searches compute the others when they need them, with
+        the same results.
 
     See Also
     --------
@@ -150,7 +150,7 @@ def _listed(freeze_depths: Any) -> list[FreezeDepth]:
 
 
 def _check_seed(classifier: FineTunedClassifier) -> None:
-    """Refuse settings for which every fit draws other views or weights than this call."""
+    """Refuse settings with which every fit draws views or weights of its own."""
     if isinstance(classifier.random_state, Integral):
         return
     drawn = "weights" if classifier.weights is None else "views"
@@ -163,7 +163,7 @@ def _check_seed(classifier: FineTunedClassifier) -> None:
 
 
 def _views_of(classifier: FineTunedClassifier) -> Callable[[Source], list[Source]]:
-    """Return a function from rows to all that fits and predictions use: rows and fixed views."""
+    """Return a function from rows to the rows and the fixed views that fits or predictions use."""
     if not (classifier.n_views or classifier.tta):
         return lambda source: [source]
     views = views_of(classifier)
@@ -203,7 +203,7 @@ def _fill_some(
     points: list[int | None],
     on_the_way: set[int],
 ) -> dict[int, ReadError]:
-    """Do the same for some rows, given as their `views`, and store their content digests."""
+    """Do the same for a block of rows, given as its `views`; also store the content digests."""
     contents = prefix.digests(views[0])
     failures: dict[int, ReadError] = {}
     for number, view in enumerate(views):

@@ -29,7 +29,7 @@ class FittedTable:
     transformer : object
         Fitted; turns the columns that the backbone does not read into numbers.
     mean, scale : ndarray of float64, shape (n_columns,)
-        Weighted mean and standard deviation of these numbers in fit; constant ones have scale 1.
+        Weighted mean and standard deviation of these numbers in fit; constant columns have scale 1.
     """
 
     transformer: Any
@@ -47,7 +47,7 @@ class FittedTable:
         return self.mean, self.scale
 
     def columns(self, table: Any, rows: NDArray[np.intp] | None = None) -> Singles:
-        """Return standardised columns; `rows` are positions in X, for messages."""
+        """Return standardised columns of `table`; `rows` are positions in X, for messages."""
         numbers = _transformed(self.transformer, table, rows)
         if numbers.shape[1] != self.n_columns:
             raise ValueError(

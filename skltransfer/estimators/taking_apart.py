@@ -22,7 +22,7 @@ def inputs_of(estimator: Any, X: Any) -> Any:
     Raises
     ------
     TypeError, ValueError
-        If X is not a frame, or has other columns and no `tabular` for them.
+        If `tabular` is set and X is not a frame, or if X has other columns and `tabular` is None.
     """
     if estimator.tabular is not None:
         return split_frame(X, estimator.input_column).inputs

@@ -60,7 +60,7 @@ class TrainingRows:
     rows : WeightedRows
         The rows, merged and in canonical order; their positions are those in the source.
     plain : dict of int or None to ndarray, or None
-        Activations of the source by freeze point; None if every epoch draws new views.
+        Activations of all rows of the source, by freeze point; None if every epoch draws new views.
     columns : ndarray of float32, shape (n_source, n_columns)
         The extra columns that the head reads, for the rows of the source; often none.
     progress : FitProgress
@@ -77,7 +77,7 @@ class TrainingRows:
     def activations_of(
         self, some: WeightedRows, freeze_point: int | None
     ) -> Callable[[NDArray[np.intp]], Array]:
-        """Return a function from positions in `some` rows to their activations."""
+        """Return a function from positions within the rows `some` to activations."""
         assert self.plain is not None
         plain, rows = self.plain[freeze_point], some.rows
         return lambda positions: plain[rows[positions]]
