@@ -1,8 +1,8 @@
 """Adapting a trained state to the target domain: first the moments, then the last layer.
 
-In the head's standardizer and in BatchNorm above the freeze point, the moments of the labelled rows
-are mixed with those of the target (Li et al., "Revisiting Batch Normalization For Practical Domain
-Adaptation", 2017). The share of the target is small if it has few rows.
+In the head's standardizer and in BatchNorm above the freeze point, the moments (mean and variance)
+of the labelled rows are mixed with those of the target (Li et al., "Revisiting Batch Normalization
+For Practical Domain Adaptation", 2017). The share of the target is small if it has few rows.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Adapter:
         return len(self.target) / (len(self.target) + _ROWS_OF_HALF_TRUST)
 
     def _with_statistics(self, state: TrainingState) -> TrainingState:
-        """Return the state with BatchNorm's statistics of the target."""
+        """Return the state with BatchNorm's statistics mixed with those of the target."""
         if "statistics" not in self.methods or not self.step.norms:
             return state
         found = replace(state)

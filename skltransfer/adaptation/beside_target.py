@@ -26,9 +26,9 @@ class BesideTarget(TrainingData):
     Attributes
     ----------
     target : TrainingData
-        Rows of the target domain; their weights are the numbers of their copies.
+        Rows of the target domain; the weight of a row says how often it occurs.
     seed : int
-        Seed of their order.
+        Seed of the order of the target's rows.
     """
 
     target: TrainingData
@@ -52,7 +52,7 @@ class BesideTarget(TrainingData):
         )
 
     def _drawn(self, n_rows: int, epoch: int, number: int) -> np.ndarray:
-        """Return positions of the next rows of the target; their order changes every epoch."""
+        """Return positions of the target's rows in this batch; their order changes every epoch."""
         counts = self.target.targets.weights.astype(np.intp)
         rng = np.random.default_rng([self.seed, _STREAM, epoch])
         order = rng.permutation(np.repeat(np.arange(len(counts)), counts))

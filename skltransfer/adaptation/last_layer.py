@@ -27,7 +27,7 @@ Layer: TypeAlias = "tuple[Singles, Singles]"
 """Kernel (n_features, n_classes) and bias (n_classes,)."""
 
 _SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""In each round, the share of the rows predicted as a class that get its label."""
+"""By round: of the rows predicted as a class, the share that gets it as a pseudo-label."""
 
 _ITERATIONS_OF_A_ROUND = 12
 _ITERATIONS = 50
@@ -54,7 +54,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """Rows of the target domain: their `features`, and the numbers of their copies, `weights`."""
+    """Rows of the target domain: their `features`, and how often each occurs, `weights`."""
 
     features: NDArray[np.floating]
     weights: Floats
@@ -100,7 +100,7 @@ def _most_certain(
 
 
 def _joined(source: Labelled, pseudo: Labelled) -> Labelled:
-    """Concatenate rows; both domains get the same total weight, however few rows one has."""
+    """Concatenate the rows of both domains, which get the same total weight."""
     mass = source.weights.sum() / pseudo.weights.sum()
     return Labelled(
         np.concatenate([source.features, pseudo.features]),

@@ -11,16 +11,15 @@ from skltransfer._similar import did_you_mean
 from skltransfer._warnings import warn_user
 
 METHODS = ("statistics", "self", "mcc")
-"""The values of `adaptation`, in the order in which they act."""
+"""The values of `adaptation`, in the order in which they are applied."""
 
 
 class TargetRows:
     """Rows of a target domain, protected from cross-validation.
 
     scikit-learn's searches and cross-validation reduce every argument of `fit` that is as long as X
-    to the rows of the fold. They would do this to a target domain that happens to have as many rows
-    as X, so `fit` refuses it. A `TargetRows` has neither a length nor a shape, and is always passed
-    on whole.
+    to the rows of the fold. They would also do this to an ``X_target`` of that length, so `fit`
+    refuses it. A `TargetRows` has neither a length nor a shape, and is always passed on whole.
 
     Parameters
     ----------

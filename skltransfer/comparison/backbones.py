@@ -97,9 +97,10 @@ def compare_backbones(
     """Compare frozen networks by cross-validation, and report whether transfer learning pays.
 
     Each combination of `backbones`, `layers` and `input_sizes` is a candidate. Its features are
-    computed once and cached. In every fold, and with several numbers of labels, a softmax
-    regression is fitted on them: the head of ``FineTunedClassifier(freeze_depth="all", epochs=0)``.
-    A baseline without a network is fitted on the same rows.
+    computed once and cached. In every fold, and for every number in `n_labels`, a softmax
+    regression is fitted on them, which is the head of
+    ``FineTunedClassifier(freeze_depth="all", epochs=0)``. A baseline without a network is fitted on
+    the same rows.
 
     Parameters
     ----------
@@ -120,14 +121,15 @@ def compare_backbones(
         One scorer of scikit-learn; None is accuracy.
     n_labels : list of int or None, default=(50, 100, 200, None)
         Numbers of labelled training rows, drawn with stratification from the training part of each
-        fold. None is all rows, which are always tried. Numbers smaller than the number of classes,
-        or not smaller than the training part, are left out.
+        fold. None is all of its rows, which are always tried. Numbers smaller than the number of
+        classes, or not smaller than the training part, are left out.
     baseline : "auto", classifier or None, default="auto"
         What a network has to beat. "auto" depends on the kind of rows. For images, it is a softmax
-        regression and an SVC on the pixels of images of 16 x 16; for texts, a logistic regression
-        on TF-IDF of the network's tokens; for sounds, a softmax regression and an SVC on the mean
-        and deviation of each log-mel band. The SVC is left out if `scoring` needs probabilities. A
-        classifier is fitted on the rows of X as they are. None compares only networks.
+        regression and an SVC on the pixels of the images, resized to 16 x 16; for texts, a logistic
+        regression on TF-IDF of the network's tokens; for sounds, a softmax regression and an SVC on
+        the mean and standard deviation of each log-mel band. The SVC is left out if `scoring` needs
+        probabilities. A classifier that you pass is fitted on the rows of X as they are. None
+        compares only networks.
     groups : array-like of shape (n_samples,), default=None
         Group of each row, such as the patient; no group is both in the training and in the test
         part of a fold.
@@ -161,8 +163,8 @@ def compare_backbones(
 
     Notes
     -----
-    The verdict calls a difference clear if it exceeds two of its standard errors. The score of
-    the best of many candidates is optimistic: keep a test set that no candidate saw.
+    The verdict calls a difference clear if it exceeds two of its standard errors. The score of the
+    best of many candidates is optimistic: test the one that you choose on rows that are not in X.
 
     References
     ----------

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from skltransfer._types import Images, Labels, SampleWeight
 
 _SHARE = 0.55
-"""Share of the first row in a mixed pair, whose prediction should stay that of the first row."""
+"""Share of the first row in a mixed pair, which should be predicted like that row."""
 
 
 def target_scorer(
@@ -31,20 +31,19 @@ def target_scorer(
 ) -> Callable[..., float]:
     """Make a scorer that always scores rows of the target domain, whatever rows it is given.
 
-    A search over ``adaptation`` scores folds of the labelled domain, which says nothing about the
-    target domain. With this scorer as ``scoring=``, it scores every candidate on the same rows of
-    the target.
+    By default, a search over ``adaptation`` scores each candidate on folds of the labelled domain,
+    which says nothing about the target domain. With this scorer as ``scoring=``, it scores every
+    candidate on the same target rows.
 
     Parameters
     ----------
     X_target : array-like
-        Rows of the target domain; if possible, other rows than those that `fit` gets as
-        ``X_target``.
+        Rows of the target domain, if possible not those that `fit` gets as ``X_target``.
     y_target : array-like of shape (n_samples,) or None, default=None
         Labels of these rows; None only with ``scoring="mixval"``.
     scoring : str or callable, default="accuracy"
-        A scorer of scikit-learn, or "mixval", which needs no labels. It mixes pairs of rows, 55 to
-        45, in the features that the head reads, and scores the share of pairs that are predicted
+        A scorer of scikit-learn, or "mixval", which needs no labels. It mixes the features of pairs
+        of rows, 55 to 45, as the head reads them, and returns the share of pairs that are predicted
         like their first row [1]_. It needs a :class:`FineTunedClassifier`, alone or at the end of a
         pipeline.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -71,9 +70,9 @@ def target_scorer(
     standard error of six points: enough to reject an adaptation that fails, but not to choose
     between two good ones. "mixval" measures how far rows are from the boundary between classes, not
     whether they are on its right side. No score without labels is safe: it may prefer a candidate
-    that is many points worse, above all if some classes are missing in the target domain.
+    whose accuracy is many points lower, above all if the target domain lacks some classes.
 
-    The published method mixes images. This one mixes features, so that it works for all kinds of
+    The published method mixes images. "mixval" mixes features, so that it works for all kinds of
     rows.
 
     References

@@ -42,7 +42,7 @@ def backbone_step(estimator: Any, X: Images, caller: str) -> BackboneStep:
     Raises
     ------
     TypeError
-        If there is none, or it is inside something other than a pipeline.
+        If there is no network, or it is inside something other than a pipeline.
     """
     check_is_fitted(estimator)
     found = unwrapped(estimator)
@@ -67,7 +67,7 @@ def without_names() -> Iterator[None]:
 
 
 def linear_weights(tail: Pipeline, features: np.ndarray) -> np.ndarray:
-    """Return the slopes of a decision function that is linear in the features, by evaluating it.
+    """Evaluate a decision function that is linear in the features to find its slopes.
 
     Parameters
     ----------

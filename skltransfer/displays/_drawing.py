@@ -60,7 +60,7 @@ def panels_in(ax: Axes, n_rows: int, n_columns: int, **options: Any) -> list[Axe
 def styled(
     defaults: dict[str, Any], wanted: dict[str, Any] | None, artist: type[Artist]
 ) -> dict[str, Any]:
-    """Return the `defaults` for an artist, overridden by `wanted`, which may use aliases ("lw")."""
+    """Return the `defaults` for an artist, overridden by `wanted`; both may use aliases ("lw")."""
     from matplotlib.cbook import normalize_kwargs
 
     return {**normalize_kwargs(defaults, artist), **normalize_kwargs(wanted or {}, artist)}

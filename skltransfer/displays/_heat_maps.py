@@ -93,7 +93,7 @@ def heat_maps(found: BackboneStep, seen: LookedAt, targets: np.ndarray) -> np.nd
     Returns
     -------
     ndarray of float32, shape (n, height, width)
-        Not negative; in units of the class score of an image.
+        Values of 0 or more, in units of the class score.
     """
     if isinstance(found.step, FineTunedBase):
         members, columns = predictor_of(found.step).members, rows_of(found.step, found.X)[1]

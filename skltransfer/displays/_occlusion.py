@@ -1,7 +1,7 @@
 """Which parts of a sound are evidence for a class: how far its score falls if a patch is hidden.
 
 This is occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV
-2014) on log-mel maps. To hide a patch, its values are limited to the median of their band.
+2014) on log-mel maps. To hide a patch, its values are capped at the median of their band.
 """
 
 from __future__ import annotations
@@ -75,12 +75,12 @@ class HiddenPatches:
         return True
 
     def load(self, rows: Sequence[int], out: Rows) -> None:
-        """Write some rows."""
+        """Write the given rows to `out`."""
         for place, row in enumerate(rows):
             out[0][place] = self._row(row)
 
     def take(self, rows: Sequence[int] | Array) -> Self:
-        """Return a source of some rows."""
+        """Return a source of the given rows."""
         chosen = [self.patches[int(row)] for row in rows]
         return type(self)(self.log_mel, chosen)
 

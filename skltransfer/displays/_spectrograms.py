@@ -35,7 +35,7 @@ class Spectrograms:
     encoding: SoundEncoding
 
     def shown(self, rows: Iterable[int], side: int) -> list[np.ndarray]:
-        """Return pictures of some sounds, at most `side` pixels wide and high; read no others.
+        """Return pictures of the given rows, at most `side` pixels wide and high; read no others.
 
         Returns
         -------
@@ -52,7 +52,7 @@ class Spectrograms:
 
 
 def picture(log_mel: Floats, side: int | None = None, colours: str = "magma") -> np.ndarray:
-    """Return a map as a picture in a colour map of matplotlib, from its quietest to loudest."""
+    """Return a map as a picture in a colour map of matplotlib, scaled to its own range."""
     from matplotlib import colormaps
 
     low, high = float(log_mel.min()), float(log_mel.max())

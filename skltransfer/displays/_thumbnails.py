@@ -1,4 +1,4 @@
-"""Thumbnails of images: upright, in their own proportions, and no larger than needed."""
+"""Thumbnails of images: upright, in their original proportions, and no larger than needed."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Thumbnails:
         return cls(_source(X, encoding.image_shape), rule.pixel_range, rule.is_explicit)
 
     def shown(self, rows: Iterable[int], side: int) -> list[np.ndarray]:
-        """Return the images of some rows, at most `side` pixels wide and high; read no others.
+        """Return the images of the given rows, at most `side` pixels wide and high; read no others.
 
         Returns
         -------

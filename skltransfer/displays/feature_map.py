@@ -26,7 +26,8 @@ _LARGEST_SHARE = 0.12
 """Side of a thumbnail as a share of the axes' height."""
 
 _SHARE_OF_ALL = 0.6
-"""Side of a thumbnail times the square root of their number; they cover about a third at most."""
+"""Limit on the side of a thumbnail times the square root of their number: they cover 36 % at
+most."""
 
 
 class FeatureMapDisplay:
@@ -39,7 +40,7 @@ class FeatureMapDisplay:
     positions : ndarray of float64, shape (n_samples, 2)
         Positions of the images; rows of NaN are not drawn.
     thumbnails : list of ndarray of shape (h, w, 3), dtype uint8
-        Small images in their own proportions.
+        Small images in their original proportions.
     thumbnail_rows : ndarray of int, shape (n_thumbnails,)
         Rows of these images in `positions`.
     codes : ndarray of int, shape (n_samples,), or None, default=None
@@ -112,9 +113,9 @@ class FeatureMapDisplay:
         Parameters
         ----------
         estimator : PretrainedFeatureExtractor, FineTunedClassifier, Pipeline or search
-            A fitted estimator. Of a pipeline, the features are the input of the final classifier or
-            the output of the final transformer; of a FineTunedClassifier, the standardised features
-            that its head reads.
+            A fitted estimator. The features of a pipeline are the input of its final classifier or
+            the output of its final transformer; those of a FineTunedClassifier are the standardised
+            features that its head reads.
         X : array-like
             Images of any kind that the estimator takes, two or more; with ``n_thumbnails=0``, also
             rows of numbers. Images that cannot be read are left out if the estimator has
@@ -122,8 +123,8 @@ class FeatureMapDisplay:
         y : array-like of shape (n_samples,), default=None
             Class labels, for colours and a legend.
         projection : "pca" or transformer, default="pca"
-            "pca" draws the first two principal components. A scikit-learn transformer to two
-            components, such as ``TSNE()``, is cloned and fitted.
+            "pca" draws the first two principal components. A scikit-learn transformer that returns
+            two components, such as ``TSNE()``, is cloned and fitted.
         n_thumbnails : int, default=20
             Maximum number of thumbnails, which never overlap. 0 shows none.
         random_state : int, RandomState instance or None, default=None
@@ -146,8 +147,8 @@ class FeatureMapDisplay:
         TypeError
             If the estimator contains no network of this package.
         ValueError
-            If `projection` is invalid or does not give two components, `y` does not match, fewer
-            than two images can be read, or a parameter is invalid.
+            If `projection` does not return two components, `y` does not match X, fewer than two
+            images can be read, or a parameter is invalid.
         """
         caller = f"{cls.__name__}.from_estimator"
         check_matplotlib(caller)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SPREAD = 0.24
-"""Horizontal range over which the lines' points at one depth are spread, to separate their bars."""
+"""Horizontal range over which the points at one depth are spread, to separate their error bars."""
 
 _LETTERS_IN_A_ROW = 60
 """Names are rotated if the number of depths times the longest name exceeds this."""
@@ -59,13 +59,13 @@ class FreezeDepthDisplay:
 
     Notes
     -----
-    Each point shows the candidate with the best mean score among those of its depth and head, and
-    the fit time of that candidate. The title names the other parameters, over which it is the best.
-    In a halving search, a point shows the best candidate of the last round that its depth and head
-    reached, so points may be based on different numbers of rows.
+    For each depth and head, a point shows the candidate with the best mean score, and its fit time.
+    The title names the other parameters over which the search chose it. In a halving search, only
+    the last round that a depth and head reached counts, so points may be based on different numbers
+    of rows.
 
-    Times do not include scoring. Frozen layers run once for each image in a search, in the first
-    fits that need them; call ``precompute`` before the search to keep this out of the times.
+    Times do not include scoring. Each image passes the frozen layers once in a search, in the first
+    fit that needs it, and this counts; to exclude it, call ``precompute`` before the search.
 
     Examples
     --------

@@ -26,7 +26,7 @@ _SHOWN_SIDE = 320
 class LargestErrorsDisplay:
     """A grid of the images with the largest absolute errors, in descending order.
 
-    Images at the top are hard cases, or have wrong values in y.
+    The first images are hard cases, or have wrong values in y.
 
     Create it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
     draws the same data again.
@@ -34,8 +34,8 @@ class LargestErrorsDisplay:
     Parameters
     ----------
     images : list of ndarray of shape (h, w, 3), dtype uint8
-        The images in their own proportions, at most 320 pixels wide and high. Only images that are
-        shown are read.
+        The images in their original proportions, at most 320 pixels wide and high. Other images are
+        not read.
     rows : ndarray of int, shape (n_images,)
         Positions of these images in X.
     true_values, predicted_values : ndarray of float64, shape (n_images,)
@@ -101,9 +101,9 @@ class LargestErrorsDisplay:
         y : array-like of shape (n_samples,)
             True numbers.
         n_images : int, default=9
-            How many to show, 1 or more; if there are fewer, all.
+            Maximum number of images to show, 1 or more.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the errors, used for choosing images. Images with weight 0 are
+            Non-negative factors on the errors by which images are chosen. Images with weight 0 are
             left out.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None creates a figure.
@@ -154,9 +154,9 @@ class LargestErrorsDisplay:
         X : array-like
             The images: arrays, paths, bytes, PIL images, or rows with `image_shape`.
         n_images : int, default=9
-            How many to show, 1 or more; if there are fewer, all.
+            Maximum number of images to show, 1 or more.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the errors, used for choosing images. Images with weight 0 are
+            Non-negative factors on the errors by which images are chosen. Images with weight 0 are
             left out.
         image_shape : (height, width) or (height, width, channels), default=None
             How the rows of a 2-D X are read as images, in pixels.

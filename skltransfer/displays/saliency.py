@@ -43,7 +43,7 @@ class SaliencyDisplay:
         The images as the network sees them: at its input size, stretched, cropped or padded. For
         sounds, a list of spectrograms.
     heat_maps : ndarray of float32, shape (n_images, height, width)
-        Contribution of every pixel to the class's logit; not negative. A map of zeros means that
+        Contribution of every pixel to the logit of the class, 0 or more. A map of zeros means that
         nothing in the image is evidence for the class.
     names : list of str
         Names of the classes that the maps explain, one for each image.
@@ -67,15 +67,14 @@ class SaliencyDisplay:
 
     Notes
     -----
-    A pipeline of a PretrainedFeatureExtractor (``pooling="avg"``, one layer), linear steps and a
-    linear classifier is explained by the class activation map [2]_, to which Grad-CAM reduces
-    there: the weights of the channels are the slopes of the decision function. ``tta`` has no
-    effect.
+    For a pipeline of a PretrainedFeatureExtractor (``pooling="avg"``, one layer), linear steps and
+    a linear classifier, Grad-CAM reduces to the class activation map [2]_: the weights of the
+    channels are the slopes of the decision function. ``tta`` has no effect.
 
-    Sounds are explained by occlusion [3]_: one patch of the log-mel map after another is hidden, by
-    limiting its values to the median of their frequency band. The heat of a patch is the amount by
-    which the score of the class falls. Any classifier with a ``decision_function`` may follow the
-    extractor.
+    Sounds are explained by occlusion [3]_: patches of the log-mel map are hidden one after another,
+    by capping their values at the median of the frequency band. The heat of a patch is the amount
+    by which hiding it lowers the score of the class. Any classifier with a ``decision_function``
+    may follow the extractor.
 
     References
     ----------
@@ -118,7 +117,7 @@ class SaliencyDisplay:
         n_columns: int | None = None,
         heat_kw: dict[str, Any] | None = None,
     ) -> SaliencyDisplay:
-        """Compute and draw the heat maps of some images.
+        """Compute and draw the heat maps of images.
 
         Parameters
         ----------
@@ -126,7 +125,7 @@ class SaliencyDisplay:
             A fitted estimator. A pipeline may end in a FineTunedClassifier, or start with a
             PretrainedFeatureExtractor and end in a linear classifier.
         X : array-like
-            Images of any kind that the estimator takes; a panel is drawn for each.
+            Images of any kind that the estimator takes; each gets a panel.
         target : label or array-like of shape (n_images,), default=None
             The class to explain: one for all images, or one for each. For several labels in each
             row, the index of a label. None explains the predicted class, or the most likely label.
@@ -178,7 +177,7 @@ class SaliencyDisplay:
         n_columns: int | None = None,
         heat_kw: dict[str, Any] | None = None,
     ) -> SaliencyDisplay:
-        """Draw the heat over the images, each scaled from zero to its own maximum.
+        """Draw the heat maps over the images, each map scaled from zero to its own maximum.
 
         Parameters
         ----------
@@ -241,7 +240,7 @@ def _classes(estimator: Any) -> np.ndarray:
 
 
 def _names(estimator: Any, display_labels: Sequence[str] | None) -> Sequence[str] | None:
-    """Return `display_labels`; if it is None, the names of the labels in fit, if any."""
+    """Return `display_labels` or, if it is None, the names that the labels had in fit, if any."""
     known = getattr(unwrapped(estimator), "label_names_", None)
     return known if display_labels is None else display_labels
 

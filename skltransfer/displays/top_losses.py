@@ -39,9 +39,9 @@ class TopLossesDisplay:
     """A grid of the images with the largest losses, in descending order.
 
     The loss of an image is the cross-entropy: the negative logarithm of the predicted probability
-    of its true class. Images at the top are confidently wrong predictions: hard cases, or wrong
-    labels. The title is red and names both classes if the prediction is wrong; otherwise it is blue
-    and says "right".
+    of its true class. The first images are those that were predicted confidently and wrongly: hard
+    cases, or wrong labels. The title is red and names both classes if the prediction is wrong;
+    otherwise it is blue and says "right".
 
     Create it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
     draws the same data again.
@@ -49,8 +49,8 @@ class TopLossesDisplay:
     Parameters
     ----------
     images : list of ndarray of shape (h, w, 3), dtype uint8
-        The images in their own proportions, at most 320 pixels wide and high. Only images that are
-        shown are read.
+        The images in their original proportions, at most 320 pixels wide and high. Other images are
+        not read.
     rows : ndarray of int, shape (n_images,)
         Positions of these images in X.
     losses : ndarray of float64, shape (n_images,)
@@ -129,9 +129,9 @@ class TopLossesDisplay:
         y : array-like of shape (n_samples,)
             True labels.
         n_images : int, default=9
-            How many to show, 1 or more; if there are fewer, all.
+            Maximum number of images to show, 1 or more.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the losses, used for choosing images. Images with weight 0 are
+            Non-negative factors on the losses by which images are chosen. Images with weight 0 are
             left out.
         display_labels : sequence of str, default=None
             Names of the classes in the order of ``classes_``; None uses the labels.
@@ -208,9 +208,9 @@ class TopLossesDisplay:
         classes : array-like of shape (n_classes,), default=None
             Labels of the columns of `y_proba`; None takes the sorted labels of `y_true`.
         n_images : int, default=9
-            How many to show, 1 or more; if there are fewer, all.
+            Maximum number of images to show, 1 or more.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the losses, used for choosing images. Images with weight 0 are
+            Non-negative factors on the losses by which images are chosen. Images with weight 0 are
             left out.
         display_labels : sequence of str, default=None
             Names of the classes in the order of `classes`; None uses the labels.

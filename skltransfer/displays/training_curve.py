@@ -38,8 +38,8 @@ class TrainingCurveDisplay:
     lines_ : dict of str to matplotlib.lines.Line2D
         The curves, by their names in `history`.
     best_epoch_ : int or None
-        Epoch, counted from 1, with the smallest "val_loss", which is marked; early stopping keeps
-        its weights. None without validation.
+        Epoch, counted from 1, with the smallest "val_loss". It is marked: early stopping keeps its
+        weights. None without validation.
     figure_ : matplotlib.figure.Figure
         The figure of the axes.
 

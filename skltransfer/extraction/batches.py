@@ -1,4 +1,4 @@
-"""Features of a batch, with keys and errors, for the workers of an engine."""
+"""Features of a batch, with keys and errors, for workers of Dask, Ray, Spark and the like."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ NO_KEY = b""
 def extract_batch(extractor: PretrainedFeatureExtractor, X: Images) -> dict[str, Any]:
     """Compute the features of a batch in a worker of Dask, Ray, Spark or another engine.
 
-    It is a pure function: the same row gives the same output in any worker and any batch. A row
-    that cannot be read or is invalid neither stops the others nor warns: its error is part of the
-    output, so that the driver can count errors.
+    It is a pure function: the same row gives the same output in any worker and any batch. If a row
+    is invalid or cannot be read, the other rows are still computed and nothing is raised or warned
+    of: the error is part of the output, where the driver can count it.
 
     Parameters
     ----------
@@ -44,11 +44,11 @@ def extract_batch(extractor: PretrainedFeatureExtractor, X: Images) -> dict[str,
 
         "key" : list of bytes
             A digest (32 bytes) of the content of each row; for a file, of its bytes. The cache
-            keeps the features under this key. Empty if a row cannot be read at all.
+            keeps the features under this key. Empty if the row cannot be read at all.
         "features" : ndarray of shape (n_samples, n_features_out), dtype float32
             The result of ``transform``; NaN for rows with an error.
         "error" : list of str or None
-            Why a row has no features, with its path; None if it has features.
+            Why the row has no features, with its path; None if it has features.
         "recipe" : list of str
             ``extractor.features_digest_``, repeated for each row, because engines write only
             columns.
@@ -95,8 +95,8 @@ def extract_batch(extractor: PretrainedFeatureExtractor, X: Images) -> dict[str,
 def content_keys(extractor: PretrainedFeatureExtractor, X: Images) -> list[bytes]:
     """Return the keys that `extract_batch` would return, without computing features.
 
-    Files are read but not decoded. Use the keys to find rows that an earlier run has done, or that
-    occur twice.
+    Files are read but not decoded. Use the keys to find rows whose features an earlier run has
+    computed, or that occur twice.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def content_keys(extractor: PretrainedFeatureExtractor, X: Images) -> list[bytes
     Returns
     -------
     list of bytes
-        A digest (32 bytes) for each row; empty if a row cannot be read at all.
+        A digest (32 bytes) for each row; empty if the row cannot be read at all.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def _forgiving(extractor: PretrainedFeatureExtractor) -> PretrainedFeatureExtrac
 
 
 def _parts(compute: _Compute, extractor: PretrainedFeatureExtractor, X: Any) -> Iterator[_Part]:
-    """Compute all rows together; if some are invalid, halve them until these are alone."""
+    """Compute all rows together; if that fails, halve them until each invalid row is alone."""
     try:
         yield compute(extractor, X)
         return

@@ -35,9 +35,8 @@ def import_features(
 ) -> Bunch:
     """Import features that an engine has written into a cache of this machine.
 
-    Afterwards, imported rows do not run through the network again in ``transform`` of this
-    extractor, nor in the fits of classifiers and regressors on the same network with
-    ``freeze_depth="all"``.
+    Afterwards, ``transform`` of this extractor looks up the imported rows instead of computing
+    them. So do fits of classifiers and regressors on the same network with ``freeze_depth="all"``.
 
     Parameters
     ----------
@@ -54,9 +53,9 @@ def import_features(
     -------
     Bunch
         ``n_imported``, the number of imported rows; ``n_failed``, of rows that have an error
-        instead of features; and ``n_other_numerics``, of rows that another engine, version or
-        processor computed. These differ in their last bits. They are not imported, because the same
-        row could then have two values; use pyarrow to read them.
+        instead of features; and ``n_other_numerics``, of rows computed with another engine, version
+        or processor. The last are not imported: their last bits differ, so the same row could have
+        two values. Use pyarrow to read them.
 
     Raises
     ------
@@ -147,7 +146,7 @@ def _files(paths: Any) -> Iterator[Path]:
 
 
 def _is_shard(file: Path) -> bool:
-    """Return whether a file contains features, and is not a hidden or status file of an engine."""
+    """Return whether a file holds features: hidden files and status files of an engine do not."""
     return file.suffix in _PARQUET + _ARROW and file.name[0] not in "._"
 
 
