@@ -16,7 +16,7 @@ _DASK = "__DASK_PARENT_PID"
 
 
 class Process(NamedTuple):
-    """A process; its start time distinguishes it from later processes with the same number."""
+    """A process; its start time distinguishes it from later processes with the same PID."""
 
     pid: int
     started: str
@@ -43,8 +43,8 @@ class Origin(NamedTuple):
     Attributes
     ----------
     main : Process
-        The process that directly or indirectly started this worker; this process itself if it is
-        not a worker. For workers of Ray and Spark, a process of the engine.
+        The user's process that, directly or indirectly, started this worker; this process itself if
+        it is not a worker. For workers of Ray and Spark, a process of the engine.
     by_pool : bool
         Whether multiprocessing or joblib started it.
     by_engine : bool

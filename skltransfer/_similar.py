@@ -15,7 +15,7 @@ def similar_names(
     """
     shown = known if isinstance(known, dict) else {name: name for name in known}
     close = difflib.get_close_matches(wanted, shown, n=at_most, cutoff=cutoff)
-    # Of names that are as similar, difflib puts the last of the alphabet first.
+    # Of equally similar names, difflib returns those that are last in the alphabet first.
     close.sort(key=lambda name: (-difflib.SequenceMatcher(None, name, wanted).ratio(), name))
     return " or ".join(repr(shown[name]) for name in close)
 
@@ -23,6 +23,6 @@ def similar_names(
 def did_you_mean(
     wanted: str, known: Iterable[str], *, at_most: int = 3, cutoff: float = 0.6
 ) -> str:
-    """Return a sentence for the end of a message that suggests them; "" if none is similar."""
+    """Return the end of a message, which suggests the most similar names; "" if none is similar."""
     close = similar_names(wanted, known, at_most=at_most, cutoff=cutoff)
     return f" Did you mean {close}?" if close else ""

@@ -1,4 +1,4 @@
-"""Types of public parameters, for type checkers; and which paths are addresses."""
+"""Types of public parameters, for type checkers; and a test whether a path is a URL."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def is_url(path: Path) -> bool:
-    """Return whether a path is an address such as ``s3://bucket/name``.
+    """Return whether a path is a URL such as ``s3://bucket/name``.
 
-    Of two slashes, `pathlib` keeps one.
+    In a `pathlib` path, one of the two slashes is lost.
     """
     name, sign = (path, "://") if isinstance(path, str) else (os.fsdecode(path), ":/")
     return sign in name and _URL.match(name) is not None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Size, View
 
 _OF_ONE_OBJECT = {"build_config", "build_input_shape", "shared_object_id"}
-"""Configuration that differs between equivalent layers, or before and after build."""
+"""Keys of a configuration that differ between equivalent layers, or before and after build."""
 _SURELY_PIXELS = 64  # few images on a scale of 0 to 255 are darker
 
 _building = threading.Lock()

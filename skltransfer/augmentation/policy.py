@@ -57,9 +57,9 @@ class Views:
     ) -> RowsByEpoch:
         """Return a function from (positions, epoch) to activations of the views of that epoch.
 
-        Fixed views run through the frozen part once, whatever the number of epochs. Epochs take
-        them in turn, and rows start at different views. New views never recur, so they are not
-        cached.
+        Fixed views run through the frozen part once, whatever the number of epochs. In each epoch,
+        a row takes its next view, and rows start at different views. New views never recur, so they
+        are not cached.
 
         Parameters
         ----------

@@ -47,17 +47,17 @@ class ViewedSource:
         return len(self.source)
 
     def load(self, rows: Sequence[int], out: Rows) -> None:
-        """Read some rows and compute their views."""
+        """Read the given rows and write their views to `out`."""
         self.source.load(rows, out)
         (seen,) = out
         for position in range(len(rows)):
-            # The seed is the tensor's digest, which does not depend on how the row is stored.
+            # The seed comes from the tensor, so it does not depend on how the row is stored.
             drawn = np.random.default_rng(list(self._described(digest_array(seen[position]))))
             number = int(drawn.integers(2**16)) if self.number is None else self.number
             seen[position] = self.view(seen[position].copy(), number, drawn)
 
     def take(self, rows: Sequence[int] | Array) -> Self:
-        """Return a source of some rows."""
+        """Return a source of the given rows."""
         return type(self)(self.source.take(rows), self.view, self.name, self.number, self.seed)
 
     def digest(self, row: int) -> bytes:

@@ -60,7 +60,7 @@ def _head(member: Learned, features: KerasTensor, columns: KerasTensor | None) -
     """Return the outputs of a member's head."""
     import keras
 
-    # Layers that compute in another number format return that format.
+    # A layer whose compute dtype is not float32 returns that dtype.
     x = pooled(keras.ops.cast(features, "float32"), member.step.network.pooling)
     if columns is not None:
         x = keras.ops.concatenate([x, columns], axis=1)

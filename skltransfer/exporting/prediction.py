@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 _DROPPED = {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"}
 _NOISE = {"GaussianDropout", "GaussianNoise", "AugMix", "CutMix", "MixUp", "RandAugment"}
 _RANDOM = "Random"
-_CROPS = "RandomCrop"  # in predictions it crops the middle
+_CROPS = "RandomCrop"  # in predictions, it crops the middle
 
 
 def at_prediction(source: KerasTensor, results: Sequence[KerasTensor], name: str) -> Model:
-    """Make a model of a graph without randomness, which never updates statistics.
+    """Make a model of a graph that never draws random numbers or updates statistics.
 
     If the caller or an augmentation layer sets ``training=True``, Keras passes it to all later
-    layers. Here, layers that do nothing in predictions are left out, BatchNorm uses its stored
-    statistics, and every other layer is called with ``training=False``.
+    layers. In this model, layers that do nothing in predictions are left out, BatchNorm uses its
+    stored statistics, and every other layer is called with ``training=False``.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class Bar:
         """Show `text` after the bar, instead of the previous text."""
 
     def finish(self) -> None:
-        """Record that everything is done, even if less than expected."""
+        """Record that everything is done, even if it was less than `total`."""
 
 
 class _AmountBar(Bar):

@@ -17,7 +17,7 @@ class Place(Enum):
 
 
 def in_worker() -> bool:
-    """Return whether another Python process started this one, as joblib does."""
+    """Return whether another Python process started this one as a worker, as joblib does."""
     return multiprocessing.parent_process() is not None
 
 

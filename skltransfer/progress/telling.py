@@ -22,7 +22,7 @@ def tell(message: str) -> None:
 
 
 def tell_of_start(verbose: int) -> None:
-    """Announce the start of Keras' backend, unless it has started: the import takes seconds."""
+    """Announce that Keras' backend starts, which takes seconds, unless it has already started."""
     if verbose and "keras" not in sys.modules:
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
         tell(f"starting {_TITLES.get(backend, 'Keras')} …")

@@ -82,7 +82,7 @@ class Task(Protocol):
 
     @property
     def loss_of_a_guess(self) -> float:
-        """Loss of the best outputs that do not depend on the row, or an upper bound."""
+        """Loss of the best outputs that do not depend on the row, or an upper bound on it."""
         ...
 
     @property
@@ -136,7 +136,7 @@ class Task(Protocol):
     def completed(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles, Floats]:
-        """Return the rows of the convex problem, with rows added if its solution would diverge."""
+        """Return the convex problem's rows, plus rows without which its solution would diverge."""
         ...
 
     def linear_probe(
@@ -144,7 +144,7 @@ class Task(Protocol):
     ) -> tuple[Singles, Singles]:
         """Return the kernel (n_features, n_outputs) and bias that solve the convex problem.
 
-        They are computed on one thread, so that they do not depend on the number of threads.
+        They are computed on one thread, so that the number of threads does not change them.
         """
         ...
 
@@ -153,7 +153,7 @@ class Task(Protocol):
         ...
 
     def averaged(self, outputs: Sequence[Singles]) -> Floats:
-        """Return predictions from the outputs for several views of the same rows."""
+        """Return predictions averaged over the outputs for several views of the same rows."""
         ...
 
     def keras_outputs(self, outputs: KerasTensor) -> KerasTensor:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 ClassWeight: TypeAlias = Mapping[object, float] | Literal["balanced"] | None
 
 _MUCH_LESS_LIKELY = float(np.log(10_000))
-"""Training failed if the true class is 10,000 times less likely than by chance. With too large a
-learning rate, the loss ends far above that; on a few rows of noise, where it falls slowly, it stays
-below."""
+"""Training counts as failed if the true class is 10,000 times less likely than by chance. With too
+large a learning rate, the loss ends far above that; on a few rows of noise, it falls slowly but
+ends below."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Classification:
         return 0 if self.totals is None else int(self.totals.argmax())
 
     def smoothed(self, label_smoothing: float) -> Self:
-        """Return the task with that share of each target spread evenly."""
+        """Return the task with this share of each target spread evenly over the classes."""
         return replace(self, label_smoothing=label_smoothing)
 
     def encode(self, y: NDArray[np.generic]) -> NDArray[np.intp]:
@@ -140,7 +140,7 @@ class Classification:
     ) -> NDArray[np.bool_]:
         """Choose a stratified part with about `fraction` of the weight of each class.
 
-        Every class keeps at least one training row, so a class with a single row is not held out.
+        Every class keeps at least one training row, so the only row of a class is not held out.
         """
         labels = _indices(rows)
         chosen = np.zeros(len(rows), dtype=bool)
@@ -153,7 +153,7 @@ class Classification:
     def completed(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles, Floats]:
-        """Add an average row for each class that has none.
+        """Add a row of average features for each class that has no row.
 
         The first `partial_fit` may lack classes. Without such a row, nothing would bound their
         logits, and later calls would need hundreds of gradient steps to raise them again.

@@ -2,8 +2,8 @@
 
 It is the loss of Jin et al., "Minimum Class Confusion for Versatile Domain Adaptation", ECCV 2020,
 and needs no labels. The confusion of a class is the mean probability that rows give to the other
-classes, weighted by the probability that they give to this class, and by their certainty. The loss
-is the mean over the classes.
+classes; a row counts in proportion to the probability that it gives to this class, and more if it
+is certain. The loss is the mean over the classes.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def logistic_regressions(
     -------
     kernel : ndarray of float32, shape (n_features, n_labels)
     bias : ndarray of float32, shape (n_labels,)
-        Solved together by L-BFGS in float64 on one thread. Both are read-only.
+        Solved by L-BFGS for all labels together, in float64, on one thread. Both are read-only.
     """
     return _solved_problems.get(features, sizes, expected, weights)
 

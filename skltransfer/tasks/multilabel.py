@@ -62,7 +62,7 @@ class SigmoidCrossEntropy:
         return WeightedLoss(float((shares * losses).sum()), slope)
 
     def expected(self, targets: Any, sizes: Any) -> Any:
-        """Return the target probabilities of the labels, times their weights."""
+        """Return the target probabilities of the labels, times their weights `sizes`."""
         return 0.5 * (sizes + (1.0 - self.label_smoothing) * targets)
 
 
@@ -131,7 +131,7 @@ class MultiLabel:
         return 0.0 if self.totals is None else float(self.totals[0].sum())
 
     def smoothed(self, label_smoothing: float) -> Self:
-        """Return the task with that share of each target spread evenly."""
+        """Return the task with this share of each target spread evenly over true and false."""
         return replace(self, label_smoothing=label_smoothing)
 
     def encode(self, y: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -164,7 +164,7 @@ class MultiLabel:
     def completed(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles, Floats]:
-        """Add an average row, in which labels that never change have the opposite value.
+        """Add a row of average features, in which labels that never vary have the opposite value.
 
         Without it, nothing would bound the logits of these labels.
         """
@@ -234,7 +234,7 @@ class MultiLabel:
         return scores
 
     def _factors(self, rows: WeightedRows) -> Floats:
-        """Return factors (n_labels, 2); "balanced" gives both values of a label equal weight."""
+        """Return factors (n_labels, 2); "balanced" equalises the total weights of both values."""
         if self.class_weight is None:
             return np.ones((self.n_labels, 2))
         if not isinstance(self.class_weight, str):

@@ -3,8 +3,8 @@
 For a linear smoother, leave-one-out residuals have a closed form (Allen, "The Relationship between
 Variable Selection and Data Agumentation and a Method for Prediction", Technometrics 1974). All rows
 with the same features are left out together, with their whole weight. If they were left out one by
-one, one of two equal rows would predict the other, and repeated rows would lead to another penalty
-than weighted rows.
+one, one of two equal rows would predict the other, and a repeated row would lead to another penalty
+than a row of weight 2.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from skltransfer.tasks._task import Floats, Singles
 from skltransfer.tasks.solved_problems import Solution, SolvedProblems
 
 PENALTIES = np.logspace(4, -4, 17)
-"""Candidate penalties for each feature; the largest comes first and wins ties."""
+"""Candidates for the penalty, divided by the number of features; the first one wins ties."""
 
 _ROWS_TOGETHER = 1024
 _LEAST = 1e-10  # smallest share of a row's fit that is due to other rows; less is rounding error
@@ -47,7 +47,7 @@ def ridge(features: Singles, targets: Singles, weights: Floats) -> tuple[Singles
 
 @dataclass(frozen=True)
 class _Spectrum:
-    """The centred problem in its principal directions; rows are multiplied by roots of weights.
+    """The centred problem in its principal directions, with rows scaled by roots of weights.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class _Spectrum:
         return cls(directions, squares[kept], rows[:, kept] * lengths, targets, shares)
 
     def kernel(self, penalties: Floats) -> Floats:
-        """Return the kernel (n_features, n_outputs), for a penalty for each output."""
+        """Return the kernel (n_features, n_outputs), given the penalty of each output."""
         return self.directions @ (self._shrunk(penalties) * (self.rows.T @ self.targets))
 
     def left_out_errors(self, penalties: Floats) -> Floats:

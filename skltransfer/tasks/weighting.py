@@ -1,8 +1,8 @@
 """Rows, targets and weights as one weighted distribution.
 
-A fit depends only on this distribution: an integer weight equals repeated rows, and weight 0 equals
-a removed row, exactly. To ensure this, rows of weight 0 are dropped, equal rows with equal targets
-are merged, and the rest are sorted by content.
+A fit depends only on this distribution: an integer weight equals that many copies of the row, and
+weight 0 equals leaving it out, exactly. To ensure this, rows of weight 0 are dropped, equal
+rows with equal targets are merged, and the merged rows are sorted by content.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class WeightedRows:
         return len(self.rows)
 
     def take(self, chosen: NDArray[np.bool_]) -> WeightedRows:
-        """Return some of the rows, in the same order."""
+        """Return the `chosen` rows, in the same order."""
         positions = np.flatnonzero(chosen)
         return WeightedRows(
             self.rows[positions],

@@ -1,9 +1,9 @@
 """Steps of AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019).
 
-The gradient is scaled down to a norm of at most 1. On a CPU, NumPy updates the weights in place,
-some tens of thousands at a time, so that they stay in the processor's cache. This takes half as
-long as TensorFlow, and gives the same bits on any number of threads. On a GPU, the weights stay on
-the device.
+The gradient is scaled down to a norm of at most 1. On a CPU, NumPy updates the weights in place, a
+few tens of thousands at a time, so that they stay in the processor's cache. This takes half as long
+as with TensorFlow, and the number of threads does not change the bits. On a GPU, the weights stay
+on the device.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _VARIANCE_FLOOR = 0.1
 
 Drop: TypeAlias = Callable[[Any, int], Any]
-"""Applies dropout to the input of a layer, given the position of the layer's kernel."""
+"""Applies dropout to the input of a layer, given the index of its kernel in the weights."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Standardizer:
     ----------
     mean, scale : ndarray of float32, shape (n_features,)
         Weighted mean and scale of each feature. A tenth of the mean variance is added to each
-        variance, so that nearly constant features do not dominate. Features that differ only by
+        variance, so that nearly constant features do not dominate. Features that vary only by
         rounding have scale 1.
     """
 
@@ -53,12 +53,12 @@ class Standardizer:
         return cls(mean.astype(np.float32), scale.astype(np.float32))
 
     def beside(self, features: Singles, columns: Singles, weights: Floats) -> Standardizer:
-        """Return the standardizer of `features` and standardised extra `columns`, concatenated.
+        """Return the standardizer of `features` followed by standardised extra `columns`.
 
-        The columns are scaled as a block, so that all columns together vary as much as all features
-        together (block scaling: Westerhuis, Kourti and MacGregor, "Analysis of Multiblock and
-        Hierarchical PCA and PLS Models", 1998). Otherwise, a penalty on the kernel would leave a
-        few columns little influence among a thousand features.
+        The columns are scaled by one number, so that all columns together vary as much as all
+        features together (block scaling: Westerhuis, Kourti and MacGregor, "Analysis of Multiblock
+        and Hierarchical PCA and PLS Models", 1998). Otherwise, a penalty on the kernel would leave
+        a few columns little influence among a thousand features.
         """
         of_features = _total_variance(self(features), weights)
         of_columns = _total_variance(columns, weights)

@@ -44,7 +44,7 @@ class HeadTrainStep(TrainStep):
     def _forward(
         self, rows: Rows, state: Sequence[np.ndarray], chosen: Sequence[int] = (0,)
     ) -> list[np.ndarray]:
-        """Return outputs and features; each row is computed alone, so others do not change it."""
+        """Return outputs and features, row by row, so that a row's bits do not depend on others."""
         (x, *columns), (params, _, standardizer) = rows, state
         layers = self._layers(params)
         z = (_beside(x, columns) - standardizer[0]) / standardizer[1]

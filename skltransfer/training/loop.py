@@ -126,7 +126,7 @@ def run_epoch(
     Returns
     -------
     float
-        Mean weighted loss of the rows, computed for each row before its own step.
+        Mean weighted loss of the rows; that of a row is computed before the step that trains on it.
     """
     rng = np.random.default_rng([how.seed, epoch])
     gradient = step.batch_gradient(data.batch_rows(how.batch_size))
@@ -166,10 +166,10 @@ def run_epoch(
 def _batches(
     n: int, size: int, rng: np.random.Generator, lengths: np.ndarray | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the positions of each batch, and a mask of 1 for rows that count, 0 for others.
+    """Yield the positions of each batch, and a mask: 1 for rows that count, 0 for others.
 
-    All batches have one size. The last is filled up with other rows of the data, which do not count
-    in the loss, so that BatchNorm sees only real rows.
+    All batches have the same size. The last is filled up with rows of other batches, which do not
+    count in the loss, so that BatchNorm never sees padding.
     """
     size = min(size, n)
     order, parts = rng.permutation(n), list(chunks(n, size))
@@ -196,7 +196,7 @@ def _lengths(data: TrainingData) -> np.ndarray:
 def _dropout_masks(
     step: TrainStep, rows: int, rate: float, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Return dropout masks for each head layer: zero, or the inverse of the share that is kept.
+    """Return a dropout mask for each head layer: 0, or the inverse of the share that is kept.
 
     Extra columns are never dropped: pooled features are partly redundant, but no other input
     carries the information of a column.
@@ -251,14 +251,14 @@ def estimate_statistics(
 ) -> np.ndarray:
     """Set BatchNorm's statistics above the freeze point to those of the training rows.
 
-    The moments of each batch are averaged over all batches (Li et al., "Revisiting Batch
+    The mean and variance of each batch are averaged over all batches (Li et al., "Revisiting Batch
     Normalization For Practical Domain Adaptation", 2017; Wu and Johnson, "Rethinking 'Batch' in
     BatchNorm", 2021).
 
     Returns
     -------
     ndarray of float32, shape (n, n_features)
-        Pooled features of the rows, normalised by the moments of their batches.
+        Pooled features of the rows, normalised by the statistics of their batches.
     """
     moments = step.moments(min(batch_size, len(data)))
     rng = np.random.default_rng([seed, 2**31])

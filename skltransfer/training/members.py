@@ -1,8 +1,8 @@
 """The members of an estimator: one network trained at several depths, whose outputs are averaged.
 
-No depth suits all images. Training many layers gains most on drawings, and loses on images like
-those that the network was pretrained on. With few images, averaging over depths is better than
-choosing one by held-out images (FEWTRANS, arXiv 2603.00478, 2026).
+No depth suits all images. Training many layers gains most on drawings, but loses accuracy on images
+like those of the pretraining. With few images, averaging over depths is better than choosing a
+depth by held-out images (FEWTRANS, arXiv 2603.00478, 2026).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Rates:
-    """Parameters that may be "auto", which depends on the depth; see `Member`."""
+    """Parameters whose value "auto" depends on the depth; see `Member`."""
 
     learning_rate: float | Auto
     layer_decay: float | Auto
@@ -63,7 +63,7 @@ class Rates:
         return AUTO in (self.learning_rate, self.layer_decay, self.label_smoothing)
 
     def member(self, freeze_depth: FreezeDepth, network: Network) -> Member:
-        """Return the member at a depth, with the learning rate of a long training."""
+        """Return the member at a depth, with the learning rate for a long training."""
         usual = _usual_rates(freeze_depth, network)
         given = self.learning_rate, self.layer_decay, self.label_smoothing
         return Member(
@@ -74,8 +74,8 @@ class Rates:
     def paced(self, member: Member, n_steps: int) -> Member:
         """Return the member with the learning rate for a training of `n_steps` steps.
 
-        AdamW's first steps are as large as the rate, whatever the gradient. A short training cannot
-        repair the damage that large first steps do.
+        AdamW's first steps are as large as the rate, whatever the gradient, and a short training
+        cannot repair the damage of large first steps.
         """
         if self.learning_rate != AUTO or member.learning_rate <= _GENTLE_RATE:
             return member

@@ -57,11 +57,11 @@ class Workload:
     n_rows, n_epochs : int
         Number of rows, and number of passes over them.
     n_views : int or None
-        Number of fixed views of a row, including the row itself; None draws a new one each epoch.
+        Number of fixed views of a row, including the row itself; None draws a new view each epoch.
     n_weights : int
         Number of trained weights.
     row_bytes : int
-        Size of the activations of one view.
+        Size of the activations of one view of a row, for all members.
     costs : Costs
         Costs of one row. The frozen part counts only the share that is not cached; training is the
         mean over the members.
@@ -123,7 +123,7 @@ class FitProgress:
         self._bar(n_rows * self._costs.trained * _SHARE_OF_FORWARD)
 
     def trained(self, n_rows: int) -> None:
-        """Record trained rows; if views are new, they have passed the frozen part too."""
+        """Record trained rows; new views of them have also passed the frozen part."""
         self._bar(n_rows * (self._costs.trained + self._drawn * self._costs.frozen))
 
     def epoch(self, history: dict[str, list[float]]) -> None:
@@ -135,7 +135,7 @@ class FitProgress:
 
 @contextmanager
 def fit_progress(plan: Callable[[], Workload], verbose: int) -> Iterator[FitProgress]:
-    """Print an estimate, then show one progress bar; do nothing unless verbose.
+    """If `verbose`, print an estimate and show a progress bar.
 
     Yields
     ------
@@ -156,7 +156,7 @@ def fit_progress(plan: Callable[[], Workload], verbose: int) -> Iterator[FitProg
 def measure(
     step: TrainStep, part: FrozenPart, source: Source, batch_size: int, n_threads: int
 ) -> Costs:
-    """Time the reading of a few rows, and one block and one training step on rows of noise.
+    """Time the reading of a few rows, and a block and a training step of rows of noise.
 
     Threads read while the network computes, so the slower of the two counts.
     """
@@ -171,7 +171,7 @@ def measure(
 
 
 def _training_step(step: TrainStep, rows: Array) -> Callable[[], object]:
-    """Return a function that takes a step on some rows, with ones for all other arguments."""
+    """Return a function that takes a step on the given rows, with ones for all other arguments."""
     gradient, update = step.batch_gradient(len(rows)), step.update()
     params, fixed, standardizer, _, *others = (
         np.ones([1 if side is None else side for side in shape], np.float32)

@@ -76,7 +76,7 @@ class Predictor:
         columns : ndarray of float32, shape (n, n_columns), or None
             The extra columns that the head reads, if any.
         views_of : callable
-            Returns the views of rows to average; the first are the rows themselves.
+            Returns the views of rows to average over; the first are the rows themselves.
         advance : callable
             Called with the number of rows done.
 
@@ -123,7 +123,7 @@ class Predictor:
         return np.concatenate(blocks)
 
     def outputs_of_features(self, features: Singles) -> Singles:
-        """Return the mean outputs of the heads, for rows that `features` returned."""
+        """Return the mean outputs of the members' heads, for rows of what `features` returns."""
         widths = [member.step.head.n_features for member in self.members]
         parts = np.split(features, np.cumsum(widths)[:-1], axis=1)
         pairs = zip(self.members, parts, strict=True)
@@ -138,7 +138,7 @@ class Predictor:
             failures.update(unread)
             outputs.append(found)
         averaged = self.task.averaged(outputs)
-        averaged[list(failures)] = np.nan  # an activation such as ReLU may have removed the NaN
+        averaged[list(failures)] = np.nan  # ReLU, for example, may have removed the NaN
         return averaged, failures
 
     def _activations(self, source: Source) -> tuple[Activations, dict[int, ReadError]]:

@@ -56,5 +56,5 @@ class TrainingState:
         )
 
     def without_optimizer(self) -> TrainingState:
-        """Return a copy without the moments: predictions and warm starts do not need them."""
+        """Return a copy without AdamW's moments, which neither predictions nor warm starts need."""
         return TrainingState(np.array(self.params), self.fixed, self.standardizer)

@@ -1,7 +1,8 @@
 """Compiled training and prediction above a freeze point: the suffix and the head.
 
-All trained weights form one flat vector, which is an argument and a result. A step is therefore
-compiled once for each (network, freeze point, shape of head, loss), and all fits share it.
+All trained weights form one flat vector, which the compiled function takes as an argument. It is
+therefore compiled once for each (network, freeze point, shape of head, loss), and all fits share
+it.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class TrainStep:
     loss : Loss
         The loss of a row.
     by_batch : bool
-        Whether BatchNorm above the freeze point uses the moments of the training batch.
+        Whether BatchNorm above the freeze point uses the statistics of the training batch.
     dropout : bool
         Whether masks are applied before the head's layers.
     """
@@ -113,7 +114,7 @@ class TrainStep:
 
     @cached_property
     def pads(self) -> bool:
-        """Whether rows of different lengths are padded at their ends to train in one batch."""
+        """Whether rows of different lengths are padded at their ends to fit into one batch."""
         if not self.input.is_ragged or not takes_padding(self.graph, self.steps):
             return False
         return self.freeze_point is None or not reads_masks(self.graph, self.freeze_point)
@@ -160,7 +161,7 @@ class TrainStep:
         return self._once("forward", self._compile_forward)
 
     def moments(self, rows: int) -> CompiledFunction:
-        """Return a function of (weights, fixed, x): features and BatchNorm's moments of a batch."""
+        """Return a function of (weights, fixed, x): features, and BatchNorm's statistics of x."""
         return self._once(("moments", rows), lambda: self._compile_moments(rows))
 
     def batch_shapes(self, rows: int) -> list[Shape]:
@@ -197,8 +198,8 @@ class TrainStep:
     def with_statistics(self, fixed: np.ndarray, moments: list[np.ndarray]) -> np.ndarray:
         """Return `fixed` with BatchNorm's statistics replaced by (mean, variance) of each layer.
 
-        A layer that is called several times gets the mean over its calls, to which Keras' moving
-        averages tend, too.
+        A layer that is called several times gets the mean over its calls, as Keras' moving averages
+        do in the long run.
         """
         shapes = [tuple(v.shape) for v in self.fixed]
         values = dict(zip(map(id, self.fixed), split(fixed, shapes), strict=True))
@@ -225,7 +226,7 @@ class TrainStep:
         return split(params, self.shapes)[len(self.trained) :]
 
     def stage_of_weights(self) -> np.ndarray:
-        """Return the number of later stages for each trained weight of the backbone."""
+        """Return, for each trained weight of the backbone, how many stages follow its own."""
         stages = self.network.stages
         found: dict[int, tuple[int, int]] = {}
         for index in self.steps:

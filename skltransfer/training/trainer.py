@@ -70,8 +70,8 @@ class Trainer:
         Parameters
         ----------
         features : ndarray of shape (n, n_features) or None
-            Pooled features of the training data, computed by the pretrained network. None computes
-            them here, because BatchNorm does not use its stored statistics.
+            Pooled features of the training data, computed by the pretrained network. None if
+            training does not use BatchNorm's stored statistics; they are then computed here.
         """
         self._check_constraints()
         state = pretrained_state(self.step, self.seed)
@@ -104,9 +104,9 @@ class Trainer:
     ) -> tuple[TrainingState, float]:
         """Train one epoch at a constant rate from `state`, after `epoch` earlier epochs.
 
-        BatchNorm's statistics are averaged over these rows, of weight `weight`, and the earlier
-        rows, of weight `weight_seen`. The earlier rows count as a few batches at most, because the
-        network has changed since then.
+        BatchNorm's statistics are averaged over these rows, of total weight `weight`, and the
+        earlier rows, of total weight `weight_seen`. The earlier rows count at most as
+        `_BATCHES_REMEMBERED` batches, because the network has changed since then.
         """
         before, state = state.fixed, state.to_train()
         loss = self.epoch(state, Schedule(self.settings.learning_rate, 1, "constant"), epoch)
@@ -135,7 +135,7 @@ class Trainer:
         return loss
 
     def set_statistics(self, state: TrainingState) -> None:
-        """Set BatchNorm's statistics for prediction, if training used those of batches."""
+        """Set BatchNorm's stored statistics for prediction, if training used those of batches."""
         if self.settings.by_batch and self.step.norms:
             self._estimated(state)
 
@@ -145,7 +145,7 @@ class Trainer:
         return cast("Singles", outputs_of(self.step, state, activations, validation.columns)[0])
 
     def _adapted_features(self, state: TrainingState) -> NDArray[np.float32]:
-        """Adapt BatchNorm's statistics; return the pooled features that result in training."""
+        """Adapt BatchNorm's statistics; return the pooled features as in training."""
         features = self._estimated(state)
         if self.settings.by_batch:
             return features
@@ -186,7 +186,7 @@ class Trainer:
             )
 
     def _check_features(self, features: NDArray[np.float32]) -> None:
-        """Refuse features that are not finite: training would seem to diverge."""
+        """Refuse features that are not finite, with which training would seem to diverge."""
         n_faulty = np.count_nonzero(~np.isfinite(features).all(axis=1))
         if n_faulty:
             raise ValueError(
@@ -199,8 +199,9 @@ class Trainer:
     def check_loss(self, losses: list[float], state: TrainingState) -> None:
         """Warn if training failed, judged by the loss of the trained network.
 
-        The last of `losses` was computed with dropout, and for each row before its last step. With
-        a handful of rows, both can make it many times larger than the loss of the trained network.
+        The last of `losses` was computed with dropout, and for each row before the last step that
+        trained on it. With a handful of rows, both can make it many times larger than the loss of
+        the trained network.
         """
         if self._is_failure(losses):
             measures = self.task.measures(self.outputs(state, self.data), self.data.targets)
