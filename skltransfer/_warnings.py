@@ -117,7 +117,7 @@ def warn_unreadable(
 
 
 def _another_reason(failures: Mapping[int, UnreadRow]) -> str:
-    """Return a sentence on the first failure that has another reason; "" if there is none."""
+    """Return a sentence on the next failure with another reason than the first; "" if none has."""
     found: dict[str, int] = {}
     for row in sorted(failures):
         found.setdefault(str(failures[row]).partition(" cannot be read as ")[2], row)

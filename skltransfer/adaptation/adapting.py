@@ -82,10 +82,10 @@ class Adapter:
         return replace(state, fixed=mixed)
 
     def _moments(self, state: TrainingState, source: Singles, target: Singles) -> np.ndarray:
-        """Return a standardizer that gives the target's features the moments of the labelled ones.
+        """Return a standardizer that gives target features the moments that labelled ones have now.
 
-        Training may have moved the features since the head was initialised, so the labelled rows
-        need not have mean 0 and scale 1.
+        These need not be mean 0 and scale 1: training may have moved the features since the head
+        was initialised.
         """
         own = Standardizer.of(source, self.source.targets.weights)
         other = Standardizer.of(target, self.target.targets.weights)

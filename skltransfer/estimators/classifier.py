@@ -59,16 +59,17 @@ if TYPE_CHECKING:
 class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     """Classifier that fine-tunes the last stages of a pretrained network.
 
-    By default, it trains three copies of the network, its *members*, each at another depth, and
+    By default, it trains three copies of the network, called *members*, each at another depth, and
     averages their outputs. The members share the layers that all of them freeze.
     ``freeze_depth=-1`` trains a single member, in a fraction of the time.
 
-    `fit` has two phases, as in "linear probing then fine-tuning" [1]_. First, it fits the head: a
-    softmax regression on the standardised features of the pretrained network, a convex problem with
-    a single solution. Then AdamW [2]_ trains the head together with the layers that `freeze_depth`
-    leaves unfrozen; the learning rate warms up briefly and then follows a cosine. The frozen
-    layers, the *frozen part*, run once for each image, however many epochs, folds and search
-    candidates there are: their outputs, the *activations*, are cached by the content of the image.
+    `fit` has two phases, as in "linear probing then fine-tuning" [1]_. First, it fits the *head*,
+    the classifier on top of the network: a softmax regression on the standardised features of the
+    pretrained network, a convex problem with a single solution. Then AdamW [2]_ trains the head
+    together with the layers that `freeze_depth` leaves unfrozen; the learning rate warms up briefly
+    and then follows a cosine. The frozen layers, the *frozen part*, run once for each image,
+    however many epochs, folds and search candidates there are: their outputs, the *activations*,
+    are cached by the content of the image.
 
     y holds one label for each row, or several (multilabel): a matrix of 0 and 1 with a column for
     each label. Each of several labels has its own sigmoid, and the head starts from one logistic
@@ -143,7 +144,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         Learning-rate schedule: "cosine" warms up over a tenth of the steps and then follows a
         cosine to zero; "constant" is flat.
     batch_norm : {"frozen", "train", "adapt"}, default="frozen"
-        How BatchNorm layers above the freeze point, the last frozen layer, behave. "frozen" keeps
+        How BatchNorm layers behave above the freeze point (the last frozen layer). "frozen" keeps
         their stored statistics. "adapt" replaces these, before training, by the statistics of the
         training images [3]_. "train" normalises by the statistics of each batch; after training, it
         stores the statistics of the training images. BatchNorm in the frozen part never changes.
@@ -188,8 +189,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         predictions of each class as labels [5]_. "mcc" penalises predictions that are divided
         between classes [6]_: when it fits the last layer again and, if stages are trained, in every
         batch. A tuple combines them. With several labels in each row, only "statistics" is allowed.
-        The guide shows what each of them gained, and what a few labelled target rows gained
-        instead.
+        The guide on shifted data shows what each of them gained, and what a few labelled target
+        rows gained instead.
     tta : bool, default=False
         Whether predictions are averaged over views of each row (test-time augmentation): two for
         "flip", eight for "dihedral" (four if height and width differ), otherwise `n_views` or four.
@@ -539,7 +540,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             matrix if y was one. With ``on_error="nan"``, an unreadable row gets the most frequent
             class of fit, or the more frequent value of each label.
         """
-        outputs = self._predicted(X)  # refuses what is not fitted
+        outputs = self._predicted(X)  # raises if not fitted
         return self._task.predicted(outputs)
 
     def predict_proba(self, X: Images) -> np.ndarray:
@@ -557,7 +558,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             probability that each is true. With ``on_error="nan"``, rows that could not be read are
             NaN.
         """
-        outputs = self._predicted(X)  # refuses what is not fitted
+        outputs = self._predicted(X)  # raises if not fitted
         return self._task.probabilities(outputs)
 
     def predict_log_proba(self, X: Images) -> np.ndarray:
@@ -573,7 +574,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         ndarray of shape (n_samples, n_classes), dtype float64
             In the order of `classes_`.
         """
-        outputs = self._predicted(X)  # refuses what is not fitted
+        outputs = self._predicted(X)  # raises if not fitted
         return self._task.log_probabilities(outputs)
 
     def decision_function(self, X: Images) -> np.ndarray:
@@ -590,7 +591,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             Log-probabilities. For two classes, the log-odds of the second; for several labels in
             each row, the log-odds of each label.
         """
-        outputs = self._predicted(X)  # refuses what is not fitted
+        outputs = self._predicted(X)  # raises if not fitted
         return self._task.decision(outputs)
 
     @property

@@ -620,9 +620,9 @@ class FineTunedBase(BackboneEstimator):
         ]
 
     def _continued(self, keeper: str) -> tuple[TrainingState, ...]:
-        """Return the learned state for the current freeze points; `keeper` names the caller.
+        """Return the learned states for the current depths; `keeper` names the caller in messages.
 
-        If the depths have changed, all members continue from the one that was trained deepest.
+        If the depths have changed, all members continue from the one that had trained most layers.
         """
         now = origin_of(self, resolve(self.backbone, self.weights, 0))
         check_same_origin(self._origin, now, keeper)
@@ -673,7 +673,7 @@ class FineTunedBase(BackboneEstimator):
         return self._table.transformer if hasattr(self, "_table") else None
 
     def to_keras(self) -> KerasModel:
-        """Convert the fitted estimator to a Keras model, to serve, convert or inspect.
+        """Convert the fitted estimator to a Keras model, to serve, inspect or convert further.
 
         Returns
         -------

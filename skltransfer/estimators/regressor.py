@@ -48,13 +48,13 @@ if TYPE_CHECKING:
 class FineTunedRegressor(RegressorMixin, FineTunedBase):
     """Regressor that fine-tunes the last stages of a pretrained network.
 
-    `fit` has two phases, as in "linear probing then fine-tuning" [1]_. First, it fits the head: a
-    ridge regression on the standardised features of the pretrained network, with the penalty that
-    has the smallest leave-one-out error [4]_. Then AdamW [2]_ trains the head together with the
-    layers that `freeze_depth` leaves unfrozen; the learning rate warms up briefly and then follows
-    a cosine. The frozen layers, the *frozen part*, run once for each image, however many epochs,
-    folds and search candidates there are: their outputs, the *activations*, are cached by the
-    content of the image.
+    `fit` has two phases, as in "linear probing then fine-tuning" [1]_. First, it fits the *head*,
+    the regressor on top of the network: a ridge regression on the standardised features of the
+    pretrained network, with the penalty that has the smallest leave-one-out error [4]_. Then AdamW
+    [2]_ trains the head together with the layers that `freeze_depth` leaves unfrozen; the learning
+    rate warms up briefly and then follows a cosine. The frozen layers, the *frozen part*, run once
+    for each image, however many epochs, folds and search candidates there are: their outputs, the
+    *activations*, are cached by the content of the image.
 
     The first fit decides the weighted mean and standard deviation by which y is standardised, so
     that the learning rate suits any unit. Predictions are in the units of y.
@@ -135,7 +135,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         Learning-rate schedule: "cosine" warms up over a tenth of the steps and then follows a
         cosine to zero; "constant" is flat.
     batch_norm : {"frozen", "train", "adapt"}, default="frozen"
-        How BatchNorm layers above the freeze point, the last frozen layer, behave. "frozen" keeps
+        How BatchNorm layers behave above the freeze point (the last frozen layer). "frozen" keeps
         their stored statistics. "adapt" replaces these, before training, by the statistics of the
         training images [3]_. "train" normalises by the statistics of each batch; after training, it
         stores the statistics of the training images. BatchNorm in the frozen part never changes.

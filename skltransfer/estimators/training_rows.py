@@ -54,7 +54,7 @@ class TrainingRows:
     Attributes
     ----------
     prefix : FrozenPrefix
-        The frozen prefix that computed them; from now on, unreadable rows raise errors.
+        The frozen part that computed them; from now on, rows that cannot be read raise errors.
     source : Source
         The rows of X that have weight.
     rows : WeightedRows

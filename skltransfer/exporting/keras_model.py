@@ -72,7 +72,7 @@ def _head(member: Learned, features: KerasTensor, columns: KerasTensor | None) -
 def function_of_rows(
     row: TensorSpec, build: Callable[[KerasTensor, KerasTensor], Model]
 ) -> Callable[[KerasTensor], KerasTensor]:
-    """Return the function of the model that `build` makes from an input of the network's rows."""
+    """Return, as a function, the model that `build` makes from an input for the network's rows."""
     import keras
 
     rows = keras.Input(row.shape, dtype=row.dtype)

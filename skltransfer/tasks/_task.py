@@ -110,7 +110,7 @@ class Task(Protocol):
         ...
 
     def encode(self, y: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Encode targets as numbers of a fixed type, (n,) or (n, k); equal targets are equal."""
+        """Encode targets as numbers of a fixed type, (n,) or (n, k); equal ones alike."""
         ...
 
     def observed(self, rows: WeightedRows) -> Self:
@@ -118,7 +118,7 @@ class Task(Protocol):
         ...
 
     def targets(self, rows: WeightedRows, all_rows: WeightedRows) -> Targets:
-        """Return the targets of some of the training rows.
+        """Return the targets of `rows`; "balanced" class weights are those of `all_rows`.
 
         Raises
         ------

@@ -65,7 +65,7 @@ class Trainer:
     progress: FitProgress
 
     def start(self, features: Array | None) -> TrainingState:
-        """Return the starting state: the pretrained suffix, and a new head.
+        """Return the starting state: the pretrained layers above the freeze point, and a new head.
 
         Parameters
         ----------
@@ -223,7 +223,7 @@ class Trainer:
 
 
 def pretrained_state(step: TrainStep, seed: int) -> TrainingState:
-    """Return the pretrained suffix with a random head, on features that are not scaled."""
+    """Return the pretrained layers, a random head, and a standardizer that changes nothing."""
     head = step.head
     moments = np.stack([np.zeros(head.n_features), np.ones(head.n_features)])
     arrays = step.network.arrays
