@@ -69,8 +69,7 @@ def depth_table(search: Any, metric: str) -> DepthTable:
 def depth_order(depth: FreezeDepth) -> tuple[int, float]:
     """Return the sort key of a depth: "all", -1, -2, ..., names, fractions, then counts down to 0.
 
-    Names of layers keep the order of the search. "auto", which stands for several depths, comes
-    first.
+    Names keep the order of the search. "auto", which stands for several depths, comes first.
     """
     if isinstance(depth, str):
         return {"auto": (-1, 0.0), "all": (0, 0.0)}.get(depth, (2, 0.0))

@@ -114,8 +114,8 @@ class FeatureMapDisplay:
         ----------
         estimator : PretrainedFeatureExtractor, FineTunedClassifier, Pipeline or search
             A fitted estimator. The features of a pipeline are the input of its final classifier or
-            the output of its final transformer; those of a FineTunedClassifier are the standardised
-            features that its head reads.
+            output of its final transformer; those of a FineTunedClassifier are what its head reads,
+            standardised.
         X : array-like
             Images of any kind that the estimator takes, two or more; with ``n_thumbnails=0``, also
             rows of numbers. Images that cannot be read are left out if the estimator has

@@ -110,19 +110,19 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         ratio, "crop" cuts out the middle, and "pad" keeps the whole image between black bars. The
         filter is bilinear with antialiasing.
     batch_size : int, default=32
-        Maximum number of decoded images in memory. Values below 96 (on a GPU, 384) act like 96
-        (384). This does not affect results.
+        Maximum number of decoded images in memory, but never below 96, or 384 on a GPU. This does
+        not affect results.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Dtype in which layers compute; weights and features are float32. The 16-bit dtypes are
         faster only on CPUs and GPUs that support them in hardware. They change features by up to a
         few percent of the largest. A change takes effect in the next `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
-        Engine that computes the features. "auto" uses OpenVINO if three conditions hold: it is
-        installed (``pip install 'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU,
-        and OpenVINO supports the network. Otherwise it uses the backend of Keras. The name of a
-        backend raises an error if Keras runs on another; to choose the backend, set the environment
-        variable ``KERAS_BACKEND`` before Keras is imported. Features differ between engines by
-        about 1e-6 of the largest; see `engine_`.
+        Engine that computes the features. "auto" uses OpenVINO if it is installed
+        (``pip install 'skltransfer[openvino]'``) and supports the network, and if Keras runs on
+        TensorFlow without a GPU. Otherwise it uses the backend of Keras. The name of a backend
+        raises an error if Keras runs on another; to choose it, set the environment variable
+        ``KERAS_BACKEND`` before Keras is imported. Features differ between engines by about 1e-6 of
+        the largest; see `engine_`.
     cache : "memory", str, Path or None, default="memory"
         Where features are cached, keyed by the content of the image, so that none is computed
         twice. "memory" has a limited size, and is shared by this process and the workers it starts;

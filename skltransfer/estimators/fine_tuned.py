@@ -155,8 +155,7 @@ class FineTunedBase(BackboneEstimator):
         weights : ndarray of float64, shape (n_samples,)
             Checked weights; some are positive.
         task_for : callable
-            Makes the task from the targets of the readable rows; the task has not observed any rows
-            yet.
+            Makes the task, which has observed no rows yet, from the targets of the readable rows.
         X_target : array-like, TargetRows or None, default=None
             Rows of the target domain.
         """
@@ -191,7 +190,7 @@ class FineTunedBase(BackboneEstimator):
     ) -> None:
         """Train one epoch, from the pretrained network or from the learned weights.
 
-        The arguments are those of `_fit`; `weight_seen` is the total weight of the rows of earlier
+        The arguments are those of `_fit`; `weight_seen` is the total weight of rows of earlier
         calls.
         """
         if self._methods:

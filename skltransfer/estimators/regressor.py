@@ -51,10 +51,9 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     `fit` has two phases, as in "linear probing then fine-tuning" [1]_. First, it fits the *head*,
     the regressor on top of the network: a ridge regression on the standardised features of the
     pretrained network, with the penalty that has the smallest leave-one-out error [4]_. Then AdamW
-    [2]_ trains the head together with the layers that `freeze_depth` leaves unfrozen; the learning
-    rate warms up briefly and then follows a cosine. The frozen layers, the *frozen part*, run once
-    for each image, however many epochs, folds and search candidates there are: their outputs, the
-    *activations*, are cached by the content of the image.
+    [2]_ trains the head together with the layers that `freeze_depth` leaves unfrozen. The frozen
+    layers, the *frozen part*, run once for each image, however many epochs, folds and search
+    candidates there are: their outputs, the *activations*, are cached by the content of the image.
 
     The first fit decides the weighted mean and standard deviation by which y is standardised, so
     that the learning rate suits any unit. Predictions are in the units of y.
@@ -98,10 +97,10 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         non-negative int k freezes the first k stages, so 0 trains everything; ``-k`` trains the
         last k stages. A float strictly between 0 and 1 freezes that fraction of the layers with
         weights, rounded down to a layer at which the network can be split. "auto" trains several
-        members and averages their outputs: one trains only the head, one also the last quarter of
-        the stages, and one the last half ("all", -2 and -4 for the bundled network; `members_`
-        lists them). Networks with fewer than four stages have fewer members, and for plain rows of
-        numbers only the head is trained. Any other string is the name of the last frozen layer.
+        copies of the network, *members*, and averages their outputs: one trains only the head, one
+        also the last quarter of the stages, and one the last half ("all", -2 and -4 for the bundled
+        network; `members_` lists them). Networks with few stages have fewer members; for plain rows
+        of numbers, only the head is trained. Any other string is the name of the last frozen layer.
     head_units : int or tuple of int, default=()
         Widths of the hidden layers in the head; () is a linear head.
     head_activation : str, default="relu"
@@ -110,10 +109,9 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     head_dropout : float, default=0.2
         Dropout rate in [0, 1) before each layer of the head.
     head_init : {"convex", "random"}, default="convex"
-        "convex" starts from the solution of the regression on the pretrained features. The first
-        hidden layer contains that solution as far as its width allows, and the last layer is fitted
-        to the outputs of the hidden layers. "random" starts hidden layers at random and the last
-        layer at zero.
+        "convex" starts from the solution of the regression on the pretrained features, which the
+        first hidden layer contains as far as its width allows. "random" starts hidden layers at
+        random and the last layer at zero.
     epochs : int, default=10
         Maximum number of passes over the training set. 0 leaves the head at its starting point.
     batch_size : int, default=32
@@ -121,8 +119,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     learning_rate : float or "auto", default=0.0003
         Peak learning rate of AdamW. "auto" is 0.001 if stages are trained and the network ends in a
         feature map, reduced in proportion if training has fewer than 60 steps. Otherwise it is
-        0.0003: for members that train only the head, and for networks that end in tokens or in a
-        vector.
+        0.0003: if only the head is trained, or the network ends in tokens or a vector.
     head_learning_rate : float or None, default=None
         Peak learning rate of the head; None is `learning_rate`.
     layer_decay : float or "auto", default=1.0
@@ -137,15 +134,14 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     batch_norm : {"frozen", "train", "adapt"}, default="frozen"
         How BatchNorm layers behave above the freeze point (the last frozen layer). "frozen" keeps
         their stored statistics. "adapt" replaces these, before training, by the statistics of the
-        training images [3]_. "train" normalises by the statistics of each batch; after training, it
-        stores the statistics of the training images. BatchNorm in the frozen part never changes.
+        training images [3]_. "train" normalises by the statistics of each batch, and in the end
+        stores those of the training images. BatchNorm in the frozen part never changes.
     augment : str, keras.Layer or None, default=None
         Random variants of the rows, *views*, to train on. For images, "flip" mirrors left to right;
         "dihedral" applies the eight symmetries of a square; "standard" crops at random, mirrors and
         recolours; a Keras layer gets images with values of 0 to 255. For sounds, "shift" moves in
         time, "gain" changes the loudness, "masks" hides bands and times, and "standard" does all
-        three. The view of a row depends on `random_state`, the epoch and the row's content, not on
-        its position.
+        three. A row's view depends on `random_state`, the epoch and the row's content.
     n_views : int or None, default=None
         Number of fixed views of each image, including the image itself; if fewer distinct views
         exist, fewer are used. Their activations are cached, so the frozen part runs once for each
@@ -154,8 +150,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         Whether to hold out a random `validation_fraction` of the rows, stop when the loss on them
         has not improved for `n_iter_no_change` epochs, and keep the weights of the best epoch.
     validation_fraction : float, default=0.1
-        Share in (0, 1) of the total sample weight that is held out. If an image occurs several
-        times, either all or none of its rows are held out.
+        Share in (0, 1) of the total sample weight that is held out. All rows of the same image are
+        held out, or none.
     n_iter_no_change : int, default=3
         Number of epochs without improvement after which training stops.
     warm_start : bool, default=False
@@ -204,16 +200,15 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         dtypes are faster only on CPUs and GPUs that support them in hardware. They change
         activations by up to a few percent of the largest. A change takes effect in the next `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
-        Engine that computes the frozen part. "auto" uses OpenVINO if three conditions hold: it is
-        installed (``pip install 'skltransfer[openvino]'``), Keras runs on TensorFlow without a GPU,
-        and OpenVINO supports the network. Otherwise it uses the backend of Keras. The name of a
-        backend raises an error if Keras runs on another; to choose the backend, set the environment
-        variable ``KERAS_BACKEND`` before Keras is imported. Trained layers always run on the
-        backend; see `engine_`.
+        Engine that computes the frozen part. "auto" uses OpenVINO if it is installed
+        (``pip install 'skltransfer[openvino]'``) and supports the network, and if Keras runs on
+        TensorFlow without a GPU. Otherwise it uses the backend of Keras. The name of a backend
+        raises an error if Keras runs on another; to choose it, set the environment variable
+        ``KERAS_BACKEND`` before Keras is imported. Trained layers always run on the backend; see
+        `engine_`.
     cache : "memory", str, Path or None, default="memory"
-        Where activations of the frozen part are cached: in memory shared by this process and the
-        workers it starts ("memory"), in a directory (its path), or nowhere (None). This does not
-        affect results.
+        Where activations are cached: in memory shared by this process and the workers it starts
+        ("memory"), in a directory, or nowhere (None). This does not affect results.
     on_error : {"raise", "nan"}, default="raise"
         What happens to paths, bytes and PIL images that cannot be read. "raise" raises a
         ``ValueError``. With "nan", `fit` leaves them out and lists them in `failed_rows_`, and
@@ -410,11 +405,10 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
             Non-negative weights. An integer weight equals that many copies of the row; 0 leaves the
             row out.
         X_target : array-like or TargetRows, default=None
-            Rows of the target domain, where the regressor will work, without targets; `adaptation`
-            uses them. If there are exactly as many as in X, pass ``TargetRows(rows)``:
-            cross-validation cuts every argument that is as long as X to the rows of the fold, so
-            `fit` refuses plain rows of that number. With ``adaptation=None`` they are ignored, with
-            a warning.
+            Rows of the target domain, without targets, which `adaptation` uses. If there are
+            exactly as many as in X, pass ``TargetRows(rows)``: cross-validation cuts every argument
+            that is as long as X to the rows of the fold, so `fit` refuses plain rows of that
+            number. With ``adaptation=None`` they are ignored, with a warning.
 
         Returns
         -------
@@ -437,9 +431,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     def partial_fit(self, X: Images, y: Numbers, sample_weight: SampleWeight = None) -> Self:
         """Train one more epoch, at a constant learning rate.
 
-        The first call decides how X is read, by which mean and standard deviation y is
-        standardised, and where the head starts. Its rows should therefore be as varied as those to
-        come.
+        The first call decides how X is read, how y is standardised, and where the head starts. Its
+        rows should therefore be as varied as those to come.
 
         Parameters
         ----------

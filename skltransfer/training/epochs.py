@@ -42,7 +42,7 @@ def train(trainers: Sequence[Trainer], states: Sequence[TrainingState]) -> tuple
     states : tuple of TrainingState
         The trained states; with early stopping, those of the best epoch.
     history : dict of str to list of float
-        One value for each epoch: the mean loss of the members, and validation metrics of their mean
+        One value for each epoch: mean loss of the members, and validation metrics of their mean
         outputs.
     """
     first = trainers[0]

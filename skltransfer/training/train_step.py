@@ -1,8 +1,7 @@
 """Compiled training and prediction above a freeze point: the suffix and the head.
 
-All trained weights form one flat vector, which the compiled function takes as an argument. It is
-therefore compiled once for each (network, freeze point, shape of head, loss), and all fits share
-it.
+All trained weights form one flat vector, which compiled functions take as an argument. All fits
+with the same (network, freeze point, shape of head, loss) therefore share these functions.
 """
 
 from __future__ import annotations

@@ -199,9 +199,8 @@ class Trainer:
     def check_loss(self, losses: list[float], state: TrainingState) -> None:
         """Warn if training failed, judged by the loss of the trained network.
 
-        The last of `losses` was computed with dropout, and for each row before the last step that
-        trained on it. With a handful of rows, both can make it many times larger than the loss of
-        the trained network.
+        The last of `losses` was computed with dropout, and for each row before its last step. With
+        few rows, both can make it many times larger than the loss of the trained network.
         """
         if self._is_failure(losses):
             measures = self.task.measures(self.outputs(state, self.data), self.data.targets)
