@@ -36,7 +36,7 @@ class Adapter:
     Attributes
     ----------
     methods : sequence of str
-        Some of "statistics", "self" and "mcc".
+        One or more of "statistics", "self" and "mcc".
     step : TrainStep
         The suffix (the layers above the freeze point) and the head, compiled.
     source, target : TrainingData

@@ -1,9 +1,9 @@
 """The head's last layer, fitted again with rows of the target domain, full-batch in NumPy.
 
-The loss and the prior are those of the softmax regression from which heads start. Rows of the
-target are added to the labelled ones. "self" gives them pseudo-labels, first to the most certain
-rows of each class (class-balanced self-training: Zou et al., ECCV 2018). "mcc" adds their class
-confusion to the loss (Jin et al., ECCV 2020).
+The loss and the prior are those of the softmax regression from which heads start. "self" adds rows
+of the target with pseudo-labels, first the most certain rows of each class (class-balanced
+self-training: Zou et al., ECCV 2018). "mcc" adds the class confusion of the target's rows to the
+loss (Jin et al., ECCV 2020).
 """
 
 from __future__ import annotations

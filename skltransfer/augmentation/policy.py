@@ -93,7 +93,7 @@ class Views:
         return self._first(source, int(min(self.n_views or 1, most)))
 
     def averaged(self, source: Source) -> list[Source]:
-        """Return the sources of the views to average: all that exist, else `n_views` or four."""
+        """Return the sources of the views to average: all if finite, else `n_views` or four."""
         return self._first(source, self._n_distinct or self.n_views or _USUAL_VIEWS)
 
     def _first(self, source: Source, n_views: int) -> list[Source]:

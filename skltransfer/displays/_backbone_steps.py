@@ -74,7 +74,7 @@ def linear_weights(tail: Pipeline, features: np.ndarray) -> np.ndarray:
     tail : Pipeline
         Fitted steps from features to a ``decision_function``.
     features : ndarray of shape (n, n_features)
-        Points at which it is evaluated.
+        Points near which it is evaluated, and at which linearity is checked.
 
     Returns
     -------

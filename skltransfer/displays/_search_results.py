@@ -101,7 +101,7 @@ def _is_score(key: str) -> bool:
 
 
 def _places(search: Any, candidates: Candidates) -> list[Place]:
-    """Return freeze depth and head of every candidate; unset ones are those of the estimator."""
+    """Return freeze depth and head of every candidate, by default those of the estimator."""
     name = _depth_parameter(candidates)
     units_name = name.removesuffix(_DEPTH) + _UNITS
     given = search.estimator.get_params()
@@ -156,7 +156,7 @@ def _depth_key(places: list[Place]) -> Callable[[FreezeDepth], Any]:
 
 
 def _best_rows(places: list[Place], results: dict[str, Any], metric: str) -> dict[Place, int]:
-    """Return the row of the best candidate of each depth and head, except for failed ones."""
+    """Return the row of the best candidate of each depth and head; failed ones do not count."""
     scores = np.asarray(results[f"mean_test_{metric}"], np.float64)
     rounds = np.asarray(results.get("iter", np.zeros(len(scores))))
     best: dict[Place, int] = {}

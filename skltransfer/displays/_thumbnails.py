@@ -36,7 +36,7 @@ class Thumbnails:
     pixel_range : tuple of float
         The values that mean black and white in arrays.
     is_explicit : bool
-        Whether the user set the range, so that it also applies to files of more than 8 bits.
+        Whether the user set the range; it then also applies to files of more than 8 bits.
     """
 
     source: ImageSource

@@ -80,8 +80,8 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
 
     Most users need five of the parameters: `freeze_depth` (how much of the network stays as it is),
     `epochs` (how long to train), `augment` (random views of the images), `random_state` (an int
-    makes the result repeatable) and `verbose` (whether progress is shown). The others have defaults
-    that were measured, or serve special cases.
+    makes the result repeatable) and `verbose` (whether progress is shown). The others are for
+    special cases, or have defaults that were chosen by measurement.
 
     Parameters
     ----------
@@ -602,7 +602,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         return tags
 
     def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[LabelsOfRows, Floats]:
-        """Return checked labels and weights of the rows; some weights are positive."""
+        """Return checked labels and weights of the rows; at least one weight is positive."""
         self._check_parameters(X, y)
         check_factors(self.class_weight)
         labels = read_labels(y)

@@ -90,7 +90,7 @@ def export(
         linear model; or a search whose ``best_estimator_`` is one of these.
     path : str or Path
         The file, whose name must end with ``.onnx``, ``.xml`` (OpenVINO, whose weights go to a
-        ``.bin`` file beside it) or ``.tflite``; for "saved_model", a folder. An existing one is
+        ``.bin`` file beside it) or ``.tflite``; for "saved_model", a folder. An existing export is
         replaced. For texts, the tokenizer is written beside it, as ``<path>.tokenizer.json``.
     format : {"onnx", "openvino", "litert", "saved_model"}, default="onnx"
         Format of the file. All but "saved_model" need an extra of the same name, as in

@@ -60,7 +60,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     Most users need five of the parameters: `backbone` (which network), `input_size` (a larger size
     shows the network more detail, and costs time), `resize` (whether images are stretched, cropped
     or padded), `on_error` (what happens to broken files) and `verbose` (whether progress is shown).
-    The others have defaults that were measured, or serve special cases.
+    The others are for special cases, or have defaults that were chosen by measurement.
 
     Parameters
     ----------

@@ -153,7 +153,7 @@ class FineTunedBase(BackboneEstimator):
         y : ndarray
             Checked targets.
         weights : ndarray of float64, shape (n_samples,)
-            Checked weights; some are positive.
+            Checked weights; at least one is positive.
         task_for : callable
             Makes the task, which has observed no rows yet, from the targets of the readable rows.
         X_target : array-like, TargetRows or None, default=None
@@ -500,7 +500,7 @@ class FineTunedBase(BackboneEstimator):
         methods_of(self.adaptation)
 
     def _checked_weights(self, X: Any, sample_weight: Any) -> Floats:
-        """Check the row weights: some must be positive, and their sum finite."""
+        """Check the row weights: at least one must be positive, and their sum finite."""
         check_column(sample_weight, "sample_weight")
         weights: Floats = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True

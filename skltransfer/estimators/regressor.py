@@ -66,8 +66,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
 
     Most users need five of the parameters: `freeze_depth` (how much of the network stays as it is),
     `epochs` (how long to train), `augment` (random views of the images), `random_state` (an int
-    makes the result repeatable) and `verbose` (whether progress is shown). The others have defaults
-    that were measured, or serve special cases.
+    makes the result repeatable) and `verbose` (whether progress is shown). The others are for
+    special cases, or have defaults that were chosen by measurement.
 
     Parameters
     ----------
@@ -485,7 +485,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         return tags
 
     def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[Floats, Floats]:
-        """Check y and the weights; some weights must be positive."""
+        """Check y and the weights; at least one weight must be positive."""
         self._check_parameters(X, y)
         numbers = _checked_numbers(y)
         check_consistent_length(X, numbers)

@@ -26,8 +26,7 @@ def features_of_members(
 ) -> list[KerasTensor]:
     """Return the feature map of each member, for the network's input `x`.
 
-    Members share the layers that all of them freeze, unless later layers read masks of earlier
-    ones.
+    Members share the layers that all of them freeze, unless later layers read their masks.
 
     Parameters
     ----------

@@ -138,7 +138,7 @@ def content_keys(extractor: PretrainedFeatureExtractor, X: Images) -> list[bytes
 
 
 class _Part(NamedTuple):
-    """The results for some consecutive rows."""
+    """The results for consecutive rows."""
 
     keys: list[bytes]
     features: np.ndarray

@@ -23,7 +23,7 @@ Singles: TypeAlias = NDArray[np.float32]
 
 
 class WeightedLoss(NamedTuple):
-    """The weighted loss of some rows and its gradient.
+    """The weighted loss of rows, and its gradient.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Targets:
     values : ndarray of float32, shape (n, n_outputs)
         Values with which the loss compares the outputs.
     weights : ndarray of float64, shape (n,)
-        Weights of the rows; some are positive.
+        Weights of the rows; at least one is positive.
     """
 
     values: Singles

@@ -34,7 +34,7 @@ def ridge(features: Singles, targets: Singles, weights: Floats) -> tuple[Singles
     targets : ndarray of float32, shape (n, n_outputs)
         Targets of the rows.
     weights : ndarray of float64, shape (n,)
-        Weights of the rows; some are positive.
+        Weights of the rows; at least one is positive.
 
     Returns
     -------

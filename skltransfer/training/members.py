@@ -59,7 +59,7 @@ class Rates:
 
     @property
     def are_open(self) -> bool:
-        """Whether some of them are "auto"."""
+        """Whether any of them is "auto"."""
         return AUTO in (self.learning_rate, self.layer_decay, self.label_smoothing)
 
     def member(self, freeze_depth: FreezeDepth, network: Network) -> Member:
