@@ -126,7 +126,7 @@ def compare_backbones(
         What a network has to beat. "auto" depends on the kind of rows. For images, it is a softmax
         regression and an SVC on the pixels of the images, resized to 16 x 16; for texts, a logistic
         regression on TF-IDF of the network's tokens; for sounds, a softmax regression and an SVC on
-        mean and standard deviation of each log-mel band. The SVC is left out if `scoring` needs
+        the mean and standard deviation of each log-mel band. The SVC is left out if `scoring` needs
         probabilities. A classifier that you pass is fitted on the rows of X as they are. None
         compares only networks.
     groups : array-like of shape (n_samples,), default=None

@@ -22,7 +22,7 @@ def unwrapped(estimator: Any) -> Any:
 
 
 def last_of(estimator: Any) -> Any:
-    """Return the final estimator, of a search's best estimator or of a pipeline too."""
+    """Return the final step of a pipeline, also of a search's best one, or the estimator itself."""
     check_is_fitted(estimator)
     found = unwrapped(estimator)
     return found[-1] if isinstance(found, Pipeline) else found

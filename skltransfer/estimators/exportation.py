@@ -96,8 +96,8 @@ def export(
         Format of the file. All but "saved_model" need an extra of the same name, as in
         ``pip install 'skltransfer[onnx]'``.
     image_size : tuple of two int, default=None
-        Height and width of the images. None allows any size, as long as it is the same within a
-        batch; LiteRT needs a size.
+        Height and width of the images. None allows any size, common to all images of a batch;
+        LiteRT needs a size.
 
     Raises
     ------

@@ -76,8 +76,8 @@ def precompute(
     Warns
     -----
     UserWarning
-        If not all rows fit into the cache. Searches compute the others when they need them, with
-        the same results.
+        If not all rows fit into the cache. Searches compute the others when needed, with the same
+        results.
 
     See Also
     --------

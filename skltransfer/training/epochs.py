@@ -42,8 +42,7 @@ def train(trainers: Sequence[Trainer], states: Sequence[TrainingState]) -> tuple
     states : tuple of TrainingState
         The trained states; with early stopping, those of the best epoch.
     history : dict of str to list of float
-        One value for each epoch: mean loss of the members, and validation metrics of their mean
-        outputs.
+        One value for each epoch: mean loss of the members, and metrics of their mean outputs.
     """
     first = trainers[0]
     settings, progress = first.settings, first.progress

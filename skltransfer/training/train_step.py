@@ -197,8 +197,8 @@ class TrainStep:
     def with_statistics(self, fixed: np.ndarray, moments: list[np.ndarray]) -> np.ndarray:
         """Return `fixed` with BatchNorm's statistics replaced by (mean, variance) of each layer.
 
-        A layer that is called several times gets the mean over its calls, as Keras' moving averages
-        do in the long run.
+        A layer that is called several times gets the mean over its calls, to which Keras' moving
+        averages tend as well.
         """
         shapes = [tuple(v.shape) for v in self.fixed]
         values = dict(zip(map(id, self.fixed), split(fixed, shapes), strict=True))

@@ -105,8 +105,8 @@ class Trainer:
         """Train one epoch at a constant rate from `state`, after `epoch` earlier epochs.
 
         BatchNorm's statistics are averaged over these rows, of total weight `weight`, and the
-        earlier rows, of total weight `weight_seen`. The earlier rows count at most as
-        `_BATCHES_REMEMBERED` batches, because the network has changed since then.
+        earlier rows, of total weight `weight_seen`. The earlier rows count as `_BATCHES_REMEMBERED`
+        batches at most, because the network has changed since.
         """
         before, state = state.fixed, state.to_train()
         loss = self.epoch(state, Schedule(self.settings.learning_rate, 1, "constant"), epoch)
