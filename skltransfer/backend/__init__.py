@@ -172,7 +172,7 @@ def batch_normalised(
     Returns
     -------
     normalised, mean, variance : tensor
-        Of the shape of `x`, and of shape (c,).
+        The first has the shape of `x`, the other two have the shape (c,).
     """
     return module().batch_normalised(x, gamma, beta, epsilon)
 

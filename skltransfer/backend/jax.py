@@ -145,7 +145,7 @@ def _shifted_sum(
     padding: str,
     dilations: tuple[int, int],
 ) -> KerasTensor:
-    """Return the sum of `x`, shifted to each position of `kernel` and multiplied by it.
+    """Sum up `x`, shifted to each position of `kernel` and multiplied by the weight there.
 
     The kernel has the shape (h, w, channels, multiplier).
     """
@@ -174,7 +174,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def share_gpus() -> None:
-    """Allocate GPU memory as needed, unless the user has decided: workers share a GPU.
+    """Allocate GPU memory as needed, because workers share a GPU, unless the user has decided.
 
     JAX reads the variable when it first looks for devices; on a CPU it has no effect.
     """
@@ -182,9 +182,9 @@ def share_gpus() -> None:
 
 
 def take_threads(count: int, overrides: bool) -> None:
-    """Start XLA with a number of threads, unless JAX has run or the user's variables decide.
+    """Start XLA with `count` threads, unless JAX has run or environment variables set the number.
 
-    With `overrides`, those variables are ignored. XLA reads the number only once.
+    With `overrides`, these variables are ignored. XLA reads the number only once.
     """
     if has_run() or (not overrides and _CHOSEN & set(os.environ)):
         return

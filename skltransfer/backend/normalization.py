@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def refresh_normalization(model: keras.Model, arrays: Sequence[np.ndarray] | None = None) -> None:
     """Make Normalization layers use their current weights and settings.
 
-    Setting their weights does not do so, and tensors created while a model was traced cannot be
-    used in computations.
+    Setting the weights does not change what these layers compute, and tensors that they created
+    while a model was traced cannot be used in computations.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Starting a process's backend: refused after a fork; a worker gets its share of threads."""
+"""Starting the backend of a process: refused after a fork; a worker gets its share of threads."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def import_keras() -> ModuleType:
 
 
 def start() -> None:
-    """Record that the backend runs in this process; called before anything runs.
+    """Set up the backend of this process; called before anything runs on it.
 
     Raises
     ------
     RuntimeError
-        In a process forked from one in which it had run: a fork does not copy threads, and waiting
-        for them would take forever.
+        In a process that was forked after the backend had run: a fork does not copy the backend's
+        threads, so that waiting for them would never end.
     """
     global _started
     if _started:
@@ -60,10 +60,10 @@ def start() -> None:
 
 
 def computing_threads() -> int:
-    """Return the number of computing threads of this process.
+    """Return the number of threads that compute in this process.
 
-    The user's variable SKLTRANSFER_NUM_THREADS decides, in any process. Otherwise a worker of
-    joblib, Dask, Ray or Spark takes the share that its engine sets, and other processes all cores.
+    The environment variable SKLTRANSFER_NUM_THREADS decides, if it is set. Otherwise a worker of
+    joblib, Dask, Ray or Spark uses the share that these set, and any other process uses all cores.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def _chosen_threads() -> int | None:
 
 
 def _after_fork() -> None:
-    """Record what had run before the fork, here or in the user's own code."""
+    """Record which backends had run before the fork, here or in the user's own code."""
     global _started, _ran_before_fork
     ran = {name for name in backend_names() if module_of(name).has_run()}
     if _started:

@@ -1,4 +1,4 @@
-"""Identification of the processor, because other processors round sums differently."""
+"""A digest that identifies the processor, because processors differ in how they round sums."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def rescaled(
     x: KerasTensor, factors: NDArray[np.floating], offsets: NDArray[np.floating]
 ) -> KerasTensor:
-    """Return ``x * factors + offsets`` along the last axis of rows, as layers that can be saved.
+    """Return ``x * factors + offsets`` along the last axis, computed by layers that can be saved.
 
     The rows are treated as images of one pixel: with fewer than three axes, Keras would apply
     factors to the first axis if the user has set ``image_data_format="channels_first"``.

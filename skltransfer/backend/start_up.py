@@ -1,10 +1,10 @@
 """Starting a backend without the messages that TensorFlow's C++ code then writes.
 
-Two things are needed. TensorFlow reads the log level once, when it is imported, so the environment
-variable is set during the import. But before TensorFlow 2.21 reads it, it reports that it uses
-oneDNN, which instructions it was compiled for, and that there is no GPU. So while TensorFlow is
-being imported, and again while it looks for devices, standard error goes to a temporary file.
-Afterwards both are restored, and all other text that was collected is written to standard error.
+Two measures are needed. TensorFlow reads the log level once, when it is imported, so the
+environment variable is set during the import. But TensorFlow 2.21 writes some messages before it
+reads the level: that it uses oneDNN, which instructions it was compiled for, and that there is no
+GPU. So standard error goes to a temporary file while TensorFlow is imported, and again while it
+looks for devices. Afterwards both are restored, and any other text is written to standard error.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _hushing = threading.Lock()
 def hushed() -> Iterator[None]:
     """Suppress TensorFlow's start-up messages, unless the user has set a log level.
 
-    Everything else that is written to standard error meanwhile, also by other threads, appears at
-    the end. If the process is killed before, that text is lost.
+    Any other text that is written to standard error meanwhile, also by other threads, appears at
+    the end. If the process is killed before that, the text is lost.
     """
     if _LOG_LEVEL in os.environ or not _hushing.acquire(blocking=False):
         yield

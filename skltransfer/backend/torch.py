@@ -105,7 +105,7 @@ def value_and_gradients(
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether memory ran out; on a CPU, only the message tells."""
+    """Return whether memory ran out; on a CPU, only the message shows it."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError):
@@ -118,7 +118,7 @@ def share_gpus() -> None:
 
 
 def take_threads(count: int, overrides: bool) -> None:
-    """Use a number of threads if the user asks for it; PyTorch itself reads what engines set."""
+    """Use `count` threads if the user asks for them; PyTorch itself reads OMP_NUM_THREADS."""
     if overrides:
         import torch
 

@@ -1,7 +1,8 @@
-"""Rows at a freeze point that masks cross: activations, and the input that masks are computed from.
+"""Rows that hold activations and the network's input, for freeze points that masks cross.
 
-Both are packed into one float32 tensor, so that the code that caches activations and trains on them
-need not know about masks. At every other freeze point, a row holds only the activations.
+Steps after such a freeze point read masks, which are computed again from the input. A row is one
+float32 tensor of both, so that the code that caches activations and trains on them need not know
+about masks. At every other freeze point, a row holds only the activations.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def run_from(
     moments: Moments | None = None,
     lengths: Any = None,
 ) -> list[Any]:
-    """Do what `run_steps` does, but with rows as described above, at `start` and at each stop."""
+    """Do what `run_steps` does, with rows of this module's form at `start` and at each stop."""
     x, source = (rows, rows) if start is None else _unpacked(graph, start, rows)
     options = {"moments": moments, "lengths": lengths, "source": source}
     found = run_steps(graph, start, stops, x, values, **options)
@@ -49,7 +50,7 @@ def _packed(graph: Graph, index: int, x: Any, source: Any) -> Any:
     if not reads_masks(graph, index):
         return x
     parts = [_flat(x, graph.steps[index].shape), _flat(source, input_shape(graph))]
-    if None in graph.steps[index].shape:  # the length of the input says where it begins
+    if None in graph.steps[index].shape:  # where the input begins depends on its length
         length = ops.reshape(ops.cast(ops.shape(source)[1], "float32"), (1, 1))
         parts.insert(0, ops.repeat(length, ops.shape(x)[0], axis=0))
     return ops.concatenate(parts, axis=1)
@@ -63,7 +64,7 @@ def _flat(x: Any, shape: Shape) -> Any:
 
 
 def _unpacked(graph: Graph, index: int, rows: Any) -> tuple[Any, Any]:
-    """Return the activations, and the input; None for the input if no later step reads masks."""
+    """Return the activations and the input; the input is None if no later step reads masks."""
     from keras import ops
 
     if not reads_masks(graph, index):

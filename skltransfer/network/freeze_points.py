@@ -1,7 +1,8 @@
-"""Where a network may be frozen: where only one tensor passes, and its computation is complete.
+"""Freeze points: the steps up to which a network may be frozen.
 
-A convolution is complete once its normalisation, activation or addition is. So a freeze point
-follows one of these, or a pooling or concatenation of such outputs, and some trainable weights.
+The output of a freeze point is the only tensor that later steps read, apart from masks. No freeze
+point lies between a convolution and its normalisation, activation or addition, or before the first
+trainable weights.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ def possible_freeze_points(graph: Graph) -> list[int]:
 
 
 def separations(graph: Graph) -> list[int]:
-    """Return the steps whose output alone connects the two parts of the network.
+    """Return the steps whose output is the only tensor that later steps read from earlier ones.
 
-    Masks may connect them too if they can be computed again from the input. No weights are used in
-    both parts.
+    Later steps may also read masks that can be computed again from the input. They use none of the
+    weights of earlier steps.
     """
     found = graph.bottlenecks_beside(graph.mask_steps)
     return [i for i in found if i in graph.shares_no_weights and _masks_can_pass(graph, i)]
@@ -49,7 +50,7 @@ def is_trainable(step: Step) -> bool:
 
 
 def kind_of(step: Step) -> str:
-    """Return what a step does, as far as freezing is concerned; "module" is a third-party layer."""
+    """Return the kind of a step; "module" is a third-party layer with weights."""
     name = type(step.operation).__name__
     if name in _ADDITIONS:
         return "addition"
@@ -76,7 +77,7 @@ def _inline_activation(step: Step) -> str | None:
 
 
 def _is_settled(graph: Graph, index: int) -> bool:
-    """Return whether the output is final: no later step merely completes it."""
+    """Return whether the output is complete: no later step (an activation) belongs to it."""
     if _begins_blocks(graph, index):
         return True
     kind = kind_of(graph.steps[index])
@@ -99,7 +100,7 @@ def _begins_blocks(graph: Graph, index: int) -> bool:
 
 
 def _is_finished(graph: Graph, index: int) -> bool:
-    """Return whether each branch ends in a step that completes a convolution before new weights."""
+    """Return whether every path back from a step meets a closing step before any other weights."""
     stack, seen = [index], set()
     while stack:
         current = stack.pop()

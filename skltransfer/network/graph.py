@@ -1,7 +1,6 @@
 """A Keras model as a graph: flattened, in topological order, with named steps.
 
-This module knows operations and tensors. ``freeze_points`` decides where the graph may be frozen,
-and ``execution`` runs its steps.
+``freeze_points`` decides where the graph may be frozen, and ``execution`` runs its steps.
 """
 
 from __future__ import annotations
@@ -71,10 +70,10 @@ class Step:
         return tuple(self.output.shape[1:])
 
     def called(self, tensors: dict[int, Any], **more: Any) -> list[Any]:
-        """Call the operation as at prediction.
+        """Call the operation in inference mode.
 
-        `tensors` holds the arguments by the ids of the symbolic tensors that they replace. `more`
-        are options in addition to those in the model.
+        `tensors` maps the id of each symbolic tensor to the tensor that replaces it. `more` are
+        keyword arguments in addition to those in the model.
         """
         import keras
 
@@ -135,7 +134,7 @@ class Graph:
         return self.bottlenecks_beside(frozenset())
 
     def bottlenecks_beside(self, aside: frozenset[int]) -> tuple[int, ...]:
-        """Return the steps whose output is all that later steps read, except outputs of `aside`."""
+        """Return the bottlenecks that the graph has if the steps `aside` are ignored."""
         first = [i for i, s in enumerate(self.steps) if any(t is self.input for t in s.inputs)]
         reach = max((reader for reader in first if reader not in aside), default=-1)
         found = []
@@ -149,9 +148,9 @@ class Graph:
 
     @cached_property
     def mask_steps(self) -> frozenset[int]:
-        """Steps without weights that compute masks from the input, and steps that only these read.
+        """Steps that compute masks from the input without weights, and steps that only they read.
 
-        A mask says which positions of a row count.
+        A mask says which positions of a row are valid.
         """
         free: set[int] = set()
         masks: set[int] = set()
@@ -167,9 +166,9 @@ class Graph:
 
     @cached_property
     def masked_steps(self) -> frozenset[int]:
-        """Steps whose outputs carry a mask when they are run.
+        """Steps whose outputs carry a Keras mask.
 
-        Only a run shows this, because attention layers drop the masks of their inputs.
+        All steps are run to find them, because attention layers drop the masks of their inputs.
         """
         from keras import ops
 
@@ -186,7 +185,7 @@ class Graph:
 
     @cached_property
     def shares_no_weights(self) -> frozenset[int]:
-        """Steps for which no weights are used both up to the step and after it."""
+        """Steps that divide the weights: later steps use none of those used up to the step."""
         last_use = {id(w): i for i, step in enumerate(self.steps) for w in step.weights}
         reach, apart = -1, set()
         for index, step in enumerate(self.steps):
@@ -233,8 +232,8 @@ def graph_of(
 ) -> Graph:
     """Return `model` as a graph, with nested models flattened.
 
-    Layers are shared with `model`, and steps are named after them. If nested models use one name
-    twice, a number is appended to the later step, so that each name means one step.
+    Layers are shared with `model`, and steps are named after them. If layers of nested models have
+    the same name, a number is appended to all but the first.
 
     Parameters
     ----------
@@ -266,7 +265,7 @@ def graph_of(
 def _rewritten(
     model: keras.Model, input_shape: tuple[int | None, ...]
 ) -> tuple[KerasTensor, KerasTensor]:
-    """Call `model` on rows of `input_shape` without nested models; return input and output."""
+    """Call `model` on rows of `input_shape`, nested models inlined; return input and output."""
     import keras
 
     source = keras.Input(input_shape, dtype=model.inputs[0].dtype)
@@ -280,7 +279,7 @@ def _has_nested_graphs(model: keras.Model) -> bool:
 
 
 def _call_inlined(model: keras.Model, given: Any) -> Any:
-    """Call every operation of `model`, and those of nested models in their place.
+    """Call every operation of `model`; in place of a nested model, call its operations.
 
     `given` may be any structure of tensors, and so may the result.
     """
@@ -303,14 +302,14 @@ def _call_inlined(model: keras.Model, given: Any) -> Any:
 
 
 def _call_one(operation: Operation, *arguments: Any, **options: Any) -> Any:
-    """Call a nested graph on its tensors; call any other operation with the given arguments."""
+    """Inline a nested model; call any other operation with the given arguments."""
     if has_graph(operation):
         return _call_inlined(operation, arguments[0] if arguments else options["inputs"])
     return operation(*arguments, **options)
 
 
 def _in_whole_numbers_of(own: KerasTensor, tensor: KerasTensor) -> KerasTensor:
-    """Cast `tensor` as Keras does for the integer input `own`; layers cast floats themselves."""
+    """Cast `tensor` as Keras does if the input `own` has an integer dtype."""
     from keras import ops
 
     is_taken = own.dtype == tensor.dtype or "int" not in own.dtype
@@ -320,8 +319,8 @@ def _in_whole_numbers_of(own: KerasTensor, tensor: KerasTensor) -> KerasTensor:
 def _by_input(model: keras.Model, given: Any) -> list[KerasTensor]:
     """Return the tensors for a model's inputs in order, as Keras takes them from a structure.
 
-    A dict is matched by the names of the inputs, unless the model was built with its own dict.
-    Keras ignores extra entries.
+    A dict is matched by the names of the inputs, unless the model was built with a dict of inputs.
+    Extra entries are ignored.
     """
     import keras
 
@@ -332,9 +331,9 @@ def _by_input(model: keras.Model, given: Any) -> list[KerasTensor]:
 
 
 def ordered_nodes(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> Iterator[Node]:
-    """Yield the calls of operations between tensors, in topological order.
+    """Yield the calls of operations from `inputs` to `outputs`, in topological order.
 
-    Depth first without recursion, because large networks exceed Python's stack.
+    The search is not recursive, because a large network would exceed Python's recursion limit.
     """
     done = {id(_node_of(tensor)) for tensor in inputs}
     stack = [(_node_of(tensor), False) for tensor in reversed(outputs)]
@@ -382,7 +381,7 @@ def _step_names(operations: list[Operation], renumber: bool) -> list[str]:
 
 
 def _told_apart(operations: dict[int, Operation]) -> dict[int, str]:
-    """Return the names of operations; all but the first with the same name get a number."""
+    """Return the names of operations; of equal names, all but the first get a number."""
     own = {operation.name for operation in operations.values()}
     names: dict[str, int] = {}
     for key, operation in operations.items():

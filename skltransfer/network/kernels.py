@@ -1,4 +1,4 @@
-"""Operations computed differently than in Keras, so that all rows round alike."""
+"""Operations computed in another way than in Keras, so that all rows of a batch round alike."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def layer_normalised(
     """Normalise each position over its channels, the last axis; `gamma` and `beta` may be None.
 
     Keras uses TensorFlow's reciprocal square root, whose rounding depends on a number's position in
-    memory. The square root and the division are exact. The maximum changes nothing, but keeps
-    TensorFlow's optimizer from combining the two.
+    memory. A square root and a division are rounded correctly. The maximum changes no value; it
+    keeps TensorFlow's optimizer from combining the two.
     """
     from keras import ops
 

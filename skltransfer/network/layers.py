@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 
 def position_of_layer(name: str, graph: Graph, backbone: str, stages: Sequence[Stage]) -> int:
-    """Return the position of the step that a layer's name stands for.
+    """Return the position of the layer `name` in the graph.
 
     Raises
     ------
     ValueError
-        If there is no layer of that name (the message lists similar names), or it makes several
-        tensors.
+        If there is no such layer (the message lists similar names), or it returns several tensors.
     """
     if name not in graph.position:
         raise ValueError(_unknown_layer(name, graph, backbone, stages))

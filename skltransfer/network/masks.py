@@ -1,7 +1,7 @@
-"""Masks that cross a freeze point with the activations: computed again there, and never stored.
+"""Masks that steps after a freeze point read: never stored, but computed again from the input.
 
-A mask says which positions of a row count. Keras attaches it to a tensor, or a model computes it in
-steps of its own and hands it to attention layers. Either way it is a function of the network's
+A mask says which positions of a row are valid. Either Keras attaches it to a tensor, or the model
+has steps that compute it for attention layers. In both cases it is a function of the network's
 input, without weights.
 """
 
@@ -47,9 +47,9 @@ def input_shape(graph: Graph) -> tuple[int | None, ...]:
 
 
 def can_carry(graph: Graph, index: int) -> bool:
-    """Return whether a row at a step can hold the input, if later steps need it for masks.
+    """Return whether a row can hold both a step's output and the input, if masks require it.
 
-    The lengths of both must be known, or both unknown.
+    Either all sizes of both are known, or in each only the first, the length, is unknown.
     """
     shapes = graph.steps[index].shape, input_shape(graph)
     free = [[side is None for side in shape] for shape in shapes]

@@ -1,8 +1,8 @@
 """Stacking of rows of different lengths, padded at their ends.
 
-Padding does not affect the real positions if each step treats positions separately, and attention
-is told which positions count. Tensors need no Keras masks for this, so the network can be frozen
-wherever one tensor passes.
+Padding does not affect the other positions if attention gets a mask of it and all other steps treat
+positions separately. No Keras masks are attached to tensors, so they do not restrict where the
+network can be frozen.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def is_attention(step: Step) -> bool:
 
 
 def takes_padding(graph: Graph, steps: Iterable[int]) -> bool:
-    """Return whether rows may be padded at their ends before some steps of a graph.
+    """Return whether rows that run through the given steps may be padded at their ends.
 
-    Not if the network itself gives masks to attention, which takes no second one.
+    They may not if the network itself gives a mask to attention, which takes only one.
     """
     return not graph.masked_steps and all(_takes_padding(graph, index) for index in steps)
 

@@ -30,7 +30,7 @@ def pooled(
         How the positions of a map are summarised, or which token represents a sequence; rows stay
         as they are.
     lengths : tensor of int, default=None
-        Number of positions of each row of a sequence that count; None means all.
+        Number of positions in each row that are not padding; None if no row is padded.
     """
     from keras import ops
 
@@ -45,7 +45,7 @@ def n_features(shape: tuple[int | None, ...], pooling: str) -> int:
     Raises
     ------
     ValueError
-        If rows differ in length and all values are requested.
+        If rows differ in length and `pooling` is "flatten".
     """
     if pooling == "avg_std" and len(shape) > 1:
         return 2 * cast(int, shape[-1])
@@ -65,7 +65,7 @@ def check_class_token(graph: Graph, index: int, backbone: str) -> None:
     Raises
     ------
     ValueError
-        If the step makes no sequence of tokens, or one made of the positions of a map.
+        If the output is no sequence of tokens, or the tokens are the positions of a map.
     """
     step = graph.steps[index]
     if len(step.shape) != 2:
@@ -115,7 +115,7 @@ def _pooled_one(output: KerasTensor, pooling: str, lengths: KerasTensor | None) 
 
 
 def _pooled_padded(output: KerasTensor, pooling: str, lengths: KerasTensor) -> KerasTensor:
-    """Pool sequences (n, tokens, c), counting only the first `lengths` positions."""
+    """Pool sequences (n, tokens, c), each over its first positions, as many as `lengths` says."""
     from keras import ops
 
     if pooling == "cls":
@@ -132,7 +132,7 @@ def _pooled_padded(output: KerasTensor, pooling: str, lengths: KerasTensor) -> K
 
 
 def positions_that_count(rows: KerasTensor, lengths: KerasTensor) -> KerasTensor:
-    """For rows (n, tokens, ...) whether each position is among the first `lengths`."""
+    """Return whether each position of rows (n, tokens, ...) is below the row's length."""
     from keras import ops
 
     return ops.arange(ops.shape(rows)[1], dtype="int32") < ops.expand_dims(lengths, axis=-1)

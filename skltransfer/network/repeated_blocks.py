@@ -1,7 +1,7 @@
 """Repeated blocks of a network, as in transformers and mixers, found by their structure.
 
-A network is divided into pieces at its freeze points. If a group of pieces is followed by another
-with the same layers and the same shapes of weights, each repetition is a block.
+A network is divided into pieces at its freeze points. If consecutive groups of pieces have the same
+layers with the same shapes of weights, each group is a block.
 """
 
 from __future__ import annotations
@@ -38,11 +38,10 @@ class Run:
 
 
 def block_ends(graph: Graph, start: int, points: Sequence[int]) -> list[int]:
-    """Return where a part of a network is divided into the blocks that it repeats.
+    """Return the freeze points that divide a part of a network into its repeated blocks.
 
-    Everything before the first block, such as the embedding of patches and their positions, is a
-    piece of its own. Everything after the last block, such as a final normalisation, belongs to
-    that block.
+    The steps before the first block, such as the embedding of patches, form a stage of their own.
+    The steps after the last block, such as a final normalisation, belong to that block.
 
     Parameters
     ----------
@@ -56,7 +55,7 @@ def block_ends(graph: Graph, start: int, points: Sequence[int]) -> list[int]:
     Returns
     -------
     list of int
-        Freeze points, each before a block, in order; none if no block is repeated.
+        The freeze points just before the blocks, in order; empty if no block is repeated.
     """
     ends = [point for point in points if not is_only_normalised(graph, point, points)]
     bounds = pairwise([start - 1, *ends])
@@ -66,7 +65,7 @@ def block_ends(graph: Graph, start: int, points: Sequence[int]) -> list[int]:
 
 
 def is_only_normalised(graph: Graph, point: int, points: Sequence[int]) -> bool:
-    """Return whether only a normalisation reads this sum; a post-norm block ends after it."""
+    """Return whether only a normalisation, which ends a post-norm block, reads this sum."""
     (first, *others) = graph.consumers[point] or (-1,)
     is_read_once = not others and first in points
     return is_read_once and is_sum(graph, point) and _normalises(graph.steps[first])

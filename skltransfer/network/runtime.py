@@ -1,4 +1,4 @@
-"""A built backbone at one input size, shared by every estimator of the process."""
+"""A backbone built for one input size, shared by every estimator of the process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Rows, RowSpec, Size
 
 _CAPACITY = 4
-_PARTS_CAPACITY = 64  # more than a typical grid has candidates, which are used in turn
+_PARTS_CAPACITY = 64  # more than the parts that the candidates of a typical grid use
 
 _Part = TypeVar("_Part")
 
@@ -43,8 +43,8 @@ class Network:
     size : tuple of int
         Size of the rows that it reads, such as (height, width).
     precision : {"float32", "bfloat16", "float16"}
-        Number format in which layers compute, as in Keras' mixed precision: weights, inputs and
-        outputs are float32.
+        Dtype in which layers compute, as in Keras' mixed precision: weights, inputs and outputs are
+        float32.
     layer : str or None
         The layer at which features end; None is the last one before the top.
     pooling : str
@@ -54,8 +54,8 @@ class Network:
     features : Graph
         The steps up to the end of the features.
     variables : list
-        The variables in the order of the spec's arrays. Their values are not used: values are
-        passed in calls.
+        The variables, in the order of the spec's arrays. Their own values are not used, because
+        each call passes values for them.
     """
 
     def __init__(self, spec: BackboneSpec, size: Size, precision: str) -> None:
@@ -143,7 +143,7 @@ class Network:
         return position_of_layer(layer, self.graph, self.spec.name, self.stages)
 
     def _made_to_end_at(self, layer: str, pooling: str) -> Network:
-        self.constants  # noqa: B018  shared with their arrays
+        self.constants  # noqa: B018  computed now, so that both share them
         other = copy.copy(self)
         other.__dict__.pop("stages", None)
         other.layer, other.pooling = layer, pooling
@@ -154,7 +154,7 @@ class Network:
         return other
 
     def preprocess(self, *tensors: Any) -> Any:
-        """Make the network's input from the tensors of rows, in its number format."""
+        """Compute the network's input, of the dtype that it needs, from the tensors of rows."""
         import keras
         from keras import ops
 
@@ -236,9 +236,9 @@ def _graph(model: Any, spec: BackboneSpec, size: Size) -> Graph:
 def end_of_features(graph: Graph) -> int:
     """Return the position of the last feature map: the end of a model without its top.
 
-    This is the last step if it makes a feature map; else the last feature map or sequence of tokens
-    that all later steps read; else (in a network without any) the input of the last layer with
-    weights.
+    This is the last step if its output is a feature map. Otherwise it is the last bottleneck whose
+    output is a feature map or a sequence of tokens. In a network without one, it is the last
+    bottleneck before the last layer with weights.
     """
     last = len(graph.steps) - 1
     if len(graph.steps[last].shape) == 3:
@@ -254,7 +254,7 @@ def end_of_features(graph: Graph) -> int:
 def _feature_maps(graph: Graph) -> list[int]:
     """Return bottlenecks that are maps (h, w, c) or sequences (tokens, c), but not pooled features.
 
-    A map of one position counts unless it was pooled to it.
+    A map with a single position is included, unless it is the result of pooling.
     """
     found, is_pooled = [], False
     for index in graph.bottlenecks:

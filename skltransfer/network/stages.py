@@ -1,7 +1,8 @@
 """Stages of a network, and the meaning of `freeze_depth`.
 
-Stages are the parts between chosen freeze points: the groups of the architecture's paper if its
-layer names contain them (`stage_pattern`), otherwise the parts between two halvings of the image.
+Stages are the parts of a network between chosen freeze points. If the layer names contain the
+groups of the architecture's paper (`stage_pattern`), stages are these groups. Otherwise a stage
+ends where the image is halved and, in networks such as transformers, after each repeated block.
 """
 
 from __future__ import annotations
@@ -71,9 +72,9 @@ def resolve_freeze_depth(depth: object, graph: Graph, stages: tuple[Stage, ...])
     Parameters
     ----------
     depth : str, int or float
-        "all"; the number of frozen stages, or (negative) of trained ones; a fraction of the layers
-        with weights, strictly between 0 and 1, rounded down to a freeze point; or the last frozen
-        layer.
+        "all"; an int, the number of frozen stages or, if negative, of trained ones; a float between
+        0 and 1, the share of the layers with weights that are frozen, rounded down to a freeze
+        point; or the name of the last frozen layer.
     graph : Graph
         The backbone up to the end of its features.
     stages : tuple of Stage
@@ -160,7 +161,7 @@ def _starts(labels: Sequence[Hashable | None]) -> list[int]:
 
 
 def _labels_by_name(graph: Graph, stage_pattern: str) -> list[str | None]:
-    """Return what the first matching group extracts from each layer's name."""
+    """Return the label that `stage_pattern` finds in each layer's name; None without a match."""
     matches = [re.search(stage_pattern, step.name) for step in graph.steps]
     return [found and found[found.lastindex or 0] for found in matches]
 
@@ -175,7 +176,7 @@ def _labels_by_side(graph: Graph) -> list[int]:
 
 
 def _makes_smaller(step: Step) -> bool:
-    """Return whether a step halves its image, ignoring what a convolution does at its edges."""
+    """Return whether a step has a stride above 1 or, in a third-party layer, halves its image."""
     operation = step.operation
     if len(step.shape) != 3 or "Transpose" in type(operation).__name__:
         return False
@@ -206,10 +207,10 @@ def _ends(graph: Graph, starts: list[int], splits_blocks: bool) -> list[int]:
 
 
 def _block_ends(graph: Graph, start: int, points: list[int], starts: list[int]) -> list[int]:
-    """Return where a part is divided into the blocks that it repeats, if no image is halved.
+    """Return the freeze points that divide a part into its repeated blocks.
 
-    This applies to tokens, and to networks that halve no image after their first weights, which may
-    embed patches.
+    If the network halves images after its first weights (which may embed patches), only sequences
+    of tokens are divided.
     """
     first = next((i for i, step in enumerate(graph.steps) if is_trainable(step)), 0)
     halves = any(halving > first for halving in starts)
@@ -232,7 +233,7 @@ def _end_of_block(graph: Graph, points: list[int]) -> int:
 
 
 def _past_pooling(graph: Graph, point: int) -> int:
-    """Move the freeze point after a pooling that follows it: the same weights, fewer bytes."""
+    """Move a freeze point past a pooling that follows it: the activations become smaller."""
     readers = graph.consumers[point]
     while len(readers) == 1:
         (reader,) = readers
@@ -245,7 +246,7 @@ def _past_pooling(graph: Graph, point: int) -> int:
 
 
 def _owning_weights(graph: Graph, ends: list[int]) -> list[int]:
-    """Merge every stage without trainable weights into the next; the last into its neighbour."""
+    """Merge every stage without trainable weights into the next; the last into the previous."""
     kept: list[int] = []
     start = 0
     for stop in sorted(set(ends)):

@@ -1,8 +1,8 @@
 """Gradients with respect to kernels of depthwise convolutions, computed as depthwise convolutions.
 
 Such a gradient is a sum over the images of a batch: each padded image is convolved with the
-gradient of the layer's output. oneDNN's own kernel takes two to six times as long if windows are
-larger than 3 x 3, or larger than the image.
+gradient of the layer's output. oneDNN's own kernel for this gradient takes two to six times as long
+if windows are larger than 3 x 3, or larger than the image.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Layer:
 
     @property
     def missing(self) -> list[int]:
-        """Zeros that windows need beyond the image; if negative, part of the image is unused."""
+        """Padding that the windows need, by direction; if negative, part of the image is unused."""
         triples = zip(self.sides, self.sides_behind, self.window, strict=True)
         return [(behind - 1) * self.stride + window - side for side, behind, window in triples]
 
@@ -76,7 +76,7 @@ def _is_usual(node: NodeDef) -> bool:
 
 
 def _layer(node: NodeDef, shape_of: Callable[[str], list[int] | None]) -> _Layer | None:
-    """Return a gradient's layer; None if its shape is unknown or windows leave part unused."""
+    """Return the layer of a gradient; None if a shape is unknown or not supported."""
     x, _, slope = node.input
     image, kernel, behind = map(shape_of, (x, node.name, slope))
     if image is None or kernel is None or behind is None:
@@ -125,7 +125,7 @@ def _parted(graph: GraphDef, node: NodeDef, name: str, tensor: str, count: int) 
 def _convolved(
     graph: GraphDef, node: NodeDef, number: int, inputs: tuple[str, str], layer: _Layer
 ) -> str:
-    """Return the name of one image's gradient; the stride becomes a dilation."""
+    """Add the convolution of one image, with the stride as dilation; return its name."""
     found = graph.node.add(name=f"{node.name}/of_{number}", device=node.device)
     found.op = "DepthwiseConv2dNative"
     found.input.extend(inputs)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def write_saved_model(graph: ConcreteFunction, folder: str, names: tuple[str, str]) -> None:
-    """Write a SavedModel whose default signature has these names of input and output."""
+    """Write a SavedModel whose default signature names input and output as given."""
     import tensorflow as tf
 
     name, output = names

@@ -38,7 +38,7 @@ def compiled(
     """Return the compiled function and the shapes of its results; see `compile_function`."""
     folded = traced(compute, shapes, dtypes)
     function = with_onednn(folded) if kernels() == "onednn" else folded
-    # Sums that TensorFlow itself fuses mix up the numbers of concurrent calls: see `fused_sums`.
+    # In sums that TensorFlow itself fuses, concurrent calls overwrite data: see `fused_sums`.
     turn = threading.Lock() if function is folded and _fuses_sums() else contextlib.nullcontext()
 
     def call(*arguments: KerasTensor) -> tuple[Any, ...]:
@@ -78,12 +78,12 @@ def kernels() -> str:
 
 
 def rewrites_graphs() -> bool:
-    """Return whether graphs may be rewritten for oneDNN, as an environment variable decides.
+    """Return whether graphs may be rewritten for oneDNN: unless SKLTRANSFER_REWRITE_GRAPHS is 0.
 
     Raises
     ------
     ValueError
-        When the variable is set to anything but 0 or 1.
+        If this environment variable is set to anything but 0 or 1.
     """
     found = os.environ.get(_REWRITES, "1")
     if found not in ("0", "1"):
@@ -180,7 +180,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def share_gpus() -> None:
-    """Allocate GPU memory as needed, unless the user has decided: workers share a GPU."""
+    """Allocate GPU memory as needed, because workers share a GPU, unless the user has decided."""
     if _GROWTH in os.environ:
         return
     import tensorflow as tf
@@ -192,9 +192,9 @@ def share_gpus() -> None:
 
 
 def take_threads(count: int, overrides: bool) -> None:
-    """Use a number of threads, unless TensorFlow has run or the user's variables decide.
+    """Use `count` threads, unless TensorFlow has run or environment variables set the number.
 
-    With `overrides`, those variables are ignored.
+    With `overrides`, these variables are ignored.
     """
     if not overrides and _CHOSEN & set(os.environ):
         return
@@ -212,7 +212,7 @@ def has_run() -> bool:
 
 
 def _onednn_works() -> bool:
-    """Test a small convolution: builds of TensorFlow without oneDNN lack the kernels."""
+    """Return whether a small convolution runs: TensorFlow without oneDNN lacks the kernels."""
     import tensorflow as tf
 
     filters = tf.ones((3, 3, 2, 2))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def known_shapes(graph: GraphDef) -> Callable[[str], list[int] | None]:
-    """Return a function from a tensor's name to its shape, or None if unknown."""
+    """Return a function that maps a tensor's name to its shape, or to None if it is not known."""
     import tensorflow as tf
 
     whole = tf.Graph()
@@ -34,7 +34,7 @@ def node_of(tensor: str) -> str:
 
 
 def readers_of(graph: GraphDef) -> dict[str, list[NodeDef]]:
-    """Return the nodes that read each node, by name; a node that reads it twice is listed twice."""
+    """Return the readers of each node, by its name; one that reads it twice is listed twice."""
     readers: dict[str, list[NodeDef]] = {node.name: [] for node in graph.node}
     for node in graph.node:
         for tensor in node.input:
@@ -56,7 +56,7 @@ def add_ints(graph: GraphDef, name: str, values: int | Sequence[int], device: st
 def add_reshape(
     graph: GraphDef, name: str, tensor: str, shape: Sequence[int], like: NodeDef
 ) -> str:
-    """Add a reshape with the device and number format of node `like`; return its name."""
+    """Add a reshape with the device and dtype of node `like`; return its name."""
     sides = add_ints(graph, f"{name}_shape", shape, like.device)
     node = graph.node.add(name=name, device=like.device)
     become_reshape(node, tensor, sides, like.attr["T"])
@@ -64,7 +64,7 @@ def add_reshape(
 
 
 def become_reshape(node: NodeDef, tensor: str, shape: str, dtype: AttrValue) -> None:
-    """Turn a node into a reshape of `tensor`, with the number format `dtype`."""
+    """Turn a node into a reshape of `tensor`, which has the given dtype."""
     from tensorflow.core.framework.attr_value_pb2 import AttrValue
     from tensorflow.core.framework.types_pb2 import DT_INT32
 

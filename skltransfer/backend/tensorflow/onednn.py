@@ -1,9 +1,9 @@
 """oneDNN's kernels for TensorFlow's graphs.
 
-Convolutions and matrix products get these kernels whether or not TensorFlow would choose them. (It
-does so only on some processors, and the choice applies to the whole process, which belongs to the
-user.) With these kernels, the bits of a row do not depend on its position in the block or on the
-number of threads; TensorFlow's other kernels lack this property.
+With these kernels, the bits of a row do not depend on its position in the block or on the number of
+threads; TensorFlow's other kernels lack this property. TensorFlow chooses oneDNN's kernels only on
+some processors, and a setting would affect the user's whole process. So convolutions and matrix
+products in the graphs of this package name these kernels.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ONEDNN_KERNELS = {
 
 
 def with_onednn(folded: ConcreteFunction) -> ConcreteFunction:
-    """Simplify a folded function's graph, then name oneDNN's kernels in it."""
+    """Return `folded`, a function without variables, in a form that names oneDNN's kernels."""
     graph = _simplified(folded)
     part_sums(graph, [tensor.name for tensor in folded.outputs])
     _part_normalisations(graph)
@@ -55,7 +55,7 @@ def with_onednn(folded: ConcreteFunction) -> ConcreteFunction:
 
 
 def _simplified(folded: ConcreteFunction) -> GraphDef:
-    """Run TensorFlow's graph optimizer, which cannot optimize named kernels later."""
+    """Run TensorFlow's graph optimizer, which cannot optimize a graph that names kernels."""
     from tensorflow.core.protobuf.config_pb2 import ConfigProto
     from tensorflow.python.grappler import tf_optimizer
     from tensorflow.python.training.saver import export_meta_graph
@@ -94,9 +94,9 @@ def _function_of(graph: GraphDef, inputs: list[str], outputs: list[str]) -> Conc
 
 
 def _part_normalisations(graph: GraphDef) -> None:
-    """Separate the activation from each normalisation that the optimizer has fused with one.
+    """Split each node in which the optimizer has fused a normalisation and an activation.
 
-    In training, TensorFlow refuses the fused node unless its channels are a multiple of four.
+    In training, TensorFlow refuses such a node unless the number of channels is a multiple of four.
     """
     fused = [node for node in graph.node if node.op == "_FusedBatchNormEx"]
     activations = {node.name: f"{node.name}/activation" for node in fused}
@@ -135,9 +135,9 @@ def _fuse_depthwise(graph: GraphDef) -> None:
 
 
 def _has_kernel(node: NodeDef) -> bool:
-    """Return whether oneDNN supports the number format of a node on this processor.
+    """Return whether oneDNN supports the dtype of a node on this processor.
 
-    float32 is supported on all processors. If a format is not, the optimizer has fused nothing, and
+    float32 is supported on all processors. If a dtype is not, the optimizer has fused nothing, and
     TensorFlow chooses the kernels.
     """
     from tensorflow.python.util._pywrap_utils import IsDataTypeSupportedByOneDNNOnThisCPU
@@ -166,7 +166,7 @@ def _become_fused_depthwise(last: NodeDef, bias: NodeDef, convolution: NodeDef) 
 
 
 def _rename_kernel(node: NodeDef, op: str, constant_filter: bool) -> None:
-    """Name the kernel; it keeps its own copy of a filter only if the filter never changes."""
+    """Turn a node into oneDNN's `op`, which keeps a copy of its filter if this is constant."""
     from tensorflow.python.framework import op_def_registry
 
     known = {attribute.name for attribute in op_def_registry.get(op).attr}

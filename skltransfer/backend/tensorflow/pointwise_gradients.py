@@ -1,7 +1,7 @@
 """Gradients with respect to kernels of 1 x 1 convolutions, computed as matrix products.
 
-oneDNN's own kernel is slower than its matrix product, and it writes out of bounds if strides leave
-part of the image unused.
+oneDNN's own kernel for this gradient is slower than its matrix product, and writes out of bounds if
+strides leave part of the image unused.
 """
 
 from __future__ import annotations
