@@ -1,8 +1,8 @@
-"""The activation cache: rows of numbers, stored under what they are computed from.
+"""The activation cache: rows of numbers, keyed by what they are computed from.
 
 A *namespace* is a digest of everything that a row depends on except its input (weights, freeze
-point, engine, block, size, precision); a *key* is the digest of that input. The cache knows neither
-networks nor estimators, only NumPy.
+point, engine, rows of a block, input size, precision); a *key* is the digest of that input. The
+cache knows neither networks nor estimators, only NumPy.
 
 It guarantees:
 
@@ -12,11 +12,11 @@ It guarantees:
   speed, and causes at most one warning.
 - A row that does not fit is refused; stored rows stay (see `admission`).
 
-Why not LMDB? py-lmdb 3.0 reads as fast, but it trusts its memory map. After the file had been
+Why not LMDB? py-lmdb 3.0 read as fast, but it trusts its memory map. After the file had been
 truncated, the process died of SIGBUS (244 times of 248). A check when opening the file would help
 there, but not against a flipped bit in a tree page (6 deaths in 1900 trials), nor against a file
 that shrinks while it is in use. Rows of 5 KB also took 60 % more room. Here nothing is mapped: if a
-row is missing, a read only returns too few bytes.
+file is too short, a read only returns too few bytes.
 
 Rows are dense (all of one shape) or ragged (each of its own length, such as texts and sounds). A
 batch of ragged rows is a 1-D array of dtype object.

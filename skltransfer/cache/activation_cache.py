@@ -75,8 +75,8 @@ class ActivationCache:
             For rows of one shape, C-contiguous. Only rows that were put with its dtype and row
             shape are found. The content of rows that are not found is undefined.
 
-            For ragged rows, of shape (n_keys,) and dtype object. It receives new arrays, and None
-            for rows that are not found. Rows of one shape are not found.
+            For ragged rows, an array of shape (n_keys,) and dtype object, which receives new
+            arrays, and None for rows that are not found. Rows of one shape are not found.
 
         Returns
         -------
@@ -101,9 +101,9 @@ class ActivationCache:
         return self._rows.stored(namespace, keys)
 
     def put(self, namespace: bytes, keys: Sequence[bytes], rows: NDArray[np.generic]) -> None:
-        """Store rows that are not stored yet, as far as they fit.
+        """Store those rows that are not stored yet, as long as there is room.
 
-        Never fails for lack of room or permissions; a single CacheWarning reports that.
+        A lack of room or permissions raises no error, but causes a single CacheWarning.
 
         Parameters
         ----------
@@ -118,8 +118,8 @@ class ActivationCache:
         Raises
         ------
         TypeError
-            The rows hold something other than numbers, or ragged ones differ in more than their
-            first axis.
+            If rows hold something other than numbers, or ragged rows differ in more than the length
+            of their first axis.
         """
         _check(keys, len(rows))
         if not len(rows):
@@ -138,8 +138,8 @@ class ActivationCache:
         Returns
         -------
         RowLock
-            A context manager; its attribute `mine` is a mask. Rows stay locked until the ``with``
-            block is left or the process dies.
+            A context manager; its attribute `mine` is a mask of the locked rows. They stay locked
+            until the ``with`` block is left or the process ends.
         """
         owner = LockOwner()
         lock = RowLock(np.zeros(len(keys), bool), partial(self._locks.release, owner))
@@ -160,7 +160,7 @@ class ActivationCache:
         Raises
         ------
         RuntimeError
-            The calling thread holds locks: two threads waiting for each other would wait forever.
+            If the calling thread holds locks: two threads could wait for each other forever.
         """
         if self._locks.held_by_this_thread():
             raise RuntimeError("release your own locks before you wait for those of others")
@@ -266,7 +266,7 @@ def _check(keys: Sequence[bytes], n_rows: int) -> None:
 
 
 def _lock_slot(namespace: bytes, key: bytes) -> int:
-    """Return the byte whose lock stands for a row; two rows share a byte once in 2**62."""
+    """Return the byte, one of 2**62, whose lock stands for a row; two rows hardly ever share it."""
     namespace_digest = hashlib.blake2b(namespace).digest()
     digest = hashlib.blake2b(key, digest_size=8, key=namespace_digest).digest()
     return int.from_bytes(digest, "little") >> 2

@@ -49,7 +49,7 @@ class Admission:
     def admit(
         self, namespace: Namespace, keys: Sequence[bytes], sizes: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
-        """Return which rows may be kept, given their bytes, and make room for them."""
+        """Make room for rows of the given bytes; return which of the rows may be kept."""
         costs = sizes + ENTRY_BYTES
         segments = list(segments_under(self._folder))
         room = self.budget - sum(segment.n_bytes for segment in segments)

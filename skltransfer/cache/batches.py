@@ -43,7 +43,7 @@ class DenseBatch:
         return np.zeros(len(self.rows), np.int64)
 
     def take(self, which: slice | list[int]) -> DenseBatch:
-        """Return some of the rows."""
+        """Return the given rows."""
         return DenseBatch(self.rows[which])
 
     def checksums(self, keys: Sequence[bytes], salt: int) -> NDArray[np.uint64]:
@@ -76,7 +76,7 @@ class RaggedBatch:
         return np.array([len(row) for row in self.rows], np.int64)
 
     def take(self, which: slice | list[int]) -> RaggedBatch:
-        """Return some of the rows."""
+        """Return the given rows."""
         if isinstance(which, slice):
             return RaggedBatch(self.rows[which], self.layout)
         return RaggedBatch([self.rows[position] for position in which], self.layout)
@@ -96,12 +96,13 @@ Batch: TypeAlias = DenseBatch | RaggedBatch
 
 
 def batch_of(rows: NDArray[np.generic]) -> Batch:
-    """Make a batch of the user's rows; at least one.
+    """Make a batch of the caller's rows, of which there is at least one.
 
     Raises
     ------
     TypeError
-        The rows hold something other than numbers, or differ in more than their first axis.
+        If rows hold something other than numbers, or differ in more than the length of their first
+        axis.
     """
     if is_ragged(rows):
         return _ragged_batch(list(rows))

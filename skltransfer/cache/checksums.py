@@ -2,8 +2,8 @@
 
 A row is hashed as 32-bit words, each multiplied by its own odd 64-bit factor and summed modulo
 2**64 (multilinear hashing; Lemire and Kaser, "Strongly universal string hashing is fast", 2014).
-Damage to a single word is always detected; other damage is missed with a probability of less than
-one in billions. NumPy hashes many rows at once: 5 KB take 0.8 µs; zlib's CRC-32 takes 2.4 µs.
+Damage to a single word is always detected; other damage is missed with a probability below one in a
+billion. NumPy hashes many rows at once: 5 KB take 0.8 µs; zlib's CRC-32 takes 2.4 µs.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each holder keeps a named pipe open, and a shell process reads it. When the kernel has closed the
 pipe for the last holder, the reader reaches the end of the pipe and removes the folder. If the
-reader has been killed, the pipe still tells whether any process holds the folder.
+reader has been killed, the pipe still shows whether any process holds the folder.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def begin(folder: str) -> None:
     Raises
     ------
     OSError
-        No named pipe can be made, or no process can be started; the folder then stays until
-        another process removes it.
+        If no named pipe can be made or no process started; the folder then stays until another
+        process removes it.
     """
     if not hasattr(os, "mkfifo"):
         return
@@ -44,7 +44,7 @@ def begin(folder: str) -> None:
 
 
 def hold(folder: str) -> None:
-    """Hold a folder until this process ends; no effect on folders without `begin`."""
+    """Hold a folder until this process ends; no effect unless `begin` was called for it."""
     pipe = os.path.join(folder, _PIPE)
     with contextlib.suppress(OSError):
         status = os.stat(pipe)
@@ -54,7 +54,7 @@ def hold(folder: str) -> None:
 
 
 def is_held(folder: str) -> bool | None:
-    """Return whether a process holds a folder; None for folders without `begin`."""
+    """Return whether a process holds a folder; None if `begin` was not called for it."""
     pipe = os.path.join(folder, _PIPE)
     try:
         if not stat.S_ISFIFO(os.stat(pipe).st_mode):

@@ -10,18 +10,18 @@ from skltransfer.cache import CacheInfo, open_cache
 def cache_info(cache: str | os.PathLike[str] = "memory") -> CacheInfo:
     """Report what an activation cache holds and what it has saved.
 
+    The cache stores the outputs of frozen layers, so that later fits need not compute them again.
+
     Parameters
     ----------
     cache : "memory", str or Path, default="memory"
-        As the estimators' parameter `cache`: the cache of this process and its workers, or a
-        directory.
+        As in the estimators: the cache of this process and its workers, or a directory.
 
     Returns
     -------
     CacheInfo
-        Hits and misses of this process, entries, bytes and their budget, and as ``rows_computed``
-        the number of rows that ran through each segment of a network, in all processes that share
-        the cache.
+        Hits and misses in this process; entries, bytes and their budget; and ``rows_computed``, how
+        many rows ran through each segment of a network in all processes that share the cache.
 
     See Also
     --------
@@ -44,8 +44,7 @@ def clear_cache(cache: str | os.PathLike[str] = "memory") -> None:
     Parameters
     ----------
     cache : "memory", str or Path, default="memory"
-        As the estimators' parameter `cache`. In a directory, only the cache's own files are
-        removed.
+        As in the estimators. In a directory, only the cache's own files are removed.
 
     See Also
     --------

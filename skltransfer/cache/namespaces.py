@@ -35,7 +35,7 @@ class Namespace:
         self._lock = threading.RLock()
 
     def stored(self, keys: Sequence[bytes]) -> NDArray[np.bool_]:
-        """Return which keys are stored, also by other processes."""
+        """Return which keys are stored, whichever process stored them."""
         with self._lock:
             if not self._knows_all(keys):
                 self._refresh()
@@ -57,7 +57,7 @@ class Namespace:
         Raises
         ------
         OSError
-            For example, if the disk is full or the folder read-only.
+            For example if the disk is full or the folder is read-only.
         """
         self.created()
         for some in _parts(batch.sizes, self._segment_bytes):
@@ -68,7 +68,7 @@ class Namespace:
                 segment.append(keys[some], sums, part)
 
     def created(self) -> float:
-        """When the namespace was created, in seconds since the epoch; creates it if necessary."""
+        """Return when the namespace was created, in Unix time; create it if necessary."""
         path = os.path.join(self.folder, _CREATED)
         try:
             os.makedirs(self.folder, exist_ok=True)
@@ -88,7 +88,7 @@ class Namespace:
         """Update to what any process has added or removed."""
         names = segment_names(self.folder)
         self._forget_segments({self._segments.pop(name) for name in self._segments.keys() - names})
-        # By age: if a damaged row was put again, the intact copy is found.
+        # The newest last: if a damaged row was put again, the intact copy replaces it.
         for name in sorted(names):
             if name not in self._segments:
                 self._segments[name] = Segment(os.path.join(self.folder, name))

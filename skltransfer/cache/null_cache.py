@@ -67,5 +67,5 @@ class NullCache:
         self._work.clear()
 
     def after_fork(self) -> None:
-        """Count from zero in a child."""
+        """Count from zero in a child process."""
         self._work.forget()

@@ -14,7 +14,7 @@ from skltransfer.cache.session import session
 from skltransfer.cache.store import CacheWarning, bytes_under
 
 _VERSION_FOLDER = "skltransfer-activations-4"
-"""Its number changes with the format, so that versions of the package do not share files."""
+"""The number changes with the format, so that versions with different formats share no files."""
 
 _null_cache = NullCache()
 _opened: dict[str, ActivationCache] = {}
@@ -29,9 +29,9 @@ def open_cache(
     Parameters
     ----------
     location : str, path or None
-        "memory" is shared by this process and the workers it starts, and deleted when it ends. A
-        directory is shared by all processes and runs that name it, and created if necessary. None
-        stores nothing.
+        "memory" is shared by this process and the workers that it starts, and deleted when this
+        process ends. A directory is shared by all processes and runs that name it, and created if
+        necessary. None stores nothing.
     budget : int, default=None
         Maximum number of bytes; set by the first call for a location in each process. None: for
         "memory", a quarter of the free memory or of the container's limit, whichever is less; for a
@@ -45,7 +45,7 @@ def open_cache(
     Raises
     ------
     TypeError, ValueError
-        `location` is not a directory.
+        If `location` is not a directory.
     """
     if location is None:
         return _null_cache

@@ -22,12 +22,11 @@ from skltransfer.cache.layouts import Layout
 from skltransfer.cache.segments import Segment
 
 _MOST_ROWS = 512
-"""Maximum number of rows that one system call fills, with as many gaps; Linux and macOS allow 1024
-buffers.
-"""
+"""Most rows that one system call fills; with the gaps between them, they take up to 1024 buffers,
+the maximum on Linux and macOS."""
 
 _LARGEST_GAP = 1 << 15
-"""Gaps of up to this many bytes are read and dropped, as another system call would take as long."""
+"""Gaps of up to this many bytes are read and dropped: another system call would take as long."""
 
 
 class Location(NamedTuple):
@@ -134,9 +133,9 @@ def output_of(out: NDArray[np.generic]) -> Output:
     Raises
     ------
     TypeError
-        Its dtype is not numeric.
+        If its dtype is not numeric.
     ValueError
-        It is not contiguous.
+        If it is not contiguous.
     """
     if is_ragged(out):
         return RaggedOutput(out)
@@ -159,7 +158,7 @@ def _read(
     except FileNotFoundError:
         segment.remove()
     except OSError:
-        pass  # a temporary failure, such as too many open files: absent for now
+        pass  # a temporary failure, such as too many open files: rows are absent for now
     else:
         segment.touch()
 

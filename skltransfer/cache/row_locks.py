@@ -1,4 +1,4 @@
-"""Locks on rows, so that a row is computed only once at a time; a lock dies with its owner.
+"""Locks on rows, so that no two threads or processes compute a row at the same time.
 
 A row is locked by locking one byte of a file, its *slot*, far beyond the end of the file. The
 kernel drops such locks when a process ends, however it ends. These locks belong to processes, so a

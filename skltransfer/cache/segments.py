@@ -54,7 +54,7 @@ _SECONDS_TO_LOCK, _PAUSE = 1.0, 0.001
 """How long a writer waits for another one, which needs only milliseconds."""
 
 _TOUCH_SECONDS = 0.1
-"""Maximum staleness of the time of last use, because an update at each read would be slow."""
+"""Seconds between two updates of the time of last use: one at each read would be slow."""
 
 
 class Segment:

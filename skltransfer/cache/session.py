@@ -37,7 +37,7 @@ def session() -> tuple[str, int]:
     Raises
     ------
     OSError
-        No private folder can be created.
+        If no private folder can be created.
     """
     name = _own_name()
     bases = _bases()

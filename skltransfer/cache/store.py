@@ -32,10 +32,10 @@ _SECONDS_TO_RETRY = 60.0
 
 
 class CacheWarning(UserWarning):
-    """The activation cache cannot store rows; results are right, but take longer.
+    """The activation cache cannot store rows; results stay the same, but take longer.
 
-    It is shown once for each cache: if its disk is full or read-only, if no private folder can be
-    created for it, or if a row is larger than its budget.
+    It is shown once for each cache, if its disk is full or read-only, no private folder can be
+    created for it, or a row is larger than its budget.
 
     Parameters
     ----------

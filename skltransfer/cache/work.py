@@ -21,7 +21,7 @@ class WorkCounter:
     Parameters
     ----------
     folder : str or None
-        Folder in which all processes that share a store keep their sums. None shares nothing.
+        Folder in which all processes that share a store keep their sums; None: sums stay in memory.
     """
 
     def __init__(self, folder: str | None) -> None:

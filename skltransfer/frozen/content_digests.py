@@ -1,8 +1,8 @@
-"""The content of rows, however they are stored: digests of the network's input tensors.
+"""Digests of the tensors that a network reads, whatever form the rows are stored in.
 
-These digests are used to merge and sort a training set, so that arrays, rows of numbers and
-lossless files of the same images train the same network. The digests are cached beside the
-activations, keyed by the digest of the stored bytes, so with a warm cache no row is decoded.
+`fit` merges and sorts the training set by these digests, so that arrays, rows of numbers and
+lossless files of the same images train the same network. The cache also keeps the digests, keyed by
+the digest of the stored bytes, so that with a warm cache no row is decoded.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ContentDigests(Observer):
     Attributes
     ----------
     digests : list of bytes or None
-        None for rows not seen yet.
+        One for each row; None for rows not seen yet.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class ContentDigests(Observer):
         keep_going: bool,
         advance: Callable[[int], None],
     ) -> dict[int, ReadError]:
-        """Find the digests of some rows by decoding them."""
+        """Find the digests of the given rows by decoding them."""
         chosen = ContentDigests(self.source.take(rows), self.encoding, NullCache())
         one_pass = ActivationPass(
             source=chosen.source,
@@ -178,6 +178,6 @@ def _nothing_from(encoding: Encoding) -> FrozenPart:
 
 
 def _digest_of(tensors: Rows) -> bytes:
-    """Return the digest of a row's tensor or, of several, the digest of their digests."""
+    """Return the digest of a row's tensor or, if it has several, the digest of their digests."""
     digests = [digest_array(tensor) for tensor in tensors]
     return digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()

@@ -119,7 +119,7 @@ def _warn_of_another_engine(fitted: str, reason: str) -> None:
 
 
 def refusal(network: Network, layers: tuple[str, ...], pooling: str) -> str | None:
-    """Return why OpenVINO cannot compute something here, or None if it can."""
+    """Return why OpenVINO cannot compute these features in this process; None if it can."""
     if not is_installed():
         return f"OpenVINO is not installed ({INSTALL})."
     if refuses_openvino():
@@ -134,7 +134,7 @@ def _without_gpu() -> bool:
 
 
 def _refusal_on_trial(network: Network, layers: tuple[str, ...], pooling: str) -> str | None:
-    """Compile, and compare with TensorFlow on rows of noise."""
+    """Compile with OpenVINO, and compare the results with TensorFlow's on rows of noise."""
     if network.precision == "float32" and (own := _half_precision_layer(network)):
         return f"its layer {own!r} computes in half precision of its own, which OpenVINO does not."
     rows = part_of(network.trial_rows(), slice(2))

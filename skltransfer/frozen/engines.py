@@ -1,4 +1,4 @@
-"""Engines for the frozen part: rows of tensors in, rows of numbers out.
+"""Frozen parts of networks, compiled by an engine: OpenVINO or Keras' backend.
 
 Every part runs on blocks of a few rows, or row by row where blocks would change the bits of a row.
 So neither the number of rows nor their order affects the result.
@@ -68,7 +68,7 @@ def compile_part(
     """Let the backend compile a function of rows of `spec`.
 
     The function returns a tensor, or a tuple of the tensor and of activations on the way. `n_rows`
-    run together; if it is not given, the `trial` rows are used to test how many may.
+    rows run together; if it is None, a test on the rows `trial` decides how many do.
     """
     shapes = [(None, *tensor.shape) for tensor in spec]
     function = compile_function(compute, shapes, [tensor.dtype for tensor in spec])

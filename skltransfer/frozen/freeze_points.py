@@ -86,15 +86,14 @@ def freeze_points(
     backbone : str, Path, BackboneSpec or keras.Model, default="efficientnet_lite0"
         As in the estimators.
     weights : None, "imagenet", str or Path, default=None
-        None uses weights that need no download, and random ones for a network of
-        ``keras.applications``, because neither stages nor speed depend on them. Otherwise as in the
-        estimators.
+        As in the estimators, except for None: it means the network's own weights, or random ones
+        where those would be downloaded. Neither stages nor times depend on the weights.
     input_size : tuple of int, default=None
         (height, width) in pixels that the network sees; None is its native size.
     measure : bool, default=True
-        Whether to run every stage and measure its time: the median of a few runs, with each stage
-        compiled by Keras' backend, whatever engine computes frozen parts. This takes seconds, or a
-        minute for large networks.
+        Whether to measure the time of each stage: the median of a few runs, compiled by Keras'
+        backend even where OpenVINO would compute the frozen part. This takes seconds, or a minute
+        for large networks.
 
     Returns
     -------

@@ -44,7 +44,7 @@ _NOBODY = Observer()
 _ROWS_LOOKED_UP = 16
 
 Activations: TypeAlias = dict[int | None, Array]
-"""Activations of the same rows by freeze point."""
+"""Activations of the same rows; the key is the freeze point."""
 
 
 def _nothing(n_rows: int) -> None:
@@ -58,11 +58,11 @@ class FrozenPrefix:
     Attributes
     ----------
     network : Network
-        The backbone in the number format of its frozen part, up to the end of its features.
+        The backbone up to the end of its features, in the precision of its frozen part.
     encoding : Encoding
         How X is read.
     engine : str
-        The engine.
+        What computes the frozen layers: "openvino", or the name of Keras' backend.
     cache : str, Path or None
         Where activations are cached, as in the estimators' parameter.
     n_jobs : int or None, default=None
@@ -222,7 +222,7 @@ class FrozenPrefix:
         freeze_points: Sequence[int | None],
         advance: Callable[[int], None],
     ) -> tuple[Activations, dict[int, ReadError]]:
-        """Compute activations without a cache, each from the preceding ones if no bit changes."""
+        """Compute activations without a cache, from those of the point before if no bit changes."""
         before, *others = sorted({*freeze_points}, key=_from_the_input)
         rows, failures = compute(before, advance)
         found = {before: rows}
@@ -268,7 +268,7 @@ class FrozenPrefix:
         return one_pass.run(), one_pass.failures
 
     def described(self, layers: tuple[str, ...], pooling: str) -> list[object]:
-        """Describe pooled outputs of layers, or of the end of the network if there are none."""
+        """Describe pooled outputs of `layers` or, if empty, of the end of the network."""
         if not layers:
             end = self.network.end
             return ["features", [position_of(self.network, end)], self.network.pooling]
@@ -326,7 +326,7 @@ def _digest(described: list[object]) -> bytes:
 def _kept_ahead(
     store: ActivationCache | NullCache, points: list[CachePoint], n_rows: int
 ) -> set[int]:
-    """Return the steps that are cached unrequested, provided that half of the cache stays free."""
+    """Return the steps to cache unrequested; none unless half of the cache stays free."""
     if not store.keeps_rows:
         return set()
     chosen = [point for point in points if point.worth_keeping]

@@ -58,17 +58,17 @@ class CompiledSegment:
     spec : tuple of TensorSpec
         The only tensor of a row, of float32.
     precision : {"float32", "bfloat16", "float16"}
-        Number format in which OpenVINO computes; rows are float32.
+        Dtype in which OpenVINO computes; rows are float32.
 
     Attributes
     ----------
     shapes : list of tuple
-        Shape of the result, with None for the rows.
+        Shape of the result, with None for the number of rows.
 
     Raises
     ------
     NotConvertible
-        If OpenVINO lacks one of the operations, or the number format on this processor.
+        If OpenVINO lacks one of the operations, or does not compute in `precision` here.
     """
 
     def __init__(self, compute: Callable[..., Any], spec: RowSpec, precision: str) -> None:
@@ -204,7 +204,7 @@ def converted(graph: object, output: str) -> Model:
     frontend = FrontEndManager().load_by_framework("tf")
     nodes = GraphIteratorTFGraph(graph, False)  # must live until everything is converted
     model = frontend.convert(frontend.load(nodes))
-    # The frontend makes results also of outputs that no operation reads.
+    # The frontend also makes results of outputs that no operation reads.
     return Model([model.output(output).node], model.get_parameters())
 
 

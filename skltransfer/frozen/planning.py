@@ -26,7 +26,7 @@ def resume_plans(
     engine: str,
     kept: Collection[int] = (),
 ) -> tuple[ResumePlan, ...]:
-    """Return all plans for activations at a freeze point: the shortest first, from X last.
+    """Return all plans for activations at a freeze point: the shortest first, that from X last.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def resume_plans(
 
 
 def in_order(freeze_points: Collection[int | None]) -> list[int | None]:
-    """Order freeze points: None first, the rows from which others start, then the deepest first."""
+    """Order freeze points: None (the rows themselves) first, then the deepest first."""
     return sorted({*freeze_points}, key=lambda point: (point is not None, -(point or 0)))
 
 
@@ -68,7 +68,7 @@ def cached_on_the_way(
 ) -> set[int]:
     """Return the steps to cache so that nothing runs twice.
 
-    These are the requested points, or the last cache points before them.
+    These are the requested points or, where a point is no cache point, the last one before it.
     """
     found: set[int] = set()
     for point in freeze_points:

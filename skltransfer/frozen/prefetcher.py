@@ -27,8 +27,8 @@ class Prefetcher:
     Parameters
     ----------
     count : callable
-        Returns their number when the first is needed: counting cores takes 0.3 ms, a tenth of a
-        pass whose rows are all cached.
+        Returns the number of threads. It is called when the first thread is needed, because
+        counting cores takes 0.3 ms, a tenth of the time of a pass whose rows are all cached.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Prefetcher:
         function : callable
             The function to call.
         items : iterable
-            Its arguments. At most one more result than there are threads waits to be taken.
+            Its arguments. Threads are ahead by at most one item more than there are threads.
         """
         waiting: deque[Future[_Result]] = deque()
         for item in items:
@@ -84,7 +84,7 @@ class Prefetcher:
 
 
 def done_now(function: Callable[[_Item], _Result], item: _Item) -> Future[_Result]:
-    """Call `function` in this thread, when another thread would only cost time."""
+    """Call `function` in this thread, for tasks so short that another thread would not pay off."""
     future: Future[_Result] = Future()
     try:
         future.set_result(function(item))

@@ -1,7 +1,7 @@
 """The network up to a freeze point, and the cache points from which it can be computed.
 
-Cache points are the ends of stages. A compiled part returns the activations at each of them besides
-its own result.
+Cache points are the ends of stages. A compiled part also returns the activations at the cache
+points that it passes.
 
 With TensorFlow and oneDNN, a part that starts at a cache point computes the same bits as one that
 passes through it. TensorFlow's optimizer preserves the outputs of a graph, so it fuses no
@@ -37,7 +37,7 @@ _MULTIPLICATIONS_PER_SECOND = 1e11
 """Multiplications a second; two cores with AVX-512 ran the bundled network at 1.1e11."""
 
 _BYTES_PER_SECOND = 1e9
-"""Bytes a second for a row with its checksum, written to memory or read: measured 1.0 to 1.6e9."""
+"""Bytes a second at which rows with checksums are written or read: measured 1.0e9 to 1.6e9."""
 
 _WORTH_A_GUESS = 3.0
 """Caching unrequested activations must save this many times what it costs."""
@@ -70,8 +70,8 @@ class CachePoint:
     milliseconds : float
         Estimated time to compute a row from the preceding cache point that is worth keeping.
     worth_keeping : bool
-        Whether this takes so much longer than writing and reading the row that the row is cached
-        unrequested.
+        Whether the row is cached unrequested: because it is small, or because computing it takes
+        much longer than writing and reading it.
     """
 
     step: int
@@ -213,7 +213,7 @@ def _passed(network: Network, start: int | None, freeze_point: int, engine: str)
 def block_rows(network: Network) -> int:
     """Return how many rows run together in every part of the network, so that bits agree.
 
-    Convolutions and elementwise steps treat rows alike. In networks of only such steps, the pooling
+    Convolutions and elementwise steps treat rows alike. In networks of such steps, only the pooling
     at the end is tested; other networks are tested as a whole.
     """
     if any(tensor.is_ragged for tensor in network.row_spec):

@@ -21,7 +21,7 @@ class ResumePlan:
     part : callable
         Returns the compiled part; called when rows are computed by this plan.
     segments : tuple of str
-        Segments of the network that it runs, under which work is counted.
+        Segments of the network that it runs, by which work is counted.
     start : bytes or None
         Namespace in which its input is cached; None means that rows are read.
     kept : tuple of bytes or None

@@ -137,7 +137,7 @@ def _class_of(name: object) -> Any:
 
 @contextmanager
 def _naming(what: str) -> Iterator[None]:
-    """Name what cannot be saved, and say what to do."""
+    """Turn an error into one that names what cannot be saved, and says what to do."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -153,7 +153,7 @@ def _encoded(name: str, value: object, writer: Writer) -> Any:
 
 
 def _decoded(nodes: dict[str, Any], backbones: list[object], reader: Reader) -> dict[str, Any]:
-    # Values that refer to networks are decoded after them.
+    # Networks are decoded first, because values may refer to them.
     reader.backbones.extend(decode_backbone(node, reader) for node in backbones)
     return {name: _attribute(name, node, reader) for name, node in nodes.items()}
 

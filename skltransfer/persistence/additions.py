@@ -1,4 +1,4 @@
-"""Fields added to protocol 2 before its release; older files get values with the same meaning."""
+"""Fields added to protocol 2 before its release; files without them get equivalent values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNKNOWN = {
     "layer_decay": _NAN,
     "label_smoothing": 0.0,
 }
-"""How a member was trained, if the parameters in a file do not say it."""
+"""How a member (one network of an ensemble) was trained, where a file does not say it."""
 
 _IMAGES, _RULE, _EXPLICIT = "image_encoding", "image_preprocessing", "is_explicit"
 
@@ -41,7 +41,7 @@ def completed(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_columns(node: Any) -> Any:
-    """Return a head with the missing field: it reads no columns in addition to the features."""
+    """Return a head with its missing field, which says that it reads no columns but features."""
     fields = node.get(_HEAD) if isinstance(node, dict) else None
     if not isinstance(fields, dict) or "n_columns" in fields:
         return node
@@ -66,7 +66,7 @@ def _plain_or(node: Any, other: Any) -> Any:
 
 
 def _with_explicit(node: Any, is_explicit: bool) -> Any:
-    """Return an encoding of images with the missing field: whether the user gave `pixel_range`."""
+    """Return an image encoding with its missing field: whether the user gave `pixel_range`."""
     encoding = node.get(_IMAGES) if isinstance(node, dict) else None
     rule = encoding.get("preprocessing") if isinstance(encoding, dict) else None
     fields = rule.get(_RULE) if isinstance(rule, dict) else None

@@ -16,7 +16,7 @@ _LAST_CHARACTER = 0x10FFFF
 
 
 def can_be_saved(array: np.ndarray) -> bool:
-    """Return whether the items of `array` are plain bytes."""
+    """Return whether the items of `array` are plain bytes, and its dimensions few enough."""
     return bool(_DTYPES.fullmatch(_stored(array.dtype).str)) and array.ndim <= _MOST_DIMENSIONS
 
 

@@ -131,7 +131,7 @@ def is_json(value: Any) -> bool:
 
 
 def one_of(*allowed: str) -> Check:
-    """Return the check for one of a few strings."""
+    """Return the check for one of the given strings."""
     return lambda value: is_str(value) and value in allowed
 
 

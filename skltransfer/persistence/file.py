@@ -55,7 +55,7 @@ _FOREIGN = {
 
 
 def write_file(path: Path, content: dict[str, Any], arrays: list[np.ndarray]) -> None:
-    """Write a manifest of `content` and the arrays; the file is complete, or as it was before.
+    """Write a manifest of `content`, and the arrays; if this fails, the file stays as it was.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def read_file(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
 
 
 def _bytes_of(path: Path) -> bytes:
-    """Return all bytes of a file; of a foreign file, only the first are read."""
+    """Return all bytes of a file; a foreign file is refused after its first bytes."""
     path.stat()  # raises FileNotFoundError
     if not path.is_file():
         raise Explained("it is not a regular file.")

@@ -1,4 +1,4 @@
-"""Parameters that are newer than a file, with the values that have the same meaning."""
+"""Parameters that a file may be too old to have, with the values that change nothing."""
 
 from __future__ import annotations
 

@@ -7,13 +7,13 @@ from typing import Any
 
 
 class _AnyPath:
-    """A path that is pickled as that of whatever system loads it."""
+    """A path that, when unpickled, becomes a path of the system that loads it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def __reduce__(self) -> tuple[type[Path], tuple[str]]:
-        """Rebuild by the class that chooses by system."""
+        """Rebuild by calling `Path`, which chooses the class of the system."""
         return Path, (str(self.path),)
 
 
@@ -25,7 +25,7 @@ def to_portable(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def from_portable(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a state with its paths, where it was copied and not pickled."""
+    """Undo `to_portable`, in a state that was copied without being pickled."""
     return {
         name: value.path if isinstance(value, _AnyPath) else value for name, value in state.items()
     }

@@ -1,7 +1,7 @@
 """Conversion of protocol 1 files to protocol 2.
 
 Protocol 1 named records after their classes, had one record for images and rows of numbers, and
-knew only class labels. Missing values are filled in with those that have the same meaning.
+knew only class labels. Values that it lacked are filled in so that the meaning stays the same.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from skltransfer.training.members import Member
 from skltransfer.training.state import TrainingState
 
 CARRIED = "_carried_backbone"
-"""The handle of a registered name, saved with an estimator that uses the name."""
+"""Attribute with the network of a registered name, saved with an estimator that uses the name."""
 
 _METHODS = {"fit", "partial_fit", "score"}
 _ORIGIN = {
