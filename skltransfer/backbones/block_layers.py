@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from keras import Layer, Model
 
 _MOSTLY = 0.5
-"""Minimum share of a layer's weights that its blocks own, so that blocks themselves stay whole."""
+"""A layer is unpacked if equal layers in it own more than this share of its weights, so that blocks
+themselves stay whole."""
 
 
 def with_blocks_apart(model: Model) -> Model:
@@ -38,7 +39,7 @@ def with_blocks_apart(model: Model) -> Model:
 
 
 def _call(layer: Layer, *arguments: Any, **options: Any) -> Any:
-    """Call a layer; of a layer of blocks, call the layers in it instead."""
+    """Call a layer; if it contains blocks, call the layers in it instead."""
     return (layer.call if _holds_blocks(layer) else layer)(*arguments, **options)
 
 

@@ -2,7 +2,7 @@
 
 The net is that of Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
 Networks" (ICML 2019, https://arxiv.org/abs/1905.11946), in its "lite" form: no squeeze-and-excite,
-ReLU6 for swish. Dropout and stochastic depth are left out, so that a frozen layer is a plain
+ReLU6 instead of swish. Dropout and stochastic depth are left out, so that a frozen layer is a plain
 function of its input. Preprocessing is left to the caller: see `INPUT_OFFSET` and `INPUT_SCALE`.
 The weights of Lite0 are part of the package, those of Lite2 are a companion distribution.
 """
@@ -140,7 +140,7 @@ def bundled_weights() -> tuple[np.ndarray, ...]:
 
 
 def _inverted_residual(x: KerasTensor, block: Block) -> KerasTensor:
-    """Expand, filter each channel, project; add the input where the shapes allow it."""
+    """Expand, filter each channel, project; add the input if the shapes are equal."""
     import keras
 
     inputs = x

@@ -1,4 +1,4 @@
-"""Checks that Keras models are graphs from one tensor to one, and their weights."""
+"""Checks that a Keras model is a graph from one tensor to one tensor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _is_called_as_keras_defines(model: keras.Model) -> bool:
 
 
 def check_one_input_and_output(model: Any) -> None:
-    """Refuse a model that is not a graph from one tensor to one."""
+    """Refuse a model that is not a graph from one tensor to one tensor."""
     if not has_graph(model) or not getattr(model, "inputs", None):
         raise ValueError(
             f"The model {getattr(model, 'name', model)!r} is not a functional or sequential Keras "

@@ -51,7 +51,7 @@ class Family:
     causal : bool, default=False
         Whether the layout is that of GPT-2.
     counts_behind_padding : bool, default=False
-        Whether positions are counted from the padding token's id plus one.
+        Whether the numbers of positions start at the padding token's id plus one.
     """
 
     keys: Mapping[str, str]

@@ -47,7 +47,7 @@ def bundled_spec() -> BackboneSpec:
 
 
 def bundled_input() -> ImageInput:
-    """Return the input of that network."""
+    """Return the input of the bundled network, without reading its weights."""
     return ImageInput((224, 224))
 
 

@@ -148,9 +148,9 @@ def weights_of(name: str, weights: Any, seed: int) -> list[np.ndarray]:
 def _divided_once_more(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Adapt EfficientNet weights, because Keras builds another network for "imagenet" only.
 
-    After its Normalization with ImageNet's statistics, that network also divides by the root of the
-    same deviations. Here this division becomes part of the variance. Weights with other statistics
-    are unchanged.
+    In that network, Normalization with ImageNet's statistics is followed by a division by the root
+    of the same deviations. Here the division becomes part of the variance. Weights with other
+    statistics are unchanged.
     """
     mean, variance, *others = arrays
     if np.allclose(mean, _IMAGENET_MEAN, atol=1e-3) and np.allclose(
@@ -186,7 +186,7 @@ def _download(name: str, size: tuple[int, int]) -> list[np.ndarray]:
 
 @contextmanager
 def _bounded_waiting() -> Iterator[None]:
-    """Let a connection that Keras opens fail after seconds, where it would wait for minutes.
+    """Let a connection that Keras opens fail after seconds of silence, not only after minutes.
 
     Keras has no timeout setting and uses Python's default; a default that the user has set is kept.
     """
@@ -203,7 +203,7 @@ def _bounded_waiting() -> Iterator[None]:
 def _wanted_file(error: BaseException) -> dict[str, str] | None:
     """Return the file that Keras was about to fetch: `origin` (its address), `datadir` and `fname`.
 
-    Keras' own message does not say where the file would go, and that it has another name there.
+    Keras' own message says neither where the file would go nor that it has another name there.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_name == "get_file" and "datadir" in frame.f_locals:

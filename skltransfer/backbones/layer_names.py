@@ -42,7 +42,7 @@ def with_fresh_names(config: Any) -> Any:
 
 
 def _identity(kind: str, name: str) -> tuple[str, str]:
-    """Return the identity of a layer with its own fresh name; a name alone is not enough.
+    """Return the key under which a layer gets its fresh name; its name alone is not unique.
 
     Layers of several models may share a chosen name, whatever their class. A chosen name may also
     look like Keras' name for another class.

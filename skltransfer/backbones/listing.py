@@ -23,7 +23,7 @@ class Backbone:
         Its source: the package, a companion distribution (such as ``./companions/minilm``),
         Keras (which downloads weights), or `register_backbone`.
     input_size : tuple of int
-        Native (height, width) in pixels; empty for networks that read texts.
+        Native (height, width) in pixels; empty for networks that read texts or sounds.
     parameters : int
         Number of weights without the classification top, including BatchNorm statistics.
     """

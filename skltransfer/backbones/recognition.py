@@ -1,7 +1,7 @@
 """Networks of ``keras.applications`` that are passed as models, recognised by their layers.
 
-Such a model does not contain its preprocessing, which must therefore be found. (For a network that
-is passed by its name, it is known.)
+Such a model does not contain its preprocessing. For a network that is passed by name, it is known;
+here it follows from the family that is recognised.
 """
 
 from __future__ import annotations

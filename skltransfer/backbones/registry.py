@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _registered: dict[str, BackboneSpec] = {}
 _digests = FileDigests()
 _adopted: set[str] = set()
-"""Names not registered in this process, which came with pickled estimators."""
+"""Names that came with pickled estimators, and were not registered in this process."""
 
 
 def register_backbone(
@@ -43,25 +43,26 @@ def register_backbone(
     """Register your own Keras model under a name, for ``backbone=``.
 
     The content of the model is copied, so later changes to the model have no effect. The returned
-    handle is immutable, pickles without Keras objects, and travels to worker processes. Within this
-    process you can use `name` in its place; an estimator that uses the name carries the handle when
-    it is pickled.
+    handle is immutable, and its pickles hold no Keras objects, so worker processes can receive it.
+    In this process you can use `name` in its place. When an estimator that uses the name is
+    pickled, the pickle contains the handle.
 
     Parameters
     ----------
     name : str
         A name that no bundled or Keras network has. A name registered before is replaced.
     model_or_builder : keras.Model, callable, str or Path
-        A functional or sequential model from images (h, w, 3) or (h, w, 1), channels last, to one
-        output; or a function without arguments that returns one. A classification top may stay on:
-        features end at the last feature map. Or the path of a folder with the files of Hugging Face
-        (``config.json``, ``model.safetensors``, ``tokenizer.json``). With `tokenizer`, a model from
-        token ids (length,), of an integer dtype; each text runs through it alone, without padding.
+        A functional or sequential model with one output, or a function without arguments that
+        returns one. The model takes images (h, w, 3) or (h, w, 1), channels last. With `tokenizer`,
+        it takes token ids (length,) of an integer dtype; each text runs through it alone, without
+        padding. A classification top may stay on: features end at the last feature map. Or the path
+        of a folder with the files of Hugging Face (``config.json``, ``model.safetensors``,
+        ``tokenizer.json``).
     preprocessing : {"auto", "tf", "torch", "caffe"}, (scale, offset) or None, default="auto"
         How pixels from 0 to 255 become the model's input. None leaves them unchanged, for a model
         that does its own preprocessing. "auto" does the same, unless the model begins with the
         layers of a network of ``keras.applications`` and does not rescale its input: then pixels
-        are preprocessed as that network was trained. The other names are modes of
+        are preprocessed as in the training of that network. The other names are modes of
         ``keras.applications.imagenet_utils.preprocess_input`` ("tf": -1 to 1; "torch": 0 to 1, then
         standardised; "caffe": BGR, mean subtracted). A tuple means ``pixel * scale + offset``.
     tokenizer : str, Path or None, default=None
@@ -69,8 +70,8 @@ def register_backbone(
     max_tokens : int, default=256
         Maximum number of tokens of a text that such a model reads, special tokens included.
     input : SoundInput or None, default=None
-        The front end of a model that reads sounds: a model from log-mel maps (frames, n_mels) or
-        (frames, n_mels, 1), with any number of frames, to one output.
+        The front end that computes log-mel maps, for a model that reads sounds. The model takes
+        maps (frames, n_mels) or (frames, n_mels, 1) with any number of frames.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def register_backbone(
         If the name is taken, the model has several inputs or outputs, or its configuration does not
         load in Keras' safe mode (a Lambda layer, an unregistered custom layer).
     TypeError
-        If `model_or_builder` is none of these.
+        If `name`, `model_or_builder` or `input` is of another type.
 
     See Also
     --------
@@ -195,7 +196,7 @@ def resolve(backbone: Any, weights: Any = "imagenet", seed: int = 0) -> Backbone
     Parameters
     ----------
     backbone : str, Path, BackboneSpec or keras.Model
-        A name, the path of a ``.keras`` file, a handle, or a model.
+        A name, the path of a ``.keras`` file or of a folder, a handle, or a model.
     weights : "imagenet", None, str or Path
         Pretrained weights, random ones, or a weights-only file. A model, a file or a handle has its
         own weights, which "imagenet" keeps.
@@ -218,7 +219,7 @@ def resolve(backbone: Any, weights: Any = "imagenet", seed: int = 0) -> Backbone
 
 
 def input_of(backbone: Any) -> InputKind:
-    """Return a backbone's kind of input without loading it; if unknown, the most common kind."""
+    """Return a backbone's input without loading it; if unknown, that of the default backbone."""
     if isinstance(backbone, BackboneSpec):
         return backbone.input
     handle = registered(backbone)
@@ -281,7 +282,7 @@ def _names() -> tuple[str, ...]:
 
 
 def _with_weights(spec: BackboneSpec, weights: Any, seed: int) -> BackboneSpec:
-    """Return `spec` with its own, with random, or with loaded weights."""
+    """Return `spec` with its own, random or loaded weights."""
     from skltransfer.backbones.building import build_model, random_arrays
     from skltransfer.backbones.weights_files import read_weights_file
 

@@ -14,10 +14,10 @@ _HOMES = {
     "minilm_l6": "texts.companion_spec",
     "speech_embedding": "sounds.bundled_spec",
 }
-"""The functions that return them, imported on demand."""
+"""For each network the function that returns it, imported on demand."""
 
 SHIPPED = tuple(_HOMES)
-"""Their names, the default first."""
+"""Names of these networks, the default first."""
 
 
 def shipped_spec(name: str = SHIPPED[0]) -> BackboneSpec:

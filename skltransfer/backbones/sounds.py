@@ -32,7 +32,7 @@ _INPUT = SoundInput(
     n_mels=N_MELS,
     low_hz=60.0,
     high_hz=3800.0,
-    min_seconds=1.24,  # six steps; one step, of 0.775 seconds, is worth less
+    min_seconds=1.24,  # six time steps; a single one (0.775 s) gives worse features
 )
 _STAGES = r"^(block\d+)|^(top)"
 _ONE_CHANNEL = {"kind": "one_channel"}

@@ -26,7 +26,7 @@ class BackboneSpec:
     Attributes
     ----------
     name : str
-        The requested name.
+        Name of the network.
     architecture : dict
         What to build, in JSON types: {"kind": "bundled" | "keras.applications" | "model" | ...,
         ...}; see `register_architecture`.
@@ -39,7 +39,7 @@ class BackboneSpec:
     stage_pattern : str or None
         Regular expression that extracts a stage's label from a layer's name.
     bundled : bool
-        Whether the weights are those shipped with the package, which pickles leave out.
+        Whether the weights come with the package or a companion; pickles leave such weights out.
     fingerprint : str
         SHA-256 of architecture, preprocessing, input and weights, in hexadecimal digits. It ignores
         the numbers that Keras gives to unnamed layers.

@@ -124,9 +124,9 @@ def _companion_weights(path: Path) -> list[np.ndarray]:
 
 
 def planes(array: np.ndarray) -> np.ndarray:
-    """Return the bytes of float32 numbers, all first bytes first, so that they compress well.
+    """Return the bytes of float32 numbers, grouped by their place, so that they compress well.
 
-    Only 14 of 23 mantissa bits are kept, so the fourth bytes are zero and omitted.
+    Only 14 of the 23 mantissa bits are kept, so each number's lowest byte is 0, and left out.
     """
     bits = np.ascontiguousarray(array, np.float32).view(np.uint32).ravel().astype(np.uint64)
     rounded = ((bits + 0xFF + ((bits >> 9) & 1)) & ~np.uint64(0x1FF)).astype("<u4")

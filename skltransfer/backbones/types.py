@@ -1,4 +1,4 @@
-"""Types of `backbone` and `augment`, and of whatever becomes a Keras model, for type checkers.
+"""Types of `backbone`, `augment` and the arguments of `register_backbone`, for type checkers.
 
 Keras is not imported for them at run time.
 """

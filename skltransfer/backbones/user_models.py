@@ -57,7 +57,7 @@ def spec_of_model(
 
 
 def model_from_file(path: PathLike) -> tuple[keras.Model, str]:
-    """Read a ``.keras`` file in safe mode, which refuses code, and name it."""
+    """Return the model in a ``.keras`` file, read in Keras' safe mode, and its name."""
     keras = import_keras()
     path = Path(os.path.expanduser(path))
     if path.name.lower().endswith(".weights.h5"):
@@ -99,7 +99,7 @@ def bare_config(part: keras.Model | keras.Layer) -> dict[str, Any]:
 
 
 def build_from_config(config: dict[str, Any]) -> Any:
-    """Build a model from its configuration, in safe mode."""
+    """Build a model or layer from its configuration, in safe mode."""
     import keras
 
     # A copy, because Keras empties its argument.

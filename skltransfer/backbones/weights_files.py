@@ -29,8 +29,8 @@ def read_weights_file(
         ``.weights.h5`` as written by ``keras.Model.save_weights``, or the weights-only ``.h5``
         that Keras itself downloads.
     *builders : callable
-        Builders of the layouts that the file may have. The first has the requested arrays; the
-        others begin with the same layers.
+        Each builds a network whose weights the file may hold. The first network is the requested
+        one; the others begin with the same layers.
     name : str
         Name of the backbone, for messages.
 
