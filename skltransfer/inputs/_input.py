@@ -39,7 +39,7 @@ Size: TypeAlias = tuple[int, ...]
 """The variable part of a row's shape, such as height and width; fixed when a network is built."""
 
 View: TypeAlias = Callable[[Array, int, np.random.Generator], Array]
-"""From (row, number of the view, random generator) to the view of the row."""
+"""From (row, number of the view, random generator) to that view of the row."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class TensorSpec:
 
     @property
     def is_ragged(self) -> bool:
-        """Whether the length of rows is not known in advance."""
+        """Whether rows differ in length."""
         return None in self.shape
 
     def empty(self, n_rows: int) -> Array:
@@ -94,7 +94,7 @@ RowSpec: TypeAlias = tuple[TensorSpec, ...]
 
 @dataclass(frozen=True)
 class ViewFamily:
-    """Views under one name of the parameter `augment`.
+    """The views that one value of the parameter `augment` names.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ class Source(Protocol):
         ...
 
     def load(self, rows: Sequence[int], out: Rows) -> None:
-        """Read some rows into the first places of `out`, one array for each tensor.
+        """Read the given rows into the first places of `out`, one array for each tensor.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class Source(Protocol):
         ...
 
     def take(self, rows: Sequence[int] | Array) -> Self:
-        """Return a source of some rows, which keep their numbers in messages."""
+        """Return a source of the given rows; messages still use their numbers in X."""
         ...
 
 
@@ -199,7 +199,7 @@ class Encoding(Protocol):
         ...
 
     def keras_input(self) -> tuple[KerasTensor, KerasTensor]:
-        """Return a Keras input for rows as `fit` saw them, and the network's rows made from it.
+        """Return a Keras input for rows as `fit` saw them, and the rows that the network reads.
 
         Raises
         ------
@@ -216,13 +216,13 @@ class Encoding(Protocol):
         Raises
         ------
         ValueError
-            If rows of this kind cannot be exported, or have no size.
+            If rows of this kind cannot be exported, or `image_size` is given for texts.
         """
         ...
 
 
 class InputKind(Protocol):
-    """A kind of input, with everything that the backbone decides about it; plain data."""
+    """A kind of input, with everything that the backbone decides about it, as plain data."""
 
     @property
     def name(self) -> str:
@@ -310,7 +310,7 @@ class InputKind(Protocol):
         Returns
         -------
         encoding : Encoding
-            The rule.
+            How X is read.
         source : Source
             The rows of X that have weight.
         """
@@ -354,7 +354,7 @@ def blocks_of(source: Source, size: int) -> Iterator[tuple[int, Source]]:
 
 
 def part_of(rows: Rows, positions: slice | Array) -> Rows:
-    """Return some of the rows; for a slice, views."""
+    """Return the rows at `positions`; for a slice, as views."""
     return tuple(array[positions] for array in rows)
 
 

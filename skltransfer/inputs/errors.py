@@ -12,9 +12,9 @@ _FIRST_BYTES = 8
 
 
 class ReadError(ValueError):
-    """A row of X cannot be read, whatever its kind.
+    """A row of X cannot be read, whatever kind of input it is.
 
-    ``on_error="nan"`` covers only this error. Invalid numeric arrays always raise a plain
+    ``on_error="nan"`` applies only to this error. Invalid numeric arrays always raise a plain
     ``ValueError`` or ``TypeError``.
 
     Parameters
@@ -64,7 +64,7 @@ class ReadError(ValueError):
 class ImageReadError(ReadError):
     """A path, encoded bytes or a PIL image cannot be read as an image.
 
-    ``on_error="nan"`` covers only this error. Invalid numeric arrays always raise a plain
+    ``on_error="nan"`` applies only to this error. Invalid numeric arrays always raise a plain
     ``ValueError`` or ``TypeError``.
 
     Parameters
@@ -102,7 +102,7 @@ class ImageReadError(ReadError):
 
 
 class Unreadable(Exception):
-    """Carries a reason; a caller adds the row."""
+    """The reason why a row cannot be read; a caller adds the number of the row."""
 
 
 def read_error(

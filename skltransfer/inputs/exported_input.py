@@ -25,9 +25,9 @@ class ExportedInput:
     dtype : str
         Its dtype.
     rows : callable
-        Makes the rows of the network from the tensor.
+        Computes the rows that the network reads; called with the tensor.
     trials : list of tuple
-        Rows for the estimator, and the same as arrays for the model.
+        Test rows, in pairs: as the estimator takes them, and as an array for the model.
     described : dict
         How rows are read, for the metadata of the model.
     files : dict of str to str

@@ -1,4 +1,4 @@
-"""One rule for when a file is still the one that was read."""
+"""The rule by which a file counts as unchanged since it was read."""
 
 from __future__ import annotations
 

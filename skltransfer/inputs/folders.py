@@ -137,7 +137,7 @@ def _class_names(folder: Path, kind: FileKind) -> list[str]:
 
 
 def _chosen_names(folder: Path, found: list[str], categories: Sequence[str]) -> list[str]:
-    """Return the requested names, if some have a folder; the error lists the folders."""
+    """Return the requested names; refuse them if one is repeated or none has a folder."""
     chosen = [] if isinstance(categories, str) else [str(name) for name in categories]
     if len(set(chosen)) < len(chosen) or not set(chosen) & set(found):
         raise ValueError(

@@ -53,7 +53,7 @@ def split_frame(X: Any, column: Any) -> Frame:
     TypeError
         If X is not a frame.
     ValueError
-        If there is no such column, several could be meant, or there is no other.
+        If X has no such column, several columns could be meant, or X has no other columns.
     """
     if not is_frame(X):
         raise TypeError(
@@ -94,7 +94,7 @@ def input_column_of(X: Any, column: Any) -> Any:
 
 
 def input_columns(X: Any) -> list[Any]:
-    """Return the columns of a frame that a backbone could read: no numbers, times or categories."""
+    """Return the columns of a frame that do not hold numbers, times or categories."""
     return [name for name in X.columns if _could_be_read(X[name])]
 
 
@@ -135,7 +135,7 @@ def _could_be_read(column: Any) -> bool:
 
 
 def _bytes_of(value: Any) -> bytes:
-    """Return bytes that differ for different values, but not for equal numbers of other types."""
+    """Return bytes that are the same for equal numbers of any type, and differ for other values."""
     if isinstance(value, str):
         kind, content = "str", value.encode("utf-8", "surrogatepass")
     elif isinstance(value, Integral):

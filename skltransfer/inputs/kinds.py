@@ -16,7 +16,7 @@ def register_kind(kind: type[InputKind], name: str) -> None:
 
 
 def parameters_of_kinds() -> frozenset[str]:
-    """Return all parameters that apply only to some kinds."""
+    """Return all parameters that apply only to some kinds of input."""
     found: frozenset[str] = frozenset()
     return found.union(*(_parameters(kind) for kind in _kinds.values()))
 

@@ -16,8 +16,8 @@ class LabelledFiles(Bunch):
     Parameters
     ----------
     **content : object
-        Keys and their values. ``noun``, ``target`` and ``target_names`` are among them, and
-        ``in_subfolders`` and ``unreadable`` are counted in the repr.
+        Keys and their values, among them ``noun``, ``target``, ``target_names``, ``in_subfolders``
+        and ``unreadable``, which the repr needs.
     """
 
     def __repr__(self) -> str:

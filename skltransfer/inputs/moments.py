@@ -38,10 +38,10 @@ def standardized_tensor(
 def column_moments(
     rows: NDArray[np.float64], weights: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the weighted mean and standard deviation of each column; 1 for a constant one.
+    """Return the weighted mean and standard deviation of each column (1 for a constant one).
 
-    Equal rows are merged and all rows sorted first, so that neither the order of rows nor
-    repetition instead of weights changes a bit.
+    Equal rows are merged and all rows sorted first, so that no bit changes if rows come in another
+    order, or are repeated instead of weighted.
     """
     weights = np.ones(len(rows)) if weights is None else weights
     distinct, group = np.unique(rows, axis=0, return_inverse=True)

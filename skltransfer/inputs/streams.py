@@ -18,7 +18,7 @@ def check_no_stream(X: Any) -> None:
 
 
 def check_no_streams(items: list[Any]) -> None:
-    """Refuse rows that are not values but give some when they are read."""
+    """Refuse rows that hold no value, but give one when they are read or awaited."""
     for row, item in enumerate(items):
         if isinstance(item, (str, bytes)):
             continue
@@ -41,7 +41,7 @@ def _advice(item: Any, name: str, pattern: str) -> str | None:
 
 
 def _holds_a_file(item: Any) -> bool:
-    """Return whether an item is a column of bytes that a file has, as OpenCV's imencode gives."""
+    """Return whether an item is an array of a file's bytes, as OpenCV's imencode gives."""
     if not isinstance(item, np.ndarray) or item.dtype != np.uint8 or item.ndim == 0:
         return False
     return item.size == len(item) and is_beginning_of_a_file(item[:16].tobytes())

@@ -1,4 +1,4 @@
-"""What the bytes of a file are wrapped in on their way: base64, JSON, a form, gzip."""
+"""Files that are wrapped in something else (base64, JSON, a form, gzip), and how to unwrap them."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def is_beginning_of_a_file(start: bytes) -> bool:
 
 
 def unwrapping_advice(text: str | bytes) -> str | None:
-    """Say how to get at a file that something else holds.
+    """Say how to unwrap a file.
 
     Parameters
     ----------
     text : str or bytes
-        Its beginning, or all of it.
+        The wrapped file, or its beginning.
 
     Returns
     -------
     str or None
-        What it is, and the way out; None when nothing is known of it.
+        What it is wrapped in, and what to do; None if no wrapping is recognised.
     """
     start = text[:128] if isinstance(text, str) else text[:128].decode("latin-1")
     start = _QUOTED.fullmatch(start).group(2)  # type: ignore[union-attr]  # it always matches

@@ -1,6 +1,6 @@
 """Numeric arrays: which shapes are images, and which values are black and white.
 
-The scale is a contract, decided once in fit and stored:
+The scale is decided once, in fit, and stored:
 
 - bool is 0-1, uint16 is 0-65535, every other integer is 0-255;
 - floats are 0-1 when the largest value seen in fit is at most 1.1 (resampling overshoots a little;
@@ -21,8 +21,8 @@ from skltransfer.inputs.images.grey_levels import BLACK_TO_WHITE
 
 _CHANNELS = (1, 2, 3, 4)
 _SUSPICIOUSLY_DARK = 32
-"""If no value lies above this grey level of 255, the images are probably on another scale, such as
-0-16, or 12 bits in uint16."""
+"""If no value lies above this grey level (of 0-255), the images are probably on another scale, such
+as 0-16, or 12 bits in uint16."""
 _TOLERANCE = 0.1 + 1e-6
 """How far values may lie outside the range, in widths of it, without a warning."""
 _FARTHEST = 1e6
@@ -30,7 +30,8 @@ _FARTHEST = 1e6
 _NARROWEST, _LARGEST_END = 1e-30, 1e30
 """Smallest width and largest end of a range that float32 can be scaled by."""
 _OVERSHOOT, _SMALLEST_OF_GREY_LEVELS = 1.1 + 1e-6, 2.0
-"""If the largest float is at most the first, the scale is 0 to 1; between the two, unknown."""
+"""If the largest float is at most the first number, the scale is 0 to 1. If it is between the two,
+the scale is not known."""
 _FAMILY_RANGES = {"bool": (0.0, 1.0), "uint16": (0.0, 65535.0)}
 
 
@@ -156,7 +157,7 @@ def decide_pixel_range(
     Raises
     ------
     ValueError
-        When `pixel_range` is not two finite increasing numbers, or when the rule cannot tell.
+        If `pixel_range` is not two finite increasing numbers, or if the rule cannot decide.
 
     Warns
     -----

@@ -44,8 +44,8 @@ def images_from_folder(
     """List the images in class folders, as `sklearn.datasets.load_files` does for texts.
 
     Folders within a class folder belong to that class. Hidden files and folders (with a leading
-    dot) are skipped. An estimator reads the files when it needs them; with ``check=True``, those
-    that cannot be read are left out here.
+    dot) are skipped. An estimator reads the files when it needs them. With ``check=True``, this
+    function leaves out the files that cannot be read.
 
     Parameters
     ----------
@@ -57,10 +57,9 @@ def images_from_folder(
         to number the classes of another in the same way, even if it lacks a class.
     check : bool, default=False
         Whether to open the files and leave out those that cannot be read. Of a JPEG or PNG, the
-        header is read, and the last bytes, which an interrupted copy lacks; the file is decoded
-        only if these are unusual. Files of other formats are always decoded. A warning says how
-        many files are left out and why, and ``unreadable`` lists them. With False, no file is
-        opened.
+        header is read, and the last bytes, which an interrupted copy lacks. If the last bytes are
+        unusual, or the file has another format, it is decoded. A warning says how many files are
+        left out and why, and ``unreadable`` lists them. With False, no file is opened.
     shuffle : bool, default=False
         Whether to shuffle the rows, as `sklearn.datasets.load_files` does by default.
     random_state : int, RandomState instance or None, default=0
@@ -76,14 +75,14 @@ def images_from_folder(
     Returns
     -------
     Bunch
-        With ``data``, the paths, beginning with `root` (1-D object array of str); ``target``, the
-        class of each as an index (1-D int array) or a name (1-D object array of str);
-        ``target_names``, the names of the classes (list of str); ``unreadable``, a dict from the
-        path of each file that was left out by `check` to the reason; and ``in_subfolders``, a dict
-        from the name of a class to the number of its images that lie in subfolders of its folder.
-        The repr counts the images of each class. Unless shuffled, the rows are sorted by class, and
-        within a class by file name, in the same order on every machine. Shuffle or stratify when
-        you split them, as `StratifiedKFold` does.
+        ``data`` holds the paths, which begin with `root` (1-D object array of str). ``target``
+        holds the class of each path, as an index (1-D int array) or a name (1-D object array of
+        str). ``target_names`` lists the names of the classes. ``unreadable`` is a dict from the
+        path of each file that `check` left out to the reason. ``in_subfolders`` is a dict from the
+        name of a class to the number of its images in subfolders of its folder. The repr counts the
+        images of each class. Unless shuffled, the rows are sorted by class and then by file name,
+        in the same order on every machine. Shuffle or stratify when you split them, as
+        `StratifiedKFold` does.
 
     Raises
     ------

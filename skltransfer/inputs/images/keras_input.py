@@ -37,8 +37,8 @@ def image_input(
 def resized(images: KerasTensor, size: Size) -> KerasTensor:
     """Resize with an antialiased bilinear filter, as `resizing` does.
 
-    This is not a Resizing layer: its default is ``training=True``, which Keras would pass on to all
-    later layers.
+    No Resizing layer is used, because its default is ``training=True``, which Keras would pass on
+    to all later layers.
     """
     from keras import ops
 

@@ -28,8 +28,8 @@ class Levels:
     ends : tuple of two float or None
         The values of black and white that the container gives; None if it gives none.
     is_deep : bool
-        Whether the numbers are anything but unsigned integers of up to 8 bits. If they are, the
-        user's ``pixel_range`` overrides `ends`.
+        Whether the numbers are anything but unsigned integers of up to 8 bits. If so, the user's
+        ``pixel_range`` overrides `ends`.
     is_inverted : bool
         Whether the smaller end is white, as in TIFFs of PhotometricInterpretation WhiteIsZero.
     """

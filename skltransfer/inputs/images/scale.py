@@ -1,4 +1,4 @@
-"""Warnings if X hardly looks like what it is read as: scales of files, and channels as alpha."""
+"""Warnings of files that seem to be on another scale, and of channels that are hardly alpha."""
 
 from __future__ import annotations
 

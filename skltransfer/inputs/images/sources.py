@@ -164,7 +164,7 @@ class ImageSource:
         return self._range_summary
 
     def deep_values(self, rule: ImagePreprocessing) -> list[tuple[float, float, Levels]]:
-        """Look at some images of more than 8 bits in files, encoded bytes and PIL images.
+        """Return the ranges of a few images of more than 8 bits that are not arrays.
 
         Parameters
         ----------
@@ -208,7 +208,7 @@ class ImageSource:
         """
 
     def take(self, indices: Sequence[int] | np.ndarray) -> ImageSource:
-        """Return a source of some rows, which keep their numbers in messages.
+        """Return a source of the given rows; messages still use their numbers in X.
 
         Parameters
         ----------
@@ -230,7 +230,7 @@ class ImageSource:
         return arrays.merge_ranges(self._ranges())
 
     def _rows_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return the row numbers at some positions."""
+        """Return the row numbers at the given positions."""
         indices = np.asarray(indices)
         return self._rows[indices if indices.size else []]
 
@@ -241,7 +241,7 @@ class ImageSource:
         raise NotImplementedError
 
     def _alphas(self) -> Iterator[tuple[np.ndarray, int]]:
-        """Yield the last channel of each array of 2 or 4 channels, and this number."""
+        """Yield the last channel of each array of 2 or 4 channels, and the number of channels."""
         raise NotImplementedError
 
 
@@ -345,7 +345,7 @@ class ItemImages(ImageSource):
         self._fresh_until = time.monotonic() + _FRESH_SECONDS
 
     def deep_values(self, rule: ImagePreprocessing) -> list[tuple[float, float, Levels]]:
-        """Look at some images of more than 8 bits."""
+        """Return the ranges of a few images of more than 8 bits."""
         positions = np.unique(np.linspace(0, len(self) - 1, _MOST_LOOKED_AT).astype(int))
         found: list[tuple[float, float, Levels]] = []
         for row in self._rows[positions]:

@@ -30,7 +30,7 @@ class StoredImage(Protocol):
     levels : Levels
         What the numbers mean.
     opaque : float
-        The number of an opaque pixel in the last of 2 or 4 channels.
+        The value of an opaque pixel in the last of 2 or 4 channels.
     """
 
     @property

@@ -22,8 +22,8 @@ from skltransfer.inputs.images.sources import ArrayImages, ImageSource, ItemImag
 from skltransfer.inputs.missing import is_missing
 
 _SIDE_OF_A_IMAGE = 32
-"""An array of grey images 3 or 4 pixels wide, with this height and number or more, is hardly ever
-intended."""
+"""An array of at least this many grey images, at least this many pixels high and only 3 or 4 wide,
+is hardly ever intended."""
 
 
 def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSource:

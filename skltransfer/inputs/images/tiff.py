@@ -84,7 +84,7 @@ class Tags:
         if self.compression not in _IN_LIBTIFF:
             return False
         if self.is_big and self.is_big_endian:
-            return False  # it looks for offsets of 32 bits
+            return False  # Pillow looks for offsets of 32 bits
         if self.sample_format == _SIGNED and self.n_bits == 8:
             return False
         if self.has_separate_planes:
@@ -95,8 +95,8 @@ class Tags:
     def is_misread_by_pillow(self) -> bool:
         """Whether a PIL image of the file holds other numbers, or fails to load.
 
-        Of planes with further bands, Pillow reads some. Files of them are left to tifffile, which
-        reads them all.
+        Of images with separate planes and extra bands, Pillow reads some. tifffile reads all, so
+        files of them are left to it.
         """
         if not (self.has_separate_planes and self.extra) or self.is_deep or self._is_reversed:
             return not self.is_read_by_pillow
@@ -166,7 +166,7 @@ def _directory(head: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
     """Return a directory to be loaded, of 64-bit offsets if the header says so."""
     if head[2:4] not in _BIG:
         return TiffImagePlugin.ImageFileDirectory_v2(head[:8])
-    # Pillow knows a BigTIFF by its first form only; the byte order is given apart.
+    # Pillow recognises only the first form of a BigTIFF; `prefix` gives the byte order.
     little = b"II" + _BIG[0] + head[4:]
     return TiffImagePlugin.ImageFileDirectory_v2(little, prefix=head[:2])
 
@@ -190,7 +190,8 @@ def _tags(tags: Mapping[int, Any], *, is_big: bool = False) -> Tags:
 def palette_of_bytes(image: TiffImagePlugin.TiffImageFile) -> NDArray[np.uint8] | None:
     """Return the colours of a palette that was written in 8 bits instead of 16; else None.
 
-    Pillow reads such a palette as black. As in libtiff, a palette is one if no value is above 255.
+    Pillow reads such a palette as black. As in libtiff, it is recognised by having no value above
+    255.
     """
     colours = getattr(image, "tag_v2", {}).get(320, ()) if image.mode == "P" else ()
     if not colours or len(colours) % 3 or max(colours) > 255:

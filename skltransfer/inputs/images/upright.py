@@ -42,11 +42,11 @@ class UprightImage:
         self.shape = stored.size if stored.orientation >= 5 else stored.size[::-1]
 
     def rows(self, top: int, bottom: int) -> NDArray[np.generic]:
-        """Return some rows of the upright image, with channels as `arrays.to_rgb` takes them."""
+        """Return rows of the upright image, with channels as `arrays.to_rgb` takes them."""
         return oriented(self._stored.pixels(self._box(top, bottom)), self._stored.orientation)
 
     def _box(self, top: int, bottom: int) -> Box:
-        """Return the box of the stored image that holds some upright rows."""
+        """Return the box of the stored image that holds the given rows of the upright image."""
         width, height = self._stored.size
         if self._stored.orientation in (3, 4, 7, 8):
             top, bottom = self.shape[0] - bottom, self.shape[0] - top

@@ -64,11 +64,11 @@ class TabularSource:
         return numbers.astype(np.float32)
 
     def load(self, rows: Sequence[int], out: Rows) -> None:
-        """Write the images of some rows."""
+        """Write the images of the given rows into `out`."""
         out[0][: len(rows)] = self.layout.images(self.rows[list(rows)], self.size)
 
     def take(self, rows: Sequence[int] | Array) -> Self:
-        """Return a source of some rows."""
+        """Return a source of the given rows."""
         return type(self)(self.rows[np.asarray(rows)], self.layout, self.size)
 
     def digest(self, row: int) -> bytes:
@@ -122,7 +122,7 @@ class TabularEncoding:
         return [list(self.size), "stretch", None, DECODING_VERSION]
 
     def cache_key_fields(self) -> list[object]:
-        """The same, and the libraries that determine the bits of a resized image."""
+        """The recipe, and the libraries that determine the bits of a resized image."""
         return [*self.recipe(), decoder_fingerprint()]
 
     def source(
@@ -176,7 +176,7 @@ def fit_tabular(
 def numeric_rows(
     estimator: BaseEstimator, X: object, *, reset: bool, convert: bool = True
 ) -> NDArray[np.float64]:
-    """Return finite rows of numbers, validated by scikit-learn; optionally in their own dtype."""
+    """Return finite rows of numbers, validated by scikit-learn; as float64 if `convert`."""
     dtype = np.float64 if convert else "numeric"
     rows: NDArray[np.float64] = validate_data(estimator, X, reset=reset, dtype=dtype)
     return rows

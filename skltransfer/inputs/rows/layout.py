@@ -42,11 +42,11 @@ class TabularToImage:
 
     @property
     def grid(self) -> int:
-        """Side of the near-square that holds the columns line by line."""
+        """Side of the square that holds the columns line by line."""
         return math.isqrt(max(len(self.mean) - 1, 0)) + 1
 
     def image_side(self, native_side: int) -> int:
-        """Side of the image in pixels: small, because there is nothing to enlarge."""
+        """Side of the image in pixels: small, because a larger image would show no more."""
         fitting = max(_SMALLEST_SIDE, math.ceil(self.grid / _SIDE_STEP) * _SIDE_STEP)
         return min(fitting, max(native_side, _SMALLEST_SIDE))
 

@@ -19,7 +19,7 @@ MPEG = "MP3"
 """The only format whose decoder writes to standard error."""
 
 _UNKNOWN_LENGTHS = (0, 0x7FFFFFFF, 0xFFFFFFFF)
-"""Lengths in headers of programs that do not know how much will follow: ffmpeg into a pipe."""
+"""Lengths in headers if the writer does not know how much will follow, as ffmpeg into a pipe."""
 
 _MPEG_IN_WAV = (0x50, 0x55)
 

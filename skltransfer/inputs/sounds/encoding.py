@@ -1,4 +1,4 @@
-"""The rule from X to log-mel maps, decided in fit."""
+"""How X becomes log-mel maps, as decided in fit."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SoundEncoding:
     min_samples : int
         Minimum length in samples; shorter sounds are padded with silence.
     max_seconds : float
-        How much of a sound is read.
+        Number of seconds of a sound that are read.
     sample_rate : int or None
         Rate of arrays that come without one, in Hz.
     """
@@ -57,12 +57,12 @@ class SoundEncoding:
         return (TensorSpec((None, self.front_end.n_mels), shortest=shortest),)
 
     def recipe(self) -> list[object]:
-        """The rule."""
+        """Return everything that a map depends on besides the stored sound, in JSON types."""
         rule = [*astuple(self.front_end), self.min_samples, self.max_seconds]
         return ["sound", READING_VERSION, *rule]
 
     def cache_key_fields(self) -> list[object]:
-        """The rule, and the libraries that determine the bits of a map."""
+        """Return the recipe, and the libraries that determine the bits of a map."""
         return [*self.recipe(), *map(_version, ("soundfile", "numpy", "scipy"))]
 
     def source(

@@ -40,8 +40,8 @@ def sounds_from_folder(
     """List the sounds in class folders, as `images_from_folder` does for images.
 
     Folders within a class folder belong to that class. Hidden files and folders (with a leading
-    dot) are skipped. An estimator reads the files when it needs them; with ``check=True``, those
-    that cannot be read are left out here.
+    dot) are skipped. An estimator reads the files when it needs them. With ``check=True``, this
+    function leaves out the files that cannot be read.
 
     Parameters
     ----------
@@ -70,14 +70,14 @@ def sounds_from_folder(
     Returns
     -------
     Bunch
-        With ``data``, the paths, beginning with `root` (1-D object array of str); ``target``, the
-        class of each as an index (1-D int array) or a name (1-D object array of str);
-        ``target_names``, the names of the classes (list of str); ``unreadable``, a dict from the
-        path of each file that was left out by `check` to the reason; and ``in_subfolders``, a dict
-        from the name of a class to the number of its sounds that lie in subfolders of its folder.
-        The repr counts the sounds of each class. Unless shuffled, the rows are sorted by class, and
-        within a class by file name, in the same order on every machine. Shuffle or stratify when
-        you split them, as `StratifiedKFold` does.
+        ``data`` holds the paths, which begin with `root` (1-D object array of str). ``target``
+        holds the class of each path, as an index (1-D int array) or a name (1-D object array of
+        str). ``target_names`` lists the names of the classes. ``unreadable`` is a dict from the
+        path of each file that `check` left out to the reason. ``in_subfolders`` is a dict from the
+        name of a class to the number of its sounds in subfolders of its folder. The repr counts the
+        sounds of each class. Unless shuffled, the rows are sorted by class and then by file name,
+        in the same order on every machine. Shuffle or stratify when you split them, as
+        `StratifiedKFold` does.
 
     Raises
     ------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
 USUAL_SECONDS = 60.0
-"""How much of a sound is read if ``max_seconds=None``."""
+"""Number of seconds of a sound that are read if ``max_seconds=None``."""
 
 _LENGTHS_TRIED = (0, 9, 34)
 _QUIET, _LOUD = -7.0, 4.0
@@ -41,7 +41,7 @@ class SoundInput:
     Parameters
     ----------
     sample_rate : int, default=16000
-        Sample rate to which sounds are brought, in Hz.
+        Sample rate to which sounds are resampled, in Hz.
     window : int, default=400
         Length of a frame, in samples.
     hop : int, default=160
@@ -49,7 +49,8 @@ class SoundInput:
     n_mels : int, default=64
         Number of mel bands, at most half of `n_fft`.
     n_fft : int or None, default=None
-        Length of the Fourier transform, in samples; None: the power of two that holds a frame.
+        Length of the Fourier transform, in samples; None: the first power of two that is not
+        shorter than a frame.
     low_hz : float, default=60.0
         Where the lowest band begins.
     high_hz : float or None, default=None
@@ -122,7 +123,7 @@ class SoundInput:
 
     @property
     def front_end(self) -> LogMel:
-        """The rule from samples to a map."""
+        """What computes a log-mel map from samples."""
         return LogMel(
             sample_rate=self.sample_rate,
             window=self.window,

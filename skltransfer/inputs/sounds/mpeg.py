@@ -80,7 +80,7 @@ def _exactly(file: Any, n_bytes: int) -> bytes:
 
 
 class _Decoders:
-    """The idle decoders. There are as many decoders as threads have decoded at the same time."""
+    """The idle decoders. Each thread that decodes takes one, or starts one if none is idle."""
 
     def __init__(self) -> None:
         self._idle: list[_Decoder] = []

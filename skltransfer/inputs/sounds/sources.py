@@ -58,12 +58,12 @@ class SoundSource:
     min_samples : int
         Minimum length in samples; shorter sounds are padded with silence.
     max_seconds : float
-        How much of a sound is read.
+        Number of seconds of a sound that are read.
     rows : ndarray of int
         The rows of X that are in this source.
     """
 
-    is_at_hand = False  # a map takes half a millisecond for each second
+    is_at_hand = False  # computing a map takes half a millisecond for each second of sound
 
     def __init__(
         self,
@@ -102,12 +102,12 @@ class SoundSource:
             return False
 
     def load(self, rows: Sequence[int], out: Rows) -> None:
-        """Compute the maps of some sounds."""
+        """Compute the maps of the given rows."""
         for place, row in enumerate(rows):
             out[0][place] = self._map(self.sound(row))
 
     def take(self, rows: Sequence[int] | Array) -> Self:
-        """Return a source of some rows, which keep their numbers in messages."""
+        """Return a source of the given rows; messages still use their numbers in X."""
         rows = np.asarray(rows)
         chosen = object.__new__(type(self))
         chosen.__dict__ = {**self.__dict__, "_rows": self._rows[rows if rows.size else []]}
