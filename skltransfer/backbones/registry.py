@@ -239,7 +239,7 @@ def is_keras_model(backbone: object) -> bool:
 
 
 def preprocessing_told(backbone: Any, spec: BackboneSpec) -> str | None:
-    """Return a line about preprocessing that was recognised by a model's layers; None otherwise."""
+    """Return a message about preprocessing that follows from a model's layers; None otherwise."""
     is_named = isinstance(backbone, BackboneSpec) or registered(backbone) is not None
     mode = spec.preprocessing.get("mode")
     if is_named or mode is None:
@@ -277,7 +277,7 @@ def _named(name: str, weights: Any, seed: int) -> BackboneSpec:
 
 
 def _names() -> tuple[str, ...]:
-    """Return all names that mean a network without being registered."""
+    """Return the names of all networks of the package, of companions and of Keras."""
     return (*SHIPPED, *applications.names())
 
 

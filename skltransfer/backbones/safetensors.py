@@ -24,7 +24,7 @@ _LONGEST_HEADER = 100_000_000
 
 
 class Damaged(ValueError):
-    """The message says what is wrong with a file."""
+    """A file is damaged; the message says how."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Block(NamedTuple):
     pool: tuple[int, int]
 
     def convolutions(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Yield names and kernels, (frames, bands), in order."""
+        """Yield the name and the kernel size (frames, bands) of each convolution, in order."""
         for pair in "ab"[: self.n_pairs]:
             yield f"{self.name}{pair}_band_conv", (1, 3)
             yield f"{self.name}{pair}_time_conv", (3, 1)
@@ -112,7 +112,7 @@ def bundled_weights() -> tuple[np.ndarray, ...]:
 
 
 def _conv(x: Any, name: str, filters: int, kernel: tuple[int, int], **settings: Any) -> Any:
-    """Apply a convolution; one along bands pads them, but frames are never padded."""
+    """Apply a convolution; it pads the bands if it runs along them, but never the frames."""
     import keras
 
     layer = keras.layers.Conv2D(

@@ -132,7 +132,7 @@ def built(build: Callable[[], keras.Model]) -> keras.Model:
 
 
 def outlined(build: Callable[[], keras.Model]) -> keras.Model:
-    """Return the Keras model that `build` makes; values for all its weights are passed in calls."""
+    """Return the Keras model that `build` makes; each call must pass values for all its weights."""
     import_keras()
     return module().outlined(build)
 

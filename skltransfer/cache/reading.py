@@ -128,7 +128,7 @@ Output: TypeAlias = DenseOutput | RaggedOutput
 
 
 def output_of(out: NDArray[np.generic]) -> Output:
-    """Wrap an array to be filled, as the user passes it.
+    """Wrap the caller's array, which is to be filled.
 
     Raises
     ------

@@ -32,7 +32,7 @@ _BUDGET_FILE = "budget"
 
 
 def session() -> tuple[str, int]:
-    """Return the folder and the budget in bytes that this process shares with its relatives.
+    """Return the folder and the budget in bytes that a main process and its workers share.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def _ends_with_the_last() -> bool:
 
 
 def _own_name() -> str:
-    """Return the name of the folder that this process shares with its relatives."""
+    """Return the name of the folder of this process's session."""
     chosen = os.environ.get(SESSION_VARIABLE)
     if chosen is None:
         return _name(origin().main)

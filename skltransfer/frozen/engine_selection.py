@@ -96,7 +96,7 @@ def _other_backend(asked: str) -> str:
 
 
 def engine_here(fitted: str, network: Network, layers: tuple[str, ...], pooling: str) -> str:
-    """Choose the engine in this process for an estimator fitted with any engine."""
+    """Choose the engine in this process for an estimator fitted with the engine `fitted`."""
     own = backend_name()
     if fitted == own:
         return fitted

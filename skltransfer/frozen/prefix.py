@@ -87,7 +87,7 @@ def is_end(network: Network, freeze_point: int | None) -> bool:
 
 
 def row_spec(network: Network, freeze_point: int | None) -> RowSpec:
-    """Return the specification of activations at a freeze point; without one, that of rows.
+    """Return the specification of activations at a freeze point; for None, that of rows.
 
     If masks cross the freeze point, the activations contain the network's input; see
     `carried_input`.
@@ -128,7 +128,7 @@ def _begins_anywhere(network: Network) -> bool:
 
 
 def is_cache_point(network: Network, freeze_point: int | None, engine: str) -> bool:
-    """Return whether later steps can be computed from these activations; True for the end."""
+    """Return whether later steps can start from a freeze point's activations; True for the end."""
     steps = [point.step for point in cache_points_before(network, network.end, engine)]
     return freeze_point is not None and freeze_point in (*steps, network.end)
 
@@ -259,7 +259,7 @@ def _found_cache_points(network: Network, freeze_point: int) -> list[CachePoint]
 
 
 def _cache_point(network: Network, start: int | None, step: int) -> CachePoint:
-    """Return the cache point at `step`, with the work from `start` on."""
+    """Return the cache point at `step`, with the estimated time from `start` to it."""
     graph = network.features
     n_bytes = 4 * math.prod(_usual(graph.steps[step].shape))
     seconds = _n_multiplications(graph, start, step) / _MULTIPLICATIONS_PER_SECOND

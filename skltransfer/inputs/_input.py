@@ -264,7 +264,7 @@ class InputKind(Protocol):
         ...
 
     def row_spec(self, size: Size) -> RowSpec:
-        """Return the tensors of rows of a size."""
+        """Return the tensors of a row of the given size."""
         ...
 
     def trial_rows(self, size: Size) -> Rows:

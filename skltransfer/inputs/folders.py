@@ -121,7 +121,7 @@ def _files_of_classes(
 
 
 def _class_names(folder: Path, kind: FileKind) -> list[str]:
-    """Return the sorted names of the class folders, or raise an error that says why not."""
+    """Return the sorted names of the class folders; if there are none, the error says why."""
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise ValueError(f"root={str(folder)!r} {what}. Give a folder of class folders.")

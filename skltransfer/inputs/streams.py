@@ -28,7 +28,7 @@ def check_no_streams(items: list[Any]) -> None:
 
 
 def _advice(item: Any, name: str, pattern: str) -> str | None:
-    """Say what an item is, and what to pass; None: it is no stream."""
+    """Say what an item is, and what to pass; return None if it is no stream."""
     kind = type(item).__name__
     if inspect.isawaitable(item):
         return f"a {kind}, which nobody has waited for. Pass {pattern.format(f'await {name}')}."

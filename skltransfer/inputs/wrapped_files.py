@@ -24,7 +24,7 @@ _SHORTEST = 24
 
 
 def is_beginning_of_a_file(start: bytes) -> bool:
-    """Return whether bytes are the first of an image or a sound."""
+    """Return whether bytes are the beginning of an image file or a sound file."""
     return start.startswith(_FILES)
 
 

@@ -106,7 +106,7 @@ def _runs(pieces: Sequence[Piece], start: int, stop: int) -> list[Run]:
 
 
 def _all_runs(pieces: Sequence[Piece], start: int, stop: int) -> list[Run]:
-    """Return every run of two or more blocks with weights, the earliest of each length first."""
+    """Return every run of two or more blocks with weights, by period and then by start."""
     found = []
     for period in range(1, (stop - start) // 2 + 1):
         for first in range(start, stop - 2 * period + 1):

@@ -30,7 +30,7 @@ def to_random_state(fields: object) -> np.random.RandomState:
 
 
 def _normal(state: dict[str, Any]) -> tuple[int, float]:
-    """Return the cached second number of a normal pair, if there is one."""
+    """Return whether a normally distributed number is cached, and that number."""
     return int(state["has_gauss"]), float(state["gauss"])
 
 

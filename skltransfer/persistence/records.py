@@ -68,7 +68,7 @@ def is_record(name: str) -> bool:
 
 
 def serves_as(role: str) -> Check:
-    """Return the check for a record with a role."""
+    """Return the check for a record with the given role."""
     return lambda value: type(value) in _names and _records[_names[type(value)]].role == role
 
 

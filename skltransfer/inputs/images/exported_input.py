@@ -21,7 +21,7 @@ _BLOCK = 8
 def image_export(
     rule: ImagePreprocessing, pixel_range: tuple[float, float], image_size: Size | None
 ) -> ExportedInput:
-    """Return the input for images of any size, or of the one given."""
+    """Return the input for images of any size, or of `image_size` if it is given."""
     low, high = pixel_range
     factor = 255.0 / (high - low)
 

@@ -8,7 +8,7 @@ from skltransfer.inputs.errors import ReadError
 
 
 class SoundReadError(ReadError):
-    """A row holds no sound that could be read.
+    """A row of X cannot be read as a sound.
 
     Parameters and attributes are those of :class:`ReadError`.
     """

@@ -81,7 +81,7 @@ def _frames(rule: LogMel, seconds: float) -> int:
 
 
 def _stretch(length: int, longest: float, rng: np.random.Generator) -> slice:
-    """Return a slice at a random place, at most `longest` long."""
+    """Return a slice of random place and length; the length is at most `longest`."""
     width = int(rng.integers(0, int(longest) + 1))
     start = int(rng.integers(0, length - width + 1))
     return slice(start, start + width)

@@ -84,7 +84,7 @@ def check_rate(rate: float) -> int:
 
 
 def check_values(samples: Array, what: str) -> None:
-    """Refuse floats that are not finite, or on the scale of integers.
+    """Refuse floats that are not finite, and floats on the scale of integers.
 
     Raises
     ------
