@@ -1,7 +1,4 @@
-"""A Keras model as a graph: flattened, in topological order, with named steps.
-
-``freeze_points`` decides where the graph may be frozen, and ``execution`` runs its steps.
-"""
+"""A Keras model as a graph: flattened, in topological order, with named steps."""
 
 from __future__ import annotations
 

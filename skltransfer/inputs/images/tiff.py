@@ -190,8 +190,7 @@ def _tags(tags: Mapping[int, Any], *, is_big: bool = False) -> Tags:
 def palette_of_bytes(image: TiffImagePlugin.TiffImageFile) -> NDArray[np.uint8] | None:
     """Return the colours of a palette that was written in 8 bits instead of 16; else None.
 
-    Pillow reads such a palette as black. As in libtiff, it is recognised by having no value above
-    255.
+    Pillow reads such a palette as black. As in libtiff, it counts as such if no value exceeds 255.
     """
     colours = getattr(image, "tag_v2", {}).get(320, ()) if image.mode == "P" else ()
     if not colours or len(colours) % 3 or max(colours) > 255:
