@@ -22,6 +22,7 @@ from conftest import make_tiny_model
 from skltransfer import PretrainedFeatureExtractor, register_backbone
 from skltransfer.backbones import keras_applications as applications
 from skltransfer.backbones import registry as _registry
+from skltransfer.backbones import user_models
 from skltransfer.backbones.architectures import preprocessing_of
 from skltransfer.backbones.building import build_model
 from skltransfer.backbones.images import application_spec, image_network
@@ -387,6 +388,17 @@ def test_a_handle_is_immutable():
         handle.weights[0][:] = 0
     assert deepcopy(handle) is handle
     assert repr(handle) == f"<backbone 'own' {handle.fingerprint[:8]}>"
+
+
+def test_a_model_is_built_from_its_configuration_once(monkeypatch):
+    """Every fit of a search asks for the same model again, with whatever weights."""
+    model = convolution()
+    resolve(model)
+    monkeypatch.setattr(user_models, "build_from_config", None)
+    model.set_weights([w + 1 for w in model.get_weights()])
+    assert_array_equal(resolve(model).weights[0], model.weights[0])
+    with pytest.raises(ValueError, match="does not load in Keras' safe mode"):
+        resolve(convolution(strides=2))
 
 
 def test_a_handle_keeps_its_content_when_the_model_changes():

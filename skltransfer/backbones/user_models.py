@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skltransfer._last_used import LastUsed
 from skltransfer._types import Path as PathLike
 from skltransfer.backbones.architectures import Architecture, register_architecture
 from skltransfer.backbones.block_layers import with_blocks_apart
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     import keras
 
     from skltransfer.inputs._input import InputKind, Size
+
+_comes_back: LastUsed[bool] = LastUsed(16)
+"""Models whose configuration was checked: every fit gets the same model again."""
 
 
 def spec_of_model(
@@ -125,7 +131,26 @@ def model_of(name: str, model_or_builder: object) -> keras.Model:
 
 
 def _safe_config(model: keras.Model, name: str) -> dict[str, Any]:
+    """Return the model's configuration, from which it was built anew as a check."""
     config = bare_config(model)
+    shapes = [tuple(weight.shape) for weight in model.weights]
+    _comes_back.get(
+        _check_identity(config, shapes), lambda: _check_comes_back(config, shapes, name)
+    )
+    return config
+
+
+def _check_identity(config: dict[str, Any], shapes: list[tuple[int, ...]]) -> str:
+    """Return a digest of what the check depends on, custom layers included."""
+    import keras
+
+    custom = sorted(map(repr, keras.saving.get_custom_objects().items()))
+    described = json.dumps([config, shapes, custom], sort_keys=True, default=repr)
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
+def _check_comes_back(config: dict[str, Any], shapes: list[tuple[int, ...]], name: str) -> bool:
+    """Refuse a configuration that does not give a model whose weights have the given shapes."""
     try:
         with seeded_python_random(0):
             rebuilt = built(lambda: build_from_config(config))
@@ -135,12 +160,12 @@ def _safe_config(model: keras.Model, name: str) -> dict[str, Any]:
             "Replace Lambda layers, and register custom layers with "
             "keras.saving.register_keras_serializable."
         ) from error
-    if [w.shape for w in rebuilt.weights] != [w.shape for w in model.weights]:
+    if [tuple(weight.shape) for weight in rebuilt.weights] != shapes:
         raise ValueError(
             f"Backbone {name!r} does not come back from its configuration with the same weights: "
             "a custom layer lacks get_config or creates weights of another shape."
         )
-    return config
+    return True
 
 
 def _build(description: dict[str, Any], size: Size) -> Any:
