@@ -78,6 +78,20 @@ def test_a_convex_head_fits_better_than_none(problem, units):
     assert loss < 0.8 * np.log(3)
 
 
+@pytest.mark.parametrize("units", [(6,), (16,), (16, 8), (64, 32), (6, 6, 6)])
+def test_hidden_layers_keep_the_linear_solution(problem, units):
+    """Each has room for both signs of three outputs."""
+    features, targets, weights = problem
+
+    def loss(units):
+        head = Head(n_features=12, units=units, activation="relu", n_outputs=3)
+        layers = linear_probe_init(head, TASK, features, targets, weights, seed=0)
+        logits = np.asarray(head.outputs([as_tensor(array) for array in layers], features))
+        return -(weights[:, None] * targets * log_softmax(logits)).sum() / weights.sum()
+
+    assert loss(units) < loss(()) + 0.02
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 1e-6, 0.05])
 @pytest.mark.parametrize("units", [(), (16,)])
 def test_a_class_that_has_no_rows_is_unlikely_and_not_impossible(problem, units, smoothing):

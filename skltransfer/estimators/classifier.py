@@ -118,9 +118,9 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     head_dropout : float, default=0.2
         Dropout rate in [0, 1) before each layer of the head.
     head_init : {"convex", "random"}, default="convex"
-        "convex" starts from the solution of the regression on the pretrained features, which the
-        first hidden layer contains as far as its width allows. "random" starts hidden layers at
-        random and the last layer at zero.
+        "convex" starts from the solution of the regression on the pretrained features, which every
+        hidden layer contains as far as its width allows: twice as many units as the head has
+        outputs are enough. "random" starts hidden layers at random and the last layer at zero.
     epochs : int, default=10
         Maximum number of passes over the training set. 0 leaves the head at its starting point.
     batch_size : int, default=32

@@ -115,14 +115,18 @@ class Head:
 
     def hidden(self, weights: list[Any], features: Any, drop: Drop | None = None) -> Any:
         """Return the output of the last hidden layer; without one, the features themselves."""
-        import keras
-
-        activation = keras.activations.get(self.activation)
         x = features
         for index in range(0, len(weights) - 2, 2):
             x = drop(x, index) if drop else x
-            x = activation(keras.ops.matmul(x, weights[index]) + weights[index + 1])
+            x = self.activated(weights[index], weights[index + 1], x)
         return x
+
+    def activated(self, kernel: Any, bias: Any, x: Any) -> Any:
+        """Return the output of one hidden layer."""
+        import keras
+
+        activation = keras.activations.get(self.activation)
+        return activation(keras.ops.matmul(x, kernel) + bias)
 
 
 def _total_variance(columns: Singles, weights: Floats) -> float:
@@ -137,9 +141,9 @@ def linear_probe_init(
 ) -> list[Singles]:
     """Return the weights of a head whose last layer solves a convex problem.
 
-    The first hidden layer contains the linear solution, with both signs, as far as its width
-    allows; its other units are random directions. The head is therefore as good as a linear one
-    from the start.
+    Each hidden layer contains the linear solution for its input, with both signs, as far as its
+    width allows; its other units are random directions. The head is therefore as good as a linear
+    one from the start.
 
     Parameters
     ----------
@@ -156,17 +160,16 @@ def linear_probe_init(
     seed : int
         Seed of the random directions.
     """
-    features, targets, weights = task.completed(features, targets, weights)
-    kernel, bias = task.linear_probe(features, targets, weights)
-    if not head.units:
-        return [kernel, bias]
-    layers = random_head(head, seed)
-    directions = np.concatenate([kernel, -kernel], axis=1)[:, : head.units[0]]
-    layers[0][:, : directions.shape[1]] = directions
-    layers[1][: directions.shape[1]] = np.concatenate([bias, -bias])[: head.units[0]]
-    with one_thread():
-        outputs = as_array(head.hidden([as_tensor(array) for array in layers], features))
-    return [*layers[:-2], *task.linear_probe(outputs, targets, weights)]
+    x, targets, weights = task.completed(features, targets, weights)
+    *hidden, _, _ = random_head(head, seed)
+    for kernel, bias in zip(hidden[::2], hidden[1::2], strict=True):
+        solution = task.linear_probe(x, targets, weights)
+        for array, solved in zip((kernel, bias), solution, strict=True):
+            directions = np.concatenate([solved, -solved], axis=-1)[..., : len(bias)]
+            array[..., : directions.shape[-1]] = directions
+        with one_thread():
+            x = as_array(head.activated(as_tensor(kernel), as_tensor(bias), x))
+    return [*hidden, *task.linear_probe(x, targets, weights)]
 
 
 def random_head(head: Head, seed: int = 0) -> list[Singles]:
