@@ -103,7 +103,7 @@ class LargestErrorsDisplay:
         n_images : int, default=9
             Maximum number of images to show, 1 or more.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the errors by which images are chosen. Images with weight 0 are
+            Non-negative weights. Images are chosen by error times weight; those with weight 0 are
             left out.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None creates a figure.
@@ -156,7 +156,7 @@ class LargestErrorsDisplay:
         n_images : int, default=9
             Maximum number of images to show, 1 or more.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the errors by which images are chosen. Images with weight 0 are
+            Non-negative weights. Images are chosen by error times weight; those with weight 0 are
             left out.
         image_shape : (height, width) or (height, width, channels), default=None
             How the rows of a 2-D X are read as images, in pixels.

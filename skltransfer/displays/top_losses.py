@@ -40,8 +40,8 @@ class TopLossesDisplay:
 
     The loss of an image is the cross-entropy: the negative logarithm of the predicted probability
     of its true class. The first images are those that were predicted confidently and wrongly: hard
-    cases, or wrong labels. The title is red and names both classes if the prediction is wrong;
-    otherwise it is blue and says "right".
+    cases, or wrong labels. The title of each image is red and names both classes if the prediction
+    is wrong; otherwise it is blue and says "right".
 
     Create it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
     draws the same data again.
@@ -49,8 +49,8 @@ class TopLossesDisplay:
     Parameters
     ----------
     images : list of ndarray of shape (h, w, 3), dtype uint8
-        The images in their original proportions, at most 320 pixels wide and high. Other images are
-        not read.
+        The images shown, in their original proportions, at most 320 pixels wide and high. The rest
+        of X is not read for them.
     rows : ndarray of int, shape (n_images,)
         Positions of these images in X.
     losses : ndarray of float64, shape (n_images,)
@@ -131,7 +131,7 @@ class TopLossesDisplay:
         n_images : int, default=9
             Maximum number of images to show, 1 or more.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the losses by which images are chosen. Images with weight 0 are
+            Non-negative weights. Images are chosen by loss times weight; those with weight 0 are
             left out.
         display_labels : sequence of str, default=None
             Names of the classes in the order of ``classes_``; None uses the labels.
@@ -210,7 +210,7 @@ class TopLossesDisplay:
         n_images : int, default=9
             Maximum number of images to show, 1 or more.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative factors on the losses by which images are chosen. Images with weight 0 are
+            Non-negative weights. Images are chosen by loss times weight; those with weight 0 are
             left out.
         display_labels : sequence of str, default=None
             Names of the classes in the order of `classes`; None uses the labels.
@@ -313,7 +313,7 @@ class TopLossesDisplay:
 
 
 def _advice_on_labels(y: np.ndarray, classes: np.ndarray) -> str:
-    """Say what to do about labels that are not classes; if none is one, they are probably names."""
+    """Say what to do about labels that are not classes; if all are not, they are probably names."""
     advice = (
         "y must hold labels that have a column of probabilities; use display_labels for readable "
         "names."

@@ -200,7 +200,7 @@ class ActivationPass:
         yield from threads.map_ahead(self._identify, stretches)
 
     def _identify(self, rows: list[int]) -> list[int]:
-        """Compute the digests of some rows; may run in a thread of its own."""
+        """Compute the digests of `rows`; may run in a thread of its own."""
         for row in rows:
             try:
                 self._keys[row] = digest = self.source.digest(row)

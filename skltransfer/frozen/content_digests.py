@@ -1,8 +1,8 @@
 """Digests of the tensors that a network reads, whatever form the rows are stored in.
 
-`fit` merges and sorts the training set by these digests, so that arrays, rows of numbers and
-lossless files of the same images train the same network. The cache also keeps the digests, keyed by
-the digest of the stored bytes, so that with a warm cache no row is decoded.
+`fit` merges rows with equal digests, and sorts the training set by digest. Arrays, rows of numbers
+and lossless files of the same images therefore train the same network. The cache also keeps these
+digests, keyed by the digest of the stored bytes, so that with a warm cache no row is decoded.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class ContentDigests(Observer):
 
     @cached_property
     def _namespace(self) -> bytes:
-        """Digest of everything that the tensors depend on except the stored bytes."""
+        """Namespace of the digests: all that the tensors depend on except the stored bytes."""
         return f"tensors {json.dumps(self.encoding.cache_key_fields())}".encode()
 
     @cached_property

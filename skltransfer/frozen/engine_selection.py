@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from skltransfer.frozen.engines import FrozenPart
 
 _MOST_DIFFERENT = {"float32": 1e-5, "bfloat16": 0.3, "float16": 0.05}
-"""Largest accepted difference between engines, as a share of the largest feature. In float32, a
-different order of summation causes 1e-6; in the other formats, rounding adds up over the layers."""
+"""Largest accepted difference between engines, as a share of the largest feature. In float32,
+another order of summation alone gives 1e-6; in other formats, rounding adds up over the layers."""
 
 _HALVES = {"float16", "bfloat16"}
 

@@ -124,7 +124,7 @@ def freeze_points(
 
 
 def _weights_at_hand(backbone: AnyBackbone, weights: Weights) -> Weights:
-    """Return `weights`, or for None weights that the network has without a download."""
+    """Return `weights`; if it is None, return weights that need no download."""
     return "imagenet" if weights is None and not is_downloaded(backbone) else weights
 
 
@@ -142,7 +142,7 @@ def _rows(network: Network, times: list[float]) -> Iterator[FreezePoint]:
 
 
 def _bounds(stages: tuple[Stage, ...]) -> list[tuple[int | None, int]]:
-    """Return the last step before each stage (None for the first), and its own last step."""
+    """Return each stage's last step, after the step before the stage (None for the first)."""
     stops = [stage.stop for stage in stages]
     return list(zip([None, *stops[:-1]], stops, strict=True))
 

@@ -222,7 +222,7 @@ class FrozenPrefix:
         freeze_points: Sequence[int | None],
         advance: Callable[[int], None],
     ) -> tuple[Activations, dict[int, ReadError]]:
-        """Compute activations without a cache, from those of the point before if no bit changes."""
+        """Compute activations without a cache; start at the point before if this changes no bit."""
         before, *others = sorted({*freeze_points}, key=_from_the_input)
         rows, failures = compute(before, advance)
         found = {before: rows}
@@ -275,7 +275,7 @@ class FrozenPrefix:
         return ["features", [self.network.position_of(name) for name in layers], pooling]
 
     def cached_share(self, source: Source, freeze_point: int | None) -> float:
-        """Estimate from a few rows which share of the activations is cached."""
+        """Estimate from a few rows what share of the activations is cached."""
         store = open_cache(self.cache)
         if not store.keeps_rows:
             return 0.0
@@ -287,7 +287,7 @@ class FrozenPrefix:
         return float(found.mean()) if keys else 0.0
 
     def digests(self, source: Source) -> ContentDigests:
-        """Return digests of the content of a source's rows, to be filled in."""
+        """Return `ContentDigests` of the rows of a source, none of them known yet."""
         return ContentDigests(source, self.encoding, open_cache(self.cache))
 
     def part(self, start: int | None, freeze_point: int | None) -> FrozenPart:
@@ -326,7 +326,7 @@ def _digest(described: list[object]) -> bytes:
 def _kept_ahead(
     store: ActivationCache | NullCache, points: list[CachePoint], n_rows: int
 ) -> set[int]:
-    """Return the steps to cache unrequested; none unless half of the cache stays free."""
+    """Return the steps to cache unrequested; none if less than half of the cache stays free."""
     if not store.keeps_rows:
         return set()
     chosen = [point for point in points if point.worth_keeping]

@@ -90,7 +90,7 @@ class CompiledSegment:
 
 
 class RowByRow:
-    """A chain of segments; each of several threads runs it on one row.
+    """A chain of segments. Several threads run it, each on one row at a time.
 
     It is called like `InvariantBatches`: its first result is that of the last segment, the others
     are the activations between the segments.
@@ -193,7 +193,7 @@ def _core() -> Core:
 
 
 def converted(graph: object, output: str) -> Model:
-    """Convert TensorFlow's graph of a function, whose result is named `output`, to OpenVINO's.
+    """Convert a function's graph from TensorFlow's to OpenVINO's; `output` names its result.
 
     ``openvino.convert_model`` does the same, but sends usage statistics.
     """
@@ -209,7 +209,7 @@ def converted(graph: object, output: str) -> Model:
 
 
 def _compiled(graph: object, output: str, precision: str) -> CompiledModel:
-    """Compile TensorFlow's graph of a function whose result is named `output`."""
+    """Compile a function's TensorFlow graph; `output` names its result."""
     options = {
         "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
         "PERFORMANCE_HINT": "THROUGHPUT",

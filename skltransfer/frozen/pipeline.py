@@ -81,7 +81,7 @@ class Failures(dict[int, ReadError]):
     Parameters
     ----------
     keep_going : bool
-        Whether rows are recorded instead of raising.
+        Whether to record such rows instead of raising their errors.
     """
 
     def __init__(self, keep_going: bool) -> None:

@@ -64,7 +64,8 @@ class Prefetcher:
         function : callable
             The function to call.
         items : iterable
-            Its arguments. Threads are ahead by at most one item more than there are threads.
+            Its arguments. While the caller uses a result, at most one more item is waiting or
+            being computed than there are threads.
         """
         waiting: deque[Future[_Result]] = deque()
         for item in items:

@@ -154,7 +154,7 @@ def segments(network: Network, start: int | None, freeze_point: int | None) -> l
 def prefix_part(
     network: Network, start: int | None, freeze_point: int | None, engine: str
 ) -> FrozenPart:
-    """Compile the part from `start` to a freeze point, which also returns activations on the way.
+    """Compile the part from `start` to a freeze point; it also returns activations on the way.
 
     If nothing is frozen, rows are returned unchanged.
 
@@ -232,7 +232,7 @@ def _part_on_trial(network: Network) -> FrozenPart:
 
 
 def _computation(network: Network, start: int | None, steps: list[int]) -> Callable[..., Any]:
-    """Return a function from rows at `start` to outputs of `steps`: the last step's comes first."""
+    """Return a function from rows at `start` to outputs of `steps`, that of the last one first."""
 
     def compute(*tensors: Any) -> tuple[Any, ...]:
         x = network.preprocess(*tensors) if start is None else tensors[0]

@@ -21,11 +21,11 @@ class ResumePlan:
     part : callable
         Returns the compiled part; called when rows are computed by this plan.
     segments : tuple of str
-        Segments of the network that it runs, by which work is counted.
+        Segments of the network that it runs; work is counted for each.
     start : bytes or None
         Namespace in which its input is cached; None means that rows are read.
     kept : tuple of bytes or None
-        For each activation on the way, the namespace in which it is cached, or None.
+        For each activation on the way, the namespace in which it is cached; None if it is not.
     """
 
     name: str

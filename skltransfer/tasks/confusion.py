@@ -39,6 +39,7 @@ def confusion(outputs: NDArray[np.floating], weights: Floats) -> Confusion:
     size = (weights * (1 + certainty))[:, None]
     total = (size * p).sum(axis=0) + _LEAST
     agreeing = (size * p**2).sum(axis=0) / total
+    # Gradients of the sum of `agreeing`, by size, log(certainty), p and the outputs.
     by_size = (p**2 - agreeing * p) / total
     by_certainty = weights * certainty * by_size.sum(axis=1)
     by_p = size * (2 * p - agreeing) / total + by_certainty[:, None] * (log_p + 1)
@@ -62,7 +63,7 @@ def confusion_of_tensors(outputs: KerasTensor, weights: KerasTensor) -> KerasTen
 class WithConfusion:
     """The loss of labelled rows, plus the class confusion of unlabelled rows in the same batch.
 
-    Unlabelled rows have targets of zeros. The loss of each of them is the confusion of all of them.
+    Unlabelled rows have targets of zeros. Each has the same loss: the confusion over all of them.
 
     Attributes
     ----------

@@ -105,7 +105,10 @@ def _run(layers: Layers, x: np.ndarray, masks: Masks) -> tuple[list[np.ndarray],
 def _run_back(
     layers: Layers, inputs: list[np.ndarray], masks: Masks, slope: np.ndarray, gradient: Layers
 ) -> None:
-    """Fill in the gradient of each layer, from the last one; `slope` is that of the outputs."""
+    """Fill in the gradient of each layer, beginning with the last.
+
+    `slope` is the gradient of the loss with respect to the outputs.
+    """
     for number in reversed(range(len(layers))):
         by_kernel, by_bias = gradient[number]
         np.matmul(inputs[number].T, slope, out=by_kernel)

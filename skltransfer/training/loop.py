@@ -126,7 +126,7 @@ def run_epoch(
     Returns
     -------
     float
-        Mean weighted loss of the rows; that of a row is computed before the step that trains on it.
+        Mean weighted loss of the rows, each computed before the step that trains on the row.
     """
     rng = np.random.default_rng([how.seed, epoch])
     gradient = step.batch_gradient(data.batch_rows(how.batch_size))
@@ -240,7 +240,7 @@ def outputs_of(
 
 
 def features_of(data: TrainingData, above: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Apply `above` to all rows as in epoch 0, a chunk at a time."""
+    """Apply `above` to all rows, as they are in epoch 0, a chunk at a time."""
     positions = np.arange(len(data))
     parts = chunks(len(data), _ROWS_TOGETHER)
     return np.concatenate([above(data.rows(positions[part], 0)) for part in parts])

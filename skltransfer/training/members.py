@@ -92,7 +92,8 @@ def depths_of(freeze_depth: FreezeDepth, network: Network, is_foreign: bool = Fa
     Parameters
     ----------
     freeze_depth : int, float or str
-        The parameter. "auto" trains the head alone, and also a quarter and half of the stages.
+        The parameter. With "auto", one member trains the head alone, and the others also the last
+        quarter and the last half of the stages.
     network : Network
         The backbone.
     is_foreign : bool, default=False

@@ -156,7 +156,7 @@ def fit_progress(plan: Callable[[], Workload], verbose: int) -> Iterator[FitProg
 def measure(
     step: TrainStep, part: FrozenPart, source: Source, batch_size: int, n_threads: int
 ) -> Costs:
-    """Time the reading of a few rows, and a block and a training step of rows of noise.
+    """Time reading a few rows, and, with rows of noise, a frozen block and a training step.
 
     Threads read while the network computes, so the slower of the two counts.
     """

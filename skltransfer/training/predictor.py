@@ -123,7 +123,7 @@ class Predictor:
         return np.concatenate(blocks)
 
     def outputs_of_features(self, features: Singles) -> Singles:
-        """Return the mean outputs of the members' heads, for rows of what `features` returns."""
+        """Return the mean outputs of the members' heads for rows returned by `features`."""
         widths = [member.step.head.n_features for member in self.members]
         parts = np.split(features, np.cumsum(widths)[:-1], axis=1)
         pairs = zip(self.members, parts, strict=True)

@@ -197,8 +197,8 @@ class TrainStep:
     def with_statistics(self, fixed: np.ndarray, moments: list[np.ndarray]) -> np.ndarray:
         """Return `fixed` with BatchNorm's statistics replaced by (mean, variance) of each layer.
 
-        A layer that is called several times gets the mean over its calls, to which Keras' moving
-        averages tend as well.
+        A layer that is called several times gets the mean over its calls. Keras' moving averages
+        tend to the same mean.
         """
         shapes = [tuple(v.shape) for v in self.fixed]
         values = dict(zip(map(id, self.fixed), split(fixed, shapes), strict=True))
@@ -276,7 +276,7 @@ class TrainStep:
         return *rows, columns.astype(np.float32)
 
     def _dtypes(self, n_arguments: int, of_rows: int) -> list[str]:
-        """Return the dtypes of a compiled function's arguments; argument `of_rows` is the rows."""
+        """Return the dtypes of a compiled function's arguments; rows are at `of_rows`."""
         return [self.input.dtype if i == of_rows else "float32" for i in range(n_arguments)]
 
     def _trial_state(self) -> tuple[np.ndarray, ...]:

@@ -34,7 +34,10 @@ def node_of(tensor: str) -> str:
 
 
 def readers_of(graph: GraphDef) -> dict[str, list[NodeDef]]:
-    """Return the readers of each node, by its name; one that reads it twice is listed twice."""
+    """Map each node's name to the nodes that read it.
+
+    A node with two inputs from the same node is listed twice.
+    """
     readers: dict[str, list[NodeDef]] = {node.name: [] for node in graph.node}
     for node in graph.node:
         for tensor in node.input:
@@ -68,7 +71,7 @@ def become_reshape(node: NodeDef, tensor: str, shape: str, dtype: AttrValue) -> 
     from tensorflow.core.framework.attr_value_pb2 import AttrValue
     from tensorflow.core.framework.types_pb2 import DT_INT32
 
-    dtype = AttrValue(type=dtype.type)  # a copy: the original is cleared below
+    dtype = AttrValue(type=dtype.type)  # a copy: it may belong to `node.attr`, cleared below
     node.op = "Reshape"
     node.attr.clear()
     node.attr["T"].CopyFrom(dtype)
