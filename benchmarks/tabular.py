@@ -1,11 +1,11 @@
 """A table beside the image: both together, each alone, and stacked.
 
-Photographs of waste, and made-up facts beside them: the weight of a load and the district that it
-comes from. A load is worth its way if price of its material times weight is above the fee of the
-district; the material is on the photograph alone. Materials have ``--prices`` from the one to the
-other, evenly spaced in their logarithms, by the order of the names of their folders: the farther
-apart, the more the photograph counts. Each draw takes other
-photographs of ``DATA/train`` and makes up other tables; tests are all photographs of ``DATA/test``.
+Each photograph of waste has a row of made-up facts: the weight of a load and its district. A load
+is worth its transport if the price of its material times its weight exceeds the fee of the
+district; only the photograph shows the material. The prices of the materials, in the order of their
+folders' names, go from the first of ``--prices`` to the second, evenly spaced in their logarithms:
+the farther apart, the more the photograph counts. Each draw takes other photographs of
+``DATA/train`` and makes up other tables; all photographs of ``DATA/test`` are tested.
 
 Stacking is scikit-learn's: a logistic regression on out-of-fold log-odds of the image model and of
 the table model. All image models train the last stage and are at their defaults otherwise.
@@ -56,7 +56,7 @@ def main():
 
 
 def loads(photos, rng, n, prices):
-    """Photographs with a table, and whether they are worth their way."""
+    """Photographs with a table, and whether they are worth their transport."""
     rows = rng.permutation(len(photos.data))[:n]
     materials = np.asarray(photos.target)[rows]
     values = np.geomspace(*prices, len(photos.target_names))[materials]
