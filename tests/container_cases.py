@@ -66,7 +66,7 @@ REFUSALS = {
         r"it is a TIFF of \d bands of .*, and the last band is alpha on an unknown scale",
         r"it is a TIFF of 4 bands of .* in CMYK, which is not read\. Convert it to RGB, and",
         r"it holds 16-bit CMYK, whose numbers are amounts of ink, so pixel_range cannot be applied",
-        r"it is a TIFF of 5 bands of .*, and images have 1 to 4 channels\. Choose some, and pass",
+        r"it is a TIFF of 5 bands of .*, but images have 1 to 4 channels\. Choose some, and pass",
     ],
     PIL_TIFF: [
         NO_RANGE,

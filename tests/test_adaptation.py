@@ -252,14 +252,14 @@ def test_a_regressor_takes_statistics_alone(tiny, X, X_target):
     settings = {"epochs": 1, "freeze_depth": "all", "random_state": 0}
     regressor = FineTunedRegressor(tiny, adaptation="statistics", **settings)
     assert np.isfinite(regressor.fit(X, numbers, X_target=X_target).predict(X)).all()
-    with pytest.raises(ValueError, match="adaptation='self' needs one class in each row"):
+    with pytest.raises(ValueError, match="adaptation='self' needs one class label for each row"):
         regressor.set_params(adaptation="self").fit(X, numbers, X_target=X_target)
 
 
 def test_several_labels_take_statistics_alone(make, X, X_target):
     labels = np.stack([np.arange(24) % 2, np.arange(24) % 3 == 0], axis=1).astype(int)
     make(freeze_depth="all", adaptation="statistics").fit(X, labels, X_target=X_target)
-    with pytest.raises(ValueError, match="adaptation='mcc' needs one class in each row"):
+    with pytest.raises(ValueError, match="adaptation='mcc' needs one class label for each row"):
         make(freeze_depth="all", adaptation="mcc").fit(X, labels, X_target=X_target)
 
 
@@ -269,7 +269,10 @@ def test_several_labels_take_statistics_alone(make, X, X_target):
         ({"adaptation": "coral"}, "adaptation='coral' must be None, one of"),
         ({"adaptation": ()}, r"adaptation=\(\) must be None"),
         ({"adaptation": "self", "batch_norm": "train"}, "batch_norm='train' takes"),
-        ({"adaptation": "statistics", "batch_norm": "adapt"}, "gives each domain its own"),
+        (
+            {"adaptation": "statistics", "batch_norm": "adapt"},
+            "gives each domain statistics of its own",
+        ),
     ],
 )
 def test_settings_that_are_refused(make, X, y, X_target, settings, message):

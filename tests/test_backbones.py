@@ -143,13 +143,13 @@ def test_networks_compute_with_weights_that_are_handed_in(backbone):
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda arrays: arrays[:-1], "it has 245 weights, and 244 are given"),
-        (lambda arrays: [*arrays, arrays[-1]], "it has 245 weights, and 246 are given"),
+        (lambda arrays: arrays[:-1], "it has 245 weights, but 244 are given"),
+        (lambda arrays: [*arrays, arrays[-1]], "it has 245 weights, but 246 are given"),
         (
             lambda arrays: [arrays[0][:1], *arrays[1:]],
-            r"'stem_conv/kernel' has the shape \(3, 3, 3, 32\), and one of shape \(1, 3, 3, 32\)",
+            r"'stem_conv/kernel' has the shape \(3, 3, 3, 32\), but one of shape \(1, 3, 3, 32\)",
         ),
-        (lambda arrays: [arrays[0], arrays[1][:1], *arrays[2:]], r"and one of shape \(1,\) is"),
+        (lambda arrays: [arrays[0], arrays[1][:1], *arrays[2:]], r"but one of shape \(1,\) is"),
     ],
     ids=["one less", "one more", "kernel", "gamma"],
 )
@@ -491,7 +491,7 @@ def test_what_is_no_model_is_refused():
 
 @pytest.mark.parametrize("name", ["ResNet50", "resnet_50", "EfficientNet-Lite0"])
 def test_the_name_of_another_network_is_refused(name):
-    with pytest.raises(ValueError, match=f"name={name!r} means the network '.*' already; choose"):
+    with pytest.raises(ValueError, match=f"name={name!r} already means the network '.*'; choose"):
         register_backbone(name, convolution())
 
 
@@ -499,7 +499,7 @@ def test_a_name_must_be_one():
     for name in ("", None, 3):
         with pytest.raises(TypeError, match="must be a non-empty str"):
             register_backbone(name, convolution())
-    with pytest.raises(ValueError, match="reads as the path of a file"):
+    with pytest.raises(ValueError, match="looks like the path of a file"):
         register_backbone("net.keras", convolution())
 
 

@@ -62,7 +62,7 @@ def test_another_backend_computes_and_learns_the_same(
     in_fresh_process(ELSEWHERE, tmp_path / "given", tmp_path / "found", KERAS_BACKEND=other)
     told, features, probabilities, losses = joblib.load(tmp_path / "found")
     assert len(told) == 1
-    assert f"was fitted with engine={own!r}, and here " in told[0]
+    assert f"was fitted with engine={own!r}, but here " in told[0]
     close(features, extractor.transform(X))
     for classifier, rows, loss in zip(classifiers, probabilities, losses, strict=True):
         assert_allclose(rows, classifier.predict_proba(X), atol=1e-5)

@@ -138,7 +138,7 @@ def test_a_gain_within_its_error_is_not_called_one():
     net = Contestant("net", None, None, [Scores(np.array([0.8, 0.6, 0.73]), 0.5)], 1.0)
     told = verdict([net], [contestant("pixels", 0.7)], [])
     assert told.startswith("Transfer does not clearly pay here")
-    assert "could be chance" in told
+    assert "could be due to chance" in told
 
 
 def test_the_verdict_on_labels_and_layers():

@@ -224,7 +224,7 @@ def test_a_file_that_differs_is_not_kept(make, cats_and_dogs, path, monkeypatch,
 def test_a_missing_package_is_named_with_the_command(make, cats_and_dogs, path, monkeypatch):
     classifier = make(epochs=0).fit(*cats_and_dogs)
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    told = re.escape("Install it by: pip install 'skltransfer[onnx]'")
+    told = re.escape("Install it: pip install 'skltransfer[onnx]'")
     refused(classifier, path(), rf"ONNX needs tf2onnx, .*{told}", ImportError)
 
 

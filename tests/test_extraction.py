@@ -230,7 +230,7 @@ def test_features_of_another_recipe_are_refused_and_nothing_is_imported(
     extractor, batch, shard, tmp_path, X
 ):
     other = clone(extractor).set_params(pooling="max").fit(X)
-    with pytest.raises(ValueError, match=r"0\.parquet' holds features of another recipe, '"):
+    with pytest.raises(ValueError, match=r"0\.parquet' holds features with the digest '"):
         import_features(tmp_path / "cache", shard, other)
     assert cache_info(tmp_path / "cache").entries == 0
 

@@ -334,7 +334,7 @@ def test_input_feature_names_are_checked(extractor):
 
 
 def test_warnings_point_to_the_line_of_the_user(extractor, small):
-    with pytest.warns(UserWarning, match="they look like another scale") as caught:
+    with pytest.warns(UserWarning, match="they seem to be on another scale") as caught:
         extractor.fit(small).transform(small / 255)
     assert [warning.filename for warning in caught] == [__file__]
     with pytest.warns(UserWarning, match="set image_shape=") as caught:

@@ -223,7 +223,9 @@ def test_only_a_model_that_is_called_as_its_graph_has_one():
     ],
 )
 def test_a_model_without_a_graph_is_refused(build):
-    with pytest.raises(ValueError, match="has no graph that could be cut. Build it with keras"):
+    with pytest.raises(
+        ValueError, match="cannot be divided into frozen and trained layers. Build it with keras"
+    ):
         graph_of(build())
 
 

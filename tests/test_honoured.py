@@ -82,7 +82,7 @@ def test_signed_values_need_the_range_and_are_read_by_it():
 def test_the_same_scale_warns_alike_whatever_holds_it(make):
     with pytest.warns(UserWarning, match=r"largest value in .*X is 4095, but by the .*\(0, 4095\)"):
         read(make(TWELVE))
-    with pytest.warns(UserWarning, match="they look like another scale"):
+    with pytest.warns(UserWarning, match="they seem to be on another scale"):
         read(make(TWELVE), pixel_range=(0, 255))
 
 
@@ -288,7 +288,7 @@ def test_layers_of_half_precision_are_left_to_the_backend(dtype):
         resolve(tiny(half, layers.Activation("linear", dtype="float32"))), (16, 16)
     )
     assert chosen_engine("auto", network) == "tensorflow"
-    with pytest.raises(ValueError, match="computes in half precision of its own, which OpenVINO"):
+    with pytest.raises(ValueError, match="computes in half precision, but OpenVINO"):
         chosen_engine("openvino", network)
     assert chosen_engine("auto", network_of(resolve(tiny()), (16, 16))) == "openvino"
 

@@ -163,7 +163,9 @@ def test_the_scale_of_fit_is_silent(values, pixel_range):
     ],
 )
 def test_plainly_another_scale_at_predict_warns(values, pixel_range):
-    with pytest.warns(UserWarning, match=r"look like another scale.* give pixel_range=\(low, high"):
+    with pytest.warns(
+        UserWarning, match=r"seem to be on another scale.* give pixel_range=\(low, high"
+    ):
         check_scale(values, pixel_range)
 
 

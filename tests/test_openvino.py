@@ -262,7 +262,7 @@ def test_without_openvino_tensorflow_computes_and_it_is_told_once(make, X, y, tm
     features, probabilities = extractor.transform(X), classifier.predict_proba(X)
     again = saved_and_loaded(classifier, tmp_path)
     is_missing()
-    with pytest.warns(UserWarning, match="fitted with engine='openvino', and here TensorFlow") as w:
+    with pytest.warns(UserWarning, match="fitted with engine='openvino', but here TensorFlow") as w:
         close(extractor.transform(X), features)
         assert_allclose(again.predict_proba(X), probabilities, atol=1e-5)
     assert len(w) == 1

@@ -604,7 +604,9 @@ def test_images_are_rounded_for_a_network_of_whole_numbers():
 
 
 def test_a_network_of_whole_numbers_takes_no_fractions():
-    with pytest.raises(ValueError, match="takes uint8, but preprocessing='tf' makes fractions"):
+    with pytest.raises(
+        ValueError, match="takes uint8, but preprocessing='tf' turns pixels into fractions"
+    ):
         register_backbone("bytes", of_whole_numbers(), preprocessing="tf")
 
 

@@ -84,7 +84,7 @@ def test_the_best_epoch_is_by_the_loss_and_r2_is_told(make, bright):
 
 def test_nothing_to_hold_out_is_told(make, bright):
     X, y = bright
-    with pytest.warns(UserWarning, match="holds nothing out, since there is only one different"):
+    with pytest.warns(UserWarning, match="holds nothing out, since all rows are equal"):
         make(early_stopping=True, epochs=1).fit(X[[0, 0]], y[:2])
 
 

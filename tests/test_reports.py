@@ -291,7 +291,7 @@ def test_addresses_are_no_paths(make, fitted, address, kind, tmp_path, monkeypat
     for call in (fitted.save, load):
         with pytest.raises(ValueError, match=r"path=.* is a URL, and nothing is uploaded or"):
             call(kind(address))
-    with pytest.raises(ValueError, match=r"^cache=.* is a URL, and the cache is a local directory"):
+    with pytest.raises(ValueError, match=r"^cache=.* is a URL, but the cache must be a local"):
         make(cache=kind(address)).fit(X, NAMES)
     with pytest.raises(ImageReadError, match="it is a URL, and nothing is downloaded"):
         fitted.predict([kind(address)])

@@ -311,7 +311,10 @@ NOT_SAVED = {
     "bytes": ({"cache": b"folder"}, "cache of .* it holds b'folder', a bytes"),
     "complex": ({"image_shape": np.array([1j])}, "image_shape .* array of dtype complex128"),
     "records": ({"image_shape": np.zeros(1, "i4,i4")}, "image_shape .* array of dtype"),
-    "objects": ({"image_shape": np.array([[1], [print]], object)}, "more than single values"),
+    "objects": (
+        {"image_shape": np.array([[1], [print]], object)},
+        "not 1-D or has items other than None",
+    ),
     "PCG64": ({"random_state": np.random.RandomState(np.random.PCG64(0))}, "on PCG64, not on MT"),
 }
 
@@ -326,7 +329,7 @@ def test_what_is_no_data_is_refused_by_name(parameters, message, tmp_path):
 def test_what_nests_without_end_is_refused(tmp_path):
     endless = []
     endless.append(endless)
-    with pytest.raises(TypeError, match="class_weight .* nested more than 64 deep"):
+    with pytest.raises(TypeError, match="class_weight .* nested more than 64 levels deep"):
         FineTunedClassifier(class_weight=endless).save(tmp_path / "file")
 
 

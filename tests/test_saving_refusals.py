@@ -62,15 +62,15 @@ def older():
 
 @pytest.fixture
 def refused(tmp_path):
-    """Load a file of the bytes given; the reason why it is not opened."""
+    """Load a file of the bytes given; the reason why it cannot be loaded."""
 
     def why(data):
         (tmp_path / "model").write_bytes(data)
         with pytest.raises(ValueError) as caught:
             load(tmp_path / "model")
         message = str(caught.value)
-        assert message.startswith(f"{str(tmp_path / 'model')!r} is not opened: ")
-        return message.partition(" is not opened: ")[2]
+        assert message.startswith(f"{str(tmp_path / 'model')!r} cannot be loaded: ")
+        return message.partition(" cannot be loaded: ")[2]
 
     return why
 
@@ -81,7 +81,7 @@ def refused(tmp_path):
 def test_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent"):
         load(tmp_path / "absent")
-    with pytest.raises(ValueError, match="is not opened: it is not a regular file"):
+    with pytest.raises(ValueError, match="cannot be loaded: it is not a regular file"):
         load(tmp_path)
 
 
@@ -123,7 +123,7 @@ def test_a_newer_protocol_is_refused_with_the_version_that_wrote_it(originals, r
         manifest.update(protocol=3, skltransfer="7.0.0", more={"of": "another kind"})
 
     assert refused(changed(originals["extractor"], newer)) == (
-        "it was written by skltransfer 7.0.0 with protocol 3, and this is skltransfer "
+        "it was written by skltransfer 7.0.0 with protocol 3, but this is skltransfer "
         f"{sys.modules['skltransfer'].__version__}, which reads protocols up to 2. Install that "
         "version or a newer one."
     )
@@ -218,8 +218,8 @@ FORGED_OLDER = {
     "rule": (set_in("Reading", "rule", {"PixelRule": {}}), "asks for 'PixelRule', which is not"),
     "no rule": (set_in("Reading", "rule", {"image_preprocessing": 3}), "a record without fields"),
     "missing": (lambda m: m["state"].pop("classes_"), "FineTunedClassifier lacks _layer, _pool"),
-    "origin": (set_state(_origin={"dict": 3}), "not written as its kind requires"),
-    "nested": (set_state(head_units=deep(400)), "nests values more than 64 deep"),
+    "origin": (set_state(_origin={"dict": 3}), "not written as a list, as its kind"),
+    "nested": (set_state(head_units=deep(400)), "nests values more than 64 levels deep"),
 }
 
 
@@ -388,7 +388,7 @@ def test_exchanged_values_are_refused_or_opened(files, tmp_path, request):
             try:
                 opened += load(path) is not None
             except ValueError as error:
-                assert "is not opened" in str(error)
+                assert "cannot be loaded" in str(error)
     assert opened > 50
 
 

@@ -353,7 +353,7 @@ def test_holes_may_be_filled(make, frame, labels):
     tabular = make_column_transformer((filled, ["price"]))
     fitted = make(tabular=tabular, input_column="photo").fit(holes(frame), labels)
     assert np.isfinite(fitted.predict_proba(holes(frame))).all()
-    with pytest.raises(ValueError, match="gives .* columns, after 2 in fit"):
+    with pytest.raises(ValueError, match="gives .* columns, but gave 2 in fit"):
         fitted.tabular_.transform = lambda X: np.zeros((len(X), 3))
         fitted.predict(frame)
 

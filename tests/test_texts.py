@@ -108,7 +108,7 @@ def test_names_of_columns_are_kept_and_checked(network, texts):
         ("c0b1", TypeError, "X is one single text, 'c0b1'. Pass a list"),
         (pd.DataFrame({"a": ["x"], "b": ["y"]}), ValueError, "X has 2 columns, 'a', 'b'"),
         (np.array([["x", "y"]]), ValueError, "X has the shape .1, 2."),
-        (np.zeros((2, 1)), TypeError, "holds numbers, and this backbone reads texts"),
+        (np.zeros((2, 1)), TypeError, "holds numbers, but this backbone reads texts"),
         (np.zeros((2, 4, 4, 3)), ValueError, "X has the shape .2, 4, 4, 3."),
         ({"text": ["x"]}, TypeError, r"X is a dict, .* as in X\['text'\]"),
         ((x for x in "ab"), TypeError, "X is a generator.*list.X."),
@@ -177,7 +177,9 @@ def test_long_texts_are_cut_with_one_warning_that_counts_them(network):
     with pytest.warns(UserWarning, match="1 of 1 texts"):
         cut = extractor.transform([long])
     assert_array_equal(cut, extractor.transform([short]))  # 6 words, and what stands around them
-    with pytest.raises(ValueError, match="max_tokens=65 is more than this backbone can read.* 64"):
+    with pytest.raises(
+        ValueError, match="max_tokens=65 is more than the 64 tokens that this backbone"
+    ):
         extractor_of(network, max_tokens=65).fit([short])
     with pytest.raises(ValueError, match="max_tokens=2 leaves no room for words besides the 2"):
         extractor_of(network, max_tokens=2).fit([short])

@@ -75,14 +75,14 @@ def check_settings(methods: Collection[str], batch_norm: str, goes_on: bool) -> 
     if goes_on:
         raise ValueError(
             "warm_start=True continues from weights that an earlier fit may have adapted, but "
-            "adaptation must start from weights of the labelled rows. Set warm_start=False, or "
-            "adaptation=None."
+            "adaptation must start from weights trained on the labelled rows alone. Set "
+            "warm_start=False, or adaptation=None."
         )
     if batch_norm == "train" or (batch_norm == "adapt" and "statistics" in methods):
         raise ValueError(
             f"batch_norm={batch_norm!r} takes BatchNorm's statistics from the labelled rows alone, "
             "which contradicts this adaptation. Leave batch_norm='frozen'; "
-            "adaptation='statistics' gives each domain its own."
+            "adaptation='statistics' gives each domain statistics of its own."
         )
 
 
@@ -91,8 +91,8 @@ def check_allowed(methods: Collection[str], allowed: Collection[str]) -> None:
     refused = [method for method in methods if method not in allowed]
     if refused:
         raise ValueError(
-            f"adaptation={refused[0]!r} needs one class in each row, but y holds other targets. "
-            "For these, only 'statistics' is available."
+            f"adaptation={refused[0]!r} needs one class label for each row, but y holds other "
+            "targets. For these, only 'statistics' is available."
         )
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Size
 
 _OTHER = (
-    "They belong to another network, perhaps as another version of Keras builds it. Use that "
-    "version, or give weights of this network."
+    "The given weights belong to another network, or to this one as another version of Keras "
+    "builds it. Use that version, or give weights of this network."
 )
 
 
@@ -105,12 +105,12 @@ def _check_shapes(model: keras.Model, spec: BackboneSpec) -> None:
     """Refuse weights that do not match the model, as Keras does when setting them."""
     if len(model.weights) != len(spec.weights):
         raise ValueError(
-            f"it has {len(model.weights)} weights, and {len(spec.weights)} are given. {_OTHER}"
+            f"it has {len(model.weights)} weights, but {len(spec.weights)} are given. {_OTHER}"
         )
     for variable, array in zip(model.weights, spec.weights, strict=True):
         if tuple(variable.shape) != array.shape:
             raise ValueError(
-                f"its weight {variable.path!r} has the shape {tuple(variable.shape)}, and one of "
+                f"its weight {variable.path!r} has the shape {tuple(variable.shape)}, but one of "
                 f"shape {array.shape} is given. {_OTHER}"
             )
 

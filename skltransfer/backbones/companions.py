@@ -45,7 +45,7 @@ class Companion:
         if found is None or found.origin is None:
             raise ImportError(
                 f"backbone={self.backbone!r} needs its weights, which come in a separate package: "
-                f"{self.install} in a checkout of skltransfer."
+                f"run {self.install} in a checkout of skltransfer."
             )
         return Path(found.origin).parent
 

@@ -28,9 +28,9 @@ def check_one_input_and_output(model: Any) -> None:
     if not has_graph(model) or not getattr(model, "inputs", None):
         raise ValueError(
             f"The model {getattr(model, 'name', model)!r} is not a functional or sequential Keras "
-            "model, so it has no graph that could be cut. Build it with keras.Input and "
-            "keras.Model(inputs, outputs), or as a keras.Sequential that starts with keras.Input; "
-            "a class of your own must not override call()."
+            "model, so it cannot be divided into frozen and trained layers. Build it with "
+            "keras.Input and keras.Model(inputs, outputs), or as a keras.Sequential that starts "
+            "with keras.Input; a class of your own must not override call()."
         )
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(

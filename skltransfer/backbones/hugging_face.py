@@ -231,16 +231,18 @@ def read_config(content: Mapping[str, Any]) -> tuple[Family, TransformerConfig]:
     family = FAMILIES.get(kind) if isinstance(kind, str) else None
     if family is None:
         raise FolderError(
-            f"{CONFIG} says model_type={kind!r}, and text backbones are of {', '.join(FAMILIES)}"
+            f"{CONFIG} says model_type={kind!r}, but only {', '.join(FAMILIES)} are supported"
         )
     for name, allowed in _REFUSED_SETTINGS.items():
         if content.get(name, allowed[0]) not in allowed:
-            raise FolderError(f"{CONFIG} says {name}={content[name]!r}, which is not known here")
+            raise FolderError(f"{CONFIG} says {name}={content[name]!r}, which is not supported")
     values = {ours: _setting(content, theirs) for ours, theirs in family.keys.items()}
     values["inner_width"] = values["inner_width"] or 4 * values["width"]
     activation = activation_name(str(values["activation"]))
     if activation is None:
-        raise FolderError(f"{CONFIG} asks for the activation {values['activation']!r:.40}")
+        raise FolderError(
+            f"{CONFIG} asks for the activation {values['activation']!r:.40}, which is not supported"
+        )
     padding = _setting(content, "pad_token_id") if family.counts_behind_padding else -1
     config = {**values, "activation": activation, "causal": family.causal, "padding": padding}
     config["epsilon"] = float(config["epsilon"])
@@ -261,7 +263,7 @@ def _check_vocabulary(tokenizer: str, config: TransformerConfig) -> None:
     n_tokens = vocabulary_size(tokenizer)
     if n_tokens > config.n_words:
         raise FolderError(
-            f"{TOKENIZER} has {n_tokens:,} tokens, and the network has words for "
+            f"{TOKENIZER} has {n_tokens:,} tokens, but the network has embeddings for only "
             f"{config.n_words:,}: they belong to different networks"
         )
 
@@ -274,7 +276,7 @@ def _existing(path: Path) -> Path:
         return path
     if path.name == WEIGHTS and list(path.parent.glob("pytorch_model*.bin")):
         raise FolderError(
-            f"its weights are in a pickle, which can hold code. If you trust their source, "
+            f"its weights are in a pickle, which can run code. If you trust their source, "
             f"transformers' AutoModel.from_pretrained(folder).save_pretrained(folder) "
             f"writes {WEIGHTS}"
         )
@@ -294,7 +296,7 @@ def _json(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, RecursionError) as error:
         raise FolderError(f"{path.name} is not JSON") from error
     if not isinstance(content, dict):
-        raise FolderError(f"{path.name} holds no table of settings")
+        raise FolderError(f"{path.name} is not a JSON object of settings")
     return content
 
 
@@ -305,7 +307,7 @@ def _tensors(folder: Path) -> Arrays:
     if index.is_file() and not (folder / WEIGHTS).exists():
         listed = _json(index).get("weight_map")
         if not isinstance(listed, dict) or not all(map(_is_file_name, listed.values())):
-            raise FolderError(f"{index.name} does not list files of weights")
+            raise FolderError(f"{index.name} has no weight_map to .safetensors files")
         names = sorted(set(listed.values()))
     return _Renamed([_opened(_existing(folder / name)) for name in names])
 
@@ -355,7 +357,7 @@ def _weights(folder: Path, family: Family, config: TransformerConfig) -> Iterato
 
     def read(name: str) -> Floats:
         if prefix + name not in tensors:
-            raise FolderError(f"its weights have no {prefix + name!r}")
+            raise FolderError(f"its weights lack the tensor {prefix + name!r}")
         return tensors[prefix + name]
 
     yield from converted(read, family, config)
@@ -371,7 +373,7 @@ def converted(
         wanted = _without_heads(shape, layer)
         if array.shape != wanted:
             raise FolderError(
-                f"its weights for {name!r} have the shape {array.shape}, and {CONFIG} asks for "
+                f"its weights for {name!r} have the shape {array.shape}, but {CONFIG} asks for "
                 f"{wanted}"
             )
         yield array.reshape(shape)

@@ -146,8 +146,8 @@ def _check_takes_images(model: Any, name: str, preprocessing: Any) -> None:
     number_format = model.inputs[0].dtype
     if "int" in number_format and preprocessing not in (None, "auto"):
         raise ValueError(
-            f"Backbone {name!r} takes {number_format}, but preprocessing={preprocessing!r} makes "
-            "fractions of pixels. Leave preprocessing at None, for pixels from 0 to 255."
+            f"Backbone {name!r} takes {number_format}, but preprocessing={preprocessing!r} turns "
+            "pixels into fractions. Leave preprocessing at None, for pixels from 0 to 255."
         )
 
 

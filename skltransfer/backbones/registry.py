@@ -130,7 +130,7 @@ def _sound_network(
         raise TypeError(f"input={input!r} must be a SoundInput, or None for images and texts.")
     if any(other is not None for other in others):
         raise ValueError(
-            "preprocessing is for images and tokenizer for texts, and input=SoundInput(...) says "
+            "preprocessing is for images and tokenizer for texts, but input=SoundInput(...) says "
             "that the model reads sounds. Leave both out."
         )
     return sound_network(model, name, input, renumber=renumber)
@@ -141,12 +141,13 @@ def _check_free(name: Any) -> None:
     if not isinstance(name, str) or not name:
         raise TypeError(f"name={name!r} must be a non-empty str.")
     if _is_file_name(name):
-        raise ValueError(f"name={name!r} reads as the path of a file; choose one without suffix.")
+        raise ValueError(
+            f"name={name!r} looks like the path of a file; choose a name without this suffix."
+        )
     taken = {_folded(known): known for known in _names()}
     if _folded(name) in taken:
         raise ValueError(
-            f"name={name!r} means the network {taken[_folded(name)]!r} already; choose one of your "
-            "own."
+            f"name={name!r} already means the network {taken[_folded(name)]!r}; choose another."
         )
 
 
@@ -246,8 +247,8 @@ def preprocessing_told(backbone: Any, spec: BackboneSpec) -> str | None:
         return None
     return (
         f"{spec.name}: its first layers are those of a network of keras.applications, so pixels "
-        f"are preprocessed as that was trained (preprocessing={mode!r}). If this one was trained "
-        "otherwise, say how: register_backbone(name, model, preprocessing=...)."
+        f"are preprocessed as in the training of that network (preprocessing={mode!r}). If this "
+        "one was trained otherwise, say how: register_backbone(name, model, preprocessing=...)."
     )
 
 

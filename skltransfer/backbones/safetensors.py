@@ -73,7 +73,10 @@ def open_tensors(path: Path) -> Tensors:
     with path.open("rb") as file:
         n_header = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if not 2 <= n_header <= min(_LONGEST_HEADER, n_bytes - _LENGTH_BYTES):
-            raise Damaged("it is cut off, or not a safetensors file: its header does not fit in it")
+            raise Damaged(
+                "it is cut off, or not a safetensors file: its header cannot be "
+                f"{n_header:,} bytes long"
+            )
         header = _header(file.read(n_header))
     header.pop("__metadata__", None)
     start = _LENGTH_BYTES + n_header
@@ -105,11 +108,11 @@ def _entry(name: str, entry: Any, start: int) -> dict[str, Any]:
         raise Damaged(f"its header does not describe {name!r} by dtype, shape and offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if dtype not in _SIZES:
-        raise Damaged(f"{name!r} has the dtype {dtype!r:.20}, which is not read")
+        raise Damaged(f"{name!r} has the dtype {dtype!r:.20}, which is not supported")
     if not _are_counts(shape) or not _are_counts(offsets) or len(offsets) != 2:
         raise Damaged(f"{name!r} has an invalid shape or invalid offsets")
     if offsets[1] - offsets[0] != math.prod(shape) * _SIZES[dtype]:
-        raise Damaged(f"{name!r} has another number of bytes than its shape needs")
+        raise Damaged(f"{name!r} does not have the number of bytes that its shape needs")
     return {"dtype": dtype, "shape": shape, "start": start + offsets[0], "end": start + offsets[1]}
 
 
@@ -125,4 +128,4 @@ def _check_places(entries: dict[str, dict[str, Any]], start: int, n_bytes: int) 
         start = entry["end"]
     if start != n_bytes:
         what = "it is cut off" if start > n_bytes else "there are bytes after its last tensor"
-        raise Damaged(f"{what}: its header describes {start:,} bytes, and it has {n_bytes:,}")
+        raise Damaged(f"{what}: its header describes {start:,} bytes, but the file has {n_bytes:,}")

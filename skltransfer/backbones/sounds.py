@@ -82,7 +82,7 @@ def sound_network(
     shape = tuple(model.inputs[0].shape[1:])
     if shape not in ((None, input.n_mels), (None, input.n_mels, 1)):
         raise ValueError(
-            f"Backbone {name!r} takes rows of shape {shape}, and its front end makes maps of shape "
+            f"Backbone {name!r} takes rows of shape {shape}, but its front end makes maps of shape "
             f"(frames, {input.n_mels}), with as many frames as a sound has. Begin the model with "
             f"keras.Input((None, {input.n_mels})) or keras.Input((None, {input.n_mels}, 1))."
         )

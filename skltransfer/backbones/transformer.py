@@ -77,7 +77,7 @@ class TransformerConfig:
             and -1 <= self.padding < self.n_positions - 1
         )
         if not fits:
-            raise ValueError(f"these are not the numbers of a transformer: {asdict(self)}")
+            raise ValueError(f"these settings do not describe a transformer: {asdict(self)}")
 
     def described(self) -> dict[str, Any]:
         """Return the architecture of a spec, in JSON types."""

@@ -162,8 +162,8 @@ def _check_comes_back(config: dict[str, Any], shapes: list[tuple[int, ...]], nam
         ) from error
     if [tuple(weight.shape) for weight in rebuilt.weights] != shapes:
         raise ValueError(
-            f"Backbone {name!r} does not come back from its configuration with the same weights: "
-            "a custom layer lacks get_config or creates weights of another shape."
+            f"Backbone {name!r} cannot be rebuilt from its configuration with the same weights: "
+            "a custom layer lacks get_config, or creates weights of another shape."
         )
     return True
 

@@ -106,7 +106,7 @@ def version() -> str:
 
 def refuses_openvino() -> str | None:
     """Return a reason: OpenVINO reads only TensorFlow's graphs."""
-    return "OpenVINO takes its graph from TensorFlow, and here Keras runs on JAX."
+    return "OpenVINO takes its graph from TensorFlow, but here Keras runs on JAX."
 
 
 def value_and_gradients(

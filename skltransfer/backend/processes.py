@@ -79,8 +79,9 @@ def _chosen_threads() -> int | None:
     if chosen is not None:
         if not chosen.isdecimal() or not int(chosen):
             raise ValueError(
-                f"The environment variable {_CHOSEN}={chosen!r} must be a positive whole number, "
-                "of threads for each process. Unset it for all cores, or a worker's share."
+                f"The environment variable {_CHOSEN}={chosen!r} must be a positive integer, the "
+                "number of threads of each process. Unset it to use all cores, or in a worker its "
+                "share of them."
             )
         return int(chosen)
     share = os.environ.get(_SHARE, "")

@@ -88,7 +88,7 @@ def version() -> str:
 
 def refuses_openvino() -> str | None:
     """Return a reason: OpenVINO reads only TensorFlow's graphs."""
-    return "OpenVINO takes its graph from TensorFlow, and here Keras runs on PyTorch."
+    return "OpenVINO takes its graph from TensorFlow, but here Keras runs on PyTorch."
 
 
 def value_and_gradients(

@@ -67,8 +67,8 @@ def _directory(location: str | os.PathLike[str]) -> str:
         raise TypeError(f"cache={location!r} is not a path; {choices}.")
     if is_url(location):
         raise ValueError(
-            f"cache={str(location)!r} is a URL, and the cache is a local directory or one that is "
-            f"mounted; {choices}."
+            f"cache={str(location)!r} is a URL, but the cache must be a local or mounted "
+            f"directory; {choices}."
         )
     location = os.fspath(location)
     refusal = f"cache={location!r} is not a directory; {choices}."

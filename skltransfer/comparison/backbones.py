@@ -270,7 +270,8 @@ def _checked_labels(X: Any, y: Any) -> NDArray[np.generic]:
         )
     if len(np.unique(labels)) < 2:
         raise ValueError(
-            f"y has a single class, {labels.tolist()[0]!r}; there is nothing to tell apart."
+            f"y has a single class, {labels.tolist()[0]!r}; there is nothing to tell apart. Pass "
+            "rows of two classes or more."
         )
     return labels
 

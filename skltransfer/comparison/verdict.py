@@ -72,7 +72,7 @@ def _on_transfer(best: Contestant, baseline: Contestant) -> str:
     if not _is_clear(gain):
         return (
             f"Transfer does not clearly pay here: {scores}, and the gain of {_told(gain)} could be "
-            "chance."
+            "due to chance."
         )
     return f"Transfer pays here: {scores}, a gain of {_told(gain)}."
 
@@ -98,8 +98,10 @@ def _on_layers(best: Contestant, candidates: Sequence[Contestant]) -> list[str]:
     if not ends:
         return []
     gain = best.full - ends[0].full
-    clearly = "clearly better" if _is_clear(gain) else "better, if not clearly,"
-    return [f"An earlier layer is {clearly} than the end of the network: by {_told(gain)}."]
+    scores = f"better than the end of the network: by {_told(gain)}"
+    if _is_clear(gain):
+        return [f"An earlier layer is clearly {scores}."]
+    return [f"An earlier layer is {scores}, which could be due to chance."]
 
 
 def _is_clear(difference: Scores) -> bool:

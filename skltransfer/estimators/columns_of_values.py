@@ -31,7 +31,8 @@ def check_column(values: Any, name: str) -> None:
     else:
         return
     raise TypeError(
-        f"{name} is a {type(values).__name__}, which is no array or list. Pass {way_out}."
+        f"{name} is a {type(values).__name__}, which is neither an array nor a list. Pass "
+        f"{way_out}."
     )
 
 

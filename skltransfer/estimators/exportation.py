@@ -199,7 +199,8 @@ def _of_pipeline(pipeline: Pipeline) -> _Exported:
         return exported
     if exported.method != "transform":
         raise ValueError(
-            f"A Pipeline with steps after a {type(first).__name__} cannot be exported."
+            f"A Pipeline with steps after a {type(first).__name__} cannot be exported. Export that "
+            "step alone."
         )
     *scalers, last = others
     linear, method = linear_step(last)
@@ -256,7 +257,8 @@ def _check_agreement(
                 f"The model in {title} differs from the estimator by {difference:.1e} on trial "
                 f"rows, but at most {limit:.1e} is allowed, so no file was written. The model "
                 f"computes in float32; the estimator has precision={exported.reader.precision!r} "
-                f"and engine_={exported.reader.engine_!r}."
+                f"and engine_={exported.reader.engine_!r}. Fit it with precision='float32', or try "
+                "another format."
             )
 
 

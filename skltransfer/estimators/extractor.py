@@ -411,8 +411,8 @@ def _layer_names(layer: str | Sequence[str] | None) -> tuple[str, ...]:
     names = (layer,) if isinstance(layer, str) else tuple(() if layer is None else layer)
     if layer is not None and not names:
         raise ValueError(
-            "layer=[] names no layer. Give a name or a list of names; None is the end of the "
-            "features."
+            "layer=[] names no layer. Give a name, a list of names, or None for the end of the "
+            "network."
         )
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"layer={layer!r} must be a str, a list of str, or None.")

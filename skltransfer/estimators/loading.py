@@ -64,5 +64,5 @@ def load(
         estimator: Any = object.__new__(kind)
         estimator.__setstate__(state)
     except ValueError as error:
-        raise ValueError(f"{str(path)!r} is not opened: {error}") from error
+        raise ValueError(f"{str(path)!r} cannot be loaded: {error}") from error
     return cast("PretrainedFeatureExtractor | FineTunedClassifier | FineTunedRegressor", estimator)

@@ -51,7 +51,7 @@ class FittedTable:
         numbers = _transformed(self.transformer, table, rows)
         if numbers.shape[1] != self.n_columns:
             raise ValueError(
-                f"tabular={self.transformer!r} gives {numbers.shape[1]} columns, after "
+                f"tabular={self.transformer!r} gives {numbers.shape[1]} columns, but gave "
                 f"{self.n_columns} in fit. Use a transformer that always gives the same number."
             )
         return standardized(numbers, self.mean, self.scale).astype(np.float32)

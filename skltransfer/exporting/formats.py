@@ -61,7 +61,7 @@ class Format:
             except ImportError as error:
                 raise ImportError(
                     f"Export to {self.title} needs {module}, which cannot be imported ({error}). "
-                    f"Install it by: pip install 'skltransfer[{self.extra}]'"
+                    f"Install it: pip install 'skltransfer[{self.extra}]'"
                 ) from error
 
 

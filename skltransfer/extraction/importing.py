@@ -154,9 +154,9 @@ def _check_recipe(path: Path, batches: Iterable[RecordBatch], wanted: str) -> No
     for batch in batches:
         for recipe in set(batch["recipe"].to_pylist()) - {wanted}:
             raise ValueError(
-                f"{os.fspath(path)!r} holds features of another recipe, {recipe!r}, than the "
-                f"extractor's features_digest_, {wanted!r}. Fit the extractor with the network, "
-                "layer, pooling and preprocessing with which they were computed."
+                f"{os.fspath(path)!r} holds features with the digest {recipe!r}, but the "
+                f"extractor's features_digest_ is {wanted!r}. Fit the extractor with the network, "
+                "layer, pooling and preprocessing with which these features were computed."
             )
 
 

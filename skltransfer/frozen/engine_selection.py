@@ -113,8 +113,8 @@ def engine_here(fitted: str, network: Network, layers: tuple[str, ...], pooling:
 @lru_cache(maxsize=8)  # each reason is reported once
 def _warn_of_another_engine(fitted: str, reason: str) -> None:
     warn_user(
-        f"This estimator was fitted with engine={fitted!r}, and here {backend_title()} computes: "
-        f"{reason} Results agree to about 1e-6, not to the bit."
+        f"This estimator was fitted with engine={fitted!r}, but here {backend_title()} computes: "
+        f"{reason} Results agree to about 1e-6, not bit for bit."
     )
 
 
@@ -136,7 +136,7 @@ def _without_gpu() -> bool:
 def _refusal_on_trial(network: Network, layers: tuple[str, ...], pooling: str) -> str | None:
     """Compile with OpenVINO, and compare the results with TensorFlow's on rows of noise."""
     if network.precision == "float32" and (own := _half_precision_layer(network)):
-        return f"its layer {own!r} computes in half precision of its own, which OpenVINO does not."
+        return f"its layer {own!r} computes in half precision, but OpenVINO would not."
     rows = part_of(network.trial_rows(), slice(2))
     try:
         found = _part(network, layers, pooling)(rows)

@@ -87,7 +87,7 @@ def input_column_of(X: Any, column: Any) -> Any:
             else "all columns hold numbers, dates or categories"
         )
         raise ValueError(
-            f"tabular needs to know which column of X the backbone reads, and {told}. Set "
+            f"tabular needs to know which column of X the backbone reads, but {told}. Set "
             f"input_column={(found or names)[0]!r}, or whichever it is."
         )
     return found[0]
@@ -113,7 +113,7 @@ def check_one_column(X: Any, kind: str) -> None:
     found = input_columns(X)
     if found:
         raise ValueError(
-            f"X has {len(X.columns)} columns, {_listed(list(X.columns))}, and the backbone reads "
+            f"X has {len(X.columns)} columns, {_listed(list(X.columns))}, but the backbone reads "
             f"one. Pass it alone, as in X[{found[0]!r}], or say what becomes of the others: "
             f"{kind}(tabular=make_column_transformer(...), input_column={found[0]!r})."
         )

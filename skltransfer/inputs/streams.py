@@ -31,7 +31,7 @@ def _advice(item: Any, name: str, pattern: str) -> str | None:
     """Say what an item is, and what to pass; return None if it is no stream."""
     kind = type(item).__name__
     if inspect.isawaitable(item):
-        return f"a {kind}, which nobody has waited for. Pass {pattern.format(f'await {name}')}."
+        return f"a {kind} that was never awaited. Pass {pattern.format(f'await {name}')}."
     if callable(getattr(item, "read", None)):
         waits = "await " if inspect.iscoroutinefunction(item.read) else ""
         return f"a {kind}, an open file. Pass {pattern.format(f'{waits}{name}.read()')}."

@@ -53,7 +53,7 @@ def n_features(shape: tuple[int | None, ...], pooling: str) -> int:
         return cast(int, shape[-1])
     if None in shape:
         raise ValueError(
-            "pooling='flatten' needs rows of one length, and the rows of this network differ in "
+            "pooling='flatten' needs rows of one length, but the rows of this network differ in "
             "length. Use 'avg' or 'max'."
         )
     return math.prod(cast(tuple[int, ...], shape))
@@ -70,14 +70,14 @@ def check_class_token(graph: Graph, index: int, backbone: str) -> None:
     step = graph.steps[index]
     if len(step.shape) != 2:
         raise ValueError(
-            f"pooling='cls' takes the first of a sequence of tokens, and the layer {step.name!r} "
+            f"pooling='cls' takes the first of a sequence of tokens, but the layer {step.name!r} "
             f"of backbone={backbone!r} makes {_described(step.shape)}. Use 'avg' or 'max'."
         )
     maps = [before for before in graph.ancestors_of(index).steps if len(before.shape) == 3]
     same = [found for found in maps if _positions(found.shape) == step.shape[0]]
     if step.shape[0] is not None and same:
         raise ValueError(
-            f"pooling='cls' takes a class token, and backbone={backbone!r} has none: its "
+            f"pooling='cls' takes a class token, but backbone={backbone!r} has none: its "
             f"{step.shape[0]} tokens are the {_described(same[0].shape)} of {same[0].name!r}. "
             "Use 'avg' or 'max'."
         )

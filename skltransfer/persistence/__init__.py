@@ -66,7 +66,7 @@ def write_state(
     kind = estimator.__name__
     if module_of(kind) != estimator.__module__:
         raise TypeError(
-            f"{kind} cannot be saved: save() knows {' and '.join(known_kinds())}, and no "
+            f"{kind} cannot be saved: save() knows {' and '.join(known_kinds())}, but no "
             f"subclasses of them. {_WAY_OUT}"
         )
     strange = unknown_names(kind, state, parameters)
@@ -117,7 +117,7 @@ def _check_manifest(manifest: dict[str, Any], reader: Reader) -> tuple[type, dic
     kind = _class_of(manifest["estimator"])
     manifest = with_later_parameters(manifest, kind._get_param_names())
     if not isinstance(manifest["backbones"], list) or not isinstance(manifest["state"], dict):
-        raise ValueError("its manifest has no list of backbones and no state.")
+        raise ValueError("its manifest has no list of backbones, or no state.")
     state = _decoded(manifest["state"], manifest["backbones"], reader)
     check_state(kind.__name__, state, kind._get_param_names())
     reader.check_all_used()
@@ -169,11 +169,11 @@ def _expanded(path: PathLike) -> Path:
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
         raise TypeError(
             f"path={path!r:.80} is a {type(path).__name__}. Give the path of a file, as str or "
-            "Path; for a stream or bytes, go by way of a file in tempfile.TemporaryDirectory()."
+            "Path; for a stream or bytes, use a file in a tempfile.TemporaryDirectory()."
         )
     if is_url(path):
         raise ValueError(
             f"path={str(path)!r} is a URL, and nothing is uploaded or downloaded. Give the path of "
-            "a local file, and copy it by a program for such addresses."
+            "a local file, and copy it with a program for such URLs."
         )
     return Path(os.path.expanduser(path))

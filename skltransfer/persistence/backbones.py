@@ -54,7 +54,7 @@ def decode_backbone(node: object, reader: Reader) -> BackboneSpec:
     if not isinstance(node, dict) or tuple(node) not in (_KEYS, _BUNDLED_KEYS):
         raise ValueError(f"a backbone in it does not consist of {', '.join(_KEYS)}.")
     if not is_str(node["name"]) or not is_str(node["fingerprint"]):
-        raise ValueError("a backbone in it has no name and fingerprint.")
+        raise ValueError("a backbone in it lacks a name or a fingerprint.")
     if tuple(node) == _BUNDLED_KEYS:
         return _bundled(**node)
     content = {name: reader.decode(node[name]) for name in _CONTENT}
@@ -86,7 +86,7 @@ def _bundled(name: str, fingerprint: str) -> BackboneSpec:
     if (name, fingerprint) != (spec.name, spec.fingerprint):
         raise Explained(
             f"it asks for the bundled network {name!r:.60} with the fingerprint "
-            f"{fingerprint[:16]}..., and this version of skltransfer ships {spec.name!r} with "
+            f"{fingerprint[:16]}..., but this version of skltransfer ships {spec.name!r} with "
             f"{spec.fingerprint[:16]}... Open it with the version that it was saved with."
         )
     return spec

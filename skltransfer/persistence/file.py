@@ -71,8 +71,8 @@ def write_file(path: Path, content: dict[str, Any], arrays: list[np.ndarray]) ->
     text = _canonical(manifest)
     if len(text) > _MOST_MANIFEST_BYTES:
         raise ValueError(
-            f"The estimator's settings take {len(text):,} bytes in JSON, and at most "
-            f"{_MOST_MANIFEST_BYTES:,} are read again. joblib.dump(estimator, path) has no limit."
+            f"The estimator's settings take {len(text):,} bytes in JSON, but at most "
+            f"{_MOST_MANIFEST_BYTES:,} can be loaded. joblib.dump(estimator, path) has no limit."
         )
     digest = hashlib.sha256()
     with _replacing(path) as file:
@@ -93,7 +93,7 @@ def read_file(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
     data = _bytes_of(path)
     if not _is_whole(data):
         raise Explained(
-            "its bytes do not fit its checksum: it was cut off or changed after it was written. "
+            "its bytes do not match its checksum: it was cut off or changed after it was written. "
             "Take another copy of it, or save the estimator again."
         )
     (length,) = _LENGTH.unpack_from(data, len(MAGIC))
@@ -108,7 +108,7 @@ def _bytes_of(path: Path) -> bytes:
     """Return all bytes of a file; a foreign file is refused after its first bytes."""
     path.stat()  # raises FileNotFoundError
     if not path.is_file():
-        raise Explained("it is not a regular file.")
+        raise Explained("it is not a regular file. Give the path of a file that save() wrote.")
     with open(path, "rb") as file:
         start = file.read(len(MAGIC))
         if start != MAGIC:
@@ -145,7 +145,7 @@ def _parsed(text: bytes) -> dict[str, Any]:
     if tuple(manifest) != _KEYS:
         raise ValueError(f"its manifest does not consist of {', '.join(_KEYS)}.")
     if not _is_canonical(manifest, text):
-        raise ValueError("its manifest is not written as save() does: a key may come twice.")
+        raise ValueError("its manifest is not written as save() does: a key may occur twice.")
     return manifest
 
 
@@ -162,7 +162,7 @@ def _check_protocol(protocol: object, version: object) -> None:
         raise ValueError("it does not say with which protocol and version it was written.")
     if protocol > PROTOCOL:
         raise Explained(
-            f"it was written by skltransfer {version} with protocol {protocol}, and this is "
+            f"it was written by skltransfer {version} with protocol {protocol}, but this is "
             f"skltransfer {skltransfer.__version__}, which reads protocols up to {PROTOCOL}. "
             "Install that version or a newer one."
         )

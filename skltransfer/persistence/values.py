@@ -20,6 +20,7 @@ from skltransfer.persistence.records import check_record, fields_of, is_record, 
 
 _PLAIN = {type(None), bool, int, str}
 _DEEPEST = 64
+_NOT_SINGLE = "has items other than None, bools, numbers and strings"
 _IDENTITY = ("fingerprint", "name", "input", "bundled")
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -49,7 +50,7 @@ class Writer:
             The message says which.
         """
         if depth > _DEEPEST:
-            raise TypeError(f"it is nested more than {_DEEPEST} deep")
+            raise TypeError(f"it is nested more than {_DEEPEST} levels deep")
         kind = type(value)
         if kind in _PLAIN:
             return value
@@ -94,7 +95,7 @@ class Writer:
         if array.dtype != object:
             return "array", self.add_array(array)
         if array.ndim != 1 or not all(map(_is_single, array)):
-            raise TypeError("it holds an array of objects that are more than single values")
+            raise TypeError(f"it holds an array of dtype object that is not 1-D or {_NOT_SINGLE}")
         return "objects", [self.encode(item, depth) for item in array]
 
     def _add_backbone(self, spec: BackboneSpec) -> int:
@@ -128,13 +129,15 @@ class Reader:
             If `Writer` would not write `node`.
         """
         if depth > _DEEPEST:
-            raise ValueError(f"it nests values more than {_DEEPEST} deep.")
+            raise ValueError(f"it nests values more than {_DEEPEST} levels deep.")
         if isinstance(node, list):
             return [self.decode(item, depth + 1) for item in node]
         if not isinstance(node, dict):
             return node
         if len(node) != 1:
-            raise ValueError("it holds a value that is not of one kind.")
+            raise ValueError(
+                f"it holds an object with {len(node)} keys in place of one, the name of its kind."
+            )
         ((name, content),) = node.items()
         if is_record(name):
             return check_record(name, self._mapping(content, depth + 1))
@@ -145,7 +148,7 @@ class Reader:
     def view(self, position: object) -> np.ndarray:
         """Return the array at `position`; nothing else may refer to it."""
         if type(position) is not int or not 0 <= position < len(self.arrays):
-            raise ValueError(f"it refers to an array {position!r:.40}, which is not there.")
+            raise ValueError(f"it refers to array {position!r:.40}, which it does not hold.")
         if position in self.used:
             raise ValueError(f"it refers to array {position} twice.")
         self.used.add(position)
@@ -176,7 +179,8 @@ class Reader:
 
     def _float(self, content: Any, depth: int) -> float:
         if not isinstance(content, str) or content not in _NOT_FINITE:
-            raise ValueError(f"{content!r:.40} is not one of {', '.join(_NOT_FINITE)}.")
+            allowed = ", ".join(_NOT_FINITE)
+            raise ValueError(f"it holds the float {content!r:.40}, which is not one of {allowed}.")
         return _NOT_FINITE[content]
 
     def _array(self, content: Any, depth: int) -> np.ndarray:
@@ -192,7 +196,7 @@ class Reader:
     def _objects(self, content: Any, depth: int) -> np.ndarray:
         items = self.decode(_list(content), depth)
         if not all(map(_is_single, items)):
-            raise ValueError("it holds an array of objects that are more than single values.")
+            raise ValueError(f"it holds an array of dtype object that {_NOT_SINGLE}.")
         array = np.empty(len(items), dtype=object)
         array[:] = items
         return array
@@ -207,7 +211,7 @@ class Reader:
 
     def _backbone(self, content: Any, depth: int) -> BackboneSpec:
         if type(content) is not int or not 0 <= content < len(self.backbones):
-            raise ValueError(f"it refers to a backbone {content!r:.40}, which is not there.")
+            raise ValueError(f"it refers to backbone {content!r:.40}, which it does not hold.")
         return self.backbones[content]
 
 
@@ -230,5 +234,6 @@ def _is_single(item: object) -> bool:
 
 def _list(content: Any, length: int | None = None) -> list[Any]:
     if not isinstance(content, list) or (length is not None and len(content) != length):
-        raise ValueError("it holds a value that is not written as its kind requires.")
+        needed = "a list" if length is None else f"a list of {length}"
+        raise ValueError(f"it holds a value that is not written as {needed}, as its kind requires.")
     return content

@@ -97,7 +97,7 @@ class MultiLabel:
     label_smoothing: float = 0.0
     totals: Floats | None = None
 
-    nothing_to_hold_out: ClassVar[str] = "since there is only one different row"
+    nothing_to_hold_out: ClassVar[str] = "since all rows are equal"
     adaptations: ClassVar[frozenset[str]] = frozenset({"statistics"})
 
     @property

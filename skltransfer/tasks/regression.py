@@ -121,7 +121,7 @@ class Regression:
     scale: FiniteVector | None = None
     weight_seen: float = 0.0
 
-    nothing_to_hold_out: ClassVar[str] = "since there is only one different row"
+    nothing_to_hold_out: ClassVar[str] = "since all rows are equal"
     adaptations: ClassVar[frozenset[str]] = frozenset({"statistics"})
 
     @property

@@ -237,8 +237,8 @@ def check_scale(
         if outside or low < seen.high <= low + one_level:
             warn_user(
                 f"X holds {seen.family} values from {seen.low:g} to {seen.high:g}, but the pixel "
-                f"range is ({low:g}, {high:g}): they look like another scale. Bring them to the "
-                "scale of fit, or give pixel_range=(low, high) in the constructor.",
+                f"range is ({low:g}, {high:g}): they seem to be on another scale. Bring them to "
+                "the scale of fit, or give pixel_range=(low, high) in the constructor.",
             )
 
 

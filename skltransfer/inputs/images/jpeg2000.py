@@ -51,12 +51,12 @@ def read_precision(file: IO[bytes]) -> Precision:
     precisions = set(data[start + _FIRST_BAND : start + _FIRST_BAND + 3 * bands : 3])
     if not 1 <= bands <= 4:
         raise Unreadable(
-            f"it is a JPEG 2000 of {bands} bands, and images have 1 to 4. Choose some, and pass "
-            "arrays."
+            f"it is a JPEG 2000 of {bands} bands, but images have 1 to 4. Choose some of them, and "
+            "pass arrays."
         )
     if len(precisions) > 1:
         raise Unreadable(
-            "it is a JPEG 2000 whose bands differ in bits, which is not read. Pass an array."
+            "it is a JPEG 2000 whose bands differ in bit depth, which is not read. Pass an array."
         )
     found = precisions.pop()
     return Precision((found & 0x7F) + 1, bool(found & 0x80))

@@ -55,7 +55,7 @@ def refusal_of_size(
 def too_large(announced: str) -> str:
     """Say that a file announces too many pixels, and what to do."""
     return (
-        f"its header announces {announced} pixels, and at most {MAX_PIXELS:,} are decoded, "
+        f"its header announces {announced} pixels, but at most {MAX_PIXELS:,} are decoded, "
         f"{MAX_SIDE:,} on a side. Make it smaller, or cut it into tiles."
     )
 

@@ -47,8 +47,8 @@ def read_deep(image: ImageFile.ImageFile, file: BinaryIO) -> ArrayPixels:
         numbers = np.frombuffer(data[: len(data) // 2 * 2], ">u2")
     if len(numbers) < count:
         raise Unreadable(
-            f"it is damaged or truncated ({count} numbers are announced, and {len(numbers)} are "
-            "there). Replace the file, or leave the row out."
+            f"it is damaged or truncated (its header announces {count} numbers, but the file "
+            f"holds {len(numbers)}). Replace the file, or leave the row out."
         )
     levels = Levels(f"numbers up to {white}", (0.0, float(white)), True)
     return ArrayPixels(numbers.reshape(height, width, bands), levels)

@@ -78,7 +78,10 @@ def _as_numbers(X: Any) -> np.ndarray:
         array = np.asarray(X)
         array = np.asarray(array.tolist()) if array.dtype == object else array
     except ValueError as error:
-        raise ValueError(f"X is nested, but its parts differ in length: {error}") from error
+        raise ValueError(
+            f"X is nested, but its parts differ in length: {str(error).rstrip('.')}. Pass a "
+            "list of arrays: [np.asarray(x) for x in X]."
+        ) from error
     arrays.check_numeric(array.dtype, "X")
     return array
 

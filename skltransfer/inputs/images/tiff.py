@@ -254,7 +254,7 @@ def _check_bands(tags: Tags) -> None:
     colours = _COLOURS[tags.photometric]
     if len(tags.bits) > colours + max(1, len(tags.extra)) or len(tags.bits) < colours:
         raise Unreadable(
-            f"it is a TIFF of {tags}, and images have 1 to 4 channels. Choose some, and pass "
+            f"it is a TIFF of {tags}, but images have 1 to 4 channels. Choose some, and pass "
             "arrays: tifffile.imread(path)[..., :3]."
         )
 
@@ -277,7 +277,10 @@ def _with_bands_last(array: NDArray[np.generic], axes: str) -> NDArray[np.generi
         return array.reshape(*array.shape[:2], -1)
     if axes == "SYX":
         return np.moveaxis(array, 0, -1)
-    raise Unreadable(f"it is a TIFF with the axes {axes}, and an image has YX or YXS.")
+    raise Unreadable(
+        f"it is a TIFF with the axes {axes}, but an image has YX or YXS. Pass one image of it, as "
+        "an array."
+    )
 
 
 def _as_image(array: NDArray[np.generic], tags: Tags, orientation: int) -> ArrayPixels:

@@ -37,7 +37,7 @@ class UprightImage:
 
     def __init__(self, stored: StoredImage) -> None:
         if 0 in stored.size:
-            raise Unreadable("it has no pixels.")
+            raise Unreadable("it has no pixels. Leave the row out.")
         self._stored = stored
         self.shape = stored.size if stored.orientation >= 5 else stored.size[::-1]
 

@@ -114,8 +114,8 @@ def _check_length(file: BinaryIO, size: int, length: int) -> None:
     there = size - file.tell()
     if length > there:
         raise Unreadable(
-            f"its header announces {length:,} bytes of samples, and {there:,} are there. It was "
-            "cut short: copy or download it again."
+            f"its header announces {length:,} bytes of samples, but only {there:,} are there. It "
+            "was cut short: copy or download it again."
         )
 
 

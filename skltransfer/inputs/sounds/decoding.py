@@ -78,7 +78,10 @@ def damaged(detail: str) -> str:
 def _decoded(opened: Any, max_seconds: float) -> tuple[Array, int, int, int]:
     """Return samples, rate, how many samples were asked for, and how many the header announces."""
     if opened.channels > MAX_CHANNELS:
-        raise Unreadable(f"it has {opened.channels} channels, and at most {MAX_CHANNELS} are read.")
+        raise Unreadable(
+            f"it has {opened.channels} channels, but at most {MAX_CHANNELS} are read. Choose some, "
+            "and pass a pair (rate, array)."
+        )
     wanted = min(opened.frames, round(max_seconds * opened.samplerate))
     samples = opened.read(wanted, dtype="float32", always_2d=True)
     return samples, opened.samplerate, wanted, opened.frames
@@ -89,8 +92,8 @@ def _check_length(n_samples: int, n_wanted: int, n_all: int) -> None:
         raise Unreadable("it holds no samples. Replace the file, or leave the row out.")
     if n_samples < n_wanted:
         raise Unreadable(
-            f"its header announces {n_wanted:,} samples, and {n_samples:,} could be decoded. It is "
-            "damaged or was cut short: copy or download it again."
+            f"its header announces {n_wanted:,} samples, but only {n_samples:,} could be decoded. "
+            "It is damaged or was cut short: copy or download it again."
         )
 
 

@@ -103,7 +103,7 @@ class SoundEncoding:
         if n_cut:
             warn_user(
                 f"{n_cut} of {len(source)} sounds are longer than max_seconds="
-                f"{self.max_seconds:g}, and the rest is not read. Cut long sounds into "
+                f"{self.max_seconds:g}, and only their beginning is read. Cut long sounds into "
                 "parts, or raise max_seconds; warnings.filterwarnings('ignore', "
                 "message='.*max_seconds') silences this."
             )

@@ -69,7 +69,7 @@ def check_sounds(X: Any) -> None:
     check_no_stream(X)
     if isinstance(X, (Mapping, Set)) or issparse(X) or not hasattr(X, "__len__"):
         way_out = "what is in it, as in X['audio']" if isinstance(X, Mapping) else "list(X)"
-        raise TypeError(f"X is a {type(X).__name__}, and sounds are {_ALLOWED}. Pass {way_out}.")
+        raise TypeError(f"X is a {type(X).__name__}, but sounds are {_ALLOWED}. Pass {way_out}.")
     check_not_empty(X)
     _check_columns(X)
     check_not_masked(X, "X")
@@ -84,7 +84,7 @@ def _check_columns(X: Any) -> None:
     names = list(getattr(X, "columns", ()))
     if len(names) > 1 and not _is_block(X):
         raise ValueError(
-            f"X has {len(names)} columns, {', '.join(map(repr, names[:5]))}, and this backbone "
+            f"X has {len(names)} columns, {', '.join(map(repr, names[:5]))}, but this backbone "
             f"reads one column of sounds. Pass it alone, as in X[[{names[0]!r}]], or through a "
             "ColumnTransformer."
         )

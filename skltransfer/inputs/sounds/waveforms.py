@@ -61,7 +61,8 @@ def check_clip(shape: tuple[int, ...], what: str) -> None:
     if len(shape) == 2 and not 1 <= shape[1] <= MAX_CHANNELS:
         raise ValueError(
             f"{what} has the shape {shape}, which is read as {shape[1]} channels; at most "
-            f"{MAX_CHANNELS} are. Channels come last: transpose the array if they came first."
+            f"{MAX_CHANNELS} are allowed. Channels come last: transpose the array if they came "
+            "first."
         )
     if shape[0] == 0:
         raise ValueError(f"{what} has the shape {shape}: it holds no samples. Leave the row out.")
@@ -99,7 +100,7 @@ def check_values(samples: Array, what: str) -> None:
         raise ValueError(f"{what} contains {kind}. Replace such samples, or leave the row out.")
     if max(-low, high) > _LOUDEST:
         raise ValueError(
-            f"{what} holds floats from {low:.4g} to {high:.4g}, and full scale is -1 to 1. Divide "
+            f"{what} holds floats from {low:.4g} to {high:.4g}, but full scale is -1 to 1. Divide "
             "it by the full scale of its source, such as 32768 for 16 bits."
         )
 

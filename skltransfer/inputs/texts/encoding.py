@@ -90,7 +90,10 @@ class TextEncoding:
     def exported_input(self, estimator: Any, image_size: tuple[int, int] | None) -> ExportedInput:
         """Return the input of token ids, all texts of a batch of the same length."""
         if image_size is not None:
-            raise ValueError(f"image_size={image_size} is for images, and these are texts.")
+            raise ValueError(
+                f"image_size={image_size} is for images, but this estimator reads texts. Leave it "
+                "at None."
+            )
         content = estimator.backbone_.input.tokenizer
         tokenizer = tokenizer_of(content, self.max_tokens)
         return ExportedInput(
@@ -110,7 +113,7 @@ class TextEncoding:
         most = "any number" if n_positions is None else f"up to {n_positions}"
         warn_user(
             f"{n_cut} of {len(source)} texts have more than max_tokens={self.max_tokens} tokens, "
-            "and the rest is not read. Split long texts, or raise max_tokens (this backbone "
-            f"reads {most}); warnings.filterwarnings('ignore', message='.*max_tokens') silences "
-            "this."
+            "and only their beginning is read. Split long texts, or raise max_tokens (this "
+            f"backbone reads {most}); warnings.filterwarnings('ignore', message='.*max_tokens') "
+            "silences this."
         )

@@ -133,14 +133,14 @@ class TextInput:
             return min(self.max_tokens, self.n_positions or self.max_tokens)
         if self.n_positions is not None and asked > self.n_positions:
             raise ValueError(
-                f"max_tokens={asked} is more than this backbone can read, which is "
-                f"{self.n_positions}. Split long texts into parts."
+                f"max_tokens={asked} is more than the {self.n_positions} tokens that this backbone "
+                "can read. Lower it, and split long texts into parts."
             )
         n_special = n_special_tokens(opened(self.tokenizer))
         if asked <= n_special:
             raise ValueError(
                 f"max_tokens={asked} leaves no room for words besides the {n_special} special "
-                "tokens that the backbone puts around each text. Give more."
+                "tokens that the backbone puts around each text. Raise it."
             )
         return int(asked)
 

@@ -34,7 +34,7 @@ def texts_of(X: Any) -> list[str | None]:
     check_no_streams(column or [])
     if column is None:
         raise TypeError(
-            f"X ({describe_source(X)}) holds numbers, and this backbone reads texts. Pass "
+            f"X ({describe_source(X)}) holds numbers, but this backbone reads texts. Pass "
             f"{_ALLOWED}."
         )
     return [_checked(item, row) for row, item in enumerate(column)]
@@ -48,20 +48,20 @@ def check_texts(X: Any) -> None:
     names = list(getattr(X, "columns", ()))
     if len(names) > 1:
         raise ValueError(
-            f"X has {len(names)} columns, {', '.join(map(repr, names[:5]))}, and this backbone "
+            f"X has {len(names)} columns, {', '.join(map(repr, names[:5]))}, but this backbone "
             f"reads one column of texts. Pass it alone, as in X[{names[0]!r}], or through a "
             "ColumnTransformer."
         )
     if isinstance(X, (Mapping, Set)) or issparse(X) or not (hasattr(X, "__len__")):
         way_out = "what is in it, as in X['text']" if isinstance(X, Mapping) else "list(X)"
         raise TypeError(
-            f"X is a {type(X).__name__}, and this backbone reads {_ALLOWED}. Pass {way_out}."
+            f"X is a {type(X).__name__}, but this backbone reads {_ALLOWED}. Pass {way_out}."
         )
     check_not_empty(X)
     shape: tuple[int, ...] = getattr(X, "shape", ())
     if n_dimensions(X) > 2 or (len(shape) == 2 and shape[1] > 1):
         raise ValueError(
-            f"X has the shape {tuple(shape)}, and this backbone reads {_ALLOWED}. Pass one "
+            f"X has the shape {tuple(shape)}, but this backbone reads {_ALLOWED}. Pass one "
             "column, as in X[:, 0]."
         )
 
@@ -73,7 +73,7 @@ def _checked(item: Any, row: int) -> str | None:
         return None
     decoded = ", decoded by X[row].decode('utf-8')" if isinstance(item, bytes) else ""
     raise TypeError(
-        f"row {row} of X is {describe_source(item)}, and this backbone reads texts. Pass str"
+        f"row {row} of X is {describe_source(item)}, but this backbone reads texts. Pass str"
         f"{decoded}; images go to an image network, such as backbone='efficientnet_lite0'."
     )
 

@@ -112,13 +112,13 @@ def opened(content: str) -> Any:
     try:
         from tokenizers import Tokenizer as Library
     except ImportError as error:
-        raise ImportError(f"Texts are read by the library tokenizers: {INSTALL}.") from error
+        raise ImportError(f"Reading texts needs the library tokenizers: {INSTALL}.") from error
     try:
         return Library.from_str(content)
     except Exception as error:  # the library raises Exception itself
         raise ValueError(
-            f"The tokenizer does not open: {error!s:.200}. It takes the content of a "
-            "tokenizer.json, as the libraries tokenizers and transformers write it."
+            f"The tokenizer cannot be read: {error!s:.200}. Pass the content of a tokenizer.json, "
+            "as the libraries tokenizers and transformers write it."
         ) from error
 
 
