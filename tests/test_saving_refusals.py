@@ -252,7 +252,7 @@ def test_a_file_takes_no_name_away(name, originals, refused):
             network["name"] = name
 
     assert re.match(
-        f"name='{name}' (means|reads)", refused(changed(originals["extractor"], renamed))
+        f"name='{name}' (already means|looks)", refused(changed(originals["extractor"], renamed))
     )
     assert registered(name) is None
 
