@@ -18,19 +18,21 @@ class UnreadRow(Protocol):
 
 
 class UnreadableRowsWarning(UserWarning):
-    """Some rows could not be read, and ``on_error="nan"`` made the call continue.
+    """Some rows could not be read, and the call continued without them.
+
+    ``on_error="nan"`` and ``sounds_from_folder(check=True)`` give it.
 
     Parameters
     ----------
     message : str
         The number of such rows, and the error of the first.
     rows : list of int
-        Positions of these rows in X.
+        Positions of these rows in X, or of these files among all files of the folder.
 
     Attributes
     ----------
     rows : list of int
-        Positions of these rows in X.
+        Positions of these rows in X, or of these files among all files of the folder.
 
     See Also
     --------
@@ -58,19 +60,21 @@ class UnreadableRowsWarning(UserWarning):
 
 
 class UnreadableImagesWarning(UnreadableRowsWarning):
-    """Some images could not be read, and ``on_error="nan"`` made the call continue.
+    """Some images could not be read, and the call continued without them.
+
+    ``on_error="nan"`` and ``images_from_folder(check=True)`` give it.
 
     Parameters
     ----------
     message : str
         The number of such rows, and the error of the first.
     rows : list of int
-        Positions of these rows in X.
+        Positions of these rows in X, or of these files among all files of the folder.
 
     Attributes
     ----------
     rows : list of int
-        Positions of these rows in X.
+        Positions of these rows in X, or of these files among all files of the folder.
 
     See Also
     --------

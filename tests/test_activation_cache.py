@@ -162,6 +162,15 @@ def test_work_is_summed_over_processes(cache):
         assert each.info().rows_computed == {"4-head": 5, "pixels-4": 8}
 
 
+def test_work_is_listed_in_the_order_of_the_network(cache):
+    segments = ["net:pixels:z", "net:z:block", "net:block:a", "net:a:end", "other:pixels:a"]
+    for segment in reversed(segments):
+        another_process(cache).count_work(segment, 1)
+    assert list(cache.info().rows_computed) == segments
+    cache.count_work("net:loop:loop", 1)  # not a network
+    assert set(cache.info().rows_computed) == {*segments, "net:loop:loop"}
+
+
 def test_clearing_begins_anew_for_all_processes(cache):
     other = another_process(cache)
     keys = keys_of(5)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
+from scipy.sparse import csr_matrix
 from sklearn.metrics import PredictionErrorDisplay
 
 from skltransfer import (
+    FeatureMapDisplay,
     FineTunedClassifier,
     FineTunedRegressor,
     LargestErrorsDisplay,
@@ -38,11 +41,29 @@ def test_the_largest_errors_come_first_and_say_what_was_predicted(regressor, ima
     display = LargestErrorsDisplay.from_estimator(regressor, images, y, n_images=4)
     errors = np.abs(regressor.predict(images) - y)
     assert_array_equal(display.rows, np.argsort(-errors, kind="stable")[:4])
-    assert display.axes_[0].get_title().endswith(", true 500")
+    assert ", true 500.0\nerror -4" in display.axes_[0].get_title()
     assert_array_equal(display.images[0], images[3])
     weights = np.arange(8) == 5
     display = LargestErrorsDisplay.from_estimator(regressor, images, y, sample_weight=weights)
     assert display.rows.tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true", "title"),
+    [
+        (0.51268, 0.75, "predicted 0.5127, true 0.7500\nerror -0.2373"),
+        (12, 500, "predicted 12.0, true 500.0\nerror -488.0"),
+        (-3.25, -3, "predicted -3.250, true -3.000\nerror -0.250"),
+        (249_000, 350_500, "predicted 249000, true 350500\nerror -101500"),
+        (2e9, -1, "predicted 2.000e+09, true -1.000e+00\nerror +2.000e+09"),
+        (2e-7, 0, "predicted 2.000e-07, true 0.000e+00\nerror +2.000e-07"),
+        (-1e-9, 2, "predicted 0.000, true 2.000\nerror -2.000"),
+        (0, 0, "predicted 0.000, true 0.000\nerror +0.000"),
+    ],
+)
+def test_titles_give_all_numbers_to_the_same_decimal_place(images, predicted, true, title):
+    display = LargestErrorsDisplay.from_predictions([true], [predicted], images[:1])
+    assert display.axes_[0].get_title() == title
 
 
 def test_missing_predictions_are_left_out(images):
@@ -55,7 +76,9 @@ def test_missing_predictions_are_left_out(images):
 
 def test_several_numbers_are_refused_with_a_way_out(images):
     y = np.zeros((8, 2))
-    with pytest.raises(ValueError, match=r"There are 2 numbers in each row of y.*y\[:, j\]"):
+    with pytest.raises(
+        ValueError, match=r"There are 2 numbers in each row of y.*asarray\(y\)\[:, j\]"
+    ):
         LargestErrorsDisplay.from_predictions(y, y, images)
 
 
@@ -76,9 +99,13 @@ def test_displays_of_classes_send_numbers_elsewhere(regressor, images):
 def test_one_of_several_labels_is_shown(several, images):
     classifier, y = several
     with pytest.raises(
-        ValueError, match=r"y has 3 labels in each row.*from_predictions\(Y\[:, j\]"
+        ValueError, match=r"y has 3 labels in each row.*from_predictions\(np.asarray\(Y\)\[:, j\]"
     ):
         TopLossesDisplay.from_estimator(classifier, images, y)
+    told = r"y has 3 labels in each row.*from_estimator\(estimator, X, np.asarray\(Y\)\[:, j\]\)"
+    for several_labels in (y, pd.DataFrame(y), csr_matrix(y)):
+        with pytest.raises(ValueError, match=told):
+            FeatureMapDisplay.from_estimator(classifier, images, several_labels)
     probabilities = classifier.predict_proba(images)
     display = TopLossesDisplay.from_predictions(y[:, 1], probabilities[:, 1], images)
     of_truth = np.where(y[:, 1] == 1, probabilities[:, 1], 1 - probabilities[:, 1])

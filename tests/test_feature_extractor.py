@@ -357,7 +357,9 @@ def test_progress_on_standard_error_when_asked_for(extractor, paths, capsys):
     extractor.set_params(verbose=1, cache=None).fit(paths).transform(paths)
     out, err = capsys.readouterr()
     assert out == ""
-    assert re.fullmatch(r"skltransfer: tiny: 8/8, \d+:\d\d", err.strip().splitlines()[-1])
+    assert re.fullmatch(
+        r"skltransfer: transform, tiny: 8/8, \d+:\d\d", err.strip().splitlines()[-1]
+    )
 
 
 def test_no_bar_unless_asked_for(extractor, paths, capsys):

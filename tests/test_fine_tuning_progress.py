@@ -97,7 +97,7 @@ def test_prediction_shows_one_line(make, cats_and_dogs, capfd, monkeypatch):
     classifier = make(augment="flip", tta=True).fit(X, y).set_params(verbose=1)
     monkeypatch.setattr("skltransfer.training.predictor._ROWS_TOGETHER", 5)
     classifier.predict(X)
-    assert len(re.findall("tiny: 24/24", capfd.readouterr().err)) == 1
+    assert len(re.findall("predict, tiny: 24/24", capfd.readouterr().err)) == 1
 
 
 def test_an_unreadable_first_image_is_measured_as_nothing(make, paths, tmp_path, capfd):

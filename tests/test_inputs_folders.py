@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from skltransfer._warnings import UnreadableImagesWarning
 from skltransfer.inputs.images.folders import images_from_folder
 from skltransfer.inputs.images.preprocessing import ImagePreprocessing
 from skltransfer.inputs.images.recognition import looks_like_images
@@ -252,6 +253,24 @@ def test_a_check_tells_of_folders_within_classes(tmp_path):
     with pytest.warns(UserWarning, match=told):
         found = images_from_folder(tmp_path, check=True)
     assert found.in_subfolders == {"cat": 1}
+
+
+def test_files_that_are_left_out_count_in_no_folder(tmp_path):
+    make(tmp_path, "cat/1.png", "cat/old/2.png", "dog/3.png", "dog/old/4.png")
+    (tmp_path / "cat" / "old" / "5.png").write_bytes(b"")
+    (tmp_path / "dog" / "old" / "4.png").write_bytes(b"")
+    with pytest.warns(UserWarning) as caught:
+        found = images_from_folder(tmp_path, check=True)
+    assert found.in_subfolders == {"cat": 1}
+    assert repr(found).endswith("class folder: cat 1\nleft out, because they cannot be read: 2")
+    assert "1 images below" in str(caught[-1].message)
+
+
+def test_the_warning_of_unreadable_files_can_be_caught_by_its_class(messy):
+    with pytest.warns(UnreadableImagesWarning) as caught:
+        found = images_from_folder(messy, check=True)
+    everything = images_from_folder(messy).data
+    assert [everything[row] for row in caught[0].message.rows] == list(found.unreadable)
 
 
 # Order, labels and repr ----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator
 
 from kinds_of_sounds import ACCEPTED, EXACT, INT16, RATE, REFUSED, UNREADABLE, WAV, encoded
-from skltransfer import ReadError, SoundInput, sounds_from_folder
+from skltransfer import ReadError, SoundInput, UnreadableRowsWarning, sounds_from_folder
 from skltransfer.inputs._input import empty_rows
 from skltransfer.inputs.sounds.decoding import decode
 from skltransfer.inputs.sounds.front_end import mel_weights
@@ -254,7 +254,8 @@ def test_a_check_of_sounds_leaves_out_what_cannot_be_read(tmp_path):
     (tmp_path / "yes").mkdir()
     (tmp_path / "yes" / "1.wav").write_bytes(WAV)
     (tmp_path / "yes" / "2.wav").write_bytes(WAV[: len(WAV) // 2])
-    with pytest.warns(UserWarning, match=r"1 of 2 sounds cannot be read .*2\.wav': its header"):
+    told = r"1 of 2 sounds cannot be read .*2\.wav': its header"
+    with pytest.warns(UnreadableRowsWarning, match=told):
         found = sounds_from_folder(tmp_path, check=True, labels="names")
     assert [Path(path).name for path in found.data] == ["1.wav"]
     assert found.target.tolist() == ["yes"]

@@ -120,6 +120,25 @@ def test_what_auto_means_is_told(brief, X, y, capfd):
     assert "auto" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"freeze_depth": -1, "epochs": 20},
+            "auto: learning_rate=0.001, layer_decay=1, label_smoothing=0.1",
+        ),
+        ({"freeze_depth": "all", "learning_rate": 0.01}, "auto: layer_decay=1, label_smoothing=0"),
+        (
+            {"learning_rate": 0.01, "layer_decay": 1, "label_smoothing": 0},
+            "auto: the mean of freeze_depth='all', freeze_depth=-1, freeze_depth=-2",
+        ),
+    ],
+)
+def test_what_was_given_is_not_told_as_auto(brief, X, y, capfd, given, told):
+    brief(**{"epochs": 0, "verbose": 1, **given}).fit(X, y)
+    assert f"skltransfer: {told}\n" in capfd.readouterr().err
+
+
 def test_a_plan_counts_the_training_of_each_member_and_what_is_frozen_once():
     one = Workload(100, 10, 1, 5, 5, Costs(2.0, 6.0))
     three = replace(one, n_members=3)

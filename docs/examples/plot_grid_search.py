@@ -47,7 +47,7 @@ import matplotlib.pyplot as plt
 
 from skltransfer import FreezeDepthDisplay
 
-FreezeDepthDisplay.from_estimator(search)
+FreezeDepthDisplay.from_search(search)
 plt.show()
 
 # %%

@@ -9,7 +9,6 @@ over HTTP. Finally we convert it to a plain Keras model.
 # %%
 # First, we fit a classifier that tells patches of scikit-learn's two photographs apart.
 
-import os
 import tempfile
 from io import BytesIO
 from pathlib import Path
@@ -64,7 +63,6 @@ answer = subprocess.run(
     check=True,
     capture_output=True,
     text=True,
-    env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
 )
 print("the same in a fresh process:", answer.stdout.strip())
 

@@ -8,10 +8,7 @@ those from later layers.
 Run with ``python quickstart.py [IMAGE]``; it writes quickstart.png to the current folder.
 """
 
-import os
 import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # silence TensorFlow's start-up messages
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits

@@ -13,8 +13,6 @@ import os
 import subprocess
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # silence TensorFlow's start-up messages
-
 import joblib
 import numpy as np
 from elpv_dataset.utils import load_dataset

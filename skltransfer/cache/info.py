@@ -22,7 +22,8 @@ class CacheInfo:
     bytes, budget : int
         Bytes that the cache takes, and the most that it may take.
     rows_computed : dict of str to int
-        Rows that ran through each segment of the network, in all processes that share the cache.
+        Rows that ran through each segment of the network, in the order of the network, in all
+        processes that share the cache.
     """
 
     location: str | None

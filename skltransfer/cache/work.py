@@ -13,6 +13,7 @@ import secrets
 import shutil
 import threading
 from collections import Counter
+from collections.abc import Iterable
 
 
 class WorkCounter:
@@ -57,7 +58,7 @@ class WorkCounter:
         if self._folder is not None:
             for name in _listed(self._folder) - {self._name}:
                 total.update(_sums(os.path.join(self._folder, name)))
-        return dict(sorted(total.items()))
+        return {segment: total[segment] for segment in _in_network_order(total)}
 
     def _notice_clearing(self) -> None:
         """Start from zero if another process has cleared the store."""
@@ -74,6 +75,30 @@ class WorkCounter:
             finally:
                 os.close(file)
         return False
+
+
+def _in_network_order(segments: Iterable[str]) -> list[str]:
+    """Sort segments, named "network:before:behind", by network and by their place in it.
+
+    A segment follows those that end where it starts; others are in alphabetical order.
+    """
+    order: list[str] = []
+    left = sorted(segments)
+    while left:
+        ends = {_end(segment) for segment in left}
+        ready = [segment for segment in left if _start(segment) not in ends] or left
+        order += ready
+        left = [segment for segment in left if segment not in ready]
+    return sorted(order, key=lambda segment: _start(segment).rpartition(":")[0])
+
+
+def _start(segment: str) -> str:
+    return segment.rpartition(":")[0]
+
+
+def _end(segment: str) -> str:
+    start, _, behind = segment.rpartition(":")
+    return f"{start.rpartition(':')[0]}:{behind}"
 
 
 def _listed(folder: str) -> set[str]:

@@ -10,6 +10,11 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+_EMPTY_FOLDER = (
+    " If the names are the target_names of a folder, perhaps a class folder is empty, which has a "
+    "name but no rows: list the files with labels='names', and leave out display_labels."
+)
+
 
 def unwrapped(estimator: Any) -> Any:
     """Return the estimator itself, or the best estimator of a fitted search."""
@@ -40,11 +45,20 @@ def class_names(classes: np.ndarray, display_labels: Sequence[object] | None) ->
     if display_labels is None:
         return [str(label) for label in classes]
     if len(display_labels) != len(classes):
+        cause = _EMPTY_FOLDER if len(display_labels) > len(classes) else ""
         raise ValueError(
             f"display_labels has {len(display_labels)} names, but there are {len(classes)} "
-            f"classes: {classes.tolist()}. Give one name for each, in this order."
+            f"classes: {classes.tolist()}. Give one name for each, in this order.{cause}"
         )
     return [str(name) for name in display_labels]
+
+
+def check_one_label(y: Any, what: str, call: str) -> None:
+    """Refuse several labels in each row; `call` shows how to pass one of them."""
+    if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+        raise ValueError(
+            f"y has {np.shape(y)[1]} labels in each row, but {what} one. Choose label j: {call}."
+        )
 
 
 def positions_among(

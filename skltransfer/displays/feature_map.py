@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from skltransfer.displays._checks import check_count, class_names
+from skltransfer.displays._checks import check_count, check_one_label, class_names
 from skltransfer.displays._drawing import axes_or_new, check_matplotlib, shortened, styled
 from skltransfer.displays._projection import features_of, projected, spread_out
 from skltransfer.displays._thumbnails import Thumbnails
@@ -28,6 +28,8 @@ _LARGEST_SHARE = 0.12
 _SHARE_OF_ALL = 0.6
 """Limit on the side of a thumbnail times the square root of their number: they cover 36 % at
 most."""
+
+_OF_ONE_LABEL = "FeatureMapDisplay.from_estimator(estimator, X, np.asarray(Y)[:, j])"
 
 
 class FeatureMapDisplay:
@@ -52,6 +54,8 @@ class FeatureMapDisplay:
 
     Attributes
     ----------
+    thumbnail_rows : ndarray of int, shape (n_thumbnails,)
+        Positions in X of the images that are drawn.
     ax_ : matplotlib.axes.Axes
         The axes.
     points_ : list of matplotlib.collections.PathCollection
@@ -71,10 +75,10 @@ class FeatureMapDisplay:
 
     .. code-block:: python
 
+        photos = images_from_folder("photos", labels="names")
         extractor = PretrainedFeatureExtractor().fit(photos.data)
-        FeatureMapDisplay.from_estimator(
-            extractor, photos.data, photos.target, display_labels=photos.target_names
-        )
+        display = FeatureMapDisplay.from_estimator(extractor, photos.data, photos.target)
+        photos.data[display.thumbnail_rows]  # the files of the thumbnails
     """
 
     def __init__(
@@ -121,7 +125,7 @@ class FeatureMapDisplay:
             rows of numbers. Images that cannot be read are left out if the estimator has
             ``on_error="nan"``.
         y : array-like of shape (n_samples,), default=None
-            Class labels, for colours and a legend.
+            Class labels, for colours and a legend. Of several labels in each row, choose one.
         projection : "pca" or transformer, default="pca"
             "pca" draws the first two principal components. A scikit-learn transformer that returns
             two components, such as ``TSNE()``, is cloned and fitted.
@@ -235,6 +239,7 @@ def _coded(
     if y is None:
         return None, []
     check_consistent_length(X, y)
+    check_one_label(y, "points are coloured by", _OF_ONE_LABEL)
     y = column_or_1d(y)
     kind = type_of_target(y)
     if kind not in ("binary", "multiclass"):

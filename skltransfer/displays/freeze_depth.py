@@ -24,7 +24,7 @@ _LETTERS_IN_A_ROW = 60
 class FreezeDepthDisplay:
     """Score and fit time of a search against freeze depth, with a line for each head size.
 
-    Create it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
+    Create it with :meth:`from_search`, which draws at once; `plot` draws the same data again.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class FreezeDepthDisplay:
         ax: Axes | None = None,
         line_kw: dict[str, Any] | None = None,
     ) -> FreezeDepthDisplay:
-        """Draw a fitted search.
+        """Draw a fitted search; `from_search` is another name of this method.
 
         Parameters
         ----------

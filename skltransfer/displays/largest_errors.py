@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ _SHOWN_SIDE = 320
 class LargestErrorsDisplay:
     """A grid of the images with the largest absolute errors, in descending order.
 
-    The first images are hard cases, or have wrong values in y.
+    The first images are hard cases, or have wrong values in y. The title gives the predicted and
+    the true number, and the error, which is the former minus the latter.
 
     Create it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
     draws the same data again.
@@ -43,6 +45,8 @@ class LargestErrorsDisplay:
 
     Attributes
     ----------
+    rows : ndarray of int, shape (n_images,)
+        Positions of the images in X, so that ``X[display.rows[0]]`` is the first of them.
     ax_ : matplotlib.axes.Axes
         Empty frame of the grid.
     axes_ : list of matplotlib.axes.Axes
@@ -61,7 +65,8 @@ class LargestErrorsDisplay:
 
     .. code-block:: python
 
-        LargestErrorsDisplay.from_estimator(regressor, photos, prices, n_images=6)
+        display = LargestErrorsDisplay.from_estimator(regressor, paths, prices, n_images=6)
+        paths[display.rows[0]]  # the file of the first image
     """
 
     def __init__(
@@ -223,13 +228,22 @@ class LargestErrorsDisplay:
             The display itself.
         """
         caller = f"{type(self).__name__}.plot"
-        self.ax_, self.axes_ = image_grid(ax, caller, len(self.images), n_columns, 1)
+        self.ax_, self.axes_ = image_grid(ax, caller, len(self.images), n_columns, 2)
         self.figure_ = self.ax_.figure
         for index, (panel, image) in enumerate(zip(self.axes_, self.images, strict=True)):
             panel.imshow(image)
-            predicted, true = self.predicted_values[index], self.true_values[index]
-            panel.set_title(f"predicted {predicted:.4g}, true {true:.4g}", fontsize="small")
+            title = _title(self.predicted_values[index], self.true_values[index])
+            panel.set_title(title, fontsize="small")
         return self
+
+
+def _title(predicted: float, true: float) -> str:
+    """Give all numbers to the decimal place that is the fourth digit of the larger one."""
+    largest = max(abs(predicted), abs(true))
+    exponent = math.floor(math.log10(largest)) if largest else 0
+    form = f"z.{max(0, 3 - exponent)}f" if -3 <= exponent <= 6 else ".3e"
+    error = predicted - true
+    return f"predicted {predicted:{form}}, true {true:{form}}\nerror {error:+{form}}"
 
 
 def _one_number(name: str, values: ArrayLike) -> NDArray[np.float64]:
@@ -238,7 +252,7 @@ def _one_number(name: str, values: ArrayLike) -> NDArray[np.float64]:
     if found.ndim == 2 and found.shape[1] > 1:
         raise ValueError(
             f"There are {found.shape[1]} numbers in each row of {name}, but this display shows "
-            "one. Choose column j: LargestErrorsDisplay.from_predictions(y[:, j], "
+            "one. Choose column j: LargestErrorsDisplay.from_predictions(np.asarray(y)[:, j], "
             "estimator.predict(X)[:, j], X)."
         )
     return found.reshape(len(found))

@@ -89,7 +89,7 @@ class SaliencyDisplay:
 
     .. code-block:: python
 
-        SaliencyDisplay.from_estimator(classifier, photos.data[:6])
+        SaliencyDisplay.from_estimator(classifier, photos.data[:6])  # panels in this order
     """
 
     def __init__(

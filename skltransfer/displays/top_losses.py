@@ -14,7 +14,13 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from skltransfer.displays._checks import check_count, class_names, last_of, positions_among
+from skltransfer.displays._checks import (
+    check_count,
+    check_one_label,
+    class_names,
+    last_of,
+    positions_among,
+)
 from skltransfer.displays._drawing import (
     check_matplotlib,
     image_grid,
@@ -33,6 +39,9 @@ if TYPE_CHECKING:
 _SHOWN_SIDE = 320
 _RIGHT, _WRONG = "tab:blue", "tab:red"
 _SMALLEST_PROBABILITY = np.finfo(np.float64).tiny
+_OF_ONE_LABEL = (
+    "TopLossesDisplay.from_predictions(np.asarray(Y)[:, j], estimator.predict_proba(X)[:, j], X)"
+)
 
 
 class TopLossesDisplay:
@@ -62,6 +71,8 @@ class TopLossesDisplay:
 
     Attributes
     ----------
+    rows : ndarray of int, shape (n_images,)
+        Positions of the images in X, so that ``X[display.rows[0]]`` is the first of them.
     ax_ : matplotlib.axes.Axes
         Empty frame of the grid.
     axes_ : list of matplotlib.axes.Axes
@@ -80,9 +91,10 @@ class TopLossesDisplay:
 
     .. code-block:: python
 
-        TopLossesDisplay.from_estimator(
-            classifier, photos.data, photos.target, display_labels=photos.target_names
-        )
+        photos = images_from_folder("photos", labels="names")
+        ...
+        display = TopLossesDisplay.from_estimator(classifier, photos.data, photos.target)
+        photos.data[display.rows[0]]  # the file of the first image
     """
 
     def __init__(
@@ -160,7 +172,7 @@ class TopLossesDisplay:
                 f"{type(last).__name__} is a regressor. Use LargestErrorsDisplay; if it predicts "
                 "several targets, pass one column to its from_predictions."
             )
-        _check_one_label(y)
+        check_one_label(y, "this display shows", _OF_ONE_LABEL)
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(
                 f"{type(last).__name__} has no predict_proba, from which the loss is computed. "
@@ -236,7 +248,7 @@ class TopLossesDisplay:
             is invalid, or X holds no images.
         """
         check_matplotlib(f"{cls.__name__}.from_predictions")
-        _check_one_label(y_true)
+        check_one_label(y_true, "this display shows", _OF_ONE_LABEL)
         album = Thumbnails.of(X, image_shape, pixel_range)
         check_consistent_length(album.source, y_true, y_proba)
         classes = np.unique(y_true) if classes is None else np.asarray(classes)
@@ -321,14 +333,6 @@ def _advice_on_labels(y: np.ndarray, classes: np.ndarray) -> str:
     if set(y.tolist()).isdisjoint(classes.tolist()):
         return advice
     return f"{advice} Leave out rows whose label has no column, such as labels not in fit."
-
-
-def _check_one_label(y: Labels) -> None:
-    if np.ndim(y) == 2 and np.shape(y)[1] > 1:
-        raise ValueError(
-            f"y has {np.shape(y)[1]} labels in each row, but this display shows one. Choose label "
-            "j: TopLossesDisplay.from_predictions(Y[:, j], estimator.predict_proba(X)[:, j], X)."
-        )
 
 
 def _check_probabilities(y_proba: ArrayLike, n_classes: int) -> np.ndarray:

@@ -94,7 +94,7 @@ def export(
         replaced. For texts, the tokenizer is written beside it, as ``<path>.tokenizer.json``.
     format : {"onnx", "openvino", "litert", "saved_model"}, default="onnx"
         Format of the file. All but "saved_model" need an extra of the same name, as in
-        ``pip install 'skltransfer[onnx]'``.
+        ``pip install '.[onnx]'`` in a clone of the repository.
     image_size : tuple of two int, default=None
         Height and width of the images. None allows any size, common to all images of a batch;
         LiteRT needs a size.

@@ -118,7 +118,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         few percent of the largest. A change takes effect in the next `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
         Engine that computes the features. "auto" uses OpenVINO if it is installed
-        (``pip install 'skltransfer[openvino]'``) and supports the network, and if Keras runs on
+        (the extra ``openvino``) and supports the network, and if Keras runs on
         TensorFlow without a GPU. Otherwise it uses the backend of Keras. The name of a backend
         raises an error if Keras runs on another; to choose it, set the environment variable
         ``KERAS_BACKEND`` before Keras is imported. Features differ between engines by about 1e-6 of
@@ -307,7 +307,9 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         """
         check_is_fitted(self)
         source = self._encoding.source(self, X)
-        with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
+        with progress_bar(
+            f"transform, {self.backbone_.name}", len(source), self.verbose
+        ) as advance:
             rows, failures = self._features(source, advance)
         if failures:
             warn_unreadable(failures, len(source))

@@ -547,7 +547,7 @@ class FineTunedBase(BackboneEstimator):
 
     def _tell_members(self) -> None:
         if self.verbose and (self.members_[1:] or self._rates().are_open):
-            tell(told(self._members))
+            tell(told(self._members, self.freeze_depth, self._rates()))
 
     def _wanted_modes(self) -> tuple[bool, bool]:
         """Return whether BatchNorm uses the statistics of batches, and whether there is dropout."""
@@ -646,7 +646,8 @@ class FineTunedBase(BackboneEstimator):
                 f"This {type(self).__name__} has a transformer for a table, tabular="
                 f"{self.tabular!r}, which save() cannot write: it may be any Python object. "
                 "Use joblib.dump(estimator, path), which writes a pickle, or "
-                "skops.io.dump(estimator, path), which lets you check types before loading."
+                "skops.io.dump(estimator, path), which lets you check types before loading (pip "
+                "install skops)."
             )
 
     def _predictor(self) -> Predictor:
@@ -657,7 +658,7 @@ class FineTunedBase(BackboneEstimator):
         """Return predictions, with ``tta`` averaged over views; NaN for unreadable rows."""
         check_is_fitted(self)
         (source, columns), predictor = rows_of(self, X), self._predictor()
-        with progress_bar(self.backbone_.name, len(source), self.verbose) as advance:
+        with progress_bar(f"predict, {self.backbone_.name}", len(source), self.verbose) as advance:
             found, failures = predictor.predictions(
                 source, columns, self._views_averaged(), advance
             )

@@ -189,7 +189,7 @@ def _fill(
     points = in_order([*(freeze_point_of(depth, network) for depth in members), network.end])
     on_the_way = cached_on_the_way(network, points, prefix.engine)
     failures: dict[int, ReadError] = {}
-    with progress_bar(network.spec.name, len(source), verbose) as advance:
+    with progress_bar(f"precompute, {network.spec.name}", len(source), verbose) as advance:
         for start, rows in blocks_of(source, _ROWS_TOGETHER):
             unread = _fill_some(prefix, views_of_rows(rows), points, on_the_way)
             failures.update({start + row: error for row, error in unread.items()})

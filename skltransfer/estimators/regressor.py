@@ -201,7 +201,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         activations by up to a few percent of the largest. A change takes effect in the next `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
         Engine that computes the frozen part. "auto" uses OpenVINO if it is installed
-        (``pip install 'skltransfer[openvino]'``) and supports the network, and if Keras runs on
+        (the extra ``openvino``) and supports the network, and if Keras runs on
         TensorFlow without a GPU. Otherwise it uses the backend of Keras. The name of a backend
         raises an error if Keras runs on another; to choose it, set the environment variable
         ``KERAS_BACKEND`` before Keras is imported. Trained layers always run on the backend; see

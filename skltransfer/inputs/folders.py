@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skltransfer._warnings import warn_user
+from skltransfer._warnings import UnreadableRowsWarning, warn_user
 from skltransfer.inputs.file_checks import unreadable_files
 from skltransfer.inputs.labelled_files import LabelledFiles, counted
 
@@ -37,6 +37,8 @@ class FileKind:
         The name of such a file.
     check : callable
         Raises ReadError if the file of a path cannot be read.
+    warning : type, default=UnreadableRowsWarning
+        The class of the warning of such files.
     """
 
     noun: str
@@ -44,6 +46,7 @@ class FileKind:
     function: str
     example: str
     check: Callable[[str], None]
+    warning: type[UnreadableRowsWarning] = UnreadableRowsWarning
 
     def counts(self, path: Path) -> bool:
         """Whether a file is of this kind by its ending."""
@@ -77,15 +80,17 @@ def files_by_class(
     names, chosen = _files_of_classes(folder, categories, kind)
     paths = np.array([str(path) for files in chosen for path in files], dtype=object)
     target = np.repeat(np.arange(len(names)), [len(files) for files in chosen])
-    nested = _nested(folder, names, chosen)
     unreadable: dict[str, str] = {}
     if wanted.check:
-        _warn_of_nested(folder, nested, kind)
         unreadable = unreadable_files(paths, kind.check, kind.noun, wanted.n_jobs, wanted.verbose)
-    rows = np.flatnonzero([path not in unreadable for path in paths])
+    is_read = np.array([path not in unreadable for path in paths])
+    rows = np.flatnonzero(is_read)
     if unreadable:
         lost = [names[number] for number in np.setdiff1d(target, target[rows])]
-        _warn_of_unreadable(unreadable, len(paths), lost, kind)
+        _warn_of_unreadable(unreadable, np.flatnonzero(~is_read).tolist(), len(paths), lost, kind)
+    nested = _nested(folder, names, chosen, unreadable)
+    if wanted.check:
+        _warn_of_nested(folder, nested, kind)
     if wanted.shuffle:
         check_random_state(wanted.random_state).shuffle(rows)
     labels = target if wanted.labels == "numbers" else np.array(names, dtype=object)[target]
@@ -182,10 +187,12 @@ def _warn_of_left_out(folder: Path, kind: FileKind, others: list[Path], empty: l
         )
 
 
-def _nested(folder: Path, names: list[str], chosen: list[list[Path]]) -> dict[str, int]:
+def _nested(
+    folder: Path, names: list[str], chosen: list[list[Path]], left_out: Container[str]
+) -> dict[str, int]:
     """Return how many files lie in subfolders of a class folder, for classes that have any."""
     counts = {
-        name: sum(path.parent != folder / name for path in files)
+        name: sum(path.parent != folder / name and str(path) not in left_out for path in files)
         for name, files in zip(names, chosen, strict=True)
     }
     return {name: count for name, count in counts.items() if count}
@@ -201,7 +208,7 @@ def _warn_of_nested(folder: Path, nested: dict[str, int], kind: FileKind) -> Non
 
 
 def _warn_of_unreadable(
-    unreadable: dict[str, str], n_files: int, lost: list[str], kind: FileKind
+    unreadable: dict[str, str], rows: list[int], n_files: int, lost: list[str], kind: FileKind
 ) -> None:
     """Warn once of files that cannot be read; raise an error if none can."""
     path, reason = next(iter(unreadable.items()))
@@ -209,10 +216,11 @@ def _warn_of_unreadable(
     if len(unreadable) == n_files:
         raise ValueError(f"None of the {n_files:,} {kind.noun} can be read; {first}")
     classes = f"Nothing is left of the classes {', '.join(lost)}. " if lost else ""
-    warn_user(
+    message = (
         f"{len(unreadable):,} of {n_files:,} {kind.noun} cannot be read and are left out; {first} "
         f"{classes}The attribute unreadable of the result lists all of them with the reasons."
     )
+    warn_user(kind.warning(message, rows))
 
 
 def _warn_of_a_level_too_high(

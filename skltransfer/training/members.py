@@ -121,14 +121,22 @@ def mean_outputs(outputs: Sequence[Singles]) -> Singles:
     return outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0, dtype=np.float32)
 
 
-def told(members: Sequence[Member]) -> str:
-    """Describe in one line what "auto" was resolved to."""
-    trained = [
-        f"freeze_depth={m.freeze_depth!r} (learning_rate={m.learning_rate:g}, "
-        f"layer_decay={m.layer_decay:g}, label_smoothing={m.label_smoothing:g})"
-        for m in members
+def told(members: Sequence[Member], freeze_depth: FreezeDepth, rates: Rates) -> str:
+    """Describe in one line what "auto" was resolved to, and nothing that was given."""
+    trained = [_resolved(member, rates) for member in members]
+    if freeze_depth != AUTO:
+        return f"auto: {trained[0]}"
+    parts = [
+        f"freeze_depth={member.freeze_depth!r}{f' ({of_rates})' if of_rates else ''}"
+        for member, of_rates in zip(members, trained, strict=True)
     ]
-    return f"auto: {'the mean of ' if trained[1:] else ''}{', '.join(trained)}"
+    return f"auto: {'the mean of ' if parts[1:] else ''}{', '.join(parts)}"
+
+
+def _resolved(member: Member, rates: Rates) -> str:
+    """Return the values of a member for the rates that are "auto"."""
+    names = [name for name, given in vars(rates).items() if given == AUTO]
+    return ", ".join(f"{name}={getattr(member, name):g}" for name in names)
 
 
 def _usual_rates(freeze_depth: FreezeDepth, network: Network) -> tuple[float, float, float]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.utils import Bunch
 
+from skltransfer._warnings import UnreadableImagesWarning
 from skltransfer.inputs.folders import FileKind, Labels, Wanted, files_by_class
 
 IMAGE_SUFFIXES = frozenset(
@@ -27,7 +28,9 @@ def _check(path: str) -> None:
     check_image_file(path)
 
 
-_IMAGES = FileKind("images", IMAGE_SUFFIXES, "images_from_folder", "1.jpg", _check)
+_IMAGES = FileKind(
+    "images", IMAGE_SUFFIXES, "images_from_folder", "1.jpg", _check, UnreadableImagesWarning
+)
 
 
 def images_from_folder(
@@ -96,8 +99,11 @@ def images_from_folder(
     UserWarning
         If files are skipped that are not images or belong to no class; if a class is empty (it
         keeps its number); if the folder seems to be one level too high, because it contains folders
-        such as ``train`` and ``test``; with ``check=True``, also if files cannot be read, or lie in
-        folders within a class folder.
+        such as ``train`` and ``test``; with ``check=True``, also if files lie in folders within a
+        class folder.
+    UnreadableImagesWarning
+        With ``check=True``, if files cannot be read. Its ``rows`` are their positions among all
+        images of the folder.
 
     See Also
     --------

@@ -93,8 +93,11 @@ def sounds_from_folder(
     UserWarning
         If files are skipped that are not sounds or belong to no class; if a class is empty (it
         keeps its number); if the folder seems to be one level too high, because it contains folders
-        such as ``train`` and ``test``; with ``check=True``, also if files cannot be read, or lie in
-        folders within a class folder.
+        such as ``train`` and ``test``; with ``check=True``, also if files lie in folders within a
+        class folder.
+    UnreadableRowsWarning
+        With ``check=True``, if files cannot be read. Its ``rows`` are their positions among all
+        sounds of the folder.
 
     See Also
     --------
