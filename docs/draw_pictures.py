@@ -31,6 +31,7 @@ from skltransfer import (
     TopLossesDisplay,
     TrainingCurveDisplay,
     images_from_folder,
+    precompute,
 )
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -47,7 +48,7 @@ def main():
     few = train.data[:200], train.target[:200]
     draw_getting_started(few, test)
     draw_what_was_learned(few, test)
-    draw_freeze_depths(train.data[:120], train.target[:120])
+    draw_freeze_depths(*few)
     draw_errors_of_jars()
 
 
@@ -98,9 +99,10 @@ def draw_what_was_learned(few, test):
 
 
 def draw_freeze_depths(X, y):
-    """A search over freeze depth and head size."""
+    """A search over freeze depth and head size, with all activations computed before."""
     classifier = FineTunedClassifier(epochs=4, input_size=(128, 128), random_state=0)
     grid = {"freeze_depth": ["all", -1, -2, -3], "head_units": [(), 64]}
+    precompute(X, grid["freeze_depth"], input_size=(128, 128), random_state=0)
     search = GridSearchCV(classifier, grid, cv=3).fit(X, y)
     save(FreezeDepthDisplay.from_search(search).figure_, "freeze_depth", (6, 4.5))
 
