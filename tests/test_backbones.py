@@ -528,7 +528,7 @@ def test_networks_that_came_under_one_name_are_told_apart(monkeypatch):
 
 def test_a_handle_takes_no_name_of_another_network_away():
     handle = register_backbone("own", convolution())
-    with pytest.raises(ValueError, match="'ResNet50' means the network 'ResNet50' already"):
+    with pytest.raises(ValueError, match="'ResNet50' already means the network 'ResNet50'"):
         adopt(dataclasses.replace(handle, name="ResNet50"))
 
 
