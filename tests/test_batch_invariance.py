@@ -140,10 +140,10 @@ def test_smaller_blocks_know_nothing_of_larger_ones():
 
 @pytest.fixture
 def two_cores(monkeypatch):
-    batch_invariance._threads.cache_clear()
+    batch_invariance.block_threads.cache_clear()
     monkeypatch.setattr(batch_invariance, "computing_threads", lambda: 2)
     yield
-    batch_invariance._threads.cache_clear()
+    batch_invariance.block_threads.cache_clear()
 
 
 def test_some_blocks_run_at_a_time(two_cores):

@@ -13,7 +13,8 @@ from typing import Any
 from skltransfer.backend import backend_name, compile_function, kernels, processor, versions
 from skltransfer.frozen.openvino import CompiledSegment, RowByRow, installed_version
 from skltransfer.inputs._input import Array, Rows, RowSpec, TensorSpec
-from skltransfer.network.batch_invariance import RunRows, most_block_rows, run_rows
+from skltransfer.network.batch_invariance import most_block_rows
+from skltransfer.network.packs import LENGTH, RunRows, run_rows
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class FrozenPart:
 
     Attributes
     ----------
-    run : InvariantBatches, RowsAlone or RowByRow
+    run : InvariantBatches, RowsInPacks or RowByRow
         From rows of `row_spec` to rows of `output`, and to activations on the way.
     row_spec : tuple of TensorSpec
         Tensors of an input row.
@@ -68,10 +69,28 @@ def compile_part(
     """Let the backend compile a function of rows of `spec`.
 
     The function returns a tensor, or a tuple of the tensor and of activations on the way. `n_rows`
-    rows run together; if it is None, a test on the rows `trial` decides how many do.
+    run together; if it is not given, the `trial` rows are used to test how many may.
+
+    If the length of rows is unknown, the function also takes an option `lengths`, of the rows in a
+    pack. Without `trial` rows it is None, and rows run alone.
     """
+    if any(tensor.is_ragged for tensor in spec):
+        return _compile_ragged(compute, spec, trial)
     shapes = [(None, *tensor.shape) for tensor in spec]
     function = compile_function(compute, shapes, [tensor.dtype for tensor in spec])
     together = most_block_rows() if n_rows is None else n_rows
     run = run_rows(function, spec, together, trial=trial if n_rows is None else None)
     return FrozenPart(run, spec, TensorSpec(tuple(function.shapes[0][1:])))
+
+
+def _compile_ragged(compute: Callable[..., Any], spec: RowSpec, trial: Rows | None) -> FrozenPart:
+    def of_pack(*arguments: Any) -> Any:
+        *tensors, lengths = arguments
+        return compute(*tensors, lengths=None if trial is None else lengths)
+
+    inputs = (*spec, LENGTH)
+    shapes = [(None, *tensor.shape) for tensor in inputs]
+    function = compile_function(of_pack, shapes, [tensor.dtype for tensor in inputs])
+    return FrozenPart(
+        run_rows(function, spec, 1, trial=trial), spec, TensorSpec(tuple(function.shapes[0][1:]))
+    )

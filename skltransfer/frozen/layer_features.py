@@ -7,7 +7,8 @@ from typing import Any
 
 from skltransfer.frozen.engines import FrozenPart, chained, compile_part
 from skltransfer.frozen.openvino import CompiledSegment
-from skltransfer.network.execution import run_steps
+from skltransfer.network.execution import needed_steps, run_steps
+from skltransfer.network.packed_rows import PackedRows
 from skltransfer.network.pooling import pooled
 from skltransfer.network.runtime import Network, in_float32
 
@@ -23,8 +24,15 @@ def feature_part(
         return network.part(
             key, lambda: chained([CompiledSegment(compute, spec, network.precision)], spec)
         )
-    compute = feature_function(network, layers, pooling)
-    return network.part(key, lambda: compile_part(compute, spec, trial=network.trial_rows()))
+    return network.part(key, lambda: _compile(network, layers, pooling))
+
+
+def _compile(network: Network, layers: tuple[str, ...], pooling: str) -> FrozenPart:
+    compute, spec = feature_function(network, layers, pooling), network.row_spec
+    steps = needed_steps(network.graph, None, tuple(map(network.position_of, layers)))
+    is_ragged = any(tensor.is_ragged for tensor in spec)
+    is_tried = not is_ragged or network.packs(network.graph, steps, pooling)
+    return compile_part(compute, spec, trial=network.trial_rows() if is_tried else None)
 
 
 def feature_function(
@@ -37,9 +45,10 @@ def feature_function(
     graph = network.graph if layers else network.features
     steps = [network.position_of(name) for name in layers] or [network.end]
 
-    def compute(*tensors: Any) -> Any:
+    def compute(*tensors: Any, lengths: Any = None) -> Any:
         x = network.preprocess(*tensors)
-        outputs = run_steps(graph, None, steps, x, network.constants)
-        return pooled(outputs, pooling or network.pooling)
+        pack = None if lengths is None else PackedRows.of(x, lengths)
+        outputs = run_steps(graph, None, steps, x, network.constants, lengths=pack)
+        return pooled(outputs, pooling or network.pooling, pack)
 
     return compute

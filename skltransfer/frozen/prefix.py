@@ -25,11 +25,13 @@ from typing import Any
 from skltransfer.backend import backend_name, kernels
 from skltransfer.frozen.engines import FrozenPart, chained, compile_part, engine_key_fields
 from skltransfer.frozen.openvino import CompiledSegment
-from skltransfer.inputs._input import RowSpec, TensorSpec, trial_rows
+from skltransfer.inputs._input import Rows, RowSpec, TensorSpec, trial_rows
 from skltransfer.network.batch_invariance import InvariantBatches, most_block_rows
 from skltransfer.network.carried_input import row_shape, run_from
 from skltransfer.network.execution import needed_steps
 from skltransfer.network.graph import Graph, keras_class
+from skltransfer.network.packed_rows import PackedRows
+from skltransfer.network.packs import noise
 from skltransfer.network.pooling import pooled
 from skltransfer.network.runtime import Network, in_float32
 
@@ -136,7 +138,7 @@ def is_cache_point(network: Network, freeze_point: int | None, engine: str) -> b
 def cache_key_fields(network: Network, engine: str) -> dict[str, Any]:
     """Return what the bits of activations depend on besides the network's weights and the row."""
     if engine != "openvino":
-        return engine_key_fields(engine)
+        return {**engine_key_fields(engine), "packs": network.takes_packs}
     points = cache_points_before(network, network.end, engine)
     links = [position_of(network, point.step) for point in points]
     return {**engine_key_fields(engine), "links": links}
@@ -185,7 +187,10 @@ def _nothing_frozen(network: Network) -> FrozenPart:
 def _compile(network: Network, start: int | None, freeze_point: int) -> FrozenPart:
     passed = _passed(network, start, freeze_point, backend_name())
     compute = _computation(network, start, [*passed, freeze_point])
-    return compile_part(compute, row_spec(network, start), block_rows(network))
+    spec = row_spec(network, start)
+    if any(tensor.is_ragged for tensor in spec):
+        return compile_part(compute, spec, trial=rows_to_pack(network, start))
+    return compile_part(compute, spec, block_rows(network))
 
 
 def _chain(network: Network, start: int | None, freeze_point: int) -> FrozenPart:
@@ -234,13 +239,22 @@ def _part_on_trial(network: Network) -> FrozenPart:
 def _computation(network: Network, start: int | None, steps: list[int]) -> Callable[..., Any]:
     """Return a function from rows at `start` to outputs of `steps`, that of the last one first."""
 
-    def compute(*tensors: Any) -> tuple[Any, ...]:
+    def compute(*tensors: Any, lengths: Any = None) -> tuple[Any, ...]:
         x = network.preprocess(*tensors) if start is None else tensors[0]
-        *passed, last = run_from(network.features, start, steps, x, network.constants)
-        last = pooled([last], network.pooling) if is_end(network, steps[-1]) else last
+        pack = None if lengths is None else PackedRows.of(x, lengths)
+        values = network.constants
+        *passed, last = run_from(network.features, start, steps, x, values, lengths=pack)
+        last = pooled([last], network.pooling, pack) if is_end(network, steps[-1]) else last
         return (last, *passed)
 
     return compute
+
+
+def rows_to_pack(network: Network, start: int | None) -> Rows | None:
+    """Return rows at `start` to test whether they may run in packs; None if they never may."""
+    if not network.takes_packs:
+        return None
+    return network.trial_rows() if start is None else noise(row_spec(network, start))
 
 
 def _steps_between(network: Network, start: int | None, freeze_point: int) -> list[int]:

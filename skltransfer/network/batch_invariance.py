@@ -13,13 +13,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from skltransfer._warnings import warn_user
 from skltransfer.backend import (
-    CompiledFunction,
     as_tensor,
     backend_title,
     computing_threads,
@@ -27,7 +26,7 @@ from skltransfer.backend import (
     kernels,
     start,
 )
-from skltransfer.inputs._input import Rows, RowSpec, TensorSpec, chunks, each_row, part_of
+from skltransfer.inputs._input import Rows, chunks, part_of
 
 MANY_ROWS = 32
 """Number of rows passed at once: few, so that the last are soon ready and memory stays small."""
@@ -102,7 +101,7 @@ class InvariantBatches:
             check_wanted(is_wanted)
             return self._block(state, block, chosen)
 
-        results = list(_threads().map(run, blocks))
+        results = list(block_threads().map(run, blocks))
         return [np.concatenate(arrays) for arrays in zip(*results, strict=True)]
 
     def at_most(self, n_rows: int) -> InvariantBatches:
@@ -135,85 +134,6 @@ class InvariantBatches:
     ) -> list[np.ndarray]:
         results = self.compute(*state, *rows)
         return [np.asarray(results[index]) for index in chosen]
-
-
-@dataclass(frozen=True)
-class RowsAlone:
-    """A function of rows of unknown length, run on each row separately at its own length.
-
-    The bits of a row then depend on nothing else. It is called like `InvariantBatches`.
-
-    Attributes
-    ----------
-    compute : callable
-        From values common to all rows, then an array of one row for each of its tensors, to a tuple
-        of tensors or arrays of one row.
-    results : tuple of TensorSpec
-        The tensors of the result.
-    """
-
-    compute: Compute
-    results: tuple[TensorSpec, ...]
-    n_rows: ClassVar[int] = 1
-
-    def __call__(
-        self,
-        rows: Rows,
-        state: Sequence[Any] = (),
-        chosen: Sequence[int] = (0,),
-        is_wanted: Callable[[], bool] = always,
-    ) -> list[np.ndarray]:
-        """Compute any number of rows, each separately."""
-        start()
-        state = [as_tensor(array) for array in state]
-        outputs = [self.results[index].empty(len(rows[0])) for index in chosen]
-
-        def run(numbered: tuple[int, Rows]) -> None:
-            check_wanted(is_wanted)
-            position, row = numbered
-            found = self.compute(*state, *row)
-            for index, output in zip(chosen, outputs, strict=True):
-                output[position] = np.asarray(found[index])[0]
-
-        for _ in _threads().map(run, enumerate(each_row(rows))):
-            pass  # re-raises errors of the threads
-        return outputs
-
-    def at_most(self, n_rows: int) -> RowsAlone:
-        """Return itself: its blocks have one row already."""
-        return self
-
-
-RunRows: TypeAlias = InvariantBatches | RowsAlone
-
-
-def run_rows(
-    function: CompiledFunction,
-    row_spec: RowSpec,
-    n_rows: int,
-    state: tuple[np.ndarray, ...] = (),
-    trial: Rows | None = None,
-) -> RunRows:
-    """Run a compiled function so that the bits of a row depend on nothing but the row.
-
-    Parameters
-    ----------
-    function : CompiledFunction
-        From `state`, then rows of `row_spec`.
-    row_spec : tuple of TensorSpec
-        The tensors of a row.
-    n_rows : int
-        Number of rows that run together, if possible.
-    state : tuple of ndarray
-        Arguments before the rows, for the trial.
-    trial : tuple of ndarray or None, default=None
-        Rows for testing whether `n_rows` may run together; None skips the test.
-    """
-    if any(tensor.is_ragged for tensor in row_spec):
-        return RowsAlone(function, tuple(TensorSpec(shape[1:]) for shape in function.shapes))
-    if trial is None:
-        return InvariantBatches(function, n_rows)
-    return in_invariant_batches(function, n_rows, state, trial)
 
 
 def in_invariant_batches(
@@ -280,7 +200,7 @@ def rows_together() -> int:
 
 
 @lru_cache(maxsize=1)
-def _threads() -> ThreadPoolExecutor:
+def block_threads() -> ThreadPoolExecutor:
     """Return the threads that run the blocks of all functions of the process.
 
     On two cores, the bundled network ran 1.7 times as fast with three blocks at a time as with one.

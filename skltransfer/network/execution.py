@@ -16,8 +16,9 @@ import numpy as np
 from skltransfer.backend import add_bias, batch_normalised, depthwise_conv
 from skltransfer.network.graph import Graph, Step, keras_class
 from skltransfer.network.keras_masks import with_mask
-from skltransfer.network.kernels import layer_normalised
+from skltransfer.network.kernels import attended, dense, layer_normalised
 from skltransfer.network.masks import mask_at
+from skltransfer.network.packed_rows import PackedRows
 from skltransfer.network.padding import is_attention
 from skltransfer.network.pooling import positions_that_count
 
@@ -38,7 +39,7 @@ def run_steps(
     values: Mapping[int, Any] | None = None,
     *,
     moments: Moments | None = None,
-    lengths: KerasTensor | None = None,
+    lengths: KerasTensor | PackedRows | None = None,
     source: KerasTensor | None = None,
 ) -> list[KerasTensor]:
     """Compute the outputs of the steps `stops` from the output of the step `start`.
@@ -59,8 +60,9 @@ def run_steps(
     moments : dict, default=None
         If None, BatchNorm uses its stored statistics, as at prediction. With a dict, BatchNorm
         uses the moments of the batch, and adds them to the dict.
-    lengths : tensor of int, default=None
-        Number of positions in each row that are not padding; None if no row is padded.
+    lengths : tensor of int or PackedRows, default=None
+        Number of positions in each row that are not padding; None if no row is padded. Or where
+        rows lie that are packed into one.
     source : tensor, default=None
         The network's input. Needed if steps after `start` read a mask that is computed from it;
         otherwise None.
@@ -145,7 +147,7 @@ def _run_step(
     folds: dict[int, int],
     constants: dict[int, Weights],
     moments: Moments | None,
-    lengths: KerasTensor | None,
+    lengths: KerasTensor | PackedRows | None,
 ) -> None:
     step = graph.steps[index]
     if index in folds.values():
@@ -194,14 +196,31 @@ def _by_batch(
 
 
 def _called(
-    step: Step, tensors: dict[int, KerasTensor], lengths: KerasTensor | None
+    step: Step, tensors: dict[int, KerasTensor], lengths: KerasTensor | PackedRows | None
 ) -> list[KerasTensor]:
     from keras import ops
 
+    if isinstance(lengths, PackedRows):
+        return _called_on_packed(step, tensors, lengths)
     if lengths is None or not is_attention(step):
         return step.called(tensors)
     counts = positions_that_count(tensors[id(step.inputs[0])], lengths)
     return step.called(tensors, attention_mask=ops.expand_dims(counts, axis=1))
+
+
+def _called_on_packed(
+    step: Step, tensors: dict[int, KerasTensor], rows: PackedRows
+) -> list[KerasTensor]:
+    kind, x = keras_class(step.operation), tensors[id(step.inputs[0])]
+    if kind == "Cumsum":
+        return [rows.restarted(step.called(tensors)[0], x)]
+    if kind == "Dense":
+        return [dense(step.operation, x)]
+    if not is_attention(step):
+        return step.called(tensors)
+    arguments, options = step.node.arguments.fill_in(tensors)
+    causal = options.pop("use_causal_mask", False)
+    return [attended(step.operation, *arguments, **options, is_read=rows.readable(causal))]
 
 
 def _folded_tensors(convolution: Step, normalisation: Step) -> Weights:

@@ -7,7 +7,7 @@ network can be frozen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,8 @@ _BY_POSITION = {
     *("Add", "Subtract", "Multiply", "Cast", "NotEqual", "OnesLike", "Cumsum"),  # from the left
     *("Gelu", "Relu", "Silu", "Tanh", "Erf"),
 }
+_POOLINGS = {"avg", "max", "cls", "last"}
+_UNUSUAL = ("_use_gate", "_sliding_window", "_flash_attention")
 _MULTIPLE = 8
 """Lengths are padded to multiples of this number, so that fewer different lengths occur."""
 
@@ -45,6 +47,29 @@ def _takes_padding(graph: Graph, index: int) -> bool:
     if is_attention(step):
         return graph.mask_steps.isdisjoint(graph.producers[index])
     return keras_class(step.operation) in _BY_POSITION
+
+
+def takes_packing(graph: Graph, steps: Collection[int], pooling: str) -> bool:
+    """Return whether rows may be packed into one before some steps of a graph and the pooling.
+
+    The steps are those that take padding, except unusual forms of attention; see `PackedRows`.
+    """
+    return (
+        pooling in _POOLINGS
+        and takes_padding(graph, steps)
+        and all(_takes_packing(graph.steps[index]) for index in steps)
+    )
+
+
+def _takes_packing(step: Step) -> bool:
+    layer = step.operation
+    if is_attention(step):
+        options = set(step.node.arguments.kwargs) - {"value", "key", "use_causal_mask"}
+        unusual = [getattr(layer, name, None) for name in _UNUSUAL]
+        return not options and not any(unusual) and tuple(layer._attention_axes) == (1,)
+    if keras_class(layer) == "Cumsum":
+        return layer.axis == 1 and "int" in step.output.dtype
+    return True
 
 
 def padded(rows: Sequence[Array] | Array) -> tuple[Array, Array]:

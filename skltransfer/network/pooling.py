@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from skltransfer.network.packed_rows import PackedRows
+
 if TYPE_CHECKING:
     from keras import KerasTensor
 
@@ -18,7 +20,7 @@ _ONE_POSITION = {"cls": 0, "last": -1}
 def pooled(
     outputs: KerasTensor | Sequence[KerasTensor],
     pooling: str,
-    lengths: KerasTensor | None = None,
+    lengths: KerasTensor | PackedRows | None = None,
 ) -> KerasTensor:
     """Pool each feature map over its positions, or take one token; concatenate the results.
 
@@ -29,8 +31,9 @@ def pooled(
     pooling : {"avg", "max", "flatten", "cls", "last", "avg_std"}
         How the positions of a map are summarised, or which token represents a sequence; rows stay
         as they are.
-    lengths : tensor of int, default=None
-        Number of positions in each row that are not padding; None if no row is padded.
+    lengths : tensor of int or PackedRows, default=None
+        Number of positions of each row of a sequence that count; None means all. Or where rows lie
+        that are packed into one sequence.
     """
     from keras import ops
 
@@ -93,9 +96,13 @@ def _positions(shape: tuple[int | None, ...]) -> int | None:
     return None if None in shape else math.prod(cast(tuple[int, ...], shape[:-1]))
 
 
-def _pooled_one(output: KerasTensor, pooling: str, lengths: KerasTensor | None) -> KerasTensor:
+def _pooled_one(
+    output: KerasTensor, pooling: str, lengths: KerasTensor | PackedRows | None
+) -> KerasTensor:
     from keras import ops
 
+    if isinstance(lengths, PackedRows):
+        return lengths.pooled(output, pooling)
     if lengths is not None:
         return _pooled_padded(output, pooling, lengths)
     if pooling == "flatten":

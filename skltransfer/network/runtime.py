@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,9 +17,10 @@ from skltransfer.backbones.building import (
     build_outline,
     compute_in,
 )
-from skltransfer.backend import constant
+from skltransfer.backend import constant, kernels
 from skltransfer.network.graph import Graph, graph_of
 from skltransfer.network.layers import position_of_layer
+from skltransfer.network.padding import takes_packing
 from skltransfer.network.pooling import check_class_token, n_features
 from skltransfer.network.stages import Stage, find_stages
 
@@ -86,6 +87,24 @@ class Network:
         """The backbone's stages, from its input to the end of its features."""
         return find_stages(self.features, self.spec.stage_pattern)
 
+    @cached_property
+    def takes_packs(self) -> bool:
+        """Whether rows of different lengths may run in packs, up to the end of the features."""
+        return self.packs(self.features, range(len(self.features.steps)), self.pooling)
+
+    def packs(self, graph: Graph, steps: Collection[int], pooling: str) -> bool:
+        """Return whether rows of different lengths may run in packs through steps of a graph.
+
+        With other kernels than oneDNN's, packs change bits.
+        """
+        return (
+            kernels() == "onednn"
+            and any(tensor.is_ragged for tensor in self.row_spec)
+            and self.precision == "float32"
+            and self.spec.preprocessing == {"kind": "none"}
+            and takes_packing(graph, steps, pooling)
+        )
+
     @property
     def row_spec(self) -> RowSpec:
         """The tensors of a row that the network reads."""
@@ -145,7 +164,8 @@ class Network:
     def _made_to_end_at(self, layer: str, pooling: str) -> Network:
         self.constants  # noqa: B018  computed now, so that both share them
         other = copy.copy(self)
-        other.__dict__.pop("stages", None)
+        for name in ("stages", "takes_packs"):  # they depend on the end
+            other.__dict__.pop(name, None)
         other.layer, other.pooling = layer, pooling
         other.features = self.graph.ancestors_of(self.position_of(layer))
         if pooling == "cls":

@@ -19,12 +19,14 @@ from skltransfer.backend import (
     compile_function,
     value_and_gradients,
 )
-from skltransfer.frozen.prefix import row_spec
+from skltransfer.frozen.prefix import row_spec, rows_to_pack
 from skltransfer.inputs._input import TensorSpec, trial_rows
-from skltransfer.network.batch_invariance import most_block_rows, run_rows
+from skltransfer.network.batch_invariance import most_block_rows
 from skltransfer.network.carried_input import run_from
 from skltransfer.network.execution import is_batch_norm, needed_steps
 from skltransfer.network.masks import reads_masks
+from skltransfer.network.packed_rows import PackedRows
+from skltransfer.network.packs import LENGTH, run_rows
 from skltransfer.network.padding import padded, takes_padding
 from skltransfer.network.pooling import pooled
 from skltransfer.training.adamw import Update, adamw
@@ -251,26 +253,33 @@ class TrainStep:
             fixed: KerasTensor,
             standardizer: KerasTensor,
             x: KerasTensor,
-            *columns: KerasTensor,
+            *others: KerasTensor,
         ) -> tuple[KerasTensor, KerasTensor]:
             weights = split(params, self.shapes)
-            features = self._features(weights, fixed, x)
+            columns, lengths = others[: len(spec) - 1], others[len(spec) - 1 :]
+            pack = PackedRows.of(x, *lengths) if packs else None
+            features = self._features(weights, fixed, x, lengths=pack)
             mean, scale = standardizer[0], standardizer[1]
             z = (_beside(features, columns) - mean) / scale
             return self.head.outputs(weights[len(self.trained) :], z), features
 
-        rows: Shape = (None, *self.input.shape)
-        shapes = [*self._state_shapes(), rows, *self._column_shapes(None)]
-        function = compile_function(compute, shapes, self._dtypes(len(shapes), 3))
-        spec, state = (self.input,), self._trial_state()
-        return run_rows(function, spec, most_block_rows(), state, self._trial_rows())
+        spec = (self.input, *(TensorSpec(shape[1:]) for shape in self._column_shapes(None)))
+        trial = self._trial_rows()
+        packs = self.input.is_ragged and trial is not None
+        tensors = (*spec, LENGTH) if self.input.is_ragged else spec
+        shapes = [*self._state_shapes(), *((None, *tensor.shape) for tensor in tensors)]
+        dtypes = ["float32"] * 3 + [tensor.dtype for tensor in tensors]
+        function = compile_function(compute, shapes, dtypes)
+        return run_rows(function, spec, most_block_rows(), self._trial_state(), trial)
 
-    def _trial_rows(self) -> tuple[np.ndarray, ...]:
-        if self.freeze_point is None or self.input.is_ragged:
+    def _trial_rows(self) -> tuple[np.ndarray, ...] | None:
+        if self.input.is_ragged:
+            rows = rows_to_pack(self.network, self.freeze_point)
+        elif self.freeze_point is None:
             rows = self.network.trial_rows()
         else:
             rows = (trial_rows(self.input.sides, 0.0, 1.0),)
-        if not self.n_columns:
+        if rows is None or not self.n_columns:
             return rows
         columns = np.random.default_rng(0).normal(size=(len(rows[0]), self.n_columns))
         return *rows, columns.astype(np.float32)
@@ -340,7 +349,7 @@ class TrainStep:
         fixed: KerasTensor,
         x: KerasTensor,
         moments: Moments | None = None,
-        lengths: KerasTensor | None = None,
+        lengths: KerasTensor | PackedRows | None = None,
     ) -> KerasTensor:
         """Return pooled features of activations `x`; only the first `lengths` positions count."""
         if self.head_only:
