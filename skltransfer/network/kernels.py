@@ -6,9 +6,16 @@ import math
 from typing import TYPE_CHECKING
 
 from skltransfer.backend import add_bias
+from skltransfer.inputs._input import chunks
 
 if TYPE_CHECKING:
     from keras import KerasTensor, Layer
+
+
+_MOST_INPUTS = 512
+"""Inputs of a matrix product. oneDNN adds up more in parts, which on some processors depend on the
+number of positions, and with more than 1,024 on the number of threads.
+"""
 
 
 def layer_normalised(
@@ -76,8 +83,11 @@ def _product(x: KerasTensor, kernel: KerasTensor, bias: KerasTensor | None) -> K
 
     width = x.shape[-1]
     n_outputs = math.prod(kernel.shape) // width
-    y = ops.matmul(ops.reshape(x, (-1, width)), ops.reshape(kernel, (width, n_outputs)))
-    return y if bias is None else add_bias(y, ops.reshape(bias, (n_outputs,)))
+    x, kernel = ops.reshape(x, (-1, width)), ops.reshape(kernel, (width, n_outputs))
+    parts = chunks(width, _MOST_INPUTS)
+    y, *others = [ops.matmul(x[:, part], kernel[part]) for part in parts]
+    y = y if bias is None else add_bias(y, ops.reshape(bias, (n_outputs,)))
+    return sum(others, start=y)
 
 
 def _as_row(x: KerasTensor) -> KerasTensor:

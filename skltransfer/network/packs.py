@@ -33,7 +33,7 @@ kernels compute what is left over in another way. Few different sizes occur then
 """
 
 _ROWS_SORTED = 64
-_LENGTHS_TRIED = (9, 40, 3, 14, 23, 5, 61, 12)
+_LENGTHS_TRIED = (1, 9, 40, 3, 14, 23, 5, 61, 12)
 _N_TRIED = len(_LENGTHS_TRIED)
 
 LENGTH = TensorSpec((), "int32")
@@ -166,15 +166,18 @@ def in_packs(alone: RowsInPacks, state: Sequence[Any], trial: Rows) -> RowsInPac
 
 
 def _packs_tried(lengths: Sequence[int]) -> Iterator[Pack]:
-    """Yield packs of many sizes, in which rows have different places and neighbours."""
+    """Yield full packs of every size, in which rows have different places and neighbours.
+
+    They begin with short rows: the last positions are often computed in another way than others.
+    """
     for number in range(1, _POSITIONS // _MULTIPLE + 1):
         room = number * _MULTIPLE
         pack = []
-        for row in np.roll(range(_N_TRIED), number).tolist():
+        for row in np.roll(range(1, _N_TRIED), number).tolist():
             if lengths[row] <= room:
                 room -= lengths[row]
                 pack.append(row)
-        yield pack
+        yield [0] * room + pack
 
 
 def noise(spec: RowSpec) -> Rows:
