@@ -2,7 +2,8 @@
 
 For each setting: the accuracy on each set, its gain over the frozen head on the mean and on the
 worst set, the log loss, and the seconds. Settings go by name; names joined by "+", such as
-``frozen+2 stages+4 stages``, are the mean of their class scores, which costs no further fit.
+``frozen+1.5*2 stages+1.5*4 stages``, are the weighted mean of their class scores, which costs no
+further fit.
 
 Usage: ``python benchmarks/defaults.py SUITE --results FOLDER``, where ``SUITE/<set>/train`` and
 ``SUITE/<set>/test`` hold a folder of images for each class. ``--clothing DATA`` adds
@@ -78,7 +79,7 @@ REFERENCE = "frozen"
 def main():
     options = arguments()
     names = options.settings
-    members = dict.fromkeys(member for name in names for member in name.split("+"))
+    members = dict.fromkeys(member for name in names for member in weighted_members(name))
     sets = list(chosen_sets(options))
     for number in range(options.seeds):
         for case in sets:
@@ -133,6 +134,12 @@ def ours(case, member, train, test, seed, cache):
     return classifier.fit(case.X[train], case.y[train]).predict_proba(case.X[test])
 
 
+def weighted_members(name):
+    """Members of a mean with their weights, which are 1 unless they are given as in "1.5*name"."""
+    pairs = [part.rpartition("*") for part in name.split("+")]
+    return {member: float(weight or 1) for weight, _, member in pairs}
+
+
 def result_path(case, member, number, options):
     return options.results / options.split / f"{case.name}, {member}, {number}.npz"
 
@@ -157,13 +164,13 @@ def report(names, sets, options):
 
 def measured(case, name, options):
     """Accuracy, log loss and seconds of one setting on one set: means over seeds."""
-    rows = []
+    rows, weights = [], weighted_members(name)
     for number in range(options.seeds):
-        paths = [result_path(case, member, number, options) for member in name.split("+")]
+        paths = [result_path(case, member, number, options) for member in weights]
         parts = [np.load(path) for path in paths]
         truth = parts[0]["truth"]
         logarithms = [np.log(np.clip(part["probabilities"], 1e-7, 1.0)) for part in parts]
-        mean = np.exp(np.mean(logarithms, axis=0, dtype=np.float64))
+        mean = np.exp(np.average(logarithms, axis=0, weights=list(weights.values())))
         loss = log_loss(truth, mean / mean.sum(axis=1, keepdims=True), labels=range(mean.shape[1]))
         seconds, processor = (sum(float(p[key]) for p in parts) for key in ("seconds", "processor"))
         rows.append((np.mean(mean.argmax(axis=1) == truth), loss, seconds, processor))

@@ -13,7 +13,7 @@ from scipy.special import log_softmax, logit
 
 from skltransfer import FineTunedClassifier, FineTunedRegressor, cache_info, load, precompute
 from skltransfer.backend import kernels
-from skltransfer.training.members import Member, Rates, depths_of, mean_outputs
+from skltransfer.training.members import Member, Rates, depths_of, mean_of_members
 from skltransfer.training.plan import Costs, Workload, of_members
 
 ON_THE_HEAD = ("all", 3e-4, 1.0, 0.0)
@@ -149,11 +149,15 @@ def test_a_plan_counts_the_training_of_each_member_and_what_is_frozen_once():
 # What is predicted ------------------------------------------------------------------------------
 
 
+WEIGHTS = [1, 1.5, 1.5]
+"""Weights of the head alone and of two trained depths."""
+
+
 def scores_of(fits, X):
-    return np.mean([fit.predict_log_proba(X) for fit in fits], axis=0)
+    return np.average([fit.predict_log_proba(X) for fit in fits], axis=0, weights=WEIGHTS)
 
 
-def test_predictions_are_the_mean_of_the_scores_of_single_depths(brief, X, y):
+def test_predictions_are_the_weighted_mean_of_the_scores_of_single_depths(brief, X, y):
     fitted = brief().fit(X, y)
     singles = [brief(freeze_depth=depth).fit(X, y) for depth in ("all", -1, -2)]
     for state, single in zip(fitted._states, singles, strict=True):
@@ -176,7 +180,7 @@ def test_several_labels_and_numbers_are_averaged_alike(of_four_stages, X):
             kind(of_four_stages, freeze_depth=depth, **settings).fit(X, y)
             for depth in ("auto", "all", -1, -2)
         )
-        expected = np.mean([score(single) for single in singles], axis=0)
+        expected = np.average([score(single) for single in singles], axis=0, weights=WEIGHTS)
         assert_allclose(score(fitted), expected, rtol=1e-4, atol=1e-6)
 
 
@@ -197,7 +201,7 @@ def test_views_are_averaged_behind_the_members(brief, X, y):
 
 def test_one_member_is_averaged_to_itself():
     outputs = np.ones((2, 3), np.float32)
-    assert mean_outputs([outputs]) is outputs
+    assert mean_of_members([outputs]) is outputs
 
 
 # The laws ---------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from skltransfer.training.grad_cam import (
     grad_cam,
     tuned_values,
 )
+from skltransfer.training.members import mean_of_members
 
 _ROWS_TOGETHER = 16
 
@@ -101,7 +102,7 @@ def heat_maps(found: BackboneStep, seen: LookedAt, targets: np.ndarray) -> np.nd
             grad_cam(member.step, member.state, maps, columns, targets)
             for member, maps in zip(members, seen.maps, strict=True)
         ]
-        coarse = np.asarray(np.mean(heats, axis=0, dtype=np.float32))
+        coarse = mean_of_members(heats)
     else:
         (maps,) = seen.maps
         slopes = linear_weights(found.tail, maps.mean(axis=(1, 2)))

@@ -10,6 +10,7 @@ import numpy as np
 from skltransfer.backend.rescaling import rescaled
 from skltransfer.exporting.shared_features import features_of_members
 from skltransfer.network.pooling import pooled
+from skltransfer.training.members import member_weights
 
 if TYPE_CHECKING:
     from keras import KerasTensor, Model
@@ -52,8 +53,18 @@ def keras_model(
     x = members[0].step.network.preprocess(rows)
     maps = features_of_members(pretrained, members, x)
     outputs = [_head(member, found, columns) for member, found in zip(members, maps, strict=True)]
-    mean = keras.layers.Average(dtype="float32")(outputs) if outputs[1:] else outputs[0]
-    return keras.Model(source, predictions(mean))
+    return keras.Model(source, predictions(_mean(outputs)))
+
+
+def _mean(outputs: list[KerasTensor]) -> KerasTensor:
+    """Return the weighted mean of the members' outputs."""
+    from keras.layers import Add, Rescaling
+
+    if len(outputs) == 1:
+        return outputs[0]
+    weights = member_weights(len(outputs))
+    pairs = zip(weights, outputs, strict=True)
+    return Add(dtype="float32")([Rescaling(w, dtype="float32")(one) for w, one in pairs])
 
 
 def _head(member: Learned, features: KerasTensor, columns: KerasTensor | None) -> KerasTensor:

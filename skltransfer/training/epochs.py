@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from skltransfer.training.members import mean_outputs
+from skltransfer.training.members import mean_of_members
 from skltransfer.training.state import TrainingState
 from skltransfer.training.trainer import Trainer
 
@@ -95,7 +95,7 @@ def _validated(
         trainer.set_statistics(state)
         outputs.append(trainer.outputs(state, _held_out(trainer)))
     first = trainers[0]
-    measures = first.task.measures(mean_outputs(outputs), _held_out(first).targets)
+    measures = first.task.measures(mean_of_members(outputs), _held_out(first).targets)
     for name, value in measures.items():
         history.setdefault(f"val_{name}", []).append(value)
     loss = next(iter(measures.values()))

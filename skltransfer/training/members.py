@@ -29,6 +29,7 @@ _FIRM_RATE = 1e-3
 _STEPS_AT_FIRM_RATE = 60
 _DEEP_DECAY = 0.7
 _SMOOTHING = 0.1
+_WEIGHT_IF_UNFROZEN = 1.5
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,27 @@ def freeze_point_of(freeze_depth: FreezeDepth, network: Network) -> int | None:
     return resolve_freeze_depth(freeze_depth, network.features, network.stages)
 
 
-def mean_outputs(outputs: Sequence[Singles]) -> Singles:
-    """Return the mean of the members' outputs for the same rows.
+def member_weights(n_members: int) -> tuple[float, ...]:
+    """Return the weights of members, from most to least frozen, which add up to 1.
+
+    The first of several trains the head alone. Its logits are larger, because it is trained without
+    label smoothing, so it would dominate an unweighted mean.
+    """
+    weights = (1.0, *(n_members - 1) * (_WEIGHT_IF_UNFROZEN,))
+    return tuple(weight / sum(weights) for weight in weights)
+
+
+def mean_of_members(values: Sequence[Singles]) -> Singles:
+    """Return the weighted mean of a value of each member, such as their outputs for the same rows.
 
     The mean of logits gives the normalised geometric mean of the probabilities (log-linear pooling;
     Genest and Zidek, "Combining Probability Distributions", 1986).
     """
-    return outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0, dtype=np.float32)
+    if len(values) == 1:
+        return values[0]
+    weights = np.array(member_weights(len(values)), np.float32)
+    mean: Singles = sum(weight * one for weight, one in zip(weights, values, strict=True))
+    return mean
 
 
 def told(members: Sequence[Member], freeze_depth: FreezeDepth, rates: Rates) -> str:

@@ -13,7 +13,7 @@ from skltransfer.backend import as_array, as_tensor
 from skltransfer.backend.blas import one_thread
 from skltransfer.inputs._input import blocks_of
 from skltransfer.training.loop import outputs_of
-from skltransfer.training.members import mean_outputs
+from skltransfer.training.members import mean_of_members
 
 if TYPE_CHECKING:
     from skltransfer.frozen.frozen_prefix import Activations, FrozenPrefix
@@ -105,7 +105,7 @@ class Predictor:
             outputs_of(m.step, m.state, activations[m.step.freeze_point], columns)[0]
             for m in self.members
         ]
-        return mean_outputs(cast("list[Singles]", outputs)), failures
+        return mean_of_members(cast("list[Singles]", outputs)), failures
 
     def features(self, source: Source, columns: Singles | None) -> Singles:
         """Return the standardised inputs of the members' heads, concatenated.
@@ -127,7 +127,7 @@ class Predictor:
         widths = [member.step.head.n_features for member in self.members]
         parts = np.split(features, np.cumsum(widths)[:-1], axis=1)
         pairs = zip(self.members, parts, strict=True)
-        return mean_outputs([_outputs_of_head(member, part) for member, part in pairs])
+        return mean_of_members([_outputs_of_head(member, part) for member, part in pairs])
 
     def _predicted(
         self, views: Sequence[Source], columns: Singles | None
