@@ -62,8 +62,8 @@ def sounds(tmp_path):
             wavfile.write(folder / f"{number}.wav", 16_000, (20_000 * tone).astype(np.int16))
 
 
-@pytest.mark.filterwarnings("ignore:1 files below:UserWarning")
-@pytest.mark.filterwarnings("ignore:3 of 15 images cannot be read:UserWarning")
+@pytest.mark.filterwarnings("ignore:images_from_folder leaves out 1 file below:UserWarning")
+@pytest.mark.filterwarnings("ignore:check=True leaves out 3 of 15 images:UserWarning")
 def test_the_code_in_the_readme_runs_in_a_messy_folder(messy_photos, capsys):
     names = {}
     for code in code_of(ROOT / "README.md"):

@@ -71,9 +71,19 @@ def test_endings_count_in_either_case(tmp_path, ending):
 
 def test_files_that_are_left_out_are_counted(tmp_path):
     make(tmp_path, "cat/1.png", "cat/notes.txt", "cat/deep/Thumbs.db", "stray.png")
-    with pytest.warns(UserWarning, match=r"3 files below .* are left out.*'cat/deep/Thumbs\.db'"):
+    with pytest.warns(UserWarning, match=r"leaves out 3 files below .*'cat/deep/Thumbs\.db'"):
         names, _, _ = listed(tmp_path)
     assert names == ["cat/1.png"]
+
+
+@pytest.mark.parametrize(("n_files", "told"), [(1, "1 file below"), (1200, "1,200 files below")])
+def test_a_number_agrees_with_what_it_counts(tmp_path, n_files, told):
+    make(tmp_path, "cat/1.png")
+    for number in range(n_files):
+        (tmp_path / f"{number}.txt").touch()
+    with pytest.warns(UserWarning, match=f"^images_from_folder leaves out {told}"):
+        found = images_from_folder(tmp_path)
+    assert repr(found).startswith("1 image in 1 class\n")
 
 
 def test_an_empty_class_keeps_its_number(tmp_path):
@@ -113,7 +123,7 @@ def test_a_file_is_an_error(tmp_path):
 
 def test_images_without_class_folders_are_an_error(tmp_path):
     make(tmp_path, "1.png", "2.png")
-    with pytest.raises(ValueError, match="no class folders: 2 images lie in it directly"):
+    with pytest.raises(ValueError, match="no class folders: it holds 2 images directly"):
         images_from_folder(tmp_path)
 
 
@@ -195,7 +205,9 @@ def messy(tmp_path):
 
 
 def test_a_check_leaves_out_what_cannot_be_read_and_lists_it(messy):
-    told = r"3 of 8 images cannot be read and are left out; the first is '.*3\.jpg': it is damaged"
+    told = (
+        r"check=True leaves out 3 of 8 images as unreadable; the first is '.*3\.jpg': it is damaged"
+    )
     with pytest.warns(UserWarning, match=told):
         found = images_from_folder(messy, check=True)
     names = [Path(path).relative_to(messy).as_posix() for path in found.data]
@@ -236,20 +248,20 @@ def test_a_class_of_which_nothing_is_left_is_told(tmp_path):
     make(tmp_path, "cat/1.png")
     (tmp_path / "dog").mkdir()
     (tmp_path / "dog" / "1.png").write_bytes(b"")
-    with pytest.warns(UserWarning, match=r"Nothing is left of the classes dog\."):
+    with pytest.warns(UserWarning, match=r"Classes of which nothing is left: dog\. The"):
         images_from_folder(tmp_path, check=True)
 
 
 def test_a_folder_without_a_readable_file_is_an_error(tmp_path):
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "1.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"None of the 1 images can be read; .* it is empty"):
+    with pytest.raises(ValueError, match=r"Of 1 image, none can be read; .* it is empty"):
         images_from_folder(tmp_path, check=True)
 
 
 def test_a_check_tells_of_folders_within_classes(tmp_path):
     make(tmp_path, "cat/1.png", "cat/old/2.png", "dog/3.png")
-    told = r"1 images below .* lie in folders within a class folder .*: cat 1\. If the inner"
+    told = r"within the class folders of .* hold 1 image, each .*: cat 1\. If the inner"
     with pytest.warns(UserWarning, match=told):
         found = images_from_folder(tmp_path, check=True)
     assert found.in_subfolders == {"cat": 1}

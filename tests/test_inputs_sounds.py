@@ -183,6 +183,21 @@ def test_a_front_end_that_cannot_be_is_refused(settings):
         SoundInput(**settings)
 
 
+# Arrays after a fit on files -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("X", "what"), [(EXACT[None], "X"), ([EXACT], "row 0 of X")])
+def test_after_a_fit_on_files_arrays_need_pairs_or_another_fit(X, what):
+    """The advice of fit, to set sample_rate, would change nothing on a fitted estimator."""
+    reader = Reader()
+    encoding, _ = INPUT.fit(reader, [WAV], None, lambda size: True)
+    reader.sample_rate = RATE
+    told = r"was fitted with sample_rate=None\. Pass pairs .* or fit again with sample_rate="
+    with pytest.raises(ValueError, match=f"^{what} holds samples .*{told}"):
+        encoding.source(reader, X)
+    assert len(encoding.source(reader, [(RATE, EXACT)])) == 1
+
+
 # Long sounds -----------------------------------------------------------------------------------
 
 
@@ -259,7 +274,7 @@ def test_a_check_of_sounds_leaves_out_what_cannot_be_read(tmp_path):
         found = sounds_from_folder(tmp_path, check=True, labels="names")
     assert [Path(path).name for path in found.data] == ["1.wav"]
     assert found.target.tolist() == ["yes"]
-    assert repr(found).startswith("1 sounds in 1 classes")
+    assert repr(found).startswith("1 sound in 1 class\n")
 
 
 def test_folders_without_sounds_are_refused(tmp_path):

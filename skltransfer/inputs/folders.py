@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 
 from skltransfer._warnings import UnreadableRowsWarning, warn_user
 from skltransfer.inputs.file_checks import unreadable_files
-from skltransfer.inputs.labelled_files import LabelledFiles, counted
+from skltransfer.inputs.labelled_files import LabelledFiles, counted, number_of
 
 Labels: TypeAlias = Literal["numbers", "names"]
 _LABELS = ("numbers", "names")
@@ -51,6 +51,10 @@ class FileKind:
     def counts(self, path: Path) -> bool:
         """Whether a file is of this kind by its ending."""
         return path.suffix.lower() in self.suffixes
+
+    def number(self, count: int) -> str:
+        """Return how many files of this kind there are, as in "1 image"."""
+        return number_of(count, self.noun.removesuffix("s"))
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def _class_names(folder: Path, kind: FileKind) -> list[str]:
     names = [path.name for path in _visible(folder) if path.is_dir()]
     if not names:
         here = sum(map(kind.counts, _visible(folder)))
-        found = f"{here} {kind.noun} lie in it directly" if here else f"it holds no {kind.noun}"
+        found = f"it holds {kind.number(here)} directly" if here else f"it holds no {kind.noun}"
         raise ValueError(
             f"root={str(folder)!r} has no class folders: {found}. Put the {kind.noun} of each "
             f"class into a folder of its name, as in root/cat/{kind.example}."
@@ -175,8 +179,8 @@ def _warn_of_left_out(folder: Path, kind: FileKind, others: list[Path], empty: l
     others = others + [path for path in _visible(folder) if path.is_file()]
     if others:
         warn_user(
-            f"{len(others)} files below {str(folder)!r} are left out, because their endings are "
-            f"not those of {kind.noun} or they lie in no class folder; the first is "
+            f"{kind.function} leaves out {number_of(len(others), 'file')} below {str(folder)!r}, "
+            f"with endings that {kind.noun} do not have or in no class folder; the first is "
             f"{str(others[0].relative_to(folder))!r}.",
         )
     if empty:
@@ -201,9 +205,10 @@ def _nested(
 def _warn_of_nested(folder: Path, nested: dict[str, int], kind: FileKind) -> None:
     if nested:
         warn_user(
-            f"{sum(nested.values()):,} {kind.noun} below {str(folder)!r} lie in folders within a "
-            f"class folder and belong to that class: {counted(nested)}. If the inner folders are "
-            "classes of their own, move them up to the others."
+            f"Folders within the class folders of {str(folder)!r} hold "
+            f"{kind.number(sum(nested.values()))}, each taken for one of its class: "
+            f"{counted(nested)}. If the inner folders are classes of their own, move them up to "
+            "the others."
         )
 
 

@@ -23,7 +23,8 @@ class LabelledFiles(Bunch):
     def __repr__(self) -> str:
         """Return a line for each class instead of all paths."""
         counts = self._counts()
-        lines = [f"{len(self['target']):,} {self['noun']} in {len(counts)} classes"]
+        files = number_of(len(self["target"]), self["noun"].removesuffix("s"))
+        lines = [f"{files} in {number_of(len(counts), 'class', 'classes')}"]
         width = max(map(len, counts), default=0)
         shown = list(counts.items())[:_MOST_CLASSES_SHOWN]
         lines += [f"  {name:<{width}}  {count:,}" for name, count in shown]
@@ -42,6 +43,11 @@ class LabelledFiles(Bunch):
         numbers = target if target.dtype.kind == "i" else _numbers(names, target)
         counts = np.bincount(numbers, minlength=len(names))
         return {name: int(count) for name, count in zip(names, counts, strict=True)}
+
+
+def number_of(count: int, one: str, many: str = "") -> str:
+    """Return a number and what it counts, as in "1 file" and "2 files"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def counted(counts: dict[str, int]) -> str:

@@ -51,7 +51,7 @@ class Levels:
         if ends is None:
             raise Unreadable(
                 f"it holds {self.kind}, which do not say what is black and what is white. Say "
-                "which values are black and white, as in pixel_range=(0, 4095)."
+                "in fit which values are black and white, as in pixel_range=(0, 4095)."
             )
         return ends[::-1] if self.is_inverted else ends
 

@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_feature_names
 from skltransfer._warnings import warn_user
 from skltransfer.inputs._input import RowSpec, Size, TensorSpec
 from skltransfer.inputs.sounds.front_end import LogMel
-from skltransfer.inputs.sounds.sources import SoundSource
+from skltransfer.inputs.sounds.sources import Item, SoundSource
 from skltransfer.inputs.sounds.taking import sounds_of
 
 if TYPE_CHECKING:
@@ -69,13 +69,17 @@ class SoundEncoding:
         self, estimator: Any, X: object, chosen: NDArray[np.intp] | None = None
     ) -> SoundSource:
         """Return the source of X, or of its `chosen` rows."""
-        source = self.source_of(estimator, X, chosen)
+        source = self._source_of(sounds_of(X, self.sample_rate, is_fitted=True), estimator, chosen)
         _check_feature_names(estimator, X, reset=False)
         return source
 
     def source_of(self, estimator: Any, X: object, chosen: NDArray[np.intp] | None) -> SoundSource:
-        """Return the same, without checking the names of the columns."""
-        sounds = sounds_of(X, self.sample_rate)
+        """Return the same in `fit`, without checking the names of the columns."""
+        return self._source_of(sounds_of(X, self.sample_rate), estimator, chosen)
+
+    def _source_of(
+        self, sounds: list[Item], estimator: Any, chosen: NDArray[np.intp] | None
+    ) -> SoundSource:
         rows = np.arange(len(sounds)) if chosen is None else chosen
         source = SoundSource(sounds, self.front_end, self.min_samples, self.max_seconds, rows)
         if estimator.on_error == "raise":

@@ -29,9 +29,13 @@ _NO_RATE = (
     "holds samples without a sample rate. Set sample_rate, in Hz, as in sample_rate=16000, or pass "
     "pairs [(rate, array), ...]."
 )
+_NO_RATE_IN_FIT = (
+    "holds samples without a sample rate, and this estimator was fitted with sample_rate=None. "
+    "Pass pairs [(rate, array), ...], or fit again with sample_rate=16000, say."
+)
 
 
-def sounds_of(X: Any, sample_rate: int | None) -> list[Item]:
+def sounds_of(X: Any, sample_rate: int | None, *, is_fitted: bool = False) -> list[Item]:
     """Return the sounds of X, None for missing ones.
 
     Parameters
@@ -42,6 +46,8 @@ def sounds_of(X: Any, sample_rate: int | None) -> list[Item]:
         - Numeric array of shape (n, samples) or (n, samples, channels).
     sample_rate : int or None
         Rate of arrays that come without one, in Hz.
+    is_fitted : bool, default=False
+        Whether the rate was fixed by an earlier fit, so that setting the parameter changes nothing.
 
     Raises
     ------
@@ -50,11 +56,12 @@ def sounds_of(X: Any, sample_rate: int | None) -> list[Item]:
         to do.
     """
     check_sounds(X)
+    no_rate = _NO_RATE_IN_FIT if is_fitted else _NO_RATE
     column = None if _is_block(X) else as_column(X)
     check_no_streams(column or [])
     if column is None:
-        return _rows_of(_as_numbers(X), sample_rate)
-    return [_item(item, row, sample_rate) for row, item in enumerate(column)]
+        return _rows_of(_as_numbers(X), sample_rate, no_rate)
+    return [_item(item, row, sample_rate, no_rate) for row, item in enumerate(column)]
 
 
 def check_sounds(X: Any) -> None:
@@ -124,7 +131,7 @@ def _as_numbers(X: Any) -> Any:
         ) from error
 
 
-def _rows_of(block: Any, sample_rate: int | None) -> list[Item]:
+def _rows_of(block: Any, sample_rate: int | None, no_rate: str) -> list[Item]:
     """Return the sounds of an array, all of the same length."""
     check_dtype(block.dtype, "X")
     if block.ndim == 1:
@@ -138,13 +145,13 @@ def _rows_of(block: Any, sample_rate: int | None) -> list[Item]:
         )
     check_clip(block.shape[1:], f"X has the shape {block.shape}: every row")
     if sample_rate is None:
-        raise ValueError(f"X {_NO_RATE}")
+        raise ValueError(f"X {no_rate}")
     for row, samples in enumerate(block):
         check_values(samples, f"row {row} of X")
     return [Clip(samples, sample_rate) for samples in block]
 
 
-def _item(item: Any, row: int, sample_rate: int | None) -> Item:
+def _item(item: Any, row: int, sample_rate: int | None, no_rate: str) -> Item:
     """Return an item that can be read later; arrays are checked now."""
     if is_missing(item):
         return None
@@ -156,7 +163,7 @@ def _item(item: Any, row: int, sample_rate: int | None) -> Item:
         return _clip(item[1], row, _naming(row, lambda: check_rate(item[0])))
     if hasattr(item, "__array__") or isinstance(item, (list, tuple)):
         if sample_rate is None:
-            raise ValueError(f"row {row} of X {_NO_RATE}")
+            raise ValueError(f"row {row} of X {no_rate}")
         return _clip(item, row, sample_rate)
     raise TypeError(
         f"row {row} of X is {describe_source(item)}: {shorten(repr(item))}. Sounds are {_ALLOWED}."
