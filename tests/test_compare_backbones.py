@@ -150,6 +150,18 @@ def test_the_verdict_on_labels_and_layers():
     assert "It is not clear that more labels would help" in flat
 
 
+def test_the_verdict_on_other_backbones():
+    best, other = contestant("net", 0.9), contestant("large", 0.8, layer="block")
+    told = verdict([best, contestant("net", 0.85), other, contestant("third", 0.7)], [], [])
+    assert told == (
+        "The best candidate is net, which scores 0.900. The best candidate of another backbone is "
+        "large up to block, which scores 0.800: by 0.100 ± 0.000 clearly lower."
+    )
+    close = Contestant("large", None, None, [Scores(np.array([0.8, 0.95, 0.9]), 0.5)], 1.0)
+    assert verdict([best, close], [], []).endswith(" lower, which could be due to chance.")
+    assert "another" not in verdict([best, contestant("net", 0.8, layer="block")], [], [])
+
+
 # Refusals ----------------------------------------------------------------------------------------
 
 
@@ -177,6 +189,19 @@ def test_values_that_are_refused(compare, settings, message):
 def test_settings_that_are_refused(compare, settings, message):
     with pytest.raises(TypeError, match=message):
         compare(**settings)
+
+
+def test_what_one_backbone_lacks_is_refused_before_anything_is_computed(compare, tiny, uneven):
+    """Layers and sizes are tried with every backbone; the last combination is checked first."""
+    clear_cache()
+    told = "layer='block' is not a layer of backbone='uneven'.* every backbone; .* once for each"
+    with pytest.raises(ValueError, match=told):
+        compare(backbones=[tiny, uneven], layers=[None, "block"])
+    with pytest.raises(ValueError, match="layer='blok' is not a layer .* shows them\\.$"):
+        compare(layers=[None, "blok"])
+    with pytest.raises(ValueError, match="input_size=\\(0, 8\\) must be None or positive ints"):
+        compare(input_sizes=[None, (0, 8)])
+    assert cache_info().rows_computed == {}
 
 
 def test_other_targets_are_refused(tiny, X):

@@ -33,8 +33,10 @@ print(points)
 # %%
 # The grid contains the ends of all stages but the first two, each with two sets of weights.
 # ``weights=None`` gives the same network random weights, so its accuracy is due to the architecture
-# alone. To compare different networks as well, add ``features__backbone`` to the grid, with names
-# from ``list_backbones()``. This example does not, because they need a download.
+# alone. To compare different networks as well, use a list of grids, one for each
+# ``features__backbone``, because networks have layers of different names. ``"efficientnet_lite2"``
+# is in ``companions/efficientnet_lite2`` of the repository; those of ``keras.applications`` are
+# downloaded.
 #
 # There can be more features than images, so the classifier is strongly regularised (``C=0.01``).
 # The features of each image are cached, so they are computed once for all folds.

@@ -24,7 +24,8 @@ from skltransfer.comparison.learning_curve import Scores, folds_of, learning_cur
 from skltransfer.comparison.probes import LinearHead, baselines_of
 from skltransfer.comparison.verdict import Contestant, verdict
 from skltransfer.estimators.base import plain_rows_of
-from skltransfer.estimators.extractor import PretrainedFeatureExtractor
+from skltransfer.estimators.extractor import PretrainedFeatureExtractor, check_layers
+from skltransfer.network.layers import UnknownLayerError
 
 if TYPE_CHECKING:
     from skltransfer._types import Images, Labels, Seed, Size
@@ -110,8 +111,8 @@ def compare_backbones(
     backbones : list, default=("efficientnet_lite0",)
         Networks, each a value of the estimators' parameter `backbone`.
     layers : list of str or None, default=(None,)
-        Layers at which the networks end, tried with every network; None is the last one before any
-        classification top.
+        Layers at which the networks end, tried with every network, so that each must have them all;
+        None is the last one before any classification top.
     input_sizes : list of (height, width) or None, default=(None,)
         Sizes in pixels at which the networks see images; None is the size a network was trained at.
     cv : int, splitter or iterable, default=5
@@ -143,12 +144,12 @@ def compare_backbones(
     Returns
     -------
     Bunch
-        `verdict` is a str that says whether transfer pays, whether more labels would help, and
-        whether an earlier layer is better. `table` is a tuple of rows with the attributes
-        ``backbone``, ``layer``, ``input_size``, ``n_labels``, ``score``, ``error`` and ``seconds``.
-        The best candidate comes first and the baselines last; ``pandas.DataFrame(list(table))``
-        converts it to a frame. Errors are standard errors, corrected for overlapping training parts
-        [1]_.
+        `verdict` is a str that says whether transfer pays, whether more labels would help, whether
+        an earlier layer is better, and how the best candidate of another network scores.
+        `table` is a tuple of rows with the attributes ``backbone``, ``layer``, ``input_size``,
+        ``n_labels``, ``score``, ``error`` and ``seconds``. The best candidate comes first and the
+        baselines last; ``pandas.DataFrame(list(table))`` converts it to a frame. Errors are
+        standard errors, corrected for overlapping training parts [1]_.
 
     Raises
     ------
@@ -192,21 +193,41 @@ def compare_backbones(
     curve = partial(
         learning_curve, y=y, folds=folds, sizes=[*sizes, None], scorer=scorer, n_jobs=n_jobs
     )
-    candidates, extractor = [], PretrainedFeatureExtractor()
-    for backbone, layer, size in places:
-        extractor = PretrainedFeatureExtractor(
+    extractors = [
+        PretrainedFeatureExtractor(
             backbone, layer=layer, input_size=size, random_state=seed, **settings
         )
+        for backbone, layer, size in places
+    ]
+    _check_layers(extractors, one_backbone=len(_listed(backbones)) == 1)
+    candidates = []
+    for extractor, (_, layer, size) in zip(extractors, places, strict=True):
         features, seconds = _features(extractor, X)
         name = extractor.backbone_.name
         scores = curve(LinearHead(), features)
         candidates.append(Contestant(name, layer, size, scores, seconds))
     needs_probabilities = getattr(scorer, "_response_method", None) == "predict_proba"
-    rivals = _baselines(baseline, extractor, X, curve, needs_probabilities)
+    rivals = _baselines(baseline, extractors[-1], X, curve, needs_probabilities)
     ordered, rivals = _best_first(candidates), _best_first(rivals)
     n_train = round(float(np.mean([len(fold.train) for fold in folds])))
     table = Table(_rows([*ordered, *rivals], [*sizes, n_train]))
     return Comparison(table=table, verdict=verdict(ordered, rivals, sizes))
+
+
+def _check_layers(extractors: Iterable[PretrainedFeatureExtractor], *, one_backbone: bool) -> None:
+    """Refuse a layer or size that a backbone does not have before anything is computed."""
+    for extractor in extractors:
+        if extractor.layer is None and extractor.input_size is None:
+            continue
+        try:
+            check_layers(extractor)
+        except UnknownLayerError as error:
+            if one_backbone:
+                raise
+            raise ValueError(
+                f"{error} Every layer is tried with every backbone; to compare layers of different "
+                "names, call compare_backbones once for each backbone."
+            ) from error
 
 
 def _features(extractor: PretrainedFeatureExtractor, X: Any) -> tuple[NDArray[np.float32], float]:

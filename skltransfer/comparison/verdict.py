@@ -51,15 +51,23 @@ class Contestant:
 def verdict(
     candidates: Sequence[Contestant], baselines: Sequence[Contestant], sizes: Sequence[int]
 ) -> str:
-    """Return sentences on transfer, labels and layers; the best of `candidates` comes first."""
+    """Return sentences on transfer, labels, layers and other networks.
+
+    The best of `candidates` comes first.
+    """
     best = candidates[0]
-    sentences = [_on_transfer(best, baselines[0])] if baselines else []
+    sentences = [_on_transfer(best, baselines[0]) if baselines else _on_best(best)]
     if baselines and sizes:
         sentences.append(_on_few_labels(best, baselines[0], sizes[0]))
     if sizes:
         sentences.append(_on_labels(best, sizes[-1]))
     sentences.extend(_on_layers(best, candidates))
-    return " ".join(sentences) or f"The best is {best}, {best.full.mean:.3f}."
+    sentences.extend(_on_other_backbones(best, candidates))
+    return " ".join(sentences)
+
+
+def _on_best(best: Contestant) -> str:
+    return f"The best candidate is {best}, which scores {best.full.mean:.3f}."
 
 
 def _on_transfer(best: Contestant, baseline: Contestant) -> str:
@@ -102,6 +110,19 @@ def _on_layers(best: Contestant, candidates: Sequence[Contestant]) -> list[str]:
     if _is_clear(gain):
         return [f"An earlier layer is clearly {scores}."]
     return [f"An earlier layer is {scores}, which could be due to chance."]
+
+
+def _on_other_backbones(best: Contestant, candidates: Sequence[Contestant]) -> list[str]:
+    """Compare the best candidate with the best one of another network, if any was tried."""
+    others = [c for c in candidates if c.backbone != best.backbone]
+    if not others:
+        return []
+    lead = best.full - others[0].full
+    certainty = "clearly lower" if _is_clear(lead) else "lower, which could be due to chance"
+    return [
+        f"The best candidate of another backbone is {others[0]}, which scores "
+        f"{others[0].full.mean:.3f}: by {_told(lead)} {certainty}."
+    ]
 
 
 def _is_clear(difference: Scores) -> bool:

@@ -16,6 +16,8 @@ from skltransfer._numerics import NUMERICS_VERSION
 from skltransfer._warnings import warn_unreadable
 from skltransfer.estimators.base import BackboneEstimator, with_checked_parameters
 from skltransfer.frozen.layer_features import feature_function
+from skltransfer.inputs.sizes import as_ints, check_size
+from skltransfer.network.runtime import network_of
 from skltransfer.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -374,6 +376,25 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def check_layers(extractor: PretrainedFeatureExtractor) -> None:
+    """Refuse layers or an input size that do not suit the backbone, without reading X.
+
+    Raises
+    ------
+    UnknownLayerError
+        If the backbone has no such layer.
+    ValueError, TypeError
+        If `layer`, `input_size` or `backbone` is invalid in another way.
+    """
+    names = _layer_names(extractor.layer)
+    check_size("input_size", extractor.input_size)
+    spec = extractor._resolve_spec()
+    size = spec.input.size and as_ints(extractor.input_size or spec.input.size)
+    network = network_of(spec, size)
+    for name in names:
+        network.position_of(name)
 
 
 def features_of_rows(extractor: PretrainedFeatureExtractor) -> Callable[[Any], Any]:

@@ -12,16 +12,22 @@ if TYPE_CHECKING:
     from skltransfer.network.stages import Stage
 
 
+class UnknownLayerError(ValueError):
+    """A name is not that of a layer of the network."""
+
+
 def position_of_layer(name: str, graph: Graph, backbone: str, stages: Sequence[Stage]) -> int:
     """Return the position of the layer `name` in the graph.
 
     Raises
     ------
+    UnknownLayerError
+        If there is no such layer; the message lists similar names.
     ValueError
-        If there is no such layer (the message lists similar names), or it returns several tensors.
+        If the layer returns several tensors.
     """
     if name not in graph.position:
-        raise ValueError(_unknown_layer(name, graph, backbone, stages))
+        raise UnknownLayerError(_unknown_layer(name, graph, backbone, stages))
     position = graph.position[name]
     if len(graph.steps[position].outputs) > 1:
         raise ValueError(
