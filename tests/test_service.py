@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -93,6 +94,26 @@ def test_bad_uploads_are_refused_with_the_reason(client, content, told):
     assert told in answer.json()["detail"]
 
 
+def test_clients_read_what_is_wrong_and_no_advice_to_a_python_user(client):
+    whole = encoded(np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8))
+    truncated = whole[: len(whole) // 2]
+    for content, told in [
+        (b"", "it is empty."),
+        (b"%PDF-1.7", "it is a PDF."),
+        (b'{"image": ""}', "it is JSON."),
+        (b"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4", "it is a file in base64."),
+    ]:
+        assert client.post("/predict", content=content).json()["detail"] == told
+    told = client.post("/predict", content=truncated).json()["detail"]
+    assert told.startswith("it is damaged or truncated (") and told.endswith(").")
+
+
+def test_without_a_model_it_says_what_to_set(service, monkeypatch):
+    monkeypatch.delenv("MODEL", raising=False)
+    with pytest.raises(SystemExit, match=r"Set MODEL to the path of a file that save\(\) wrote"):
+        service.create_app()
+
+
 def test_truncated_images_are_refused_wherever_they_were_cut(client):
     noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
     for form in ("PNG", "JPEG"):
@@ -107,7 +128,11 @@ def test_two_hundred_kinds_of_bad_uploads_are_refused_with_a_reason(client):
     assert len(set(kinds.values())) >= 200
     for kind, content in kinds.items():
         answer = client.post("/predict", content=content)
-        assert (kind, answer.status_code, bool(answer.json()["detail"])) == (kind, 422, True)
+        told = answer.json()["detail"]
+        assert (kind, answer.status_code, bool(told)) == (kind, 422, True)
+        assert not re.search(r"Pass |[Ll]eave |Replace |pip install|Say |Give |Convert ", told), (
+            told
+        )
 
 
 def test_uploads_that_are_too_long_are_refused(client, service, monkeypatch):

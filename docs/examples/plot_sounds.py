@@ -70,9 +70,8 @@ print(f"accuracy on {len(X_test)} other recordings: {model.score(X_test, y_test)
 # the standard deviation of each band of the log-mel spectrograms that the network reads.
 
 from skltransfer import SoundInput
-from skltransfer.inputs.sounds.front_end import LogMel
 
-front_end: LogMel = SoundInput(n_mels=32, high_hz=3800.0).front_end
+front_end = SoundInput(n_mels=32, high_hz=3800.0).front_end
 
 
 def band_statistics(sounds):

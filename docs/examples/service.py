@@ -1,7 +1,7 @@
 """A service that classifies photographs: encoded bytes in, names and probabilities out.
 
-Run it with ``MODEL=photos.skltransfer uvicorn service:create_app --factory``, and ask it with
-``curl --data-binary @photo.jpg localhost:8000/predict``.
+Run it with ``MODEL=/path/to/photos.skltransfer uvicorn service:create_app --factory``, and ask it
+with ``curl --data-binary @photo.jpg localhost:8000/predict``.
 """
 
 import asyncio
@@ -22,7 +22,9 @@ MOST_WAITING = 50  # refuse further requests at once rather than let their clien
 
 def create_app(path=None):
     """Return the application; its classifier is loaded from a file that `save` has written."""
-    path = path or os.environ["MODEL"]
+    path = path or os.environ.get("MODEL")
+    if not path:
+        raise SystemExit("Set MODEL to the path of a file that save() wrote: photos.skltransfer.")
 
     @asynccontextmanager
     async def lifespan(app):
@@ -72,8 +74,7 @@ def _answer(classifier, image):
     try:
         (probabilities,) = classifier.predict_proba([image])
     except skltransfer.ImageReadError as error:
-        reason = str(error).partition("cannot be read as an image: ")[2]
-        raise HTTPException(422, reason) from error
+        raise HTTPException(422, error.reason) from error
     names = classifier.classes_.tolist()
     found = dict(zip(names, probabilities.tolist(), strict=True))
     return {"class": max(found, key=found.get), "probabilities": found}

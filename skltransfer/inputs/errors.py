@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, ClassVar
 
 from PIL import Image
 
 _LONGEST_NAME = 80
 _FIRST_BYTES = 8
+_FIRST_SENTENCE = re.compile(
+    r"""(?: \((?:[^()]|\([^()]*\))*\)   # in parentheses, such as the message of a decoder
+        | (?<=\ )b?'[^']*' | (?<=\ )b?"[^"]*"  # in quotes, such as the beginning of a file
+        | [^.] | \.(?!\ ) )+ \.?""",
+    re.VERBOSE,
+)
+"""Messages say what is wrong in their first sentence, and what to do in the next."""
 
 
 class ReadError(ValueError):
@@ -32,6 +40,8 @@ class ReadError(ValueError):
         Index of the row in X.
     source : str
         The path, or a short description of what the row holds.
+    reason : str
+        What is wrong with the row, in one sentence, without advice for the caller.
 
     See Also
     --------
@@ -55,6 +65,14 @@ class ReadError(ValueError):
         super().__init__(message)
         self.row = row
         self.source = source
+
+    @property
+    def reason(self) -> str:
+        """What is wrong with the row, in one sentence, without advice for the caller."""
+        message = str(self)
+        told = message.partition(f" cannot be read as {with_article(self.noun)}: ")[2] or message
+        found = _FIRST_SENTENCE.match(told)
+        return found[0] if found else told
 
     def __reduce__(self) -> tuple[type, tuple[str, int, str]]:
         """Rebuild with all three arguments, so that the error can be pickled between processes."""
@@ -82,6 +100,8 @@ class ImageReadError(ReadError):
         Index of the row in X.
     source : str
         The path, or a short description of bytes and PIL images.
+    reason : str
+        What is wrong with the row, in one sentence, without advice for the caller.
 
     See Also
     --------

@@ -34,8 +34,9 @@ _VERSION = re.compile(r"[0-9]+(\.[0-9a-z+]+){1,9}")
 _KEYS = ("protocol", "skltransfer", "estimator", "backbones", "state", "arrays")
 
 _PICKLE = (
-    "which can run code when it is opened; if you trust who wrote it, open it with joblib.load "
-    "and call save() on what you get"
+    "which can run code when it is opened; if you trust who wrote it, open it with "
+    "joblib.load. Call save() on what you get, or keep to joblib for a pipeline, which has no "
+    "save()"
 )
 _FOREIGN = {
     b"\x80": f"a pickle, as joblib.dump writes, {_PICKLE}",
