@@ -409,6 +409,22 @@ def test_displays_show_spectrograms(pipeline, X, y):
     assert FeatureMapDisplay.from_estimator(pipeline, X, y, n_thumbnails=4).thumbnails
 
 
+@pytest.mark.parametrize("display", [TopLossesDisplay, SaliencyDisplay])
+def test_spectrograms_fill_their_panels_and_the_outer_axes_are_labelled(pipeline, X, y, display):
+    pytest.importorskip("matplotlib").use("Agg")
+    settings = {"y": y[:5], "n_images": 5} if display is TopLossesDisplay else {}
+    shown = display.from_estimator(pipeline, X[:5], n_columns=3, **settings)
+    name = "frequency (mel band)"
+    assert [panel.get_aspect() for panel in shown.axes_] == ["auto"] * 5
+    assert [panel.get_xlabel() for panel in shown.axes_] == ["", "", *["time (s)"] * 3]
+    assert [panel.get_ylabel() for panel in shown.axes_] == [name, "", "", name, ""]
+    seconds = [panel.get_xlim()[1] for panel in shown.axes_]
+    rows = shown.rows if display is TopLossesDisplay else range(5)
+    lengths = [max(FRONT_END["min_seconds"], len(X[row][1]) / RATE) for row in rows]
+    assert_allclose(seconds, lengths, atol=0.1)
+    assert {panel.get_ylim() for panel in shown.axes_} == {(0, FRONT_END["n_mels"])}
+
+
 @pytest.mark.parametrize("kind", ["pipeline", "classifier"])
 def test_heat_is_where_the_sound_is(network, X, y, kind, pipeline):
     pytest.importorskip("matplotlib").use("Agg")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from skltransfer.displays._checks import check_count
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.gridspec import GridSpecBase
+
+Extent: TypeAlias = tuple[float, int]
+"""Length of a spectrogram in seconds, and its number of bands."""
 
 _PANEL_INCHES = 2.4
 _LONGEST_NAME = 18
@@ -81,6 +86,47 @@ def image_grid(
         panel.set_axis_off()
         panel.set_anchor("N")  # aligns the titles of a row, whatever the shapes of the images
     return ax, panels[:n_images]
+
+
+def draw_images(
+    panels: Sequence[Axes], images: Sequence[np.ndarray] | np.ndarray, extents: Sequence[Extent]
+) -> None:
+    """Draw images in their proportions; spectrograms fill their panels, with labelled axes.
+
+    Parameters
+    ----------
+    panels : sequence of Axes
+        Those of `image_grid`.
+    images : sequence of ndarray
+        An image for each panel.
+    extents : sequence of (float, int)
+        Seconds and bands of each spectrogram; empty for images.
+    """
+    for index, (panel, image) in enumerate(zip(panels, images, strict=True)):
+        panel.imshow(image, **placing(extents, index))
+    if extents:
+        _label_sounds(panels)
+
+
+def placing(extents: Sequence[Extent], index: int) -> dict[str, Any]:
+    """Return the arguments of ``Axes.imshow`` that place spectrogram `index` over its panel."""
+    if not extents:
+        return {}
+    seconds, n_bands = extents[index]
+    return {"extent": (0, seconds, 0, n_bands), "aspect": "auto"}
+
+
+def _label_sounds(panels: Sequence[Axes]) -> None:
+    """Show the ticks of spectrograms, and name time and frequency on the outer panels."""
+    places = [place for panel in panels if (place := panel.get_subplotspec()) is not None]
+    for index, (panel, place) in enumerate(zip(panels, places, strict=True)):
+        is_first = place.is_first_col()
+        panel.set_axis_on()
+        panel.tick_params(labelsize="x-small", labelleft=is_first)
+        if is_first:
+            panel.set_ylabel("frequency (mel band)", fontsize="small")
+        if index + place.get_gridspec().ncols >= len(panels):
+            panel.set_xlabel("time (s)", fontsize="small")
 
 
 def probability_text(probability: float) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from skltransfer.displays._backbone_steps import BackboneStep, without_names
+from skltransfer.displays._drawing import Extent
 from skltransfer.displays._spectrograms import Floats, Spectrograms, picture, upright
 from skltransfer.estimators.base import encoding_of
 from skltransfer.estimators.extractor import features_of_source
@@ -39,10 +40,13 @@ class Heard:
         The pictures, of different widths.
     maps : list of ndarray of float32, shape (frames, bands)
         The maps, as the network reads them.
+    extents : list of (float, int)
+        Length in seconds and number of bands of each.
     """
 
     images: list[np.ndarray]
     maps: list[Floats]
+    extents: list[Extent]
 
 
 class HiddenPatches:
@@ -97,7 +101,8 @@ def hear(found: BackboneStep) -> Heard | None:
         return None
     sounds = Spectrograms(source_in(found.step, found.X), encoding)
     maps = [sounds.log_mel(row) for row in range(len(sounds.source))]
-    return Heard([picture(log_mel, colours="gray") for log_mel in maps], maps)
+    pictures = [picture(log_mel, colours="gray") for log_mel in maps]
+    return Heard(pictures, maps, sounds.extents(range(len(maps))))
 
 
 def heat_of_sounds(

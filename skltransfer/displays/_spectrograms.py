@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from skltransfer.displays._drawing import Extent
 from skltransfer.inputs._input import empty_rows
 from skltransfer.inputs.images.resizing import resize
 from skltransfer.inputs.sounds.encoding import SoundEncoding
@@ -42,6 +43,12 @@ class Spectrograms:
         list of ndarray of shape (h, w, 3), dtype uint8
         """
         return [picture(self.log_mel(int(row)), side) for row in rows]
+
+    def extents(self, rows: Iterable[int]) -> list[Extent]:
+        """Return the length in seconds and the number of bands of the given rows."""
+        front_end = self.encoding.front_end
+        frame = front_end.hop / front_end.sample_rate
+        return [(len(self.log_mel(int(row))) * frame, front_end.n_mels) for row in rows]
 
     def log_mel(self, row: int) -> Floats:
         """Return the map (frames, bands) of one sound."""

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skltransfer.displays._checks import unwrapped
+from skltransfer.displays._drawing import Extent
 from skltransfer.displays._spectrograms import Spectrograms, as_bytes
 from skltransfer.estimators.base import encoding_of
 from skltransfer.estimators.taking_apart import read_by, source_in
@@ -87,6 +88,10 @@ class Thumbnails:
         """
         rule = ImagePreprocessing((side, side), "within", self.pixel_range, self.is_explicit)
         return [as_bytes(self.source.load(int(row), rule)) for row in rows]
+
+    def extents(self, rows: Iterable[int]) -> list[Extent]:
+        """Return nothing: images have no length in seconds."""
+        return []
 
 
 def _reader_in(estimator: Any) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
 from skltransfer.displays._checks import check_count, last_of
-from skltransfer.displays._drawing import check_matplotlib, image_grid
+from skltransfer.displays._drawing import Extent, check_matplotlib, draw_images, image_grid
 from skltransfer.displays._ranking import greatest
 from skltransfer.displays._spectrograms import Spectrograms
 from skltransfer.displays._thumbnails import Thumbnails
@@ -42,6 +42,8 @@ class LargestErrorsDisplay:
         Positions of these images in X.
     true_values, predicted_values : ndarray of float64, shape (n_images,)
         True and predicted numbers of these images, in the units of y.
+    extents : list of (float, int), default=()
+        Of each sound, the length in seconds and the number of mel bands; empty for images.
 
     Attributes
     ----------
@@ -76,11 +78,13 @@ class LargestErrorsDisplay:
         rows: np.ndarray,
         true_values: np.ndarray,
         predicted_values: np.ndarray,
+        extents: Sequence[Extent] = (),
     ) -> None:
         self.images = images
         self.rows = rows
         self.true_values = true_values
         self.predicted_values = predicted_values
+        self.extents = extents
 
     @classmethod
     def from_estimator(
@@ -207,6 +211,7 @@ class LargestErrorsDisplay:
         rows = greatest(np.abs(predicted - true), weights)[:n_images]
         return cls(
             images=album.shown(rows, _SHOWN_SIDE),
+            extents=album.extents(rows),
             rows=rows,
             true_values=true[rows],
             predicted_values=predicted[rows],
@@ -230,8 +235,8 @@ class LargestErrorsDisplay:
         caller = f"{type(self).__name__}.plot"
         self.ax_, self.axes_ = image_grid(ax, caller, len(self.images), n_columns, 2)
         self.figure_ = self.ax_.figure
-        for index, (panel, image) in enumerate(zip(self.axes_, self.images, strict=True)):
-            panel.imshow(image)
+        draw_images(self.axes_, self.images, self.extents)
+        for index, panel in enumerate(self.axes_):
             title = _title(self.predicted_values[index], self.true_values[index])
             panel.set_title(title, fontsize="small")
         return self

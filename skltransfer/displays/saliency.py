@@ -11,8 +11,11 @@ from sklearn.base import is_regressor
 from skltransfer.displays._backbone_steps import BackboneStep, backbone_step
 from skltransfer.displays._checks import class_names, positions_among, unwrapped
 from skltransfer.displays._drawing import (
+    Extent,
     check_matplotlib,
+    draw_images,
     image_grid,
+    placing,
     probability_text,
     shortened,
     styled,
@@ -49,6 +52,8 @@ class SaliencyDisplay:
         Names of the classes that the maps explain, one for each image.
     probabilities : ndarray of float64, shape (n_images,), or None, default=None
         Probabilities of these classes.
+    extents : list of (float, int), default=()
+        Of each sound, the length in seconds and the number of mel bands; empty for images.
 
     Attributes
     ----------
@@ -99,11 +104,13 @@ class SaliencyDisplay:
         heat_maps: np.ndarray | Sequence[np.ndarray],
         names: Sequence[str],
         probabilities: np.ndarray | None = None,
+        extents: Sequence[Extent] = (),
     ) -> None:
         self.images = images
         self.heat_maps = heat_maps
         self.names = names
         self.probabilities = probabilities
+        self.extents = extents
 
     @classmethod
     def from_estimator(
@@ -165,6 +172,7 @@ class SaliencyDisplay:
             probabilities = estimator.predict_proba(X)[np.arange(len(targets)), targets]
         return cls(
             images=seen.images,
+            extents=seen.extents if isinstance(seen, Heard) else (),
             heat_maps=_heat(found, seen, targets),
             names=[names[i] for i in targets],
             probabilities=probabilities,
@@ -196,9 +204,9 @@ class SaliencyDisplay:
         caller = f"{type(self).__name__}.plot"
         self.ax_, self.axes_ = image_grid(ax, caller, len(self.images), n_columns, 1)
         self.figure_ = self.ax_.figure
+        draw_images(self.axes_, self.images, self.extents)
         self.heat_images_ = []
         for index, panel in enumerate(self.axes_):
-            panel.imshow(self.images[index])
             self.heat_images_.append(self._draw_heat(panel, index, heat_kw))
             panel.set_title(self._title(index), fontsize="small")
         return self
@@ -210,6 +218,7 @@ class SaliencyDisplay:
         heat = self.heat_maps[index]
         share = heat / (heat.max() or 1)
         style = {"cmap": "inferno", "alpha": 0.75 * share**0.7, "vmin": 0, "vmax": 1}
+        style |= placing(self.extents, index)
         return panel.imshow(share, **styled(style, heat_kw, AxesImage))
 
     def _title(self, index: int) -> str:

@@ -22,7 +22,9 @@ from skltransfer.displays._checks import (
     positions_among,
 )
 from skltransfer.displays._drawing import (
+    Extent,
     check_matplotlib,
+    draw_images,
     image_grid,
     probability_text,
     shortened,
@@ -68,6 +70,8 @@ class TopLossesDisplay:
         Names of the true and the predicted class of these images.
     true_probabilities, predicted_probabilities : ndarray of float64, shape (n_images,)
         Probabilities of these classes.
+    extents : list of (float, int), default=()
+        Of each sound, the length in seconds and the number of mel bands; empty for images.
 
     Attributes
     ----------
@@ -107,6 +111,7 @@ class TopLossesDisplay:
         predicted_names: Sequence[str],
         true_probabilities: np.ndarray,
         predicted_probabilities: np.ndarray,
+        extents: Sequence[Extent] = (),
     ) -> None:
         self.images = images
         self.rows = rows
@@ -115,6 +120,7 @@ class TopLossesDisplay:
         self.predicted_names = predicted_names
         self.true_probabilities = true_probabilities
         self.predicted_probabilities = predicted_probabilities
+        self.extents = extents
 
     @classmethod
     def from_estimator(
@@ -281,6 +287,7 @@ class TopLossesDisplay:
         predicted = probabilities[rows].argmax(axis=1)
         return cls(
             images=album.shown(rows, _SHOWN_SIDE),
+            extents=album.extents(rows),
             rows=rows,
             losses=losses[rows],
             true_names=[names[i] for i in true[rows]],
@@ -307,8 +314,8 @@ class TopLossesDisplay:
         caller = f"{type(self).__name__}.plot"
         self.ax_, self.axes_ = image_grid(ax, caller, len(self.images), n_columns, 2)
         self.figure_ = self.ax_.figure
-        for index, (panel, image) in enumerate(zip(self.axes_, self.images, strict=True)):
-            panel.imshow(image)
+        draw_images(self.axes_, self.images, self.extents)
+        for index, panel in enumerate(self.axes_):
             is_right = self.predicted_names[index] == self.true_names[index]
             colour = _RIGHT if is_right else _WRONG
             panel.set_title(self._title(index), fontsize="small", color=colour)
