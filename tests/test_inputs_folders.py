@@ -261,7 +261,7 @@ def test_a_folder_without_a_readable_file_is_an_error(tmp_path):
 
 def test_a_check_tells_of_folders_within_classes(tmp_path):
     make(tmp_path, "cat/1.png", "cat/old/2.png", "dog/3.png")
-    told = r"within the class folders of .* hold 1 image, each .*: cat 1\. If the inner"
+    told = r"^1 image below .* within a class folder, taken as part of .*: cat 1\. If the inner"
     with pytest.warns(UserWarning, match=told):
         found = images_from_folder(tmp_path, check=True)
     assert found.in_subfolders == {"cat": 1}
@@ -275,7 +275,7 @@ def test_files_that_are_left_out_count_in_no_folder(tmp_path):
         found = images_from_folder(tmp_path, check=True)
     assert found.in_subfolders == {"cat": 1}
     assert repr(found).endswith("class folder: cat 1\nleft out, because they cannot be read: 2")
-    assert "1 images below" in str(caught[-1].message)
+    assert "taken as part of that class: cat 1." in str(caught[-1].message)
 
 
 def test_the_warning_of_unreadable_files_can_be_caught_by_its_class(messy):

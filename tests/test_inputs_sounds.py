@@ -269,7 +269,7 @@ def test_a_check_of_sounds_leaves_out_what_cannot_be_read(tmp_path):
     (tmp_path / "yes").mkdir()
     (tmp_path / "yes" / "1.wav").write_bytes(WAV)
     (tmp_path / "yes" / "2.wav").write_bytes(WAV[: len(WAV) // 2])
-    told = r"1 of 2 sounds cannot be read .*2\.wav': its header"
+    told = r"leaves out 1 of 2 sounds as unreadable; .*2\.wav': its header"
     with pytest.warns(UnreadableRowsWarning, match=told):
         found = sounds_from_folder(tmp_path, check=True, labels="names")
     assert [Path(path).name for path in found.data] == ["1.wav"]

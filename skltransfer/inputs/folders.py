@@ -205,10 +205,9 @@ def _nested(
 def _warn_of_nested(folder: Path, nested: dict[str, int], kind: FileKind) -> None:
     if nested:
         warn_user(
-            f"Folders within the class folders of {str(folder)!r} hold "
-            f"{kind.number(sum(nested.values()))}, each taken for one of its class: "
-            f"{counted(nested)}. If the inner folders are classes of their own, move them up to "
-            "the others."
+            f"{kind.number(sum(nested.values()))} below {str(folder)!r} in folders within a class "
+            f"folder, taken as part of that class: {counted(nested)}. If the inner folders are "
+            "classes of their own, move them up to the others."
         )
 
 
@@ -219,11 +218,12 @@ def _warn_of_unreadable(
     path, reason = next(iter(unreadable.items()))
     first = f"the first is {path!r}: {reason}"
     if len(unreadable) == n_files:
-        raise ValueError(f"None of the {n_files:,} {kind.noun} can be read; {first}")
-    classes = f"Nothing is left of the classes {', '.join(lost)}. " if lost else ""
+        raise ValueError(f"Of {kind.number(n_files)}, none can be read; {first}")
+    classes = f"Classes of which nothing is left: {', '.join(lost)}. " if lost else ""
     message = (
-        f"{len(unreadable):,} of {n_files:,} {kind.noun} cannot be read and are left out; {first} "
-        f"{classes}The attribute unreadable of the result lists all of them with the reasons."
+        f"check=True leaves out {len(unreadable):,} of {kind.number(n_files)} as unreadable; "
+        f"{first} {classes}The attribute unreadable of the result lists all of them with the "
+        "reasons."
     )
     warn_user(kind.warning(message, rows))
 
