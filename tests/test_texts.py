@@ -19,6 +19,7 @@ from skltransfer import (
     ReadError,
     UnreadableRowsWarning,
     cache_info,
+    freeze_points,
     load,
 )
 from skltransfer.frozen.prefix import prefix_part
@@ -341,3 +342,7 @@ def test_prefixes_are_compiled_once_for_all_lengths(network):
     part = prefix_part(built, None, built.end, "tensorflow")
     assert part is prefix_part(built, None, built.end, "tensorflow")
     assert part.row_spec[0].is_ragged
+
+
+def test_stages_are_timed(network):
+    assert all(point.milliseconds > 0 for point in freeze_points(network))

@@ -15,10 +15,11 @@ import numpy as np
 from skltransfer._tables import Table, column, joined, with_commas
 from skltransfer.backbones.registry import is_downloaded, resolve
 from skltransfer.frozen.engines import FrozenPart, compile_part
-from skltransfer.frozen.prefix import row_spec
+from skltransfer.frozen.prefix import row_spec, rows_to_pack
 from skltransfer.inputs._input import Rows, part_of
 from skltransfer.inputs.sizes import as_ints, check_size
 from skltransfer.network.carried_input import run_from
+from skltransfer.network.packed_rows import PackedRows
 from skltransfer.network.runtime import Network, network_of
 
 if TYPE_CHECKING:
@@ -160,15 +161,18 @@ def _stage_times(network: Network) -> Iterator[float]:
     for start, stop in _bounds(network.stages):
         spec = row_spec(network, start)
         compute = _stage_function(network, start, stop)
-        part = compile_part(compute, spec, trial=rows)
+        is_ragged = any(tensor.is_ragged for tensor in spec)
+        tried = rows_to_pack(network, start) if is_ragged else rows
+        part = compile_part(compute, spec, trial=tried)
         yield _median_milliseconds(part, rows) / _ROWS_TIMED
         rows = (part(rows),)
 
 
-def _stage_function(network: Network, start: int | None, stop: int) -> Callable[[Any], Any]:
-    def compute(*tensors: Any) -> Any:
+def _stage_function(network: Network, start: int | None, stop: int) -> Callable[..., Any]:
+    def compute(*tensors: Any, lengths: Any = None) -> Any:
         x = network.preprocess(*tensors) if start is None else tensors[0]
-        return run_from(network.features, start, [stop], x, network.arrays)[0]
+        pack = None if lengths is None else PackedRows.of(x, lengths)
+        return run_from(network.features, start, [stop], x, network.arrays, lengths=pack)[0]
 
     return compute
 
