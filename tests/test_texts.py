@@ -22,6 +22,7 @@ from skltransfer import (
     freeze_points,
     load,
 )
+from skltransfer.frozen import engine_selection
 from skltransfer.frozen.prefix import prefix_part
 from skltransfer.network.execution import run_steps
 from skltransfer.network.padding import padded
@@ -222,6 +223,16 @@ def test_features_depend_on_the_text_alone(network, texts, engine):
     assert_array_equal(extractor.transform([X[row] for row in ordered]), expected[ordered])
     other = extractor_of(network, cache=None).fit(X).transform(X)
     assert_allclose(expected, other, rtol=0, atol=1e-5 * np.abs(other).max())
+
+
+def test_openvino_is_chosen_unless_texts_run_in_packs(network, texts, monkeypatch):
+    X, _ = texts
+    built = network_of(network, ())
+    run = prefix_part(built, None, built.end, "tensorflow").run
+    expected = "tensorflow" if run.n_positions else "openvino"
+    assert extractor_of(network, engine="auto").fit(X).engine_ == expected
+    monkeypatch.setattr(engine_selection, "_runs_in_packs", lambda *_: False)
+    assert extractor_of(network, engine="auto").fit(X).engine_ == "openvino"
 
 
 def test_order_and_company_change_no_bit_of_what_is_tuned(network, texts, fitted, probabilities):
