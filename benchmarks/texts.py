@@ -102,12 +102,12 @@ def tuning(folder: Path, options: argparse.Namespace) -> None:
 
 
 def speed(folder: Path, options: argparse.Namespace) -> None:
-    """Sentences a CPU second; each of ours runs alone, which no peer does."""
+    """Sentences a CPU second; ours have the same bits in any company, which no peer has."""
     texts = list(read_csv(folder / "test.csv")[0][: options.rows])
     found: dict[str, float] = {}
     engines = ("tensorflow", "openvino")
     extractors = {
-        f"each row alone, {engine}": PretrainedFeatureExtractor(
+        f"skltransfer, {engine}": PretrainedFeatureExtractor(
             BACKBONE, engine=engine, cache=None
         ).fit(texts[:4])
         for engine in engines
