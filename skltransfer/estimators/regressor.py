@@ -97,10 +97,11 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         non-negative int k freezes the first k stages, so 0 trains everything; ``-k`` trains the
         last k stages. A float strictly between 0 and 1 freezes that fraction of the layers with
         weights, rounded down to a layer at which the network can be split. "auto" trains several
-        copies of the network, *members*, and averages their outputs: one trains only the head, one
-        also the last quarter of the stages, and one the last half ("all", -2 and -4 for the bundled
-        network; `members_` lists them). Networks with few stages have fewer members; for plain rows
-        of numbers, only the head is trained. Any other string is the name of the last frozen layer.
+        copies of the network, *members*, and averages their outputs: one trains only the head
+        (weight 1), one also the last quarter of the stages and one the last half (weight 1.5 each;
+        "all", -2 and -4 for the bundled network). `members_` lists them. Networks with few stages
+        have fewer members; for plain rows of numbers, only the head is trained. Any other string is
+        the name of the last frozen layer.
     head_units : int or tuple of int, default=()
         Widths of the hidden layers in the head; () is a linear head.
     head_activation : str, default="relu"
