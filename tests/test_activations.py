@@ -467,11 +467,22 @@ def test_all_locks_are_released_after_an_error(store, error, where):
 
 def test_rows_in_flight_are_dropped_after_an_interrupt(cache):
     """Ctrl-C does not wait for whole blocks, of 64 rows here."""
-    run_rows, second_began, interrupted = [], threading.Event(), threading.Event()
+    run_rows, interrupted = [], threading.Event()
+    first_ran, second_began = threading.Event(), threading.Event()
+
+    class OneAfterAnother(Numbers):
+        """Blocks share threads: without this wait, the second might be computed first."""
+
+        def load(self, rows, out):
+            if rows[0] >= 64:
+                first_ran.wait(timeout=10)
+            super().load(rows, out)
 
     def run(block):
         run_rows.append(len(block))
-        if sum(run_rows) > 64:
+        if sum(run_rows) == 64:
+            first_ran.set()
+        elif sum(run_rows) > 64:
             second_began.set()
             interrupted.wait(timeout=10)
             time.sleep(0.1)
@@ -483,10 +494,10 @@ def test_rows_in_flight_are_dropped_after_an_interrupt(cache):
             interrupted.set()
             raise KeyboardInterrupt
 
-    source = Numbers(range(300), is_at_hand=True)
+    source = OneAfterAnother(range(300), is_at_hand=True)
     with pytest.raises(KeyboardInterrupt):
         one_pass(source, cache, run, advance=advance, block_rows=64).run()
-    assert sum(run_rows) < 128
+    assert 64 < sum(run_rows) < 128
 
 
 def test_no_lock_is_left_after_a_pass(store):
