@@ -2,9 +2,9 @@
 Picking a backbone and a layer by cross-validation
 ==================================================
 
-The last layers of a network were trained to tell a thousand kinds of objects apart. For images
-that are not photographs of objects, an earlier layer often works better. A grid search can choose
-both the backbone and the layer.
+The bundled network was trained to tell a thousand kinds of objects apart, and its last layers are
+specialised in this task. For images that are not photographs of objects, an earlier layer often
+works better. A grid search can choose both the backbone and the layer.
 
 The task is to find defective solar cells in electroluminescence images from ``elpv-dataset``.
 """
@@ -34,9 +34,9 @@ print(points)
 # The grid contains the ends of all stages but the first two, each with two sets of weights.
 # ``weights=None`` gives the same network random weights, so its accuracy is due to the architecture
 # alone. To compare different networks as well, use a list of grids, one for each
-# ``features__backbone``, because networks have layers of different names. ``"efficientnet_lite2"``
-# is in ``companions/efficientnet_lite2`` of the repository; those of ``keras.applications`` are
-# downloaded.
+# ``features__backbone``, because networks have layers of different names. One such network,
+# ``"efficientnet_lite2"``, is in ``companions/efficientnet_lite2`` of the repository. Those of
+# ``keras.applications`` are downloaded.
 #
 # There can be more features than images, so the classifier is strongly regularised (``C=0.01``).
 # The features of each image are cached, so they are computed once for all folds.
@@ -62,7 +62,7 @@ print(search.best_params_, f"{search.best_score_:.3f}")
 
 # %%
 # The error bars show one standard deviation over the five folds. With only 200 images,
-# cross-validation cannot tell which of two neighbouring layers is better.
+# cross-validation cannot show which of two neighbouring layers is better.
 
 import matplotlib.pyplot as plt
 

@@ -57,7 +57,7 @@ for loss in ("squared_error", "absolute_error", "huber"):
 # Predicted against true values
 # -----------------------------
 #
-# scikit-learn's own display shows the last of the three regressors.
+# scikit-learn's own display shows the predictions of the last of the three regressors.
 
 from sklearn.metrics import PredictionErrorDisplay
 
@@ -79,4 +79,5 @@ plt.show()
 
 # %%
 # If you cross-validate on these data, shuffle the folds. The rows are sorted by probability, so
-# each fold of an unshuffled ``KFold`` would contain values that were rare or absent in training.
+# without shuffling, each fold of ``KFold`` would contain values that were rare or absent in
+# training.

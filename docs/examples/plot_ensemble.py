@@ -2,9 +2,10 @@
 An ensemble from one network
 ============================
 
-An ensemble is often better than each of its models, the members, if the members make different
-mistakes. Here, all members use the same network, but different image sizes and layers. Different
-networks from ``list_backbones()`` would differ more, but need a download.
+An ensemble combines several models, its *members*. If the members make different mistakes, the
+ensemble is often better than each of them. Here, all members use the same network, but different
+image sizes and layers. Different networks from ``list_backbones()`` would differ more, but most of
+them need a download.
 """
 
 # %%
@@ -24,8 +25,8 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratif
 
 # %%
 # Two of scikit-learn's meta-estimators combine three members. ``VotingClassifier`` averages their
-# probabilities. ``StackingClassifier`` trains a final classifier on their out-of-fold predictions;
-# this classifier learns how much weight each member deserves.
+# probabilities. ``StackingClassifier`` trains a final classifier on their out-of-fold predictions.
+# This final classifier learns how much weight each member deserves.
 
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -56,9 +57,9 @@ models = {
 }
 
 # %%
-# Each meta-estimator fits the members again: the stack fits each member four times, once on all
-# training images and once for each of three folds. No image runs through the network again, because
-# the features are cached.
+# Each meta-estimator fits the members again. The stack even fits each member four times: once on
+# all training images, and once for each of three folds. No image runs through the network again,
+# because the features are cached.
 
 from sklearn.metrics import accuracy_score, log_loss
 

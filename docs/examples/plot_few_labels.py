@@ -36,7 +36,7 @@ descriptions = {
 
 # %%
 # For each number of labels, we draw the labelled digits ten times at random, and test on 500 of the
-# other digits. The extractor does not use labels, so we could compute the features once for all
+# other digits. The extractor does not use labels, so the features computed above serve for all
 # draws.
 
 import numpy as np

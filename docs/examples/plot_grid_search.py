@@ -8,7 +8,7 @@ How much of the network should be trained, and how large should the head be? Bot
 
 # %%
 # The data are 80 images of solar cells, reduced to 96 x 96 pixels. With six candidates and three
-# folds, the search makes 19 fits, including the last one on all images.
+# folds, the search makes 19 fits: 18 on the folds, and a last one on all images.
 
 import numpy as np
 from elpv_dataset.utils import load_dataset
@@ -51,8 +51,8 @@ FreezeDepthDisplay.from_search(search)
 plt.show()
 
 # %%
-# How many images ran through each stage of the network? Each of the 80 images only once, although
-# there were 19 fits:
+# How many images ran through each segment of the network, usually a stage? Although there were 19
+# fits, each of the 80 images ran through each segment only once:
 
 for segment, rows in cache_info().rows_computed.items():
     print(f"{rows:4} rows through {segment}")

@@ -61,7 +61,7 @@ for name, class_weight in {"as they are": None, "balanced": "balanced"}.items():
 #
 # With class weights, the predicted probabilities of a defect are too high, because the classifier
 # was trained as if half of the cells were defective. ``CalibratedClassifierCV`` corrects this by
-# cross-validation on the training set. It uses the cached features too.
+# cross-validation on the training set, with the same cached features.
 
 import matplotlib.pyplot as plt
 from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay

@@ -3,9 +3,9 @@ Questions of bank customers: intents from few labels
 ====================================================
 
 The text network was trained on a billion sentences, so a few labelled questions of each kind are
-enough for a new task. This example classifies questions into ten intents, and searches for the best
-layer and freeze depth. Then it finds the known question that is most similar to a new one, and
-combines texts with a column of numbers.
+enough for a new task. This example classifies questions by *intent*, that is, by what the customer
+wants; there are ten intents. It searches for the best layer and freeze depth. Then it finds the
+known question that is most similar to a new one, and combines texts with a column of numbers.
 """
 
 # %%

@@ -42,12 +42,12 @@ for name, adaptation in ways.items():
     fitted[name] = classifier.fit(X, y, **rows)
 
 # %%
-# We pass only 399 of the 400 new cells. If ``X_target`` has exactly as many rows as X, ``fit``
-# raises an error, because scikit-learn's cross-validation may have cut ``X_target`` to the rows of
-# a fold. To pass all 400, wrap them in :class:`~skltransfer.TargetRows`.
+# We pass only 399 of the 400 new cells, because X has 400 rows too. If ``X_target`` has as many
+# rows as X, ``fit`` raises an error, because scikit-learn's cross-validation may have passed only
+# the rows of a fold. To pass all 400, wrap them in :class:`~skltransfer.TargetRows`.
 #
-# Now we label 50 of the new cells. Together, these 50 get half the total weight of the
-# monocrystalline cells:
+# Now we label 50 of the new cells. Together, these 50 cells get half of the total weight that the
+# monocrystalline cells have:
 
 few = given[:50]
 weights = np.r_[np.ones(len(y)), np.full(len(few), len(y) / 2 / len(few))]

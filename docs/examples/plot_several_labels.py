@@ -56,10 +56,10 @@ print(f"all labels right:  {classifier.score(X_test, Y_test):.3f}")
 # --------------------------
 #
 # A label that is true in only one image out of five rarely gets a probability above one half, so
-# ``predict`` misses it. For each label, we choose the threshold with the largest F1 on out-of-fold
-# predictions of the training set. scikit-learn's ``TunedThresholdClassifierCV`` does not work with
-# several labels. If a label has only a few positive images, the threshold found in this way can be
-# worse than one half.
+# ``predict`` often misses it. For each label, we choose the threshold with the largest F1 on
+# out-of-fold predictions of the training set. scikit-learn's ``TunedThresholdClassifierCV`` does
+# not work with several labels. If a label has only a few positive images, the threshold found in
+# this way can be worse than one half.
 
 from sklearn.metrics import f1_score, precision_recall_curve
 from sklearn.model_selection import KFold, cross_val_predict

@@ -2,19 +2,19 @@
 A table beside the image
 ========================
 
-A target may depend both on an image and on other data. Here we predict the price of a parcel. An
-image shows the number of pieces in it (one of scikit-learn's scanned digits, from 1 to 9), and a
-table says what the pieces are and how far they travel.
+The number to be predicted may depend both on an image and on other data. Here we predict the price
+of a parcel. An image shows the number of pieces in it (one of scikit-learn's scanned digits, from 1
+to 9), and a table says what the pieces are and how far they travel.
 """
 
 # %%
 # The data
 # --------
 #
-# The prices are made up. The base price is the number of pieces times the price of one piece. Every
-# hundred kilometres add a tenth of the base price, and random noise changes each price by about 10
-# %. We predict the logarithm of the price: a product of factors for the pieces, the goods and the
-# distance becomes a sum, which is easier to learn.
+# The prices are made up. The base price is the number of pieces times the price of one piece. Each
+# hundred kilometres adds a tenth of the base price, and random noise changes each price by about a
+# tenth. The price is a product of factors for the pieces, the goods and the distance. Its logarithm
+# is a sum, which is easier to learn, so we predict the logarithm.
 
 import matplotlib.pyplot as plt
 import numpy as np

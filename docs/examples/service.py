@@ -16,8 +16,8 @@ from PIL import Image
 import skltransfer
 
 MAX_BYTES = 10_000_000
-AT_ONCE = os.cpu_count() or 1  # images being classified
-MOST_WAITING = 50  # refuse further requests at once rather than let their clients time out
+AT_ONCE = os.cpu_count() or 1  # images that are classified at the same time
+MOST_WAITING = 50  # further requests are refused immediately, before their clients time out
 
 
 def create_app(path=None):
