@@ -69,7 +69,7 @@ class ComparedScore:
 
 
 class Comparison(Bunch):
-    """The `verdict`, a str, and the `table`. Printing it, or a notebook, shows both."""
+    """The `verdict`, a str, and the `table`; the repr and notebooks show both."""
 
     def __repr__(self) -> str:
         """Return the verdict and the table."""
