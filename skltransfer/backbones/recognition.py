@@ -37,7 +37,7 @@ _BY_NAMES = {
 }
 _INCEPTION = Recognised("Inception", "tf")
 _INCEPTION_STEM = ((32, (2, 2), "valid"), (32, (1, 1), "valid"), (64, (1, 1), "same"))
-"""Filters, strides and padding of Inception's first convolutions, which have no own names."""
+"""Filters, strides and padding of Inception's first convolutions, which Keras leaves unnamed."""
 
 
 def recognised(model: Any) -> Recognised | None:

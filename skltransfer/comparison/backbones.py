@@ -99,7 +99,7 @@ def compare_backbones(
 
     Each combination of `backbones`, `layers` and `input_sizes` is a candidate. Its features are
     computed once and cached. In every fold, and for every number in `n_labels`, a softmax
-    regression is fitted on these features. It is the head of
+    regression is fitted on these features. This regression is the head of
     ``FineTunedClassifier(freeze_depth="all", epochs=0)``. A baseline without a network is fitted on
     the same rows.
 
@@ -125,8 +125,8 @@ def compare_backbones(
     n_labels : list of int or None, default=(50, 100, 200, None)
         Numbers of labelled rows to train on. The rows are drawn, with stratification, from the
         training rows of each fold. None is all training rows, which are always tried. Numbers below
-        the number of classes are left out, and so are numbers that are not below the number of
-        training rows.
+        the number of classes are left out, and so are numbers that reach the number of training
+        rows.
     baseline : "auto", classifier or None, default="auto"
         What a network has to beat. With "auto", this depends on the kind of rows. For images, the
         baselines are a softmax regression and an SVC on the pixels of the images, resized to 16 x

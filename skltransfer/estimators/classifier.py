@@ -61,7 +61,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
 
     By default, it trains three copies of the network, called *members*, and averages their outputs.
     The members differ in how many of the last stages they train; a stage is a group of consecutive
-    layers. They share the layers that none of them trains. ``freeze_depth=-1`` trains a single
+    layers. Members share the layers that none of them trains. ``freeze_depth=-1`` trains a single
     member, in a fraction of the time.
 
     `fit` has two phases, as in "linear probing then fine-tuning" [1]_. First, it fits the *head*,
@@ -189,16 +189,16 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
         change `freeze_depth` in between; all members then start from the weights of the member that
         had trained the most layers. The classes and the head must stay the same.
     adaptation : {"statistics", "self", "mcc"}, tuple of them or None, default=None
-        How `fit` adapts to `X_target`, which holds rows, without labels, of the domain where the
-        classifier will work. "statistics" moves the means and variances that standardise the head's
-        features towards those of `X_target`, and does the same with the statistics of BatchNorm
-        layers above the freeze point [3]_. In this mixture, n distinct target rows have the share n
-        / (n + 64), and the labelled rows have the rest. "self" fits the head's last layer again
-        after training, on the labelled rows and on target rows with predicted labels; it starts
-        with the most certain predictions of each class and ends with all of them [5]_. "mcc" also
-        fits the last layer again. It penalises divided predictions, which give a target row
-        probability for several classes [6]_. If stages are trained, it does so in every training
-        batch too. A tuple combines several methods. With several labels in each row, only
+        How `fit` adapts to `X_target`. These rows come from the domain where the classifier will
+        work, and need no labels. "statistics" moves the means and variances that standardise the
+        head's features towards those of `X_target`, and does the same with the statistics of
+        BatchNorm layers above the freeze point [3]_. In this mixture, n distinct target rows have
+        the share ``n / (n + 64)``, and the labelled rows have the rest. "self" fits the head's last
+        layer again after training, on the labelled rows and on target rows with predicted labels;
+        it starts with the most certain predictions of each class and ends with all of them [5]_.
+        "mcc" also fits the last layer again. It penalises divided predictions, which give a target
+        row probability for several classes [6]_. If stages are trained, it does so in every
+        training batch too. A tuple combines several methods. With several labels in each row, only
         "statistics" is allowed. The guide on shifted data compares these methods with labelling a
         few target rows.
     tta : bool, default=False
@@ -455,10 +455,10 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
             row out.
         X_target : array-like or TargetRows, default=None
             Rows of the target domain, without labels, which `adaptation` uses. If `X_target` is
-            exactly as long as X, pass ``TargetRows(rows)``. The reason is that cross-validation
-            cuts every argument as long as X to the rows of the fold. To be safe, `fit` refuses
-            plain rows of this length. With ``adaptation=None``, `X_target` is ignored, with a
-            warning.
+            exactly as long as X, pass ``TargetRows(rows)``. `fit` refuses plain rows of this
+            length, because cross-validation may have cut them: it cuts every argument that is as
+            long as X to the rows of the fold. With ``adaptation=None``, `X_target` is ignored, with
+            a warning.
 
         Returns
         -------

@@ -56,9 +56,9 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     each image, however many epochs, folds and search candidates there are, because their outputs
     (the *activations*) are cached by the content of the image.
 
-    `fit` standardises y by its weighted mean and standard deviation, so that the learning rate
-    suits any unit. With ``warm_start=True`` and in `partial_fit`, the mean and the standard
-    deviation stay those of the first call. Predictions are in the units of y.
+    The first fit standardises y by its weighted mean and standard deviation, so that the learning
+    rate suits any unit. Later calls of `partial_fit`, and of `fit` with ``warm_start=True``, keep
+    this mean and this standard deviation. Predictions are in the units of y.
 
     X may be anything that :class:`PretrainedFeatureExtractor` takes: arrays of images; lists or
     frame columns of paths, bytes, PIL images and arrays; flattened images with `image_shape`; texts
@@ -169,12 +169,12 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         change `freeze_depth` in between; all members then start from the weights of the member that
         had trained the most layers. The number of targets and the head must stay the same.
     adaptation : {"statistics"} or None, default=None
-        How `fit` adapts to `X_target`, which holds rows, without y, of the domain where the
-        regressor will work. "statistics" moves the means and variances that standardise the head's
+        How `fit` adapts to `X_target`. These rows come from the domain where the regressor will
+        work, and need no y. "statistics" moves the means and variances that standardise the head's
         features towards those of `X_target`, and does the same with the statistics of BatchNorm
-        layers above the freeze point [3]_. In this mixture, n distinct target rows have the share n
-        / (n + 64), and the labelled rows have the rest. If the distribution of y differs between
-        the two domains, the adapted predictions lose this difference too.
+        layers above the freeze point [3]_. In this mixture, n distinct target rows have the share
+        ``n / (n + 64)``, and the labelled rows have the rest. If the distribution of y differs
+        between the two domains, the adapted predictions lose this difference too.
     tta : bool, default=False
         Whether predictions are averaged over views of each row (test-time augmentation). These are
         two views if `augment` is "flip", and eight if it is "dihedral" (four if height and width
@@ -424,9 +424,10 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
             row out.
         X_target : array-like or TargetRows, default=None
             Rows of the target domain, without y, which `adaptation` uses. If `X_target` is exactly
-            as long as X, pass ``TargetRows(rows)``. The reason is that cross-validation cuts every
-            argument as long as X to the rows of the fold. To be safe, `fit` refuses plain rows of
-            this length. With ``adaptation=None``, `X_target` is ignored, with a warning.
+            as long as X, pass ``TargetRows(rows)``. `fit` refuses plain rows of this length,
+            because cross-validation may have cut them: it cuts every argument that is as long as X
+            to the rows of the fold. With ``adaptation=None``, `X_target` is ignored, with a
+            warning.
 
         Returns
         -------

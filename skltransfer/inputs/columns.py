@@ -51,5 +51,5 @@ def as_column(X: Any) -> list[Any] | None:
 
 
 def _may_hold_objects(X: Any) -> bool:
-    """Return whether the dtype of X, of NumPy, pandas or polars, is other than plain numbers."""
+    """Return whether the dtype of X (NumPy's, pandas' or polars') is not one of plain numbers."""
     return getattr(getattr(X, "dtype", None), "kind", "O") not in "biufc"

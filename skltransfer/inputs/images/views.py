@@ -64,7 +64,7 @@ def _n_symmetries(size: Size) -> int:
 
 VIEWS: dict[str, ViewFamily] = {
     "flip": ViewFamily("flip", flip, lambda size: 2),
-    # The name is part of the seed of random draws, so it stays the first name of these views.
+    # The name is part of the seed of random draws, so these views keep their first name.
     "dihedral": ViewFamily("flips+turns", dihedral, _n_symmetries),
     "standard": ViewFamily("standard", crop_flip_colour, lambda size: None),
 }
