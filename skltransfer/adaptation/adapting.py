@@ -1,8 +1,9 @@
 """Adapting a trained state to the target domain: first the moments, then the last layer.
 
-In the head's standardizer and in BatchNorm above the freeze point, the moments (mean and variance)
-of the labelled rows are mixed with those of the target (Li et al., "Revisiting Batch Normalization
-For Practical Domain Adaptation", 2017). The share of the target is small if it has few rows.
+The moments (mean and variance) of the labelled rows are mixed with those of the target rows, both
+in the head's standardizer and in BatchNorm above the freeze point (Li et al., "Revisiting Batch
+Normalization For Practical Domain Adaptation", 2017). If there are few target rows, their share of
+the mix is small.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Adapter:
     step : TrainStep
         The suffix (the layers above the freeze point) and the head, compiled.
     source, target : TrainingData
-        The labelled rows, and those of the target domain, whose targets are not used.
+        The labelled rows, and the rows of the target domain. Of the latter, the targets are not
+        used.
     batch_size, seed : int
         Batch size and seed with which BatchNorm's statistics are estimated.
     """
@@ -73,7 +75,7 @@ class Adapter:
         return len(self.target) / (len(self.target) + _ROWS_OF_HALF_TRUST)
 
     def _with_statistics(self, state: TrainingState) -> TrainingState:
-        """Return the state with BatchNorm's statistics mixed with those of the target."""
+        """Return the state with BatchNorm's statistics mixed with those of the target rows."""
         if "statistics" not in self.methods or not self.step.norms:
             return state
         found = replace(state)
@@ -82,10 +84,10 @@ class Adapter:
         return replace(state, fixed=mixed)
 
     def _moments(self, state: TrainingState, source: Singles, target: Singles) -> np.ndarray:
-        """Return a standardizer that gives target features the moments that labelled ones have now.
+        """Return a standardizer that gives target features the moments that labelled features have.
 
-        These need not be mean 0 and scale 1: training may have moved the features since the head
-        was initialised.
+        These moments need not be mean 0 and scale 1, because training may have moved the features
+        since the head was initialised.
         """
         own = Standardizer.of(source, self.source.targets.weights)
         other = Standardizer.of(target, self.target.targets.weights)

@@ -1,4 +1,4 @@
-"""Batches that contain rows of the target domain as well, for class confusion."""
+"""Training batches that also contain rows of the target domain, for class confusion."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _STREAM = 1 << 20
 class BesideTarget(TrainingData):
     """Training data whose batches contain as many rows of the target domain as labelled rows.
 
-    The rows of the target follow the labelled ones. Their targets are zeros, by which
-    `WithConfusion` recognises them.
+    In a batch, the target rows follow the labelled rows. Their targets are zeros, by which
+    `WithConfusion` recognises target rows.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class BesideTarget(TrainingData):
         )
 
     def _drawn(self, n_rows: int, epoch: int, number: int) -> np.ndarray:
-        """Return positions of the target's rows in this batch; their order changes every epoch."""
+        """Return the positions of the target rows of a batch; their order changes every epoch."""
         counts = self.target.targets.weights.astype(np.intp)
         rng = np.random.default_rng([self.seed, _STREAM, epoch])
         order = rng.permutation(np.repeat(np.arange(len(counts)), counts))

@@ -1,9 +1,9 @@
 """The head's last layer, fitted again with rows of the target domain, full-batch in NumPy.
 
-The loss and the prior are those of the softmax regression from which heads start. "self" adds rows
-of the target with pseudo-labels, first the most certain rows of each class (class-balanced
-self-training: Zou et al., ECCV 2018). "mcc" adds the class confusion of the target's rows to the
-loss (Jin et al., ECCV 2020).
+The loss and the prior are those of the softmax regression from which heads start. "self" adds
+target rows with pseudo-labels. It begins with the most certain rows of each class (class-balanced
+self-training: Zou et al., ECCV 2018). "mcc" adds the class confusion of the target rows to the loss
+(Jin et al., ECCV 2020).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Layer: TypeAlias = "tuple[Singles, Singles]"
 """Kernel (n_features, n_classes) and bias (n_classes,)."""
 
 _SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""By round: of the rows predicted as a class, the share that gets it as a pseudo-label."""
+"""In each round, the share of the rows predicted as a class that get it as a pseudo-label."""
 
 _ITERATIONS_OF_A_ROUND = 12
 _ITERATIONS = 50
@@ -54,7 +54,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """Rows of the target domain: their `features`, and how often each occurs, `weights`."""
+    """Rows of the target domain: their `features`, and in `weights` how often each row occurs."""
 
     features: NDArray[np.floating]
     weights: Floats
@@ -100,7 +100,7 @@ def _most_certain(
 
 
 def _joined(source: Labelled, pseudo: Labelled) -> Labelled:
-    """Concatenate the rows of both domains, which get the same total weight."""
+    """Concatenate the rows of both domains, and give both domains the same total weight."""
     mass = source.weights.sum() / pseudo.weights.sum()
     return Labelled(
         np.concatenate([source.features, pseudo.features]),
@@ -110,7 +110,7 @@ def _joined(source: Labelled, pseudo: Labelled) -> Labelled:
 
 
 def _solved(layer: Layer, rows: Labelled, confused: Unlabelled | None, n_iterations: int) -> Layer:
-    """Minimise cross-entropy plus prior, and the class confusion of `confused` if given."""
+    """Minimise cross-entropy plus prior and, if given, the class confusion of `confused`."""
     n_features, n_classes = layer[0].shape
     penalty, total = n_features / PRIOR, rows.weights.sum()
     features, weights = rows.features.astype(np.float64), rows.weights[:, None]

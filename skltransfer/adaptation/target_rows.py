@@ -18,13 +18,15 @@ class TargetRows:
     """Rows of a target domain, protected from cross-validation.
 
     scikit-learn's searches and cross-validation reduce every argument of `fit` that is as long as X
-    to the rows of the fold. They would also do this to an ``X_target`` of that length, so `fit`
-    refuses it. A `TargetRows` has neither a length nor a shape, and is always passed on whole.
+    to the rows of the fold. They would do the same to an ``X_target`` that happens to be as long as
+    X, so `fit` refuses such an ``X_target``. A `TargetRows` has neither a length nor a shape, so
+    scikit-learn always passes it on whole.
 
     Parameters
     ----------
     X : array-like
-        The rows, as `fit` takes them: an array, or a list or column of paths, texts and so on.
+        The rows in any form that `fit` takes: an array, or a list or column of paths, texts and so
+        on.
 
     Attributes
     ----------
@@ -33,7 +35,7 @@ class TargetRows:
 
     See Also
     --------
-    FineTunedClassifier : Takes it as ``fit(X, y, X_target=...)``.
+    FineTunedClassifier : Takes target rows as ``fit(X, y, X_target=...)``.
 
     Examples
     --------
@@ -51,7 +53,7 @@ class TargetRows:
 
 
 def methods_of(adaptation: Any) -> tuple[str, ...]:
-    """Return the names in the parameter `adaptation`, in order; none for None."""
+    """Return the names in the parameter `adaptation`, in the order of `METHODS`; none for None."""
     if adaptation is None:
         return ()
     names = [adaptation] if isinstance(adaptation, str) else adaptation
@@ -102,7 +104,7 @@ def checked_target(methods: Collection[str], X_target: Any, n_rows: int) -> Any:
     Raises
     ------
     ValueError
-        If rows are missing, or scikit-learn may have cut them.
+        If the rows are missing, or if scikit-learn may have cut them to a fold.
     """
     if X_target is None:
         if methods:

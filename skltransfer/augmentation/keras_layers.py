@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Size, View
 
 _OF_ONE_OBJECT = {"build_config", "build_input_shape", "shared_object_id"}
-"""Keys of a configuration that differ between equivalent layers, or before and after build."""
+"""Keys of a configuration that differ between equivalent layers, or change when one is built."""
 _SURELY_PIXELS = 64  # few images on a scale of 0 to 255 are darker
 
 _building = threading.Lock()
@@ -29,7 +29,7 @@ def is_keras_layer(augment: object) -> bool:
 
 
 def name_of_layer(layer: Any, size: Size) -> str:
-    """Return a digest of what a layer does to images: its class, configuration and weights."""
+    """Return a digest of what a layer does to images: of its class, configuration and weights."""
     _build(layer, size)
     kind = f"{type(layer).__module__}.{type(layer).__qualname__}"
     config = json.dumps(_settings(layer.get_config()), default=str, sort_keys=True)
@@ -67,8 +67,9 @@ def _drawn(layer: Any) -> list[Any]:
 def view_by_layer(layer: Any) -> View:
     """Return a function from (pixels, number, random generator) to the output of `layer`.
 
-    For each call, the layer's random generators get a state drawn from the image's content. The
-    layer is built if necessary, and otherwise not changed. View 0 is the image itself.
+    For each call, the layer's random generators get a state that depends on the content of the
+    image. The layer is built if necessary; apart from this, it is not changed. View 0 is the image
+    itself.
     """
 
     def view(pixels: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
@@ -99,7 +100,7 @@ def _called(layer: Any, pixels: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def _check_scale(layer: Any, before: np.ndarray, after: np.ndarray) -> None:
-    """Refuse a layer that rescales, like preprocessing: images would become nearly black."""
+    """Refuse a layer that rescales as preprocessing does: images would become nearly black."""
     if before.max() > _SURELY_PIXELS and 0 < np.abs(after).max() <= 1 and np.ptp(after) > 0:
         raise ValueError(
             f"augment={layer.name!r} turned an image with values from {before.min():.3g} to "

@@ -33,7 +33,7 @@ class Views:
     augment : str or keras.Layer
         A name in `families`, or a layer that turns rows into rows of the same shape.
     n_views : int or None
-        Number of fixed views of a row; None draws a new view in every epoch.
+        Number of fixed views of a row. None draws a new view in every epoch.
     seed : int
         Determines the random draws, together with a row's content.
     size : tuple of int
@@ -58,8 +58,8 @@ class Views:
         """Return a function from (positions, epoch) to activations of the views of that epoch.
 
         Fixed views run through the frozen part once, whatever the number of epochs. In each epoch,
-        a row takes its next view, and rows start at different views. New views never recur, so they
-        are not cached.
+        a row takes its next view; different rows start at different views. Views that are drawn in
+        every epoch never recur, so they are not cached.
 
         Parameters
         ----------
@@ -68,10 +68,11 @@ class Views:
         keys : list of bytes
             Digests of the rows' tensors.
         plain : callable or None
-            Returns activations of the rows themselves for positions; not called if views are drawn
-            in every epoch.
+            Returns the activations of the rows themselves, given their positions; not called if
+            views are drawn in every epoch.
         activations : callable
-            Returns the activations of a source; an argument says whether to cache them.
+            Returns the activations of a source; its argument `use_cache` says whether to cache
+            them.
         """
         if self.n_views is None or plain is None:
             return lambda positions, epoch: activations(
@@ -93,7 +94,7 @@ class Views:
         return self._first(source, int(min(self.n_views or 1, most)))
 
     def averaged(self, source: Source) -> list[Source]:
-        """Return the sources of the views to average: all if finite, else `n_views` or four."""
+        """Return sources of the views to average: all if finitely many, else `n_views` or four."""
         return self._first(source, self._n_distinct or self.n_views or _USUAL_VIEWS)
 
     def _first(self, source: Source, n_views: int) -> list[Source]:
@@ -117,7 +118,7 @@ class Views:
 
     @cached_property
     def _n_distinct(self) -> int | None:
-        """Return how many distinct views exist; None means any number."""
+        """Return how many distinct views exist; None means that there is no limit."""
         if is_keras_layer(self.augment):
             return None
         return self.families[self.augment].n_distinct(self.size)
@@ -151,7 +152,7 @@ def check_views(
 
 
 def _side_by_side(rows: list[Array]) -> Array:
-    """Return rows as one array; an array of objects if they differ in length."""
+    """Return rows as one array, which is an array of objects if the rows differ in length."""
     if len({row.shape for row in rows}) == 1:
         return np.stack(rows)
     together = np.empty(len(rows), object)

@@ -26,7 +26,7 @@ class ViewedSource:
     name : str
         Description of `view`, used in the content digest.
     number : int or None
-        Number of the view; None is a random one.
+        Number of the view; None draws it at random.
     seed : tuple of int
         Determines the random draws, together with the content and `number`.
     """
@@ -61,7 +61,7 @@ class ViewedSource:
         return type(self)(self.source.take(rows), self.view, self.name, self.number, self.seed)
 
     def digest(self, row: int) -> bytes:
-        """Return a digest of the stored row and of the view; for view 0, that of the row."""
+        """Return a digest of the stored row and of the view; for view 0, only of the row."""
         stored = self._stored[row] = self.source.digest(row)
         return stored if self.number == 0 else self._described(stored)
 

@@ -20,11 +20,12 @@ class Architecture:
     Attributes
     ----------
     build : callable
-        From the description in a spec and a size of rows to a ``keras.Model``.
+        Builds a ``keras.Model`` from the description in a spec and a size of rows.
     stage_pattern : callable
-        From the description to a regular expression that reads stages from layer names, or None.
+        Returns, for a description, a regular expression that reads stages from layer names, or
+        None.
     is_built_by_code : bool
-        Whether code of Keras or of this package builds it, which assigns the layer names.
+        Whether code of Keras or of this package builds the network and assigns the layer names.
     """
 
     build: Callable[[dict[str, Any], Size], Any]

@@ -1,6 +1,7 @@
-"""Layers that contain a chain of blocks, unpacked so that a network can be frozen between them.
+"""Layers that contain a chain of blocks, unpacked so that a network can be frozen between blocks.
 
-The encoders of keras-hub's ViT and DINOv2 are such layers: in Keras' graph each is a single step.
+The encoders of keras-hub's ViT and DINOv2 are such layers. In Keras' graph, each of them is a
+single step.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
     from keras import Layer, Model
 
 _MOSTLY = 0.5
-"""A layer is unpacked if equal layers in it own more than this share of its weights, so that blocks
-themselves stay whole."""
+"""A layer is unpacked if equal layers in it own more than this share of its weights. Because of
+this limit, the blocks themselves stay whole."""
 
 
 def with_blocks_apart(model: Model) -> Model:
-    """Return `model`, or if some layers contain blocks, a model that calls the blocks directly.
+    """Return `model` or, if some layers contain blocks, a model that calls the blocks directly.
 
     The two models share all weights and compute the same. A layer stays whole if its code cannot
     run on symbolic tensors, or if it uses weights of its own.

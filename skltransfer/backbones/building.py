@@ -30,7 +30,8 @@ def build_model(spec: BackboneSpec, size: Size) -> keras.Model:
     Returns
     -------
     keras.Model
-        At `size` if the architecture is built for a size; a user's model unchanged.
+        The network, for rows of `size` if its architecture is built for a size; a user's model is
+        unchanged.
 
     Raises
     ------
@@ -48,14 +49,15 @@ def build_model(spec: BackboneSpec, size: Size) -> keras.Model:
 def build_outline(spec: BackboneSpec, size: Size) -> keras.Model:
     """Build the network of `spec` for calls that pass its weights as arguments.
 
-    Creating the values of variables takes most of the time. So the variables of known networks get
-    no values if the backend allows it, and must not be read. Only Normalization layers compute from
-    weights while a network is built; they are refreshed.
+    Most of the time of building goes into creating the values of variables. If the backend allows
+    it, the variables of known networks therefore get no values, and must not be read. Normalization
+    layers are the only ones that compute from weights while a network is built; they are refreshed
+    afterwards.
 
     Returns
     -------
     keras.Model
-        Like the result of `build_model`, except for the values.
+        Like the result of `build_model`, except for the values of the weights.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Separate distributions that hold weights; they are found without importing them."""
+"""Separate distributions that hold weights. They are found without being imported."""
 
 from __future__ import annotations
 

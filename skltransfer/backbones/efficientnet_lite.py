@@ -4,7 +4,7 @@ The net is that of Tan and Le, "EfficientNet: Rethinking Model Scaling for Convo
 Networks" (ICML 2019, https://arxiv.org/abs/1905.11946), in its "lite" form: no squeeze-and-excite,
 ReLU6 instead of swish. Dropout and stochastic depth are left out, so that a frozen layer is a plain
 function of its input. Preprocessing is left to the caller: see `INPUT_OFFSET` and `INPUT_SCALE`.
-The weights of Lite0 are part of the package, those of Lite2 are a companion distribution.
+The weights of Lite0 are part of the package; those of Lite2 are in a companion distribution.
 """
 
 from __future__ import annotations

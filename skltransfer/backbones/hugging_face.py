@@ -39,15 +39,15 @@ class Family:
     Attributes
     ----------
     keys : mapping of str to str
-        From the fields of `TransformerConfig` to their names in the configuration.
+        Maps the fields of `TransformerConfig` to their names in the configuration.
     words, positions, types : str
         Names of the embedding tables. Only the first row of `types` is used; "" if there is none.
     norm : str
         Name of the normalisation outside the blocks.
     blocks : str
-        Prefix of the names of weights in a block; ``{}`` is the block's number.
+        Prefix of the names of weights in a block; ``{}`` stands for the block's number.
     parts : mapping of str to str
-        From our names of a block's layers to their names in the file.
+        Maps our names of a block's layers to their names in the file.
     causal : bool, default=False
         Whether the layout is that of GPT-2.
     counts_behind_padding : bool, default=False
@@ -403,7 +403,7 @@ def _found(
         return table + read(f"{family.types}.weight")[0] if family.types else table
     if layer in ("embeddings", "final_norm"):
         return read(f"{family.norm}.{kind}")
-    # All other layers are parts of blocks, so that the pattern matches.
+    # All other layers are parts of blocks, so the pattern matches.
     number, part = re.fullmatch(r"block(\d+)(.*)", layer).groups()  # type: ignore[union-attr]
     block = family.blocks.format(int(number) - 1)
     if part not in family.parts:

@@ -1,8 +1,8 @@
 """The networks of `keras.applications`, by the names of their constructors.
 
-Everything is read from Keras: which constructors exist, their preprocessing and the end of their
-features. Native sizes and numbers of parameters are in ``keras_applications.json``, which
-``measure_keras_applications.py`` writes, because determining them means building each network.
+Nearly everything is read from Keras: which constructors exist, their preprocessing and the end of
+their features. Native sizes and numbers of parameters are in ``keras_applications.json``, because
+determining them means building each network. ``measure_keras_applications.py`` writes this file.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ FACTS_FILE = Path(__file__).with_name("keras_applications.json")
 _USUAL_SIDE = 224
 _SECONDS_OF_SILENCE = 20.0
 
-# Layer names that mark the stages of the architectures' papers; other networks are divided where
-# they halve the image. MobileNets number their blocks consecutively, so the first block of each
-# group (a row of the tables in their papers) is listed. ResNetV2 normalises and activates the
-# output of its first convolution before the first block splits into two paths, as described in its
-# paper.
+# Patterns of the layer names that mark the stages in the architectures' papers. Other networks are
+# divided where they halve the image. MobileNets number their blocks consecutively, so the first
+# block of each group (a row of the tables in their papers) is listed. ResNetV2 normalises and
+# activates the output of its first convolution before the first block splits into two paths, as
+# described in its paper.
 _STAGE_PATTERNS = {
     "EfficientNet": r"^block(\d+)[a-z]+_",
     "MobileNetV2": r"^(expanded_conv|block_(?:1|3|6|10|13|16))_",
@@ -148,9 +148,9 @@ def weights_of(name: str, weights: Any, seed: int) -> list[np.ndarray]:
 def _divided_once_more(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Adapt EfficientNet weights, because Keras builds another network for "imagenet" only.
 
-    In that network, Normalization with ImageNet's statistics is followed by a division by the root
-    of the same deviations. Here the division becomes part of the variance. Weights with other
-    statistics are unchanged.
+    In that network, a Normalization layer with ImageNet's statistics is followed by a division by
+    the root of the same deviations. Here, this division becomes part of the variance. Weights with
+    other statistics are unchanged.
     """
     mean, variance, *others = arrays
     if np.allclose(mean, _IMAGENET_MEAN, atol=1e-3) and np.allclose(
@@ -166,7 +166,7 @@ def stage_pattern(name: str) -> str | None:
 
 
 def _layouts(name: str, size: tuple[int, int]) -> tuple[Callable[[], keras.Model], ...]:
-    """Return builders of the network without and with its top: weights files hold either."""
+    """Return builders of the network without and with its top; a weights file may hold either."""
     return (
         lambda: build(name, (*size, 3)),
         lambda: build(name, None, include_top=True),

@@ -12,7 +12,8 @@ _Key = TypeVar("_Key", bound=Hashable)
 def fresh_names(layers: Iterable[tuple[_Key, str, str]]) -> dict[_Key, str]:
     """Return names as in a fresh process, numbered in the order of creation.
 
-    Keras numbers unnamed layers across the whole process ("conv2d_94").
+    Keras numbers unnamed layers across the whole process, so names such as "conv2d_94" depend on
+    what was built before.
 
     Parameters
     ----------
@@ -22,7 +23,7 @@ def fresh_names(layers: Iterable[tuple[_Key, str, str]]) -> dict[_Key, str]:
     Returns
     -------
     dict of key to str
-        Names that the user chose are unchanged.
+        The new name of each layer; names that the user chose are unchanged.
     """
     stems: dict[str, list[tuple[int, _Key]]] = {}
     for key, kind, name in layers:
@@ -92,7 +93,7 @@ def _link(graph: dict[str, Any], names: dict[str, str]) -> None:
 
 
 def _linked_calls(call: Any, names: dict[str, str]) -> Any:
-    """Return call arguments with new names; only tensors refer to layers, not other strings."""
+    """Return call arguments with new names in the tensors; other strings do not refer to layers."""
     if isinstance(call, list):
         return [_linked_calls(part, names) for part in call]
     if not isinstance(call, dict):

@@ -20,8 +20,8 @@ class Backbone:
     name : str
         What to pass as ``backbone=``.
     source : {"bundled", "companion", "keras.applications", "registered"}
-        Its source: the package, a companion distribution (such as ``./companions/minilm``),
-        Keras (which downloads weights), or `register_backbone`.
+        Where the network comes from: the package, a companion distribution (such as
+        ``./companions/minilm``), Keras (which downloads weights), or `register_backbone`.
     input_size : tuple of int
         Native (height, width) in pixels; empty for networks that read texts or sounds.
     parameters : int

@@ -1,7 +1,8 @@
 """Networks of ``keras.applications`` that are passed as models, recognised by their layers.
 
-Such a model does not contain its preprocessing. For a network that is passed by name, it is known;
-here it follows from the family that is recognised.
+Such a model does not contain its preprocessing. If a network is passed by name, its preprocessing
+is known. If it is passed as a model, the preprocessing follows from the family that is recognised
+here.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _BY_NAMES = {
 }
 _INCEPTION = Recognised("Inception", "tf")
 _INCEPTION_STEM = ((32, (2, 2), "valid"), (32, (1, 1), "valid"), (64, (1, 1), "same"))
-"""Filters, strides and padding of its first convolutions, which have no names of their own."""
+"""Filters, strides and padding of Inception's first convolutions, which Keras leaves unnamed."""
 
 
 def recognised(model: Any) -> Recognised | None:
@@ -45,13 +46,13 @@ def recognised(model: Any) -> Recognised | None:
     Parameters
     ----------
     model : keras.Model
-        Functional or sequential. One that rescales its input, or does anything else with it
+        Functional or sequential. A model that rescales its input, or changes it in another way
         before its first weights, has its own preprocessing.
 
     Returns
     -------
     Recognised or None
-        The family; None if the model is another one, or needs no preprocessing.
+        The family; None if the model belongs to none of them, or needs no preprocessing.
     """
     channels, number_format = model.inputs[0].shape[-1], model.inputs[0].dtype
     if channels != 3 or "int" in number_format:

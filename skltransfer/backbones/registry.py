@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _registered: dict[str, BackboneSpec] = {}
 _digests = FileDigests()
 _adopted: set[str] = set()
-"""Names that came with pickled estimators, and were not registered in this process."""
+"""Names that came with pickled estimators and were not given to `register_backbone`."""
 
 
 def register_backbone(
@@ -44,31 +44,32 @@ def register_backbone(
 
     The content of the model is copied, so later changes to the model have no effect. The returned
     handle is immutable, and its pickles hold no Keras objects, so worker processes can receive it.
-    In this process you can use `name` in its place. When an estimator that uses the name is
-    pickled, the pickle contains the handle.
+    In this process, you can pass `name` instead of the handle. When an estimator that uses the name
+    is pickled, the pickle contains the handle.
 
     Parameters
     ----------
     name : str
         A name that no bundled or Keras network has. A name registered before is replaced.
     model_or_builder : keras.Model, callable, str or Path
-        A functional or sequential model with one output, or a function without arguments that
-        returns one. The model takes images (h, w, 3) or (h, w, 1), channels last. With `tokenizer`,
-        it takes token ids (length,) of an integer dtype; each text runs through it alone, without
-        padding. A classification top may stay on: features end at the last feature map. Or the path
-        of a folder with the files of Hugging Face (``config.json``, ``model.safetensors``,
-        ``tokenizer.json``).
+        A functional or sequential model with one output; a function without arguments that returns
+        such a model; or the path of a folder with the files of a text network from Hugging Face
+        (``config.json``, ``model.safetensors``, ``tokenizer.json``). A model takes images (h, w, 3)
+        or (h, w, 1), channels last. With `tokenizer`, it takes token ids (length,) of an integer
+        dtype, and each text runs through it alone, without padding. A classification top may stay
+        on the model, because features end at the last feature map.
     preprocessing : {"auto", "tf", "torch", "caffe"}, (scale, offset) or None, default="auto"
         How pixels from 0 to 255 become the model's input. None leaves them unchanged, for a model
-        that does its own preprocessing. "auto" does the same, unless the model begins with the
-        layers of a network of ``keras.applications`` and does not rescale its input: then pixels
-        are preprocessed as in the training of that network. The other names are modes of
-        ``keras.applications.imagenet_utils.preprocess_input`` ("tf": -1 to 1; "torch": 0 to 1, then
-        standardised; "caffe": BGR, mean subtracted). A tuple means ``pixel * scale + offset``.
+        that does its own preprocessing. "auto" usually does the same as None. But if the model
+        begins with the layers of a network of ``keras.applications`` and does not rescale its
+        input, "auto" preprocesses pixels as in the training of that network. The other names are
+        modes of ``keras.applications.imagenet_utils.preprocess_input`` ("tf": -1 to 1; "torch": 0
+        to 1, then standardised; "caffe": BGR, mean subtracted). A tuple means
+        ``pixel * scale + offset``.
     tokenizer : str, Path or None, default=None
-        A ``tokenizer.json``, for a model that reads texts.
+        The path of a ``tokenizer.json``, for a model that reads texts.
     max_tokens : int, default=256
-        Maximum number of tokens of a text that such a model reads, special tokens included.
+        Maximum number of tokens that a model for texts reads of each text, special tokens included.
     input : SoundInput or None, default=None
         The front end that computes log-mel maps, for a model that reads sounds. The model takes
         maps (frames, n_mels) or (frames, n_mels, 1) with any number of frames.
@@ -81,8 +82,9 @@ def register_backbone(
     Raises
     ------
     ValueError
-        If the name is taken, the model has several inputs or outputs, or its configuration does not
-        load in Keras' safe mode (a Lambda layer, an unregistered custom layer).
+        If the name is taken, if the model has several inputs or outputs, or if its configuration
+        does not load in Keras' safe mode (because of a Lambda layer or an unregistered custom
+        layer).
     TypeError
         If `name`, `model_or_builder` or `input` is of another type.
 
@@ -162,8 +164,8 @@ def adopt(spec: BackboneSpec) -> str | BackboneSpec:
     Returns
     -------
     str or BackboneSpec
-        Its name; or the handle itself, if another network came with that name before, as in a
-        worker that serves several searches.
+        The name of the handle. If another network has already come with this name, as in a worker
+        that serves several searches, the handle itself.
 
     Raises
     ------
@@ -240,7 +242,7 @@ def is_keras_model(backbone: object) -> bool:
 
 
 def preprocessing_told(backbone: Any, spec: BackboneSpec) -> str | None:
-    """Return a message about preprocessing that follows from a model's layers; None otherwise."""
+    """Return a message if preprocessing follows from a model's layers; otherwise None."""
     is_named = isinstance(backbone, BackboneSpec) or registered(backbone) is not None
     mode = spec.preprocessing.get("mode")
     if is_named or mode is None:

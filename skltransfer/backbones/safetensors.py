@@ -67,7 +67,7 @@ def open_tensors(path: Path) -> Tensors:
     Raises
     ------
     Damaged
-        If its sizes and offsets do not match its bytes.
+        If the sizes and offsets in the header do not match the bytes of the file.
     """
     n_bytes = path.stat().st_size
     with path.open("rb") as file:

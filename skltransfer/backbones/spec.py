@@ -1,4 +1,4 @@
-"""A pretrained network as plain data: what to build, its weights, and its input."""
+"""A pretrained network as plain data: what to build, the weights, and the kind of input."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class BackboneSpec:
         SHA-256 of architecture, preprocessing, input and weights, in hexadecimal digits. It ignores
         the numbers that Keras gives to unnamed layers.
     wording : str
-        SHA-256 of the architecture, including these numbers.
+        SHA-256 of the architecture, including the numbers that `fingerprint` ignores.
     """
 
     name: str

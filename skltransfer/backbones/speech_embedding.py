@@ -2,9 +2,9 @@
 
 The network is that of Lin et al., "Training Keyword Spotters with Limited and Synthesized Speech
 Data" (ICASSP 2020, https://arxiv.org/abs/2002.01322): a plain chain of convolutions over a map of
-log-mel frames, alternately along the mel bands and along time. It was trained to tell five
-thousand spoken keywords apart. One step of its output sees 76 frames, and the next begins eight
-frames later.
+log-mel frames. The convolutions run alternately along the mel bands and along time. The network was
+trained to tell five thousand spoken keywords apart. Each step of its output sees 76 frames, and the
+frames of the next step begin eight frames later.
 """
 
 from __future__ import annotations

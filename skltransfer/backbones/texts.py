@@ -94,7 +94,7 @@ def text_network(
     Raises
     ------
     ValueError
-        If the model does not take token ids, or the file is not that of a tokenizer.
+        If the model does not take token ids, or if the file does not hold a tokenizer.
     """
     check_one_input_and_output(model)
     given = model.inputs[0]
@@ -126,7 +126,8 @@ def _companion_weights(path: Path) -> list[np.ndarray]:
 def planes(array: np.ndarray) -> np.ndarray:
     """Return the bytes of float32 numbers, grouped by their place, so that they compress well.
 
-    Only 14 of the 23 mantissa bits are kept, so each number's lowest byte is 0, and left out.
+    Only 14 of the 23 mantissa bits are kept, so the lowest byte of each number is 0. It is left
+    out.
     """
     bits = np.ascontiguousarray(array, np.float32).view(np.uint32).ravel().astype(np.uint64)
     rounded = ((bits + 0xFF + ((bits >> 9) & 1)) & ~np.uint64(0x1FF)).astype("<u4")

@@ -46,10 +46,10 @@ class TransformerConfig:
     epsilon : float
         Epsilon of the normalisations.
     causal : bool
-        Whether the layout is that of GPT-2, otherwise of BERT.
+        Whether the layout is that of GPT-2; otherwise, it is that of BERT.
     padding : int
-        Id of the padding token if positions are counted from the next number, as in RoBERTa; -1
-        counts positions from 0.
+        Id of the padding token if positions are counted from this id plus one, as in RoBERTa; -1 if
+        positions are counted from 0.
     """
 
     n_words: int
@@ -148,7 +148,7 @@ def activation_name(name: str) -> str | None:
 def build_transformer(config: TransformerConfig) -> keras.Model:
     """Build an encoder from token ids (n, length) to (n, length, width).
 
-    Its layers are Keras' own. It uses no mask: every row is read to its end.
+    Its layers are Keras' own. It uses no mask, because every row is read to its end.
     """
     import keras
 

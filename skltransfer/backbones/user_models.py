@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import InputKind, Size
 
 _comes_back: LastUsed[bool] = LastUsed(16)
-"""Models whose configuration was checked: every fit gets the same model again."""
+"""Models whose configuration was checked, because every fit gets the same model again."""
 
 
 def spec_of_model(
@@ -44,8 +44,8 @@ def spec_of_model(
     Raises
     ------
     ValueError
-        If the model has several inputs or outputs, is not a graph, or its configuration does not
-        load in Keras' safe mode.
+        If the model has several inputs or outputs, if it is not a graph, or if its configuration
+        does not load in Keras' safe mode.
     """
     check_one_input_and_output(model)
     config = _safe_config(model, name)
@@ -131,7 +131,7 @@ def model_of(name: str, model_or_builder: object) -> keras.Model:
 
 
 def _safe_config(model: keras.Model, name: str) -> dict[str, Any]:
-    """Return the model's configuration, from which it was built anew as a check."""
+    """Return the model's configuration, after a check that the model can be rebuilt from it."""
     config = bare_config(model)
     shapes = [tuple(weight.shape) for weight in model.weights]
     _comes_back.get(
@@ -150,7 +150,7 @@ def _check_identity(config: dict[str, Any], shapes: list[tuple[int, ...]]) -> st
 
 
 def _check_comes_back(config: dict[str, Any], shapes: list[tuple[int, ...]], name: str) -> bool:
-    """Refuse a configuration that does not give a model whose weights have the given shapes."""
+    """Refuse a configuration that cannot be built, or gives weights of other shapes."""
     try:
         with seeded_python_random(0):
             rebuilt = built(lambda: build_from_config(config))

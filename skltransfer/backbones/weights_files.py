@@ -37,7 +37,7 @@ def read_weights_file(
     Raises
     ------
     ValueError
-        If the file is missing, holds a whole model, or has other weights than the network.
+        If the file is missing, if it holds a whole model, or if its weights do not fit the network.
     """
     path = Path(os.path.expanduser(path))
     _check_file(path, name)

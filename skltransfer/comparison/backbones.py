@@ -46,7 +46,7 @@ class ComparedScore:
     backbone : str
         Name of the network, or of the baseline.
     layer : str or None
-        Layer at which the network ends; None is its last one.
+        Layer at which the network ends; None is its last layer.
     input_size : tuple of int or None
         Height and width in pixels; None is the size the network was trained at.
     n_labels : int
@@ -69,7 +69,7 @@ class ComparedScore:
 
 
 class Comparison(Bunch):
-    """The `verdict`, a str, and the `table`; both are shown when printed or in a notebook."""
+    """The `verdict`, a str, and the `table`; the repr and notebooks show both."""
 
     def __repr__(self) -> str:
         """Return the verdict and the table."""
@@ -99,8 +99,9 @@ def compare_backbones(
 
     Each combination of `backbones`, `layers` and `input_sizes` is a candidate. Its features are
     computed once and cached. In every fold, and for every number in `n_labels`, a softmax
-    regression is fitted on them: the head of ``FineTunedClassifier(freeze_depth="all", epochs=0)``.
-    A baseline without a network is fitted on the same rows.
+    regression is fitted on these features. This regression is the head of
+    ``FineTunedClassifier(freeze_depth="all", epochs=0)``. A baseline without a network is fitted on
+    the same rows.
 
     Parameters
     ----------
@@ -111,30 +112,33 @@ def compare_backbones(
     backbones : list, default=("efficientnet_lite0",)
         Networks, each a value of the estimators' parameter `backbone`.
     layers : list of str or None, default=(None,)
-        Layers at which the networks end, tried with every network, so that each must have them all;
-        None is the last one before any classification top.
+        Names of layers at which the networks end. Every layer is tried with every network, so each
+        network must have all of them. None is the last layer before the classification top, if
+        there is one.
     input_sizes : list of (height, width) or None, default=(None,)
         Sizes in pixels at which the networks see images; None is the size a network was trained at.
     cv : int, splitter or iterable, default=5
-        Number of shuffled, stratified folds, or another value that scikit-learn accepts as `cv`.
+        An int is the number of shuffled, stratified folds. Other values that scikit-learn accepts
+        as `cv` are allowed too.
     scoring : str, callable or None, default=None
         One scorer of scikit-learn; None is accuracy.
     n_labels : list of int or None, default=(50, 100, 200, None)
-        Numbers of labelled training rows, drawn with stratification from the training part of each
-        fold. None is all of its rows, which are always tried. Numbers smaller than the number of
-        classes, or not smaller than the training part, are left out.
+        Numbers of labelled rows to train on. The rows are drawn, with stratification, from the
+        training rows of each fold. None is all training rows, which are always tried. Numbers below
+        the number of classes are left out, and so are numbers that reach the number of training
+        rows.
     baseline : "auto", classifier or None, default="auto"
-        What a network has to beat. "auto" depends on the kind of rows. For images, it is a softmax
-        regression and an SVC on the pixels of the images, resized to 16 x 16; for texts, a logistic
-        regression on TF-IDF of the network's tokens; for sounds, a softmax regression and an SVC on
-        the mean and standard deviation of each log-mel band. The SVC is left out if `scoring` needs
-        probabilities. A classifier that you pass is fitted on the rows of X as they are. None
-        compares only networks.
+        What a network has to beat. With "auto", this depends on the kind of rows. For images, the
+        baselines are a softmax regression and an SVC on the pixels of the images, resized to 16 x
+        16. For texts, the baseline is a logistic regression on TF-IDF of the network's tokens. For
+        sounds, the baselines are a softmax regression and an SVC on the mean and standard deviation
+        of each log-mel band. The SVC is left out if `scoring` needs probabilities. A classifier
+        that you pass is fitted on the rows of X as they are. None compares only networks.
     groups : array-like of shape (n_samples,), default=None
-        Group of each row, such as the patient; no group is both in the training and in the test
-        part of a fold.
+        Group of each row, such as the patient. No group has rows in both the training part and the
+        test part of a fold.
     n_jobs : int or None, default=None
-        Number of workers that fit the heads; this does not affect results.
+        Number of workers that fit the heads. This does not affect results.
     random_state : int, RandomState instance or None, default=0
         Seed of the folds, of the choice of training rows, and of random weights.
     **settings
@@ -145,11 +149,11 @@ def compare_backbones(
     -------
     Bunch
         `verdict` is a str that says whether transfer pays, whether more labels would help, whether
-        an earlier layer is better, and how the best candidate of another network scores.
-        `table` is a tuple of rows with the attributes ``backbone``, ``layer``, ``input_size``,
-        ``n_labels``, ``score``, ``error`` and ``seconds``. The best candidate comes first and the
-        baselines last; ``pandas.DataFrame(list(table))`` converts it to a frame. Errors are
-        standard errors, corrected for overlapping training parts [1]_.
+        an earlier layer is better, and how the best candidate of another network scores. `table` is
+        a tuple of rows with the attributes ``backbone``, ``layer``, ``input_size``, ``n_labels``,
+        ``score``, ``error`` and ``seconds``. The best candidate comes first and the baselines come
+        last. ``pandas.DataFrame(list(table))`` converts the table to a frame. Each ``error`` is the
+        standard error of the ``score``, corrected for the overlap of training parts [1]_.
 
     Raises
     ------
@@ -163,8 +167,9 @@ def compare_backbones(
 
     Notes
     -----
-    The verdict calls a difference clear if it exceeds two of its standard errors. The score of the
-    best of many candidates is optimistic: test the one that you choose on rows that are not in X.
+    The verdict calls a difference clear if it exceeds twice its standard error. The score of the
+    best of many candidates is optimistic, so test the candidate that you choose on rows that are
+    not in X.
 
     References
     ----------
@@ -215,7 +220,7 @@ def compare_backbones(
 
 
 def _check_layers(extractors: Iterable[PretrainedFeatureExtractor], *, one_backbone: bool) -> None:
-    """Refuse a layer or size that a backbone does not have before anything is computed."""
+    """Before anything is computed, refuse a layer or a size that a backbone does not have."""
     for extractor in extractors:
         if extractor.layer is None and extractor.input_size is None:
             continue
@@ -231,7 +236,7 @@ def _check_layers(extractors: Iterable[PretrainedFeatureExtractor], *, one_backb
 
 
 def _features(extractor: PretrainedFeatureExtractor, X: Any) -> tuple[NDArray[np.float32], float]:
-    """Compute the features of a candidate, and time it."""
+    """Compute the features of a candidate; return them and the time that this took."""
     began = time.perf_counter()
     features = np.asarray(extractor.set_output(transform="default").fit_transform(X))
     return features, time.perf_counter() - began

@@ -36,8 +36,8 @@ class Scores:
     values : ndarray of float64, shape (n_folds,)
         The score of each fold.
     overlap : float
-        Number of test rows divided by that of training rows, by which `error` is corrected: scores
-        of folds depend on each other, because training parts share rows.
+        Number of test rows divided by number of training rows. `error` is corrected by it, because
+        the scores of folds depend on each other: their training parts share rows.
     """
 
     values: NDArray[np.float64]
@@ -72,7 +72,7 @@ def folds_of(y: NDArray[np.generic], cv: Any, groups: Any, seed: int) -> list[Fo
 
 
 def _stratified_order(y: NDArray[np.generic], seed: Sequence[int]) -> Positions:
-    """Shuffle so that the first n rows are stratified, for any n, starting with one of each class.
+    """Shuffle so that the first n rows are stratified, for any n; begin with one of each class.
 
     Rows are sorted by their rank within their class, divided by the size of the class.
     """
@@ -86,7 +86,7 @@ def _stratified_order(y: NDArray[np.generic], seed: Sequence[int]) -> Positions:
 
 
 def sizes_of(folds: Sequence[Fold], n_labels: Sequence[int | None], n_classes: int) -> list[int]:
-    """Return the numbers in `n_labels` from `n_classes` to below the smallest training part."""
+    """Return the numbers in `n_labels` from `n_classes` up to below the smallest training part."""
     largest = min(len(fold.train) for fold in folds)
     return sorted({int(n) for n in n_labels if n is not None and n_classes <= n < largest})
 

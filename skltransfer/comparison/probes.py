@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from skltransfer.tasks._task import Floats, Singles
 
 _C_OF_TEXTS = 10.0
-"""TF-IDF rows have norm 1, for which scikit-learn's default of 1 regularises too much."""
+"""The default of scikit-learn, 1, regularises rows of TF-IDF too much, because their norm is 1."""
 
 
 class LinearHead(ClassifierMixin, BaseEstimator):

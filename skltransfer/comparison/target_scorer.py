@@ -1,4 +1,4 @@
-"""Scores in a target domain, for searches whose folds are from another domain."""
+"""Scores in a target domain, for searches whose folds come from another domain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from skltransfer._types import Images, Labels, SampleWeight
 
 _SHARE = 0.55
-"""Share of the first row in a mixed pair, which should be predicted like that row."""
+"""Share of the first row in a mixed pair. The mix should be predicted like the first row."""
 
 
 def target_scorer(
@@ -29,25 +29,26 @@ def target_scorer(
     scoring: str | Callable[..., float] = "accuracy",
     sample_weight: SampleWeight = None,
 ) -> Callable[..., float]:
-    """Make a scorer that always scores rows of the target domain, whatever rows it is given.
+    """Make a scorer that always scores rows of the target domain, whatever rows it is called with.
 
-    By default, a search over ``adaptation`` scores each candidate on folds of the labelled domain,
-    which says nothing about the target domain. With this scorer as ``scoring=``, it scores every
-    candidate on the same target rows.
+    By default, a search over ``adaptation`` scores each candidate on folds of the labelled domain.
+    Such scores say nothing about the target domain. If you pass this scorer as ``scoring=``, the
+    search scores every candidate on the same target rows.
 
     Parameters
     ----------
     X_target : array-like
-        Rows of the target domain, if possible not those that `fit` gets as ``X_target``.
+        Rows of the target domain. If possible, use other rows than those that `fit` gets as
+        ``X_target``.
     y_target : array-like of shape (n_samples,) or None, default=None
-        Labels of these rows; None only with ``scoring="mixval"``.
+        Labels of these rows. They may be None only with ``scoring="mixval"``.
     scoring : str or callable, default="accuracy"
-        A scorer of scikit-learn, or "mixval", which needs no labels. It mixes the features of pairs
-        of rows, 55 to 45, as the head reads them, and returns the share of pairs that are predicted
-        like their first row [1]_. It needs a :class:`FineTunedClassifier`, alone or at the end of a
-        pipeline.
+        A scorer of scikit-learn, or "mixval", which needs no labels. "mixval" takes pairs of rows
+        and mixes the features that the head reads, 55 to 45. Its score is the share of pairs for
+        which the mix is predicted like the first row [1]_. The estimator must be a
+        :class:`FineTunedClassifier`, alone or at the end of a pipeline.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows; must be None with "mixval".
+        Weights of the rows. They must be None with "mixval".
 
     Returns
     -------
@@ -66,11 +67,12 @@ def target_scorer(
 
     Notes
     -----
-    A score is only as good as the number of its rows. With 50 labels, an accuracy of 0.8 has a
-    standard error of six points: enough to reject an adaptation that fails, but not to choose
-    between two good ones. "mixval" measures how far rows are from the boundary between classes, not
-    whether they are on its right side. No score without labels is safe: it may prefer a candidate
-    whose accuracy is many points lower, above all if the target domain lacks some classes.
+    How much a score says depends on the number of its rows. With 50 labels, an accuracy of 0.8 has
+    a standard error of six points. This is enough to reject an adaptation that fails, but not
+    enough to choose between two good ones. "mixval" measures how far rows are from the boundary
+    between classes, but not whether they are on the right side of it. No score without labels is
+    safe. It may prefer a candidate whose accuracy is many points lower, above all if the target
+    domain lacks some classes.
 
     The published method mixes images. "mixval" mixes features, so that it works for all kinds of
     rows.
@@ -122,7 +124,7 @@ class _OnTarget:
 
 @dataclass(frozen=True)
 class _MixedPairs:
-    """Scores the share of mixed pairs of rows that are predicted like their first row."""
+    """Scores the share of pairs of rows whose mix is predicted like the first row."""
 
     X: Any
 

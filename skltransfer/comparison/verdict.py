@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from skltransfer.comparison.learning_curve import Scores
 
 _ERRORS_OF_A_DIFFERENCE = 2.0
-"""A difference is clear if it is larger than this many of its standard errors."""
+"""A difference is clear if it is larger than this many times its standard error."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Contestant:
     backbone : str
         Name of the network, or of the baseline.
     layer : str or None
-        Layer at which the network ends; None is its last one.
+        Layer at which the network ends; None is its last layer.
     input_size : tuple of int or None
         Height and width at which the network sees images; None is the size it was trained at.
     curve : list of Scores
-        Scores by the number of labels; the last are those with all labels.
+        Scores for each number of labels; the last ones are the scores with all labels.
     seconds : float
         Time to compute the features.
     """

@@ -67,19 +67,20 @@ def without_names() -> Iterator[None]:
 
 
 def linear_weights(tail: Pipeline, features: np.ndarray) -> np.ndarray:
-    """Evaluate a decision function that is linear in the features to find its slopes.
+    """Find the slopes of a decision function that is linear in the features, by evaluating it.
 
     Parameters
     ----------
     tail : Pipeline
         Fitted steps from features to a ``decision_function``.
     features : ndarray of shape (n, n_features)
-        Points near which it is evaluated, and at which linearity is checked.
+        Points near which the function is evaluated, and at which its linearity is checked.
 
     Returns
     -------
     ndarray of float64, shape (n_features, n_classes)
-        Slopes of each class; for two classes, the negative slopes of the second, then its slopes.
+        Slopes of each class. For two classes, the first column holds the negative slopes of the
+        second class, and the second column its slopes.
 
     Raises
     ------

@@ -27,7 +27,7 @@ def unwrapped(estimator: Any) -> Any:
 
 
 def last_of(estimator: Any) -> Any:
-    """Return the final step of a pipeline, also of a search's best one, or the estimator itself."""
+    """Return the last step of a pipeline, or of a search's best one, or the estimator itself."""
     check_is_fitted(estimator)
     found = unwrapped(estimator)
     return found[-1] if isinstance(found, Pipeline) else found

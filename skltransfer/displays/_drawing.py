@@ -74,7 +74,7 @@ def styled(
 def image_grid(
     ax: Axes | None, caller: str, n_images: int, n_columns: int | None, title_lines: int
 ) -> tuple[Axes, list[Axes]]:
-    """Return `ax` or new axes, and a panel for each image in a grid, by default about square."""
+    """Return `ax` or new axes, and a panel for each image; by default, the grid is about square."""
     if n_columns is None:
         n_columns = math.ceil(math.sqrt(n_images))
     across = min(n_images, check_count("n_columns", n_columns, 1))
@@ -96,7 +96,7 @@ def draw_images(
     Parameters
     ----------
     panels : sequence of Axes
-        Those of `image_grid`.
+        The panels that `image_grid` returned.
     images : sequence of ndarray
         An image for each panel.
     extents : sequence of (float, int)

@@ -44,7 +44,7 @@ class LookedAt:
 
 
 def check_maps(found: BackboneStep) -> None:
-    """Refuse an estimator without feature maps, or whose classifier does not read their means."""
+    """Refuse an estimator without feature maps, and a classifier that does not read their means."""
     step, tail = found.step, found.tail
     if isinstance(step, FineTunedBase):
         return

@@ -1,7 +1,8 @@
-"""Which parts of a sound are evidence for a class: how far its score falls if a patch is hidden.
+"""Which parts of a sound are evidence for a class: hiding them lowers the score of the class.
 
 This is occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV
-2014) on log-mel maps. To hide a patch, its values are capped at the median of their band.
+2014) on log-mel maps. A patch is hidden by capping its values at the median of their frequency
+band.
 """
 
 from __future__ import annotations

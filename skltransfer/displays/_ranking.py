@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def greatest(losses: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return rows by descending weighted loss, without unreadable rows and those of weight 0."""
+    """Return rows by descending weighted loss, without unreadable rows and rows of weight 0."""
     counted = np.flatnonzero((weights > 0) & ~np.isnan(losses))
     if not len(counted):
         raise ValueError(

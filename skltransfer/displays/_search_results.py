@@ -101,7 +101,7 @@ def _is_score(key: str) -> bool:
 
 
 def _places(search: Any, candidates: Candidates) -> list[Place]:
-    """Return freeze depth and head of every candidate, by default those of the estimator."""
+    """Return freeze depth and head of every candidate; the estimator's if it sets none."""
     name = _depth_parameter(candidates)
     units_name = name.removesuffix(_DEPTH) + _UNITS
     given = search.estimator.get_params()

@@ -36,7 +36,7 @@ class Spectrograms:
     encoding: SoundEncoding
 
     def shown(self, rows: Iterable[int], side: int) -> list[np.ndarray]:
-        """Return pictures of the given rows, at most `side` pixels wide and high; read no others.
+        """Return pictures of the given rows only, at most `side` pixels wide and high.
 
         Returns
         -------

@@ -37,7 +37,7 @@ class Thumbnails:
     pixel_range : tuple of float
         The values that mean black and white in arrays.
     is_explicit : bool
-        Whether the user set the range; it then also applies to files of more than 8 bits.
+        Whether the user set the range. If so, it also applies to files of more than 8 bits.
     """
 
     source: ImageSource
@@ -80,7 +80,7 @@ class Thumbnails:
         return cls(_source(X, encoding.image_shape), rule.pixel_range, rule.is_explicit)
 
     def shown(self, rows: Iterable[int], side: int) -> list[np.ndarray]:
-        """Return the images of the given rows, at most `side` pixels wide and high; read no others.
+        """Return the images of the given rows only, at most `side` pixels wide and high.
 
         Returns
         -------

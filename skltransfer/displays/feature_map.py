@@ -26,8 +26,8 @@ _LARGEST_SHARE = 0.12
 """Side of a thumbnail as a share of the axes' height."""
 
 _SHARE_OF_ALL = 0.6
-"""Limit on the side of a thumbnail times the square root of their number: they cover 36 % at
-most."""
+"""Limit on the side of a thumbnail times the square root of the number of thumbnails, which then
+cover at most 36 % of the axes."""
 
 _OF_ONE_LABEL = "FeatureMapDisplay.from_estimator(estimator, X, np.asarray(Y)[:, j])"
 
@@ -55,7 +55,7 @@ class FeatureMapDisplay:
     Attributes
     ----------
     thumbnail_rows : ndarray of int, shape (n_thumbnails,)
-        Positions in X of the images that are drawn.
+        Positions in X of the images that are shown as thumbnails.
     ax_ : matplotlib.axes.Axes
         The axes.
     points_ : list of matplotlib.collections.PathCollection
@@ -117,15 +117,15 @@ class FeatureMapDisplay:
         Parameters
         ----------
         estimator : PretrainedFeatureExtractor, FineTunedClassifier, Pipeline or search
-            A fitted estimator. The features of a pipeline are the input of its final classifier or
-            output of its final transformer; those of a FineTunedClassifier are what its head reads,
-            standardised.
+            A fitted estimator. For a pipeline, the features are the input of its final classifier
+            or the output of its final transformer. For a FineTunedClassifier, they are the
+            standardised features that its head reads.
         X : array-like
-            Images of any kind that the estimator takes, two or more; with ``n_thumbnails=0``, also
-            rows of numbers. Images that cannot be read are left out if the estimator has
+            Two or more images, of any kind that the estimator takes. With ``n_thumbnails=0``, X may
+            also hold rows of numbers. Images that cannot be read are left out if the estimator has
             ``on_error="nan"``.
         y : array-like of shape (n_samples,), default=None
-            Class labels, for colours and a legend. Of several labels in each row, choose one.
+            Class labels, for colours and a legend. If rows have several labels, pass one of them.
         projection : "pca" or transformer, default="pca"
             "pca" draws the first two principal components. A scikit-learn transformer that returns
             two components, such as ``TSNE()``, is cloned and fitted.
@@ -133,7 +133,7 @@ class FeatureMapDisplay:
             Maximum number of thumbnails, which never overlap. 0 shows none.
         random_state : int, RandomState instance or None, default=None
             Seed of the choice of thumbnails, and of a `projection` with a parameter of this name.
-            Pass an int for the same map in every call.
+            Pass an int to get the same map in every call.
         display_labels : sequence of str, default=None
             Names of the classes in the order of the sorted labels of `y`; None uses the labels.
         ax : matplotlib.axes.Axes, default=None
@@ -151,8 +151,8 @@ class FeatureMapDisplay:
         TypeError
             If the estimator contains no network of this package.
         ValueError
-            If `projection` does not return two components, `y` does not match X, fewer than two
-            images can be read, or a parameter is invalid.
+            If `projection` does not return two components, if `y` does not match X, if fewer than
+            two images can be read, or if a parameter is invalid.
         """
         caller = f"{cls.__name__}.from_estimator"
         check_matplotlib(caller)

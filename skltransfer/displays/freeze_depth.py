@@ -18,7 +18,7 @@ _SPREAD = 0.24
 """Horizontal range over which the points at one depth are spread, to separate their error bars."""
 
 _LETTERS_IN_A_ROW = 60
-"""Names are rotated if the number of depths times the longest name exceeds this."""
+"""Names are rotated if the number of depths times the length of the longest name exceeds this."""
 
 
 class FreezeDepthDisplay:
@@ -31,7 +31,7 @@ class FreezeDepthDisplay:
     depths : sequence of str, int or float
         Values of `freeze_depth`, from left to right.
     heads : sequence of tuple of int
-        Values of `head_units`, one line each.
+        Values of `head_units`; each of them has a line.
     scores, score_sds : ndarray of float64, shape (n_depths, n_heads)
         Mean score and its standard deviation over the folds; NaN for untried combinations.
     times, time_sds : ndarray of float64, shape (n_depths, n_heads)
@@ -39,12 +39,12 @@ class FreezeDepthDisplay:
     metric : str, default="score"
         Name of the score, for the axis.
     best_over : sequence of str, default=()
-        Names of the other parameters of the search, for the title.
+        Names of the other parameters that the search varied, for the title.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Empty frame of both panels.
+        The axes that contain both panels; they are empty otherwise.
     score_ax_, time_ax_ : matplotlib.axes.Axes
         The upper panel, with the scores, and the lower one, with the times.
     score_bars_, time_bars_ : list of matplotlib.container.ErrorbarContainer
@@ -59,13 +59,14 @@ class FreezeDepthDisplay:
 
     Notes
     -----
-    For each depth and head, a point shows the candidate with the best mean score, and its fit time.
-    The title names the other parameters over which the search chose it. In a halving search, only
-    the last round that a depth and head reached counts, so points may be based on different numbers
-    of rows.
+    If a search varies other parameters too, several candidates have the same depth and head. Of
+    these, the points show the one with the best mean score, and its fit time. The title names the
+    other parameters. In a halving search, only the last round that a combination of depth and head
+    reached counts, so points may be based on different numbers of rows.
 
-    Times do not include scoring. Each image passes the frozen layers once in a search, in the first
-    fit that needs it, and this counts; to exclude it, call ``precompute`` before the search.
+    Times do not include scoring. In a search, each image passes the frozen layers once, in the
+    first fit that needs the image. The time of this fit includes the pass. To exclude it, call
+    ``precompute`` before the search.
 
     Examples
     --------
@@ -115,9 +116,10 @@ class FreezeDepthDisplay:
         ----------
         search : GridSearchCV, RandomizedSearchCV or a halving search
             A fitted search over `freeze_depth`, and possibly `head_units`, of a
-            FineTunedClassifier. This may be a step of a pipeline (``"classifier__freeze_depth"``).
+            FineTunedClassifier. The classifier may be a step of a pipeline
+            (``"classifier__freeze_depth"``).
         metric : str, default=None
-            The score to draw if the search has several. None uses the one that `refit` names.
+            The score to draw if the search has several. None uses the score that `refit` names.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None creates a figure.
         line_kw : dict, default=None
@@ -133,9 +135,9 @@ class FreezeDepthDisplay:
         TypeError
             If `search` is not a search.
         ValueError
-            If the search did not vary `freeze_depth`, or varied that of several steps; if all fits
-            failed; or if `metric` is not a score of the search, or is missing although there are
-            several.
+            If the search did not vary `freeze_depth`, or varied the `freeze_depth` of several
+            steps; if all fits failed; or if `metric` is not a score of the search, or is missing
+            although there are several scores.
         """
         if not hasattr(search, "estimator") or not hasattr(search, "refit"):
             raise TypeError(

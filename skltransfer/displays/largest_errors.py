@@ -27,8 +27,9 @@ _SHOWN_SIDE = 320
 class LargestErrorsDisplay:
     """A grid of the images with the largest absolute errors, in descending order.
 
-    The first images are hard cases, or have wrong values in y. The title gives the predicted and
-    the true number, and the error, which is the former minus the latter.
+    The first images are hard cases, or have wrong values in y. The title of each image gives the
+    predicted number, the true number and the error, which is the predicted number minus the true
+    one.
 
     Create it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
     draws the same data again.
@@ -36,21 +37,21 @@ class LargestErrorsDisplay:
     Parameters
     ----------
     images : list of ndarray of shape (h, w, 3), dtype uint8
-        The images in their original proportions, at most 320 pixels wide and high. Other images are
-        not read.
+        The images in their original proportions, at most 320 pixels wide and high. No other images
+        of X are read for the display.
     rows : ndarray of int, shape (n_images,)
         Positions of these images in X.
     true_values, predicted_values : ndarray of float64, shape (n_images,)
         True and predicted numbers of these images, in the units of y.
     extents : list of (float, int), default=()
-        Of each sound, the length in seconds and the number of mel bands; empty for images.
+        For each sound, its length in seconds and its number of mel bands; empty for images.
 
     Attributes
     ----------
     rows : ndarray of int, shape (n_images,)
         Positions of the images in X, so that ``X[display.rows[0]]`` is the first of them.
     ax_ : matplotlib.axes.Axes
-        Empty frame of the grid.
+        The axes that contain the grid; they are empty otherwise.
     axes_ : list of matplotlib.axes.Axes
         A panel for each image.
     figure_ : matplotlib.figure.Figure
@@ -128,8 +129,8 @@ class LargestErrorsDisplay:
         Raises
         ------
         ValueError
-            If the estimator predicts several numbers for each row, a parameter is invalid, or X
-            holds no images.
+            If the estimator predicts several numbers for each row, if a parameter is invalid, or if
+            X holds no images.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         last_of(estimator)
@@ -159,7 +160,7 @@ class LargestErrorsDisplay:
         y_true : array-like of shape (n_samples,)
             True numbers.
         y_pred : array-like of shape (n_samples,)
-            Predicted numbers; NaN leaves an image out.
+            Predicted numbers. An image with NaN is left out.
         X : array-like
             The images: arrays, paths, bytes, PIL images, or rows with `image_shape`.
         n_images : int, default=9
@@ -185,8 +186,8 @@ class LargestErrorsDisplay:
         Raises
         ------
         ValueError
-            If shapes do not match, there are several numbers in each row, a parameter is invalid,
-            or X holds no images.
+            If shapes do not match, if there are several numbers in each row, if a parameter is
+            invalid, or if X holds no images.
         """
         check_matplotlib(f"{cls.__name__}.from_predictions")
         album = Thumbnails.of(X, image_shape, pixel_range)
@@ -243,7 +244,7 @@ class LargestErrorsDisplay:
 
 
 def _title(predicted: float, true: float) -> str:
-    """Give all numbers to the decimal place that is the fourth digit of the larger one."""
+    """Round all numbers to the decimal place of the fourth digit of the larger one."""
     largest = max(abs(predicted), abs(true))
     exponent = math.floor(math.log10(largest)) if largest else 0
     form = f"z.{max(0, 3 - exponent)}f" if -3 <= exponent <= 6 else ".3e"

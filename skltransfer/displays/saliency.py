@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 class SaliencyDisplay:
     """Heat maps over images that show which positions are evidence for a class (Grad-CAM [1]_).
 
-    The last feature map before pooling is summed over its channels, each weighted by the mean
-    gradient of the class's logit. Negative values, which are evidence against the class, are set to
-    zero. The map is coarse (7 x 7 positions in EfficientNet-Lite0 at 224 pixels) and is enlarged
-    bilinearly.
+    The last feature map before pooling is summed over its channels. The weight of a channel in this
+    sum is the mean gradient of the class's logit with respect to the channel. Negative values,
+    which are evidence against the class, are set to zero. The resulting map is coarse (7 x 7
+    positions in EfficientNet-Lite0 at 224 pixels), so it is enlarged bilinearly.
 
     Create it with :meth:`from_estimator`, which draws at once; `plot` draws the same data again.
 
@@ -53,12 +53,12 @@ class SaliencyDisplay:
     probabilities : ndarray of float64, shape (n_images,), or None, default=None
         Probabilities of these classes.
     extents : list of (float, int), default=()
-        Of each sound, the length in seconds and the number of mel bands; empty for images.
+        For each sound, its length in seconds and its number of mel bands; empty for images.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Empty frame of the grid.
+        The axes that contain the grid; they are empty otherwise.
     axes_ : list of matplotlib.axes.Axes
         A panel for each image.
     heat_images_ : list of matplotlib.image.AxesImage
@@ -72,14 +72,15 @@ class SaliencyDisplay:
 
     Notes
     -----
-    For a pipeline of a PretrainedFeatureExtractor (``pooling="avg"``, one layer), linear steps and
-    a linear classifier, Grad-CAM reduces to the class activation map [2]_: the weights of the
-    channels are the slopes of the decision function. ``tta`` has no effect.
+    If a pipeline consists of a PretrainedFeatureExtractor (with ``pooling="avg"`` and one layer),
+    linear steps and a linear classifier, Grad-CAM reduces to the class activation map [2]_, in
+    which the weights of the channels are the slopes of the decision function. The parameter ``tta``
+    of the estimator has no effect on heat maps.
 
     Sounds are explained by occlusion [3]_: patches of the log-mel map are hidden one after another,
     by capping their values at the median of the frequency band. The heat of a patch is the amount
-    by which hiding it lowers the score of the class. Any classifier with a ``decision_function``
-    may follow the extractor.
+    by which hiding it lowers the score of the class. For sounds, any classifier with a
+    ``decision_function`` may follow the extractor.
 
     References
     ----------
@@ -134,8 +135,9 @@ class SaliencyDisplay:
         X : array-like
             Images of any kind that the estimator takes; each gets a panel.
         target : label or array-like of shape (n_images,), default=None
-            The class to explain: one for all images, or one for each. For several labels in each
-            row, the index of a label. None explains the predicted class, or the most likely label.
+            The class to explain: one for all images, or one for each image. If rows have several
+            labels, pass the index of a label. None explains the predicted class or, with several
+            labels, the most likely label.
         display_labels : sequence of str, default=None
             Names of the classes in the order of ``classes_``; None uses the labels.
         ax : matplotlib.axes.Axes, default=None
@@ -153,10 +155,11 @@ class SaliencyDisplay:
         Raises
         ------
         TypeError
-            If the estimator contains no network of this package, or no classifier after it.
+            If the estimator contains no network of this package, or no classifier after the
+            network.
         ValueError
-            If the backbone does not end in a feature map, the classifier is not linear in the
-            features of an extractor, `target` is not a class, or an image cannot be read.
+            If the backbone does not end in a feature map, if the classifier after an extractor is
+            not linear in the features, if `target` is not a class, or if an image cannot be read.
         """
         caller = f"{cls.__name__}.from_estimator"
         check_matplotlib(caller)

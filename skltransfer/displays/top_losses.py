@@ -50,9 +50,9 @@ class TopLossesDisplay:
     """A grid of the images with the largest losses, in descending order.
 
     The loss of an image is the cross-entropy: the negative logarithm of the predicted probability
-    of its true class. The first images are those that were predicted confidently and wrongly: hard
-    cases, or wrong labels. The title of each image is red and names both classes if the prediction
-    is wrong; otherwise it is blue and says "right".
+    of its true class. The first images are those that were predicted confidently and wrongly. They
+    are hard cases, or have wrong labels. If a prediction is wrong, the title of the image is red
+    and names both classes. If it is right, the title is blue and says "right".
 
     Create it with :meth:`from_estimator` or :meth:`from_predictions`, which draw at once; `plot`
     draws the same data again.
@@ -60,25 +60,25 @@ class TopLossesDisplay:
     Parameters
     ----------
     images : list of ndarray of shape (h, w, 3), dtype uint8
-        The images shown, in their original proportions, at most 320 pixels wide and high. The rest
-        of X is not read for them.
+        The images in their original proportions, at most 320 pixels wide and high. No other images
+        of X are read for the display.
     rows : ndarray of int, shape (n_images,)
         Positions of these images in X.
     losses : ndarray of float64, shape (n_images,)
-        Losses of these images, without weights.
+        Losses of these images, not multiplied by weights.
     true_names, predicted_names : list of str
         Names of the true and the predicted class of these images.
     true_probabilities, predicted_probabilities : ndarray of float64, shape (n_images,)
         Probabilities of these classes.
     extents : list of (float, int), default=()
-        Of each sound, the length in seconds and the number of mel bands; empty for images.
+        For each sound, its length in seconds and its number of mel bands; empty for images.
 
     Attributes
     ----------
     rows : ndarray of int, shape (n_images,)
         Positions of the images in X, so that ``X[display.rows[0]]`` is the first of them.
     ax_ : matplotlib.axes.Axes
-        Empty frame of the grid.
+        The axes that contain the grid; they are empty otherwise.
     axes_ : list of matplotlib.axes.Axes
         A panel for each image.
     figure_ : matplotlib.figure.Figure
@@ -169,7 +169,7 @@ class TopLossesDisplay:
         TypeError
             If the estimator has no ``predict_proba``.
         ValueError
-            If a parameter is invalid, a label is unknown, or X holds no images.
+            If a parameter is invalid, if a label is unknown, or if X holds no images.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         last = last_of(estimator)
@@ -220,7 +220,8 @@ class TopLossesDisplay:
         y_true : array-like of shape (n_samples,)
             True labels.
         y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
-            Probabilities of all classes, or of the second of two classes; NaN leaves an image out.
+            Probabilities of all classes, or of the second of two classes. An image with NaN is left
+            out.
         X : array-like
             The images: arrays, paths, bytes, PIL images, or rows with `image_shape`.
         classes : array-like of shape (n_classes,), default=None
@@ -250,8 +251,8 @@ class TopLossesDisplay:
         Raises
         ------
         ValueError
-            If shapes do not match, a probability is outside 0 to 1, a label is unknown, a parameter
-            is invalid, or X holds no images.
+            If shapes do not match, if a probability is outside 0 to 1, if a label is unknown, if a
+            parameter is invalid, or if X holds no images.
         """
         check_matplotlib(f"{cls.__name__}.from_predictions")
         check_one_label(y_true, "this display shows", _OF_ONE_LABEL)
@@ -332,7 +333,7 @@ class TopLossesDisplay:
 
 
 def _advice_on_labels(y: np.ndarray, classes: np.ndarray) -> str:
-    """Say what to do about labels that are not classes; if all are not, they are probably names."""
+    """Say what to do about labels that are not classes; if none is one, they are probably names."""
     advice = (
         "y must hold labels that have a column of probabilities; use display_labels for readable "
         "names."

@@ -24,8 +24,8 @@ class TrainingCurveDisplay:
     Parameters
     ----------
     history : dict of str to list of float
-        One value for each epoch. Names ending in "loss" are drawn against the left axis, all others
-        against the right one.
+        One value for each epoch. Curves with names ending in "loss" are drawn against the left
+        axis, all others against the right axis.
 
     Attributes
     ----------
@@ -38,8 +38,8 @@ class TrainingCurveDisplay:
     lines_ : dict of str to matplotlib.lines.Line2D
         The curves, by their names in `history`.
     best_epoch_ : int or None
-        Epoch, counted from 1, with the smallest "val_loss". It is marked: early stopping keeps its
-        weights. None without validation.
+        Epoch, counted from 1, with the smallest "val_loss". The plot marks it, because early
+        stopping keeps the weights of this epoch. None without validation.
     figure_ : matplotlib.figure.Figure
         The figure of the axes.
 
@@ -70,7 +70,7 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         estimator : FineTunedClassifier, FineTunedRegressor, Pipeline or search
-            A fitted estimator. Of a pipeline, the last step is used; of a search, the best
+            A fitted estimator. For a pipeline, the last step is used; for a search, the best
             estimator.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None creates a figure.
@@ -117,8 +117,8 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         history : dict of str to list of float
-            One value for each epoch, under each name: for example a classifier's ``history_``, or
-            Keras' ``model.fit(...).history``.
+            For each name, one value for each epoch, as in a classifier's ``history_`` or in Keras'
+            ``model.fit(...).history``.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None creates a figure.
         line_kw : dict, default=None

@@ -103,7 +103,7 @@ class BackboneEstimator(Documented, BaseEstimator):
     }
 
     def _begin(self, X: Any, weights: np.ndarray | None = None) -> Source:
-        """Choose the network and decide how X is read; return the rows of X that have weight."""
+        """Choose the network and how X is read; return the rows of X with positive weight."""
         open_cache(self.cache)  # raises unless it names a directory
         tell_of_start(self.verbose)
         self.backbone_ = self._resolve_spec()
@@ -206,23 +206,25 @@ class BackboneEstimator(Documented, BaseEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the estimator, fitted or not, to a file without pickle.
 
-        The file holds JSON, arrays and a checksum of both; ``skltransfer.load`` loads it. The
-        bundled network is stored as a name and a fingerprint, other networks with their weights.
-        Writing is atomic: an older file of that name stays until the new one is complete.
+        The file holds JSON, arrays and a checksum of both; ``skltransfer.load`` loads it. A network
+        that comes with the package or with a companion distribution is stored as a name and a
+        fingerprint, any other network with its weights. Writing is atomic: an older file of the
+        same name stays until the new one is complete.
 
         Parameters
         ----------
         path : str or Path
-            The file; an existing one is replaced. Any suffix is allowed.
+            The file to write; an existing file is replaced. Any suffix is allowed.
 
         Raises
         ------
         TypeError
-            If a parameter is neither data nor a Keras layer, such as a transformer for `tabular`,
-            or the estimator is an instance of a subclass. ``joblib.dump`` can save such estimators.
+            If a parameter holds something other than data or a Keras layer, such as a transformer
+            for `tabular`, or if the estimator is an instance of a subclass. ``joblib.dump`` can
+            save such estimators.
         ValueError
-            If the file could not be loaded again, for example because of a ``Lambda`` layer or of
-            attributes set by hand.
+            If the file could not be loaded again, for example because the network has a ``Lambda``
+            layer, or because attributes were set by hand.
         OSError
             If the file cannot be written.
 
@@ -241,7 +243,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         return to_portable(self._plain_state())
 
     def _plain_state(self) -> dict[str, Any]:
-        """Return plain data: a live model becomes its content, and a registered name its handle.
+        """Return plain data: a live model becomes its content; a registered name brings its handle.
 
         The fitted state holds no Keras object, so nothing is left out. Metadata routing requests
         become a dict.
@@ -255,7 +257,7 @@ class BackboneEstimator(Documented, BaseEstimator):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state, and register the handle that it contains."""
+        """Restore the state, and register the handle that it contains, if any."""
         state = from_portable(state)
         carried, requested = state.pop(CARRIED, None), state.pop(REQUESTED, None)
         if carried is not None:
@@ -266,7 +268,7 @@ class BackboneEstimator(Documented, BaseEstimator):
 
 
 def begin(estimator: BackboneEstimator, X: Any) -> tuple[FrozenPrefix, Source]:
-    """Choose how X is read, and the engine, as in `fit`; return the frozen part and the rows."""
+    """Choose the engine and how X is read, as in `fit`; return the frozen part and the rows."""
     source = estimator._begin(X)
     estimator._choose_engine()
     return estimator._prefix(), source

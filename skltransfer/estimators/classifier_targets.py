@@ -178,7 +178,7 @@ LabelsOfRows: TypeAlias = OneLabel | SeveralLabels
 
 
 def read_labels(y: Any) -> LabelsOfRows:
-    """Return y as one label or several for each row; warn of a single column, which is one."""
+    """Return y as one label or several for each row; a single column is one, with a warning."""
     check_column(y, "y")
     _check_no_tags(y)
     if issparse(y):
@@ -231,7 +231,7 @@ def lost_labels(y: NDArray[np.generic], y_read: NDArray[np.generic]) -> list[Any
 
 
 def check_same_kind(task: Classification | MultiLabel, labels: LabelsOfRows) -> None:
-    """Refuse one label for each row after a fit with several, and the reverse."""
+    """Refuse one label for each row after a fit with several, and several after a fit with one."""
     if type(task) is not labels.kind:
         before = "several labels" if isinstance(task, MultiLabel) else "one label"
         raise ValueError(
@@ -241,7 +241,7 @@ def check_same_kind(task: Classification | MultiLabel, labels: LabelsOfRows) -> 
 
 
 def check_factors(class_weight: Any) -> None:
-    """Refuse factors that are not numbers, negative or not finite, before anything is read."""
+    """Refuse factors that are not finite numbers of 0 or more, before anything is read."""
     for factors in class_weight if isinstance(class_weight, (list, tuple)) else [class_weight]:
         check_class_weight(factors)
 
@@ -304,7 +304,7 @@ def _check_labels_there(y: NDArray[np.generic] | list[Any] | tuple[Any, ...]) ->
 
 
 def _check_several_there(given: NDArray[np.generic]) -> None:
-    """Refuse None and NA among several labels; `check`, which knows the weights, refuses NaN."""
+    """Refuse None and NA among several labels. NaN is left to `check`, which knows the weights."""
     if given.dtype.kind != "O":
         return
     missing = [row for row, labels in enumerate(given) if any(map(is_missing, labels))]

@@ -73,37 +73,41 @@ def export(
 
     The model takes RGB images as one array of float32 (n, h, w, 3) in the value range of fit (0 to
     255 for files), or token ids of texts (n, n_tokens) as int32. Scaling and resizing are part of
-    the model. Its output is that of ``predict_proba``; for a regressor, of ``predict``; for an
-    extractor, of ``transform``; and for a pipeline whose classifier has no probabilities, of
-    ``decision_function``.
+    the model. For a classifier, the model returns what ``predict_proba`` returns or, if the
+    classifier of a pipeline has no probabilities, what ``decision_function`` returns. For a
+    regressor, it returns what ``predict`` returns, and for an extractor, what ``transform``
+    returns.
 
-    Before the file appears, the model in it runs on a few rows of noise. Its results must agree
-    with those of the estimator for the same **arrays** to 1e-4; if the largest value is above 1, to
-    1e-4 of that. Results for paths and bytes may differ more: the estimator decodes a JPEG of at
-    least twice the needed size at a fraction of its size, which changes features by a few percent.
+    Before the file appears, `export` runs the model in it on a few rows of noise. The results must
+    agree with those of the estimator for the same **arrays** to 1e-4 or, if the largest value is
+    above 1, to 1e-4 of this value. Results for paths and bytes may differ more, because the
+    estimator decodes a JPEG of at least twice the needed size at a fraction of its size. This
+    changes features by a few percent.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted: a ``FineTunedClassifier``, ``FineTunedRegressor`` or ``PretrainedFeatureExtractor``
-        of images or texts; a ``Pipeline`` of an extractor, optionally a ``StandardScaler``, and a
-        linear model; or a search whose ``best_estimator_`` is one of these.
+        A fitted estimator: a ``FineTunedClassifier``, ``FineTunedRegressor`` or
+        ``PretrainedFeatureExtractor`` of images or texts; a ``Pipeline`` of an extractor,
+        optionally a ``StandardScaler``, and a linear model; or a search whose ``best_estimator_``
+        is one of these.
     path : str or Path
-        The file, whose name must end with ``.onnx``, ``.xml`` (OpenVINO, whose weights go to a
-        ``.bin`` file beside it) or ``.tflite``; for "saved_model", a folder. An existing export is
-        replaced. For texts, the tokenizer is written beside it, as ``<path>.tokenizer.json``.
+        The file to write. Its name must end with ``.onnx``, ``.xml`` (OpenVINO; the weights go to a
+        ``.bin`` file beside it) or ``.tflite`` (LiteRT). For "saved_model", it is a folder. An
+        existing export is replaced. For texts, the tokenizer is written beside the file, as
+        ``<path>.tokenizer.json``.
     format : {"onnx", "openvino", "litert", "saved_model"}, default="onnx"
         Format of the file. All but "saved_model" need an extra of the same name, as in
         ``pip install '.[onnx]'`` in a clone of the repository.
     image_size : tuple of two int, default=None
-        Height and width of the images. None allows any size, common to all images of a batch;
-        LiteRT needs a size.
+        Height and width of the images. With None, the model takes images of any size, as long as
+        all images of a batch have the same one. LiteRT needs a size.
 
     Raises
     ------
     ValueError
-        If the estimator cannot be exported, or the results of the file and of the estimator differ
-        too much. No file is written then.
+        If the estimator cannot be exported, or if the results of the file and of the estimator
+        differ too much. In both cases, no file is written.
     ImportError
         If a package is missing; the message says how to install it.
 
@@ -114,11 +118,11 @@ def export(
 
     Notes
     -----
-    The file holds JSON metadata under the key ``skltransfer``: ``classes`` (the names of the
-    columns), ``output``, ``input`` (how rows are read) and ``version``. ONNX stores them in
-    ``metadata_props``, OpenVINO in ``rt_info``, and a SavedModel in
-    ``assets.extra/skltransfer.json``. A LiteRT file is also a zip archive, with the metadata in its
-    file ``skltransfer.json``.
+    The file holds metadata in JSON under the key ``skltransfer``: ``classes`` (the names of the
+    columns), ``output`` (what the results are), ``input`` (how rows are read) and ``version``. ONNX
+    stores them in ``metadata_props``, OpenVINO in ``rt_info``, and a SavedModel in
+    ``assets.extra/skltransfer.json``. A LiteRT file is also a zip archive, which holds the metadata
+    in a file named ``skltransfer.json``.
 
     Examples
     --------

@@ -42,20 +42,20 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     """Transformer that computes features of images with a frozen pretrained network.
 
     Each image runs through the network `backbone` up to `layer`, and `pooling` reduces the feature
-    map there to a row of features. The features suit a linear model, in a
-    :class:`~sklearn.pipeline.Pipeline` or on their own. `fit` learns no weights: it decides how X
-    is read, and later calls read X in the same way. With a backbone for texts or sounds, X holds
-    these instead of images.
+    map there to a row of features. A linear model can learn from these rows, in a
+    :class:`~sklearn.pipeline.Pipeline` or separately. `fit` learns no weights. It only decides how
+    X is read, and later calls read X in the same way. With a backbone for texts or sounds, X holds
+    texts or sounds instead of images.
 
     X may be
 
     - an array of images: (n, height, width, channels), or (n, height, width) for grey images;
     - a list, a 1-D object array, a Series or a one-column frame (pandas or polars) of paths,
       encoded bytes, PIL images or arrays of different sizes. Files are opened only when they are
-      needed, so memory depends on `batch_size` and not on the number of files;
+      needed, so the memory in use depends on `batch_size` and not on the number of files;
     - rows of flattened images (n, n_features), with `image_shape`;
     - other rows of numbers (n, n_features). They are standardised and written into small images, so
-      that every image network accepts them; this is rarely useful.
+      that every image network accepts them, which is rarely useful.
 
     Grey images are repeated over three channels, and transparent images are laid over white.
 
@@ -68,23 +68,24 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     ----------
     backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"
         The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras model
-        with images as input and one output, or the handle that ``register_backbone`` returned. In a
-        parameter grid, prefer the handle to a model, because a search copies models. The default
-        network is part of the package; Keras downloads others on first use.
+        that takes images and has one output, or the handle that ``register_backbone`` returned. In
+        a parameter grid, pass a handle rather than a model, because a search copies models. The
+        default network is part of the package. Keras downloads the weights of its own networks on
+        first use.
     weights : "imagenet", None, str or Path, default="imagenet"
-        "imagenet" uses the pretrained weights, or for your own model the weights it has. None draws
-        random weights from `random_state`. A path names a weights-only file (``.weights.h5``, or
-        the ``.h5`` that Keras downloads) that fits the network.
+        "imagenet" uses the pretrained weights or, for your own model, the weights that the model
+        has. None draws random weights from `random_state`. A path names a file that fits the
+        network and holds only weights (``.weights.h5``, or the ``.h5`` that Keras downloads).
     layer : str, list of str or None, default=None
-        Name of the layer whose output is used, or a list of names, whose features are concatenated.
-        None is the last layer before any classification top. ``freeze_points(backbone)`` shows the
-        layers at which stages end.
+        Name of the layer whose output becomes the features, or a list of names; the features of
+        several layers are concatenated. None is the last layer before the classification top, if
+        there is one. ``freeze_points(backbone)`` shows the layers at which stages end.
     pooling : {"avg", "max", "flatten", "cls", "last", "avg_std"} or None, default=None
         How a feature map (height, width, channels) becomes a row: "avg" and "max" take the mean or
         the maximum of each channel, "flatten" concatenates all values, and "avg_std" (sounds)
         concatenates the mean and the standard deviation of each channel. For a sequence of tokens,
-        "cls" takes the first one and "last" the last one (networks such as GPT-2). None is the
-        backbone's own pooling: "avg" for images and texts, "avg_std" for sounds.
+        "cls" takes the first token, and "last" takes the last token (for networks such as GPT-2).
+        None is the backbone's own pooling: "avg" for images and texts, "avg_std" for sounds.
     max_tokens : int or None, default=None
         For texts: the maximum number of tokens that are read, including the special tokens that the
         backbone adds. Longer texts are cut, with one warning that counts them. None is the
@@ -93,7 +94,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         For sounds: the sample rate, in Hz, of arrays that come without one. Files and pairs
         (rate, array) have their own, which takes precedence. None refuses arrays without a rate.
     max_seconds : float or None, default=None
-        For sounds: how many seconds are read of each sound. Longer sounds are cut, with one warning
+        For sounds: how many seconds of each sound are read. Longer sounds are cut, with one warning
         that counts them. None is 60.
     image_shape : (height, width), (height, width, channels) or None, default=None
         Shape in pixels of the images that the rows of a 2-D X contain. Other kinds of X are not
@@ -101,9 +102,9 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     pixel_range : (low, high) or None, default=None
         The values in arrays that mean black and white. None applies a rule: 0 and 1 for bool, 0 and
         65535 for uint16, 0 and 255 for other integers. For floats, the largest value that `fit`
-        sees decides: 0 and 1 if it is at most 1 (values up to 1.1 are clipped, with a warning), 0
-        and 255 if it is from 2 to 255; other values raise an error. Files, bytes and PIL images
-        define their own range.
+        sees decides. If it is at most 1.1, the values are 0 and 1, and anything above 1 is clipped,
+        with a warning. If it is from 2 to 255, the values are 0 and 255. Any other largest value
+        raises an error. Files, bytes and PIL images define their own range.
     input_size : (height, width) or None, default=None
         Size in pixels at which the network sees an image. None is the size it was trained at; for
         rows of plain numbers, the smallest size that holds them.
@@ -112,33 +113,34 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         ratio, "crop" cuts out the middle, and "pad" keeps the whole image between black bars. The
         filter is bilinear with antialiasing.
     batch_size : int, default=32
-        Maximum number of decoded images in memory, but never below 96, or 384 on a GPU. This does
-        not affect results.
+        Maximum number of decoded images in memory. Values below 96 (on a GPU, below 384) have the
+        effect of 96 (384). This does not affect results.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Dtype in which layers compute; weights and features are float32. The 16-bit dtypes are
         faster only on CPUs and GPUs that support them in hardware. They change features by up to a
-        few percent of the largest. A change takes effect in the next `fit`.
+        few percent of the largest feature. If you change this parameter, the change takes effect in
+        the next `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
-        Engine that computes the features. "auto" uses OpenVINO if it is installed
-        (the extra ``openvino``) and supports the network, and if Keras runs on
-        TensorFlow without a GPU. Otherwise it uses the backend of Keras. The name of a backend
-        raises an error if Keras runs on another; to choose it, set the environment variable
-        ``KERAS_BACKEND`` before Keras is imported. Features differ between engines by about 1e-6 of
-        the largest; see `engine_`.
+        Engine that computes the features. "auto" uses OpenVINO if it is installed (the extra
+        ``openvino``) and supports the network, and if Keras runs on TensorFlow without a GPU.
+        Otherwise, it uses the backend of Keras. If you name a backend and Keras runs on another
+        one, `fit` raises an error; to choose the backend of Keras, set the environment variable
+        ``KERAS_BACKEND`` before Keras is imported. Features of different engines differ by about
+        1e-6 of the largest feature. See also `engine_`.
     cache : "memory", str, Path or None, default="memory"
-        Where features are cached, keyed by the content of the image, so that none is computed
-        twice. "memory" has a limited size, and is shared by this process and the workers it starts;
-        a directory is shared by all processes and runs; None disables the cache. This does not
-        affect results.
+        Where features are cached, keyed by the content of the image, so that no features are
+        computed twice. "memory" has a limited size, and this process shares it with the workers it
+        starts. A directory is shared by all processes and runs. None disables the cache. This does
+        not affect results.
     on_error : {"raise", "nan"}, default="raise"
         What happens to paths, bytes and PIL images that cannot be read. "raise" raises a
-        ``ValueError``; "nan" returns a row of NaN, with one warning that lists such rows. Numbers
-        that are not finite always raise, except in rows of numbers under scikit-learn's
-        ``assume_finite``.
+        ``ValueError``; "nan" returns a row of NaN, with one warning that lists such rows. Arrays
+        with numbers that are not finite always raise an error, except rows of plain numbers under
+        scikit-learn's ``assume_finite``.
     n_jobs : int or None, default=None
         Number of threads that decode images. None and -1 use all cores or, in a joblib worker, the
-        worker's share of them. The network chooses its own number of threads. This does not affect
-        results.
+        worker's share of them. The network chooses its own number of threads. `n_jobs` does not
+        affect results.
     random_state : int, RandomState instance or None, default=None
         Seed of the random weights of ``weights=None``. Pass an int to get the same weights in every
         fit.
@@ -151,12 +153,13 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         The network, with its weights, as plain data.
     engine_ : {"openvino", "tensorflow", "jax", "torch"}
         Engine that computes the features. A fitted extractor that is loaded where this engine is
-        missing, or where Keras runs on another backend, warns once and uses the backend there.
+        missing, or where Keras runs on another backend, warns once and uses the backend that Keras
+        runs on there.
     features_digest_ : str
         Digest of everything that features depend on besides the row, in hexadecimal digits: the
         network with its weights, the layers, the pooling, the preprocessing and the dtype.
-        Extractors with the same digest compute the same features, to 1e-5 of the largest, on any
-        machine.
+        Extractors with the same digest compute the same features on any machine, up to differences
+        of 1e-5 of the largest feature.
     layers_ : tuple of str
         Names of the layers whose outputs are the features.
     n_features_in_ : int
@@ -173,13 +176,14 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
 
     Notes
     -----
-    A row of features depends only on its image and the fitted parameters. It is bit-identical
-    whatever the other rows, their order, `batch_size`, `n_jobs`, `cache`, the number of threads
-    (except with PyTorch) and the process. Images given as arrays and as lossless files have the
-    same features. With another backend, backend version or processor, the last bits differ.
+    A row of features depends only on its image and the fitted parameters. Its bits do not depend on
+    the other rows, on their order, on `batch_size`, `n_jobs` or `cache`, on the process or, except
+    with PyTorch, on the number of threads. An image has the same features as an array and as a
+    lossless file. With another backend, backend version or processor, the last bits differ.
 
     Estimators that use the same network share it within a process, so a clone costs nothing. A
-    pickle contains no Keras object, and refers to the bundled weights by name and fingerprint only.
+    pickle contains no Keras object. In place of bundled weights, it contains only their name and
+    fingerprint.
 
     Examples
     --------
@@ -300,7 +304,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         ndarray of shape (n_samples, n_features_out), dtype float32
             Features as the backbone computes them, not standardised. With ``on_error="nan"``, the
             rows of unreadable images are NaN. After ``set_output(transform="pandas")`` or
-            ``"polars"``, a data frame.
+            ``"polars"``, the result is a data frame.
 
         Raises
         ------
@@ -322,7 +326,7 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     ) -> tuple[np.ndarray, dict[int, ReadError]]:
         """Return features, and the rows that could not be read.
 
-        Fine-tuned estimators whose backbone is fully frozen look up the same cached features.
+        Fine-tuned estimators with a fully frozen backbone look up the same cached features.
         """
         layers, pooling = self._computed()
         if not layers:
@@ -340,8 +344,8 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
         """Digest of everything that features depend on besides the row, in hexadecimal digits.
 
         It covers the network with its weights, the layers, the pooling, the preprocessing and the
-        dtype. Extractors with the same digest compute the same features, to 1e-5 of the largest, on
-        any machine, engine and version of the package.
+        dtype. Extractors with the same digest compute the same features on any machine, with any
+        engine and any version of the package, up to differences of 1e-5 of the largest feature.
         """
         check_is_fitted(self)
         what = [self.layers_, self._pooling, self._precision, NUMERICS_VERSION]
@@ -351,12 +355,12 @@ class PretrainedFeatureExtractor(TransformerMixin, BackboneEstimator):
     def get_feature_names_out(
         self, input_features: Sequence[str] | np.ndarray | None = None
     ) -> np.ndarray:
-        """Return the names of the features: the layer they come from and the channel.
+        """Return the names of the features: the name of the backbone or of a layer, and a number.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Checked against `feature_names_in_`, otherwise unused.
+            Checked against `feature_names_in_`, but not used otherwise.
 
         Returns
         -------

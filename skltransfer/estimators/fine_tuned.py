@@ -95,8 +95,8 @@ class FineTunedBase(BackboneEstimator):
     """Base of the estimators that train the last layers of a network.
 
     `_states` holds the learned weights of each of the `_members`; a member is frozen up to its
-    entry in `_freeze_points`. The weights belong to `_task`, `_head` and `_modes`, which stay those
-    of the fit if parameters are set later.
+    entry in `_freeze_points`. The weights were learned for `_task`, `_head` and `_modes`, which
+    keep their values if parameters are set after the fit.
     """
 
     label_smoothing: float | Auto = 0.0  # for targets that are not labels
@@ -132,7 +132,7 @@ class FineTunedBase(BackboneEstimator):
     input_column: Any = None
 
     _reads_numbers: ClassVar[bool] = False
-    """Whether the head also reads plain rows of numbers, not only the features of their images."""
+    """Whether the head also reads rows of plain numbers, not only the features of their images."""
 
     # Fitting, from the outside in ----------------------------------------------------------
 
@@ -155,7 +155,8 @@ class FineTunedBase(BackboneEstimator):
         weights : ndarray of float64, shape (n_samples,)
             Checked weights; at least one is positive.
         task_for : callable
-            Makes the task, which has observed no rows yet, from the targets of the readable rows.
+            Makes the task from the targets of the readable rows. The task has not observed any rows
+            yet.
         X_target : array-like, TargetRows or None, default=None
             Rows of the target domain.
         """
@@ -190,8 +191,8 @@ class FineTunedBase(BackboneEstimator):
     ) -> None:
         """Train one epoch, from the pretrained network or from the learned weights.
 
-        The arguments are those of `_fit`; `weight_seen` is the total weight of rows of earlier
-        calls.
+        The arguments are those of `_fit`, and `weight_seen`: the total weight of the rows of
+        earlier calls.
         """
         if self._methods:
             raise ValueError(
@@ -217,7 +218,7 @@ class FineTunedBase(BackboneEstimator):
         self._tell_members()
 
     def _data(self, X: Any, y: NDArray[np.generic], weights: Floats, goes_on: bool) -> LabelledRows:
-        """Return the rows of X that have weight; decide how to read X unless an earlier fit did."""
+        """Return the rows of positive weight; decide how to read X unless an earlier fit did."""
         counted = np.flatnonzero(weights)
         if goes_on:
             check_table_kept(self)
@@ -233,7 +234,7 @@ class FineTunedBase(BackboneEstimator):
         return LabelledRows(source, y, weights, table)
 
     def _begin_apart(self, X: Any, weights: Floats) -> tuple[Source, Any]:
-        """Decide how X is read; return the rows that have weight, and the table for all rows."""
+        """Decide how X is read; return the rows of positive weight, and the table of all rows."""
         for name in ("_table", "_input_column"):
             self.__dict__.pop(name, None)
         if self.tabular is None:
@@ -264,7 +265,7 @@ class FineTunedBase(BackboneEstimator):
         if not self._draws_views:  # otherwise every epoch has its own views
             points = self._freeze_points
             plain, failures = prefix.activations_at(source, points, advance, observer=contents)
-            advance = _nothing  # that pass has reported all rows
+            advance = _nothing  # the pass above has reported all rows
         keys, unread = self._keys(contents, failures, advance)
         read = self._readable(data, failures | unread)
         y, weights = data.y[data.counted[read]], data.weights[data.counted[read]]
@@ -447,8 +448,8 @@ class FineTunedBase(BackboneEstimator):
         """Return the pooled features of the pretrained network on which the head is initialised.
 
         They are bit-identical whether or not they are cached. None is returned if training does not
-        use BatchNorm's stored statistics: features computed with these would not be those of
-        training.
+        use BatchNorm's stored statistics, because features computed with these statistics would
+        differ from those in training.
         """
         prefix, step, training = found.prefix, trainer.step, trainer.data
         if step.norms and trainer.settings.batch_norm != "frozen":
@@ -621,7 +622,8 @@ class FineTunedBase(BackboneEstimator):
     def _continued(self, keeper: str) -> tuple[TrainingState, ...]:
         """Return the learned states for the current depths; `keeper` names the caller in messages.
 
-        If the depths have changed, all members continue from the one that had trained most layers.
+        If the depths have changed, all members continue from the one that had trained the most
+        layers.
         """
         now = origin_of(self, resolve(self.backbone, self.weights, 0))
         check_same_origin(self._origin, now, keeper)
@@ -655,7 +657,7 @@ class FineTunedBase(BackboneEstimator):
         return Predictor(self._prefix(), tuple(Learned(*pair) for pair in pairs), self._task)
 
     def _predicted(self, X: Any) -> Floats:
-        """Return predictions, with ``tta`` averaged over views; NaN for unreadable rows."""
+        """Return predictions, averaged over views if ``tta`` is set; NaN for unreadable rows."""
         check_is_fitted(self)
         (source, columns), predictor = rows_of(self, X), self._predictor()
         with progress_bar(f"predict, {self.backbone_.name}", len(source), self.verbose) as advance:
@@ -682,14 +684,14 @@ class FineTunedBase(BackboneEstimator):
             probabilities (n, n_classes) in the order of `classes_`, or numbers (n, n_targets) in
             the units of y. Pass images in the value range of fit (0 to 255 for files). For texts,
             the model takes token ids, and for sounds log-mel maps; all rows of a batch must have
-            the same length. If fit saw plain rows of numbers, the model takes these. With
-            `tabular`, a second input, "table", takes what ``tabular_.transform`` returns for the
-            other columns.
+            the same length. If fit saw rows of plain numbers, the model takes such rows. With
+            `tabular`, the model has a second input, "table", for what ``tabular_.transform``
+            returns for the columns that the backbone does not read.
 
             The model always computes in float32. It agrees to 1e-4 with the predictions of an
-            estimator with ``precision="float32"`` and ``tta=False``. With "bfloat16" or "float16",
-            they differ by up to a few hundredths. The model is a copy: training it does not change
-            the estimator.
+            estimator with ``precision="float32"`` and ``tta=False``. If the estimator's `precision`
+            is "bfloat16" or "float16", the predictions differ by up to a few hundredths. The model
+            is a copy: training it does not change the estimator.
 
         Raises
         ------

@@ -18,9 +18,9 @@ def load(
 ) -> PretrainedFeatureExtractor | FineTunedClassifier | FineTunedRegressor:
     """Load an estimator from a file written by its ``save(path)``.
 
-    Loading cannot run code. Before anything is built, `load` checks the checksum, the sizes of the
-    arrays, and that the file asks only for what ``save`` writes. The checksum detects damage; it
-    does not prove who wrote the file.
+    Loading cannot run code. Before it builds anything, `load` checks three things: the checksum,
+    the sizes of the arrays, and that the file asks only for what ``save`` writes. The checksum
+    detects damage; it does not prove who wrote the file.
 
     Parameters
     ----------
@@ -30,17 +30,18 @@ def load(
     Returns
     -------
     PretrainedFeatureExtractor, FineTunedClassifier or FineTunedRegressor
-        Equal to the saved estimator: its predictions are identical, bit for bit, with the same
-        versions of TensorFlow and Keras on the same processor. A ``keras.Model`` as `backbone` is
-        replaced by a handle with the same content.
+        An estimator equal to the saved one. With the same versions of TensorFlow and Keras on the
+        same processor, its predictions are bit-identical. If `backbone` was a ``keras.Model``, it
+        is now a handle with the same content.
 
     Raises
     ------
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If the file is damaged or was changed, was written with a newer protocol, is of another
-        kind, such as a pickle, or needs a bundled network that this version does not contain.
+        If the file is damaged or was changed; if it was written with a newer protocol; if it is a
+        file of another kind, such as a pickle; or if it needs a bundled network that this version
+        does not contain.
 
     See Also
     --------

@@ -35,9 +35,9 @@ def precompute(
     """Run images through the frozen layers once, for all depths that a search will try.
 
     Every image is read once and runs through each layer once. Later fits, predictions and searches
-    with the same settings find their activations in the cache, bit for bit as they would compute
-    them. A search also fills the cache by itself as it runs; calling `precompute` first shows how
-    long this takes, and lets many workers start with everything cached.
+    with the same settings find their activations in the cache, bit-identical to what they would
+    compute. A search also fills the cache by itself as it runs. If you call `precompute` first, you
+    see how long this takes, and many workers can start with everything cached.
 
     Parameters
     ----------
@@ -45,17 +45,17 @@ def precompute(
         All images, texts or sounds of the search, as :class:`FineTunedClassifier` takes them. Rows
         of plain numbers are refused, because each training set scales them differently.
     freeze_depths : list of int, float and str
-        Values of ``freeze_depth``, or a single value; "auto" stands for its three depths. For 0,
-        the decoded pixels are cached. The pooled features, on which heads are initialised, are
-        always computed.
+        Values of ``freeze_depth``, or a single value; "auto" stands for the depths of all its
+        members. For 0, which freezes nothing, the decoded pixels are cached. The pooled features,
+        on which heads are initialised, are always computed too.
     **settings
         Parameters of :class:`FineTunedClassifier`. These have an effect: ``backbone``, ``weights``,
         ``layer``, ``pooling``, ``input_size``, ``resize``, ``pixel_range``, ``image_shape``,
         ``max_tokens``, ``sample_rate``, ``max_seconds``, ``precision``, ``engine``, ``augment``,
         ``n_views``, ``tta``, ``random_state``, ``cache``, ``batch_size``, ``n_jobs``, ``on_error``
-        and ``verbose``. With ``n_views`` or ``tta``, the fixed views are computed too. Fixed views,
-        and weights with ``weights=None``, depend on ``random_state``, which must then be an int.
-        Views that are new in every epoch cannot be computed in advance.
+        and ``verbose``. With ``n_views`` or ``tta``, the fixed views are computed too. Fixed views
+        and the random weights of ``weights=None`` depend on ``random_state``, which must then be an
+        int. Views that are new in every epoch cannot be computed in advance.
 
     Returns
     -------
@@ -69,15 +69,15 @@ def precompute(
         If a setting is not a parameter of :class:`FineTunedClassifier`, or a depth is of the wrong
         type.
     ValueError
-        If ``cache=None``, so that nothing would be cached; if no depth is given, or a depth matches
-        no freeze point; if a setting or an image is invalid; or if views or weights need an int as
-        ``random_state``.
+        If ``cache=None``, because nothing would be cached; if no depth is given, or a depth matches
+        no freeze point; if a setting or an image is invalid; or if ``random_state`` is not an int
+        although views or weights need one.
 
     Warns
     -----
     UserWarning
-        If not all rows fit into the cache. Searches compute the others when needed, with the same
-        results.
+        If not all rows fit into the cache. Searches then compute the missing rows when they need
+        them, with the same results.
 
     See Also
     --------
@@ -150,7 +150,7 @@ def _listed(freeze_depths: Any) -> list[FreezeDepth]:
 
 
 def _check_seed(classifier: FineTunedClassifier) -> None:
-    """Refuse settings with which every fit draws views or weights of its own."""
+    """Refuse settings with which every fit would draw its own views or weights."""
     if isinstance(classifier.random_state, Integral):
         return
     drawn = "weights" if classifier.weights is None else "views"
@@ -203,7 +203,7 @@ def _fill_some(
     points: list[int | None],
     on_the_way: set[int],
 ) -> dict[int, ReadError]:
-    """Do the same for a block of rows, given as its `views`; also store the content digests."""
+    """Do what `_fill` does for a block of rows, given as `views`; also store content digests."""
     contents = prefix.digests(views[0])
     failures: dict[int, ReadError] = {}
     for number, view in enumerate(views):

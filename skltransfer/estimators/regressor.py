@@ -49,20 +49,22 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     """Regressor that fine-tunes the last stages of a pretrained network.
 
     `fit` has two phases, as in "linear probing then fine-tuning" [1]_. First, it fits the *head*,
-    the regressor on top of the network: a ridge regression on the standardised features of the
-    pretrained network, with the penalty that has the smallest leave-one-out error [4]_. Then AdamW
-    [2]_ trains the head together with the layers that `freeze_depth` leaves unfrozen. The frozen
-    layers, the *frozen part*, run once for each image, however many epochs, folds and search
-    candidates there are: their outputs, the *activations*, are cached by the content of the image.
+    which is the regressor on top of the network. In this phase, the head is a ridge regression on
+    the standardised features of the pretrained network, with the penalty that has the smallest
+    leave-one-out error [4]_. Then the optimiser AdamW [2]_ trains the head together with the layers
+    that `freeze_depth` leaves unfrozen. The frozen layers (the *frozen part*) run only once for
+    each image, however many epochs, folds and search candidates there are, because their outputs
+    (the *activations*) are cached by the content of the image.
 
-    The first fit decides the weighted mean and standard deviation by which y is standardised, so
-    that the learning rate suits any unit. Predictions are in the units of y.
+    The first fit standardises y by its weighted mean and standard deviation, so that the learning
+    rate suits any unit. Later calls of `partial_fit`, and of `fit` with ``warm_start=True``, keep
+    this mean and this standard deviation. Predictions are in the units of y.
 
     X may be anything that :class:`PretrainedFeatureExtractor` takes: arrays of images; lists or
-    columns of paths, bytes, PIL images and arrays; flattened images with `image_shape`; texts or
-    sounds, with a backbone for them; and plain rows of numbers. The network sees rows of numbers as
-    small images, in which most of a linear relation is lost, so the head also reads the
-    standardised numbers themselves.
+    frame columns of paths, bytes, PIL images and arrays; flattened images with `image_shape`; texts
+    or sounds, with a backbone for them; and rows of plain numbers. The network sees rows of plain
+    numbers as small images, in which most of a linear relation is lost. The head therefore reads
+    the standardised numbers as well.
 
     Most users need five of the parameters: `freeze_depth` (how much of the network stays as it is),
     `epochs` (how long to train), `augment` (random views of the images), `random_state` (an int
@@ -73,35 +75,37 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     ----------
     backbone : str, Path, keras.Model or handle, default="efficientnet_lite0"
         The network: a name from ``list_backbones()``, the path of a ``.keras`` file, a Keras model
-        with images as input and one output, or the handle that ``register_backbone`` returned.
+        that takes images and has one output, or the handle that ``register_backbone`` returned.
     loss : {"squared_error", "absolute_error", "huber"}, default="squared_error"
-        The training loss, computed on the standardised y and averaged over several targets. "huber"
-        is half the squared error for errors of up to one standard deviation, and linear for larger
-        ones [5]_, so single wrong values in y have less influence. The head always starts from
-        least squares.
+        The training loss. It is computed on the standardised y and, if there are several targets,
+        averaged over them. "huber" is half the squared error for errors of up to one standard
+        deviation, and linear for larger errors [5]_, so single wrong values in y have less
+        influence. Whatever the loss, the head starts from least squares.
     weights : "imagenet", None, str or Path, default="imagenet"
-        "imagenet" uses the pretrained weights; for your own model, the weights that it has. None
-        draws random weights from `random_state`. A path names a file with weights only.
+        "imagenet" uses the pretrained weights or, for your own model, the weights that the model
+        has. None draws random weights from `random_state`. A path names a file that holds weights
+        and no network.
     layer : str or None, default=None
         Name of the layer at which the network ends; later layers are neither computed nor trained.
-        None is the last layer before any classification top.
+        None is the last layer before the classification top, if there is one.
     pooling : {"avg", "max", "flatten", "cls", "last", "avg_std"} or None, default=None
-        How the output of that layer becomes one row: "avg" and "max" take the mean or the maximum
-        of each channel, "flatten" concatenates all values, and "avg_std" (sounds) concatenates the
-        mean and the standard deviation of each channel. For a sequence of tokens, "cls" takes the
-        first one and "last" the last one (networks such as GPT-2). None is the backbone's own
-        pooling: "avg" for images and texts, "avg_std" for sounds.
+        How the output of `layer` becomes one row of features: "avg" and "max" take the mean or the
+        maximum of each channel, "flatten" concatenates all values, and "avg_std" (sounds)
+        concatenates the mean and the standard deviation of each channel. For a sequence of tokens,
+        "cls" takes the first token, and "last" takes the last token (for networks such as GPT-2).
+        None is the backbone's own pooling: "avg" for images and texts, "avg_std" for sounds.
     freeze_depth : int, float or str, default=-1
         How much of the backbone stays frozen. The backbone consists of consecutive stages, which
         ``freeze_points(backbone)`` lists. "all" freezes them all and trains only the head. A
         non-negative int k freezes the first k stages, so 0 trains everything; ``-k`` trains the
         last k stages. A float strictly between 0 and 1 freezes that fraction of the layers with
         weights, rounded down to a layer at which the network can be split. "auto" trains several
-        copies of the network, *members*, and averages their outputs: one trains only the head
-        (weight 1), one also the last quarter of the stages and one the last half (weight 1.5 each;
-        "all", -2 and -4 for the bundled network). `members_` lists them. Networks with few stages
-        have fewer members; for plain rows of numbers, only the head is trained. Any other string is
-        the name of the last frozen layer.
+        copies of the network, called *members*, and averages their outputs. The first member trains
+        only the head, the second also trains the last quarter of the stages, and the third also
+        trains the last half; for the bundled network, these are the depths "all", -2 and -4. In the
+        average, the first member has weight 1, and each of the others has weight 1.5. `members_`
+        lists the members. Networks with few stages have fewer members. For rows of plain numbers,
+        "auto" trains only the head. Any other string is the name of the last frozen layer.
     head_units : int or tuple of int, default=()
         Widths of the hidden layers in the head; () is a linear head.
     head_activation : str, default="relu"
@@ -110,73 +114,81 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     head_dropout : float, default=0.2
         Dropout rate in [0, 1) before each layer of the head.
     head_init : {"convex", "random"}, default="convex"
-        "convex" starts from the solution of the regression on the pretrained features, which every
-        hidden layer contains as far as its width allows: twice as many units as the head has
-        outputs are enough. "random" starts hidden layers at random and the last layer at zero.
+        "convex" starts from the solution of the regression on the pretrained features. Hidden
+        layers pass this solution on as far as their widths allow; a width of twice the number of
+        outputs is enough. "random" starts hidden layers at random and the last layer at zero.
     epochs : int, default=10
-        Maximum number of passes over the training set. 0 leaves the head at its starting point.
+        Maximum number of passes over the training set. With 0, the head stays at its starting
+        point.
     batch_size : int, default=32
-        Number of rows in a training step; if there are fewer rows, all of them.
+        Number of rows in a training step. If there are fewer rows, a step takes all of them.
     learning_rate : float or "auto", default=0.0003
-        Peak learning rate of AdamW. "auto" is 0.001 if stages are trained and the network ends in a
-        feature map, reduced in proportion if training has fewer than 60 steps. Otherwise it is
-        0.0003: if only the head is trained, or the network ends in tokens or a vector.
+        Peak learning rate of AdamW. "auto" is 0.0003 if only the head is trained, or if the network
+        ends in tokens or a vector. If stages are trained and the network ends in a feature map,
+        "auto" is 0.001, reduced in proportion if training has fewer than 60 steps.
     head_learning_rate : float or None, default=None
         Peak learning rate of the head; None is `learning_rate`.
     layer_decay : float or "auto", default=1.0
-        Factor in (0, 1] by which the learning rate falls from stage to stage: the last stage trains
-        at ``learning_rate * layer_decay``, the one before it at ``learning_rate * layer_decay**2``.
-        "auto" is 0.7 if more than a quarter of the stages is trained, else 1.
+        Factor in (0, 1] by which the learning rate falls from each stage to the stage before it:
+        the last stage trains at ``learning_rate * layer_decay``, the one before it at
+        ``learning_rate * layer_decay**2``, and so on. "auto" is 0.7 if more than a quarter of the
+        stages is trained, else 1.
     weight_decay : float, default=0.0001
-        AdamW's weight decay of kernels; biases and normalisation weights are not decayed.
+        AdamW's weight decay. It applies to kernels, but not to biases and normalisation weights.
     schedule : {"cosine", "constant"}, default="cosine"
         Learning-rate schedule: "cosine" warms up over a tenth of the steps and then follows a
         cosine to zero; "constant" is flat.
     batch_norm : {"frozen", "train", "adapt"}, default="frozen"
         How BatchNorm layers behave above the freeze point (the last frozen layer). "frozen" keeps
-        their stored statistics. "adapt" replaces these, before training, by the statistics of the
-        training images [3]_. "train" normalises by the statistics of each batch, and in the end
-        stores those of the training images. BatchNorm in the frozen part never changes.
+        their stored statistics. "adapt" replaces the stored statistics, before training, by those
+        of the training images [3]_. "train" normalises by the statistics of each batch and, after
+        training, stores the statistics of the training images. BatchNorm layers in the frozen part
+        never change.
     augment : str, keras.Layer or None, default=None
-        Random variants of the rows, *views*, to train on. For images, "flip" mirrors left to right;
-        "dihedral" applies the eight symmetries of a square; "standard" crops at random, mirrors and
-        recolours; a Keras layer gets images with values of 0 to 255. For sounds, "shift" moves in
-        time, "gain" changes the loudness, "masks" hides bands and times, and "standard" does all
-        three. A row's view depends on `random_state`, the epoch and the row's content.
+        Random variants of the rows to train on, called *views*. For images, "flip" mirrors left to
+        right; "dihedral" applies the eight symmetries of a square; "standard" crops at random,
+        mirrors and recolours; a Keras layer gets images with values of 0 to 255. For sounds,
+        "shift" moves the sound in time, "gain" changes its loudness, "masks" silences some
+        frequency bands and a short time, and "standard" does all three. The view of a row depends
+        on `random_state`, the epoch and the content of the row.
     n_views : int or None, default=None
         Number of fixed views of each image, including the image itself; if fewer distinct views
-        exist, fewer are used. Their activations are cached, so the frozen part runs once for each
-        view. None draws a new view in every epoch, so the frozen part runs in every epoch.
+        exist, all of those are used. The activations of fixed views are cached, so the frozen part
+        runs once for each view. None draws a new view in every epoch, so the frozen part runs in
+        every epoch.
     early_stopping : bool, default=False
-        Whether to hold out a random `validation_fraction` of the rows, stop when the loss on them
-        has not improved for `n_iter_no_change` epochs, and keep the weights of the best epoch.
+        Whether to hold out a random `validation_fraction` of the rows, stop when the loss on these
+        rows has not improved for `n_iter_no_change` epochs, and keep the weights of the best epoch.
     validation_fraction : float, default=0.1
-        Share in (0, 1) of the total sample weight that is held out. All rows of the same image are
-        held out, or none.
+        Share of the rows to hold out, in (0, 1), measured in sample weight. Rows with the same
+        image are either all held out or all trained on.
     n_iter_no_change : int, default=3
         Number of epochs without improvement after which training stops.
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last fit, with a new optimiser. You may
-        change `freeze_depth` in between: all members then start from the one that had trained most
-        layers. The number of targets and the head must stay the same.
+        change `freeze_depth` in between; all members then start from the weights of the member that
+        had trained the most layers. The number of targets and the head must stay the same.
     adaptation : {"statistics"} or None, default=None
-        How `fit` adapts to `X_target`: rows of the domain where the regressor will work, which need
-        no targets. "statistics" moves the means and variances that standardise the head's features,
-        and those of BatchNorm above the freeze point, towards those of `X_target` [3]_: n distinct
-        target rows get the share n / (n + 64), the labelled rows the rest. If the values of y
-        differ between the domains, predictions lose that difference too.
+        How `fit` adapts to `X_target`. These rows come from the domain where the regressor will
+        work, and need no y. "statistics" moves the means and variances that standardise the head's
+        features towards those of `X_target`, and does the same with the statistics of BatchNorm
+        layers above the freeze point [3]_. In this mixture, n distinct target rows have the share
+        ``n / (n + 64)``, and the labelled rows have the rest. If the distribution of y differs
+        between the two domains, the adapted predictions lose this difference too.
     tta : bool, default=False
-        Whether predictions are averaged over views of each row (test-time augmentation): two for
-        "flip", eight for "dihedral" (four if height and width differ), otherwise `n_views` or four.
-        You can change it after `fit`.
+        Whether predictions are averaged over views of each row (test-time augmentation). These are
+        two views if `augment` is "flip", and eight if it is "dihedral" (four if height and width
+        differ). For any other `augment`, they are `n_views` views, or four if `n_views` is None.
+        You can change `tta` after `fit`.
     tabular : transformer or None, default=None
-        Transformer for the other columns of a frame, such as ``make_column_transformer(...)``. It
-        must return numbers, which the head reads, standardised, in addition to the pooled features.
-        `fit` fits a clone of it on the distinct rows, without sample weights. It should transform
-        each row independently of the others. None is for X without other columns.
+        Transformer for the columns of a frame that the backbone does not read, such as
+        ``make_column_transformer(...)``. It must return numbers. The head reads them, standardised,
+        in addition to the pooled features. `fit` fits a clone of the transformer on the distinct
+        rows, without sample weights. The transformer should transform each row independently of the
+        other rows. None is for X without such columns.
     input_column : str, int or None, default=None
         With `tabular`, the name of the column that the backbone reads. None takes the only column
-        that holds no numbers, times or categories.
+        that holds neither numbers nor times nor categories.
     max_tokens : int or None, default=None
         For texts: the maximum number of tokens that are read, including the special tokens that the
         backbone adds. Longer texts are cut, with one warning that counts them. None is the
@@ -185,7 +197,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         For sounds: the sample rate, in Hz, of arrays that come without one. Files and pairs (rate,
         array) have their own, which takes precedence. None refuses arrays without a rate.
     max_seconds : float or None, default=None
-        For sounds: how many seconds are read of each sound. Longer sounds are cut, with one warning
+        For sounds: how many seconds of each sound are read. Longer sounds are cut, with one warning
         that counts them. None is 60.
     image_shape : (height, width), (height, width, channels) or None, default=None
         Shape in pixels of the images that the rows of a 2-D X contain.
@@ -195,31 +207,33 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     input_size : (height, width) or None, default=None
         Size in pixels at which the network sees an image; None is the size it was trained at.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        How images of another shape are resized to `input_size`.
+        How images of another shape are resized to `input_size`: "stretch" ignores the aspect ratio,
+        "crop" cuts out the middle, and "pad" keeps the whole image between black bars.
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Dtype in which the frozen part computes; trained layers always use float32. The 16-bit
         dtypes are faster only on CPUs and GPUs that support them in hardware. They change
-        activations by up to a few percent of the largest. A change takes effect in the next `fit`.
+        activations by up to a few percent of the largest activation. If you change this parameter,
+        the change takes effect in the next `fit`.
     engine : {"auto", "openvino", "tensorflow", "jax", "torch"}, default="auto"
-        Engine that computes the frozen part. "auto" uses OpenVINO if it is installed
-        (the extra ``openvino``) and supports the network, and if Keras runs on
-        TensorFlow without a GPU. Otherwise it uses the backend of Keras. The name of a backend
-        raises an error if Keras runs on another; to choose it, set the environment variable
-        ``KERAS_BACKEND`` before Keras is imported. Trained layers always run on the backend; see
-        `engine_`.
+        Engine that computes the frozen part. "auto" uses OpenVINO if it is installed (the extra
+        ``openvino``) and supports the network, and if Keras runs on TensorFlow without a GPU.
+        Otherwise, it uses the backend of Keras. If you name a backend and Keras runs on another
+        one, `fit` raises an error; to choose the backend of Keras, set the environment variable
+        ``KERAS_BACKEND`` before Keras is imported. Trained layers always run on the backend of
+        Keras. See also `engine_`.
     cache : "memory", str, Path or None, default="memory"
-        Where activations are cached: in memory shared by this process and the workers it starts
+        Where activations are cached: in memory that this process shares with the workers it starts
         ("memory"), in a directory, or nowhere (None). This does not affect results.
     on_error : {"raise", "nan"}, default="raise"
         What happens to paths, bytes and PIL images that cannot be read. "raise" raises a
-        ``ValueError``. With "nan", `fit` leaves them out and lists them in `failed_rows_`, and
-        `predict` returns NaN, each with one warning.
+        ``ValueError``. With "nan", `fit` leaves such rows out and lists them in `failed_rows_`, and
+        `predict` returns NaN for them. Each of these methods gives one warning.
     n_jobs : int or None, default=None
         Number of threads that decode images. None and -1 use all cores or, in a joblib worker, the
         worker's share of them.
     random_state : int, RandomState instance or None, default=None
-        Seed of random weights, the order of rows, dropout, views and the split of early stopping.
-        Pass an int to get the same weights in every fit.
+        Seed of random weights, of the order of rows, of dropout, of views and of the split for
+        early stopping. Pass an int to get the same weights in every fit.
     verbose : int, default=0
         1 or more reports on standard error how long the fit will take, and shows a progress bar.
 
@@ -229,20 +243,22 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         Number of epochs trained.
     history_ : dict of str to list of float
         One value for each epoch: "loss" and, with early stopping, "val_loss" and "val_r2" (R²).
-        Losses are those of the standardised y: with "squared_error", predicting the mean has a loss
-        of 1.
+        Losses are computed on the standardised y, so with "squared_error" predicting the mean has a
+        loss of 1.
     n_trainable_params_ : int
         Number of trained weights of all members together, including their heads.
     members_ : Table of Member
-        How each member was trained, a row for each: its `freeze_depth`, `learning_rate`,
-        `layer_decay` and `label_smoothing`, with "auto" resolved.
+        A table with a row for each member, which says how the member was trained: its
+        `freeze_depth`, `learning_rate`, `layer_decay` and `label_smoothing`, with the values that
+        "auto" stood for.
     tabular_ : transformer or None
-        The fitted clone of `tabular`.
+        The fitted clone of `tabular`; None if `tabular` is None.
     backbone_ : BackboneSpec
         The pretrained network, as plain data.
     engine_ : {"openvino", "tensorflow", "jax", "torch"}
         Engine that computes the frozen part. A fitted regressor that is loaded where this engine is
-        missing, or where Keras runs on another backend, warns once and uses the backend there.
+        missing, or where Keras runs on another backend, warns once and uses the backend that Keras
+        runs on there.
     failed_rows_ : ndarray of int
         Positions in X of the rows that `fit` could not read and left out.
     n_features_in_ : int
@@ -260,10 +276,11 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     Notes
     -----
     The result depends only on the weighted set of (image, y) pairs: the order of rows does not
-    matter, and two copies of a row equal one row with weight 2. An image may occur with several
-    values, such as the ratings of several people. The same `random_state` and number of threads
-    give bit-identical weights. With another number of threads, the backend sums gradients in
-    another order, and predictions differ by at most about 1e-3 standard deviations.
+    matter, and two copies of a row have the same effect as one row with weight 2. An image may
+    occur with several values of y, such as the ratings of several people. With the same
+    `random_state` and the same number of threads, the weights are bit-identical. With another
+    number of threads, the backend sums gradients in another order, and predictions differ by at
+    most about 1e-3 standard deviations.
 
     References
     ----------
@@ -406,10 +423,11 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
             Non-negative weights. An integer weight equals that many copies of the row; 0 leaves the
             row out.
         X_target : array-like or TargetRows, default=None
-            Rows of the target domain, without targets, which `adaptation` uses. If there are
-            exactly as many as in X, pass ``TargetRows(rows)``: cross-validation cuts every argument
-            that is as long as X to the rows of the fold, so `fit` refuses plain rows of that
-            number. With ``adaptation=None`` they are ignored, with a warning.
+            Rows of the target domain, without y, which `adaptation` uses. If `X_target` is exactly
+            as long as X, pass ``TargetRows(rows)``. `fit` refuses plain rows of this length,
+            because cross-validation may have cut them: it cuts every argument that is as long as X
+            to the rows of the fold. With ``adaptation=None``, `X_target` is ignored, with a
+            warning.
 
         Returns
         -------
@@ -432,8 +450,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
     def partial_fit(self, X: Images, y: Numbers, sample_weight: SampleWeight = None) -> Self:
         """Train one more epoch, at a constant learning rate.
 
-        The first call decides how X is read, how y is standardised, and where the head starts. Its
-        rows should therefore be as varied as those to come.
+        The first call decides how X is read, how y is standardised, and where the head starts. The
+        rows of this call should therefore be as varied as the rows of later calls.
 
         Parameters
         ----------
@@ -493,7 +511,7 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
         return numbers, self._checked_weights(X, sample_weight)
 
     def _task_for(self, y: Floats, before: Regression | None) -> Regression:
-        """Return the regression task for `y`, which continues from `before` if that is given."""
+        """Return the regression task for `y`; it continues from `before` if that is not None."""
         n_targets = 1 if y.ndim == 1 else y.shape[1]
         if before is None:
             return Regression(n_targets, y.ndim == 1, self.loss)

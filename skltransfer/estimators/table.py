@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FittedTable:
-    """How the other columns of a frame become extra columns of the head.
+    """How the columns that the backbone does not read become extra columns of the head.
 
     Attributes
     ----------
     transformer : object
-        Fitted; turns the columns that the backbone does not read into numbers.
+        The fitted transformer, which turns these columns into numbers.
     mean, scale : ndarray of float64, shape (n_columns,)
         Weighted mean and standard deviation of these numbers in fit; constant columns have scale 1.
     """
@@ -72,13 +72,14 @@ def fit_table(
     tabular : transformer
         The user's transformer, which is not changed.
     table : frame
-        The columns that the backbone does not read, of the merged rows.
+        The columns that the backbone does not read, for the merged rows.
     y : ndarray
         Targets of these rows, as the user gave them.
     rows : WeightedRows
-        The merged rows. Of rows that differ in their targets alone, the transformer sees the first.
+        The merged rows. If rows differ only in their targets, the transformer sees only the first
+        of them.
     positions : ndarray of int
-        Their positions in X, for messages.
+        Positions of the merged rows in X, for messages.
     seed : int
         Value for every `random_state` of the transformer that is None.
     """

@@ -33,7 +33,7 @@ def inputs_of(estimator: Any, X: Any) -> Any:
 def apart(
     estimator: Any, X: Any, chosen: NDArray[np.intp] | None = None
 ) -> tuple[Source, Any | None]:
-    """Return all or the `chosen` rows of X, read as in fit, and the table for all rows."""
+    """Return the rows of X, or the `chosen` ones, read as in fit, and the table of all rows."""
     encoding = estimator._encoding
     if not hasattr(estimator, "_table"):
         return encoding.source(estimator, X, chosen), None
@@ -70,7 +70,7 @@ def remember_columns(estimator: Any, X: Any) -> None:
 
 
 def check_table_kept(estimator: Any) -> None:
-    """Refuse to continue with a table after a fit without one, and the reverse."""
+    """Refuse to continue if the earlier fit had a table and this one has none, or the reverse."""
     if (estimator.tabular is None) == hasattr(estimator, "_table"):
         before, now = ("a", "none") if estimator.tabular is None else ("no", "one")
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Reading the rows of the target domain, once, as for the training rows."""
+"""Reading the rows of the target domain once, as training rows are read."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def read_target(
 ) -> list[TrainingData]:
     """Return activations of the target's rows at each of the `freeze_points`.
 
-    Equal rows become one, whose weight is their number. `columns` are the extra columns that the
-    head reads. With ``on_error="nan"``, rows that cannot be read are left out with a warning.
+    Equal rows are merged into one, whose weight is their number. `columns` are the extra columns
+    that the head reads. With ``on_error="nan"``, rows that cannot be read are left out with a
+    warning.
     """
     contents = prefix.digests(source)
     plain, failures = prefix.activations_at(source, freeze_points, observer=contents)

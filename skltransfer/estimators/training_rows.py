@@ -27,13 +27,13 @@ class LabelledRows:
     Attributes
     ----------
     source : Source
-        The rows of X that have weight.
+        The rows of X with positive weight.
     y : ndarray
         Targets of all rows.
     weights : ndarray of float64, shape (n_samples,)
         Weights of all rows.
     table : frame or None
-        The other columns of the frame, for the rows that have weight.
+        The columns of the frame that the backbone does not read, for the rows with positive weight.
     """
 
     source: Source
@@ -43,7 +43,7 @@ class LabelledRows:
 
     @property
     def counted(self) -> NDArray[np.intp]:
-        """Positions in X of the rows that have weight."""
+        """Positions in X of the rows with positive weight."""
         return np.flatnonzero(self.weights)
 
 
@@ -54,11 +54,12 @@ class TrainingRows:
     Attributes
     ----------
     prefix : FrozenPrefix
-        The frozen part that computed them; from now on, rows that cannot be read raise errors.
+        The frozen part that computed the activations; from now on, rows that cannot be read raise
+        errors.
     source : Source
-        The rows of X that have weight.
+        The rows of X with positive weight.
     rows : WeightedRows
-        The rows, merged and in canonical order; their positions are those in the source.
+        The rows, merged and in canonical order, with their positions in the source.
     plain : dict of int or None to ndarray, or None
         Activations of all rows of the source, by freeze point; None if every epoch draws new views.
     columns : ndarray of float32, shape (n_source, n_columns)

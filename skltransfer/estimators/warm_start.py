@@ -30,7 +30,7 @@ def origin_of(estimator: Any, spec: BackboneSpec) -> dict[str, Any]:
 
 
 def check_same_origin(before: Mapping[str, Any], now: Mapping[str, Any], keeper: str) -> None:
-    """Refuse to continue with another network or another way to read X."""
+    """Refuse to continue with another network, or with another way to read X."""
     changed = [name for name, value in before.items() if now[name] != value]
     if changed:
         name = "backbone or weights" if changed[0] == "backbone" else changed[0]
@@ -54,10 +54,10 @@ def check_same_head(head: Head, units: tuple[int, ...], activation: str, keeper:
 def backbone_below(
     spec: BackboneSpec, before: TrainStep, state: TrainingState, freeze_point: int | None
 ) -> BackboneSpec:
-    """Return the backbone from which training continues at another freeze point.
+    """Return the backbone with which training continues at another freeze point.
 
     The trained weights of newly frozen layers become part of the backbone. If no layer is newly
-    frozen, the backbone stays the same, and its cached activations can be used again.
+    frozen, the backbone stays the same, and activations that are already cached can be used again.
     """
     if freeze_point is None or freeze_point <= _as_position(before.freeze_point):
         return spec

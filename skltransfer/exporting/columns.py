@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def table_input(moments: Moments) -> tuple[KerasTensor, KerasTensor]:
-    """Return an input named "table", and its numbers standardised."""
+    """Return an input named "table", and a tensor of its standardised numbers."""
     import keras
 
     table = keras.Input((len(moments[0]),), dtype="float32", name="table")

@@ -18,7 +18,7 @@ Metadata: TypeAlias = dict[str, Any]
 Array: TypeAlias = np.ndarray[Any, Any]
 
 METADATA = "skltransfer"
-"""Key of the metadata, and name (without suffix) of the files that hold them."""
+"""Key of the metadata, and name (without suffix) of the files that hold the metadata."""
 
 _OPSET = 18
 
@@ -36,7 +36,7 @@ class Format:
     modules : tuple of str
         Modules that must be installed.
     extra : str
-        The extra of this package that installs them.
+        The extra of this package that installs these modules.
     any_size : bool
         Whether the model can take images of any size.
     write : callable
@@ -96,7 +96,7 @@ def _erfc(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Log only errors of a library that logs every step."""
+    """Let a library that logs every step log only errors."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)

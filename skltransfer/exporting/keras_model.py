@@ -37,7 +37,7 @@ def keras_model(
     members : sequence of Learned
         The trained members, whose outputs are averaged.
     source, rows : keras.KerasTensor
-        The input or inputs, and the network's rows computed from them.
+        The input or inputs, and the rows that the network reads, computed from the inputs.
     columns : keras.KerasTensor or None
         The extra columns that the head reads, if any.
     predictions : callable

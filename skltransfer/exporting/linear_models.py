@@ -37,7 +37,7 @@ def scaler_step(scaler: Any) -> Step:
 
 
 def linear_step(model: Any) -> tuple[Step, str]:
-    """Return a fitted linear model as a function of tensors, and the method whose result it gives.
+    """Return a fitted linear model as a function of tensors, and the method that it stands for.
 
     Raises
     ------

@@ -17,11 +17,11 @@ _CROPS = "RandomCrop"  # in predictions, it crops the middle
 
 
 def at_prediction(source: KerasTensor, results: Sequence[KerasTensor], name: str) -> Model:
-    """Make a model of a graph that never draws random numbers or updates statistics.
+    """Make a model of a graph that never draws random numbers and never updates statistics.
 
-    If the caller or an augmentation layer sets ``training=True``, Keras passes it to all later
-    layers. In this model, layers that do nothing in predictions are left out, BatchNorm uses its
-    stored statistics, and every other layer is called with ``training=False``.
+    If the caller or an augmentation layer sets ``training=True``, Keras passes this value on to all
+    later layers. To prevent this, the model leaves out layers that do nothing in predictions, lets
+    BatchNorm use its stored statistics, and calls every other layer with ``training=False``.
 
     Parameters
     ----------

@@ -26,7 +26,8 @@ def features_of_members(
 ) -> list[KerasTensor]:
     """Return the feature map of each member, for the network's input `x`.
 
-    Members share the layers that all of them freeze, unless later layers read their masks.
+    Members share the layers that all of them freeze, unless later layers read the masks of these
+    layers.
 
     Parameters
     ----------

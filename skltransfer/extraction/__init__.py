@@ -1,1 +1,1 @@
-"""Functions with which an engine such as Dask, Ray or Spark extracts features."""
+"""Functions that extract features with an engine such as Dask, Ray or Spark."""

@@ -26,13 +26,13 @@ def extract_batch(extractor: PretrainedFeatureExtractor, X: Images) -> dict[str,
     """Compute the features of a batch in a worker of Dask, Ray, Spark or another engine.
 
     It is a pure function: the same row gives the same output in any worker and any batch. If a row
-    is invalid or cannot be read, the other rows are still computed and nothing is raised or warned
-    of: the error is part of the output, where the driver can count it.
+    is invalid or cannot be read, the other rows are still computed. The function then neither
+    raises an error nor warns. The error is part of the output, where the driver can count it.
 
     Parameters
     ----------
     extractor : PretrainedFeatureExtractor
-        A fitted extractor. Broadcast it once to every worker; with the bundled network, its pickle
+        A fitted extractor. Broadcast it once to every worker. With the bundled network, its pickle
         takes about a kilobyte.
     X : array-like of n_samples rows
         Rows as ``transform`` takes them: paths, encoded bytes, arrays, texts, sounds.
@@ -44,13 +44,13 @@ def extract_batch(extractor: PretrainedFeatureExtractor, X: Images) -> dict[str,
 
         "key" : list of bytes
             A digest (32 bytes) of the content of each row; for a file, of its bytes. The cache
-            keeps the features under this key. Empty if the row cannot be read at all.
+            keeps the features under this key. The key is empty if the row cannot be read at all.
         "features" : ndarray of shape (n_samples, n_features_out), dtype float32
             The result of ``transform``; NaN for rows with an error.
         "error" : list of str or None
-            Why the row has no features, with its path; None if it has features.
+            The reason why the row has no features, with its path; None if it has features.
         "recipe" : list of str
-            ``extractor.features_digest_``, repeated for each row, because engines write only
+            ``extractor.features_digest_``. It is repeated for each row, because engines write only
             columns.
         "numerics" : list of str
             A digest of everything that the last bits of features depend on: engine, versions and
@@ -95,8 +95,8 @@ def extract_batch(extractor: PretrainedFeatureExtractor, X: Images) -> dict[str,
 def content_keys(extractor: PretrainedFeatureExtractor, X: Images) -> list[bytes]:
     """Return the keys that `extract_batch` would return, without computing features.
 
-    Files are read but not decoded. Use the keys to find rows whose features an earlier run has
-    computed, or that occur twice.
+    Files are read but not decoded. Use the keys to find rows that occur twice, and rows for which
+    an earlier run has computed the features.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def content_keys(extractor: PretrainedFeatureExtractor, X: Images) -> list[bytes
     Returns
     -------
     list of bytes
-        A digest (32 bytes) for each row; empty if the row cannot be read at all.
+        A digest (32 bytes) for each row; it is empty if the row cannot be read at all.
 
     Raises
     ------

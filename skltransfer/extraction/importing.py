@@ -1,4 +1,4 @@
-"""Importing features that an engine has written into a cache."""
+"""Importing into a cache the features that an engine has written to files."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ def import_features(
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     extractor: PretrainedFeatureExtractor,
 ) -> Bunch:
-    """Import features that an engine has written into a cache of this machine.
+    """Import into a cache of this machine the features that an engine has written to files.
 
     Afterwards, ``transform`` of this extractor looks up the imported rows instead of computing
-    them. So do fits of classifiers and regressors on the same network with ``freeze_depth="all"``.
+    them. Classifiers and regressors on the same network with ``freeze_depth="all"`` do the same in
+    `fit`.
 
     Parameters
     ----------
@@ -52,25 +53,25 @@ def import_features(
     Returns
     -------
     Bunch
-        ``n_imported``, the number of imported rows; ``n_failed``, of rows that have an error
-        instead of features; and ``n_other_numerics``, of rows computed with another engine, version
-        or processor. The last are not imported: their last bits differ, so the same row could have
+        Numbers of rows: ``n_imported`` rows were imported, ``n_failed`` rows have an error instead
+        of features, and ``n_other_numerics`` rows were computed with another engine, version or
+        processor. The latter are not imported: their last bits differ, so the same row could have
         two values. Use pyarrow to read them.
 
     Raises
     ------
     ValueError
-        If a file holds features of another recipe (another network, layer, size, ...), lacks a
-        column, or is damaged. Nothing of this file is imported then.
+        If a file holds features of another recipe (another network, layer, size, ...), if it lacks
+        a column, or if it is damaged. Nothing of this file is imported then.
     FileNotFoundError
-        If a path does not exist, or a folder contains no such file.
+        If a path does not exist, or if a folder contains no file with features.
     ImportError
         If pyarrow is not installed.
 
     Warns
     -----
     UserWarning
-        If rows have errors, or were computed with other numerics.
+        If rows have errors, or if they were computed with another engine, version or processor.
 
     See Also
     --------
@@ -146,7 +147,7 @@ def _files(paths: Any) -> Iterator[Path]:
 
 
 def _is_shard(file: Path) -> bool:
-    """Return whether a file holds features: hidden files and status files of an engine do not."""
+    """Return whether a file may hold features; hidden files and an engine's status files do not."""
     return file.suffix in _PARQUET + _ARROW and file.name[0] not in "._"
 
 

@@ -1,8 +1,9 @@
 """The protocols for kinds of input: from X to the rows of tensors that a network reads.
 
-A backbone declares its kind of input with an `InputKind`. In `fit` the kind looks at X and decides
-on an `Encoding`, which is stored and turns every later X into a `Source`: rows identified by their
-content, and read when they are needed. The rest of the package knows only these protocols.
+A backbone declares its kind of input with an `InputKind`. In `fit`, the kind looks at X and decides
+on an `Encoding`. The encoding is stored, and turns every later X into a `Source`. A source holds
+rows, which are identified by their content and read when they are needed. The rest of the package
+knows only these protocols.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Size: TypeAlias = tuple[int, ...]
 """The variable part of a row's shape, such as height and width; fixed when a network is built."""
 
 View: TypeAlias = Callable[[Array, int, np.random.Generator], Array]
-"""From (row, number of the view, random generator) to that view of the row."""
+"""Maps (row, number of a view, random generator) to this view of the row."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class Encoding(Protocol):
 
     @property
     def is_learned(self) -> bool:
-        """Whether it depends on the training rows, so that other rows lead to another encoding."""
+        """Whether the encoding depends on which rows `fit` gets, because it learns from them."""
         ...
 
     @property
@@ -324,14 +325,15 @@ class InputKind(Protocol):
 def columns_of(source: Source) -> NDArray[np.float32] | None:
     """Return numbers (n, n_columns) that a head may read in addition to the features, or None.
 
-    Only rows of numbers, which a network sees as images, have them: their standardised values.
+    Only rows of plain numbers have them. They are the standardised values of the rows, which a
+    network would see only as images.
     """
     found: NDArray[np.float32] | None = getattr(source, "columns", None)
     return found
 
 
 def moments_of(encoding: Encoding) -> Moments | None:
-    """Return the mean and scale that standardise `columns_of` its sources; None without columns."""
+    """Return the mean and scale that standardise the numbers of `columns_of`; None without them."""
     found: Moments | None = getattr(encoding, "column_moments", None)
     return found
 

@@ -38,7 +38,7 @@ def n_dimensions(X: Any) -> int:
 
 
 def as_column(X: Any) -> list[Any] | None:
-    """Return the items of a list, 1-D array, Series or only column, if they may be objects."""
+    """Return the items of a list, 1-D array, Series or one-column frame, if they may be objects."""
     if isinstance(X, (list, tuple)):
         is_one_column = X and all(isinstance(row, (list, tuple)) and len(row) == 1 for row in X)
         return [row[0] for row in X] if is_one_column else list(X)
@@ -51,5 +51,5 @@ def as_column(X: Any) -> list[Any] | None:
 
 
 def _may_hold_objects(X: Any) -> bool:
-    """Return whether the dtype of X (of NumPy, pandas or polars) is not one of plain numbers."""
+    """Return whether the dtype of X (NumPy's, pandas' or polars') is not one of plain numbers."""
     return getattr(getattr(X, "dtype", None), "kind", "O") not in "biufc"

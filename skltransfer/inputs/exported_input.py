@@ -31,7 +31,7 @@ class ExportedInput:
     described : dict
         How rows are read, for the metadata of the model.
     files : dict of str to str
-        Files that belong beside the model: contents by the ending of the name.
+        Files that belong beside the model: the content of each file, by the ending of its name.
     """
 
     name: str

@@ -29,14 +29,14 @@ def unreadable_files(
     noun : str
         What the files hold, in the plural.
     n_jobs : int or None
-        Number of threads; None: one for each core.
+        Number of threads. None uses one for each core.
     verbose : int
         1 or more shows a progress bar.
 
     Returns
     -------
     dict of str to str
-        From the path to the reason and the way out, in the order of `paths`.
+        For the path of each refused file, the reason and the way out, in the order of `paths`.
     """
     paths = list(paths)
     threads = Parallel(n_jobs=n_jobs or -1, require="sharedmem", return_as="generator")

@@ -14,7 +14,7 @@ Identity: TypeAlias = tuple[str, int, int, int, int, int]
 
 _SETTLED_NS = 2_000_000_000
 """A file that was changed less than this before it was read may change again without a new time
-stamp: the coarsest file systems count in steps of two seconds."""
+stamp, because the coarsest file systems count in steps of two seconds."""
 
 MOST_FILES = 200_000
 

@@ -28,7 +28,7 @@ class FileKind:
     Attributes
     ----------
     noun : str
-        In the plural, such as "images".
+        Name of the files in the plural, such as "images".
     suffixes : frozenset of str
         Endings of such files, in lower case.
     function : str
@@ -36,9 +36,9 @@ class FileKind:
     example : str
         The name of such a file.
     check : callable
-        Raises ReadError if the file of a path cannot be read.
+        Raises ReadError if the file at a path cannot be read.
     warning : type, default=UnreadableRowsWarning
-        The class of the warning of such files.
+        The class of the warning of files that cannot be read.
     """
 
     noun: str
@@ -175,7 +175,7 @@ def _files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[
 
 
 def _warn_of_left_out(folder: Path, kind: FileKind, others: list[Path], empty: list[str]) -> None:
-    """Warn once of files of another kind or in no class, and once of empty classes."""
+    """Warn once of files that are of another kind or in no class, and once of empty classes."""
     others = others + [path for path in _visible(folder) if path.is_file()]
     if others:
         warn_user(

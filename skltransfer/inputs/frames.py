@@ -1,4 +1,4 @@
-"""A frame with a column that the backbone reads, and a table of other columns beside it."""
+"""Frames that hold a column that the backbone reads, and beside it a table of other columns."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def split_frame(X: Any, column: Any) -> Frame:
     X : frame
         The user's X.
     column : str, int or None
-        Name of the column that the backbone reads; None: the only column that it could read.
+        Name of the column that the backbone reads. None takes the only column that it could read.
 
     Raises
     ------
     TypeError
         If X is not a frame.
     ValueError
-        If X has no such column, several columns could be meant, or X has no other columns.
+        If X has no such column, if several columns could be meant, or if X has no other columns.
     """
     if not is_frame(X):
         raise TypeError(

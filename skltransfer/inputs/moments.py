@@ -29,7 +29,7 @@ def standardized(
 def standardized_tensor(
     x: KerasTensor, mean: NDArray[np.floating], scale: NDArray[np.floating]
 ) -> KerasTensor:
-    """Return the same for a tensor, computed by operations of a Keras model."""
+    """Return what `standardized` returns, for a tensor, by operations of a Keras model."""
     from keras import ops
 
     return ops.clip(rescaled(x, 1 / scale, -mean / scale), -LARGEST_DEVIATION, LARGEST_DEVIATION)

@@ -2,8 +2,9 @@
 
 Pillow warns of damaged metadata, such as the EXIF data of many old photographs, although the image
 is fine. If the user turns warnings into errors, such an image would be refused.
-``warnings.catch_warnings`` does not help, because it replaces a list that all threads share. So one
-entry is inserted at the front of that list, which matches only in threads that are reading a row.
+``warnings.catch_warnings`` does not help, because it replaces a list that all threads share. So
+this module inserts one entry at the front of this list. The entry matches only in threads that are
+reading a row.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _WRAPPINGS = (
 _DATA_URI = re.compile(r"data:[\w.+-]*/?[\w.+-]*(;[\w.+=-]+)*,", re.ASCII)
 _QUOTED = re.compile(r"""(b?["'])?(.*)""", re.DOTALL)
 _SHORTEST = 24
-"""Characters; shorter text may be base64 by chance."""
+"""Number of characters; a shorter text may look like base64 by chance."""
 
 
 def is_beginning_of_a_file(start: bytes) -> bool:

@@ -41,7 +41,7 @@ _BATCH_NORM_VARIABLES = {
 
 
 class _Storage(NamedTuple):
-    """The flat buffer that a tensor views; its values follow the pickles."""
+    """The flat buffer that a tensor views; in the file, its values come after the pickles."""
 
     key: str
     dtype: np.dtype
@@ -143,7 +143,7 @@ def _view(tensor: _Tensor, storages: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def to_keras_arrays(state: dict[str, np.ndarray], variant: str = LITE0) -> dict[str, np.ndarray]:
-    """Rename and transpose the tensors of the whole net to Keras' arrays, without the top.
+    """Rename and transpose the tensors of the network, without its top, to Keras' arrays.
 
     Parameters
     ----------

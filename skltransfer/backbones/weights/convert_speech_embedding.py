@@ -53,7 +53,7 @@ def read_initializers(model: bytes) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to ndarray
-        By name; constants of other types are left out.
+        The constants by name; constants of other types are left out.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def to_keras_arrays(initializers: dict[str, np.ndarray]) -> dict[str, np.ndarray
     Parameters
     ----------
     initializers : dict of str to ndarray
-        Those of the ONNX graph: convolutions as (out, in, frames, bands).
+        The constants of the ONNX graph, with convolutions as (out, in, frames, bands).
 
     Returns
     -------

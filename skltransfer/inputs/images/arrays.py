@@ -24,11 +24,11 @@ _SUSPICIOUSLY_DARK = 32
 """If no value lies above this grey level (of 0-255), the images are probably on another scale, such
 as 0-16, or 12 bits in uint16."""
 _TOLERANCE = 0.1 + 1e-6
-"""How far values may lie outside the range, in widths of it, without a warning."""
+"""How far values may lie outside the range without a warning, as a multiple of its width."""
 _FARTHEST = 1e6
-"""How far values may lie outside the range, in widths of it; beyond, float32 could overflow."""
+"""How far values may lie outside the range, in the same unit; beyond, float32 could overflow."""
 _NARROWEST, _LARGEST_END = 1e-30, 1e30
-"""Smallest width and largest end of a range that float32 can be scaled by."""
+"""Smallest width and largest end of a range by which float32 numbers can be scaled."""
 _OVERSHOOT, _SMALLEST_OF_GREY_LEVELS = 1.1 + 1e-6, 2.0
 """If the largest float is at most the first number, the scale is 0 to 1. If it is between the two,
 the scale is not known."""
@@ -144,8 +144,8 @@ def decide_pixel_range(
     Parameters
     ----------
     values : ndarray, tuple of ValueRange, or None
-        The numbers, or the result of ``ImageSource.range_summary``. Empty or None: X holds only
-        files, encoded bytes and PIL images, which have ranges of their own.
+        The numbers, or the result of ``ImageSource.range_summary``. Empty or None means that X
+        holds only files, encoded bytes and PIL images, which have ranges of their own.
     pixel_range : tuple of two float or None, default=None
         The user's choice, which takes precedence.
 
@@ -293,7 +293,8 @@ def to_rgb(
     pixel_range : tuple of two float or None
         The values that become 0 and 255.
     opaque : float or None, default=None
-        The alpha of an opaque pixel; 0 is transparent. None: alpha has the same `pixel_range`.
+        The alpha of an opaque pixel; 0 is transparent. None means that alpha has the same
+        `pixel_range`.
     clip : bool, default=False
         Whether to clip floats to the range.
 

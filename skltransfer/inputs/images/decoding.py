@@ -12,8 +12,8 @@ One rule for each kind of image:
 - Only the first frame of an animation and the first page of a document are read; of a PIL image,
   the current frame.
 - JPEGs at least twice as large as needed in both directions are decoded at a reduced size.
-- Files with more than `MAX_PIXELS` pixels after that reduction, or with a side longer than 65,535,
-  are refused before they are decoded; so are PIL images that were opened from such files.
+- Files with more than `MAX_PIXELS` pixels after this reduction, or with a side longer than 65,535,
+  are refused before they are decoded. PIL images that were opened from such files are refused too.
 - An image is either read or refused. Pillow's warnings, which are about damaged metadata, are
   suppressed.
 
@@ -119,7 +119,7 @@ def deep_values(
     -------
     list of (float, float, Levels)
         One item: the smallest and the largest number, and what they mean. Empty for other rows, and
-        for those that cannot be read: reading them will say why.
+        for rows that cannot be read: reading these will say why.
     """
     try:
         stored = _deep_image(source, rule, index)

@@ -62,7 +62,7 @@ class EncodedImages:
         return self.images.still_has(row, digest)
 
     def load(self, rows: Sequence[int], out: Rows) -> None:
-        """Read the images of the given rows, and resize them, into `out`."""
+        """Read and resize the images of the given rows, and write them into `out`."""
         self.images.load_block(rows, self.preprocessing, out[0])
 
     def take(self, rows: Sequence[int] | Array) -> Self:
@@ -126,7 +126,7 @@ class ImageEncoding:
         return EncodedImages(images, self.preprocessing)
 
     def keras_input(self) -> tuple[KerasTensor, KerasTensor]:
-        """Return a Keras input for images of any size, and a tensor of them at the network's size.
+        """Return a Keras input for images of any size, and these images at the network's size.
 
         Raises
         ------

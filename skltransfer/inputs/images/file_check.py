@@ -20,7 +20,7 @@ def check_image_file(path: str) -> None:
     """Refuse a file that cannot be read as an image.
 
     The header and the last bytes are read. A JPEG or PNG with the usual last bytes is not decoded;
-    all other files are.
+    all other files are decoded.
 
     Raises
     ------

@@ -72,7 +72,7 @@ def holds_deep_numbers(file: BinaryIO) -> bool:
     Raises
     ------
     Unreadable, or any error of Pillow
-        When the header is damaged.
+        If the header is damaged.
     """
     name = _format_of(file)
     if name == _TIFF:

@@ -47,22 +47,25 @@ def images_from_folder(
     """List the images in class folders, as `sklearn.datasets.load_files` does for texts.
 
     Folders within a class folder belong to that class. Hidden files and folders (with a leading
-    dot) are skipped. An estimator reads the files when it needs them. With ``check=True``, this
-    function leaves out the files that cannot be read.
+    dot) are skipped. This function does not read the files; an estimator reads them when it needs
+    them. With ``check=True``, however, this function opens the files and leaves out those that
+    cannot be read.
 
     Parameters
     ----------
     root : str or path-like
         Folder whose subfolders are the classes. ``~`` is the home directory.
     categories : list of str, default=None
-        Names of the class folders to read, numbered in this order; a name without a folder keeps
-        its number. None reads all of them, in sorted order. Pass the `target_names` of one folder
-        to number the classes of another in the same way, even if it lacks a class.
+        Names of the class folders to read. The classes are numbered in this order; a name without a
+        folder keeps its number. None reads all class folders, in sorted order. To number the
+        classes of a second folder in the same way as those of the first, pass the `target_names` of
+        the first. This works even if the second folder lacks a class.
     check : bool, default=False
-        Whether to open the files and leave out those that cannot be read. Of a JPEG or PNG, the
-        header is read, and the last bytes, which an interrupted copy lacks. If the last bytes are
-        unusual, or the file has another format, it is decoded. A warning says how many files are
-        left out and why, and ``unreadable`` lists them. With False, no file is opened.
+        Whether to open the files and leave out those that cannot be read. For a JPEG or PNG, only
+        the header and the last bytes are read, because an interrupted copy lacks the last bytes. If
+        the last bytes are unusual, or if the file has another format, the file is decoded. A
+        warning says how many files are left out and why, and ``unreadable`` lists them. With False,
+        no file is opened.
     shuffle : bool, default=False
         Whether to shuffle the rows, as `sklearn.datasets.load_files` does by default.
     random_state : int, RandomState instance or None, default=0
@@ -71,7 +74,7 @@ def images_from_folder(
         What ``target`` holds: indices into ``target_names``, or the names themselves (str), which a
         classifier then predicts.
     n_jobs : int, default=None
-        Number of threads that check files; None and -1: one for each core.
+        Number of threads that check files; None and -1 use one for each core.
     verbose : int, default=0
         1 or more shows a progress bar while files are checked.
 
@@ -80,12 +83,12 @@ def images_from_folder(
     Bunch
         ``data`` holds the paths, which begin with `root` (1-D object array of str). ``target``
         holds the class of each path, as an index (1-D int array) or a name (1-D object array of
-        str). ``target_names`` lists the names of the classes. ``unreadable`` is a dict from the
-        path of each file that `check` left out to the reason. ``in_subfolders`` is a dict from the
-        name of a class to the number of its images in subfolders of its folder. The repr counts the
-        images of each class. Unless shuffled, the rows are sorted by class and then by file name,
-        in the same order on every machine. Shuffle or stratify when you split them, as
-        `StratifiedKFold` does.
+        str). ``target_names`` lists the names of the classes. ``unreadable`` is a dict that maps
+        the path of each file that `check` left out to the reason. ``in_subfolders`` is a dict that
+        maps the name of a class to the number of its images in subfolders of its folder. The repr
+        counts the images of each class. Unless you shuffle them, the rows are sorted by class and
+        then by file name, in the same order on every machine. When you split sorted rows, shuffle
+        or stratify them, as `StratifiedKFold` does.
 
     Raises
     ------
@@ -97,10 +100,10 @@ def images_from_folder(
     Warns
     -----
     UserWarning
-        If files are skipped that are not images or belong to no class; if a class is empty (it
-        keeps its number); if the folder seems to be one level too high, because it contains folders
-        such as ``train`` and ``test``; with ``check=True``, also if files lie in folders within a
-        class folder.
+        If files are skipped because they are not images or belong to no class; if a class is empty
+        (it keeps its number); if the folder seems to be one level too high, because it contains
+        folders such as ``train`` and ``test``; with ``check=True``, also if files lie in folders
+        within a class folder.
     UnreadableImagesWarning
         With ``check=True``, if files cannot be read. Its ``rows`` are their positions among all
         images of the folder.

@@ -24,7 +24,7 @@ _ALONE = {0x01, 0xFF, *range(0xD0, 0xD9)}
 
 
 def check_coding(file: BinaryIO) -> None:
-    """Refuse a JPEG whose coding or depth Pillow does not read, and name it.
+    """Refuse a JPEG if Pillow does not read its coding or depth; the message names which.
 
     Parameters
     ----------

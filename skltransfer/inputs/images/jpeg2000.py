@@ -16,7 +16,7 @@ from skltransfer.inputs.images.stored import ArrayPixels, PilPixels, StoredImage
 _START = b"\xff\x4f\xff\x51"
 """Markers of a codestream and of its size segment."""
 _N_BANDS, _FIRST_BAND = 38, 40
-"""Offsets from the marker of that segment: the number of bands, and the depth of the first."""
+"""Offsets, from the marker of the size segment, of the number of bands and the first depth."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def read_precision(file: IO[bytes]) -> Precision:
     Raises
     ------
     Unreadable
-        When bands differ, or there are more than an image has.
+        If bands differ, or if there are more bands than an image has.
     """
     file.seek(0)
     data = file.read()
@@ -70,7 +70,7 @@ def check_precision(precision: Precision, mode: str) -> None:
     precision : Precision
         What the header says.
     mode : str
-        Of the PIL image.
+        Mode of the PIL image.
     """
     if not precision.is_deep or (mode.startswith("I;16") and precision.bits <= 16):
         return

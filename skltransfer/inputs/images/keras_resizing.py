@@ -17,7 +17,7 @@ _SMALLEST_SUM = 1e-9
 
 
 class Span(NamedTuple):
-    """In one direction, the part of the source that is used and where it goes; numbers or tensors.
+    """The part of the source that is used in one direction, and where it goes; numbers or tensors.
 
     Attributes
     ----------

@@ -72,7 +72,7 @@ class ImageInput:
         return (trial_rows((*size, 3), 0.0, _WHITE),)
 
     def plain_rows(self, rows: Rows) -> NDArray[np.float32]:
-        """Return the pixels of images resized to 16 x 16; more would slow an SVC, not help it."""
+        """Return the pixels of images resized to 16 x 16; more pixels would only slow an SVC."""
         size = _PLAIN_SIDE, _PLAIN_SIDE
         return np.stack([resize(np.asarray(image), size).ravel() for image in rows[0]])
 

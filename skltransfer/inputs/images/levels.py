@@ -31,7 +31,8 @@ class Levels:
         Whether the numbers are anything but unsigned integers of up to 8 bits. If so, the user's
         ``pixel_range`` overrides `ends`.
     is_inverted : bool
-        Whether the smaller end is white, as in TIFFs of PhotometricInterpretation WhiteIsZero.
+        Whether the smaller end is white, as in TIFFs with the PhotometricInterpretation
+        WhiteIsZero.
     """
 
     kind: str = "8 bits"
@@ -45,7 +46,7 @@ class Levels:
         Raises
         ------
         Unreadable
-            When neither the container nor the user gives them.
+            If neither the container nor the user gives these values.
         """
         ends = rule.pixel_range if self.is_deep and rule.is_explicit else self.ends
         if ends is None:

@@ -6,17 +6,17 @@ from PIL import Image
 
 MAX_PIXELS = 2**26
 """Maximum number of pixels decoded from one file: 67 million. Cameras that produce more write
-JPEGs, which are decoded at a reduced size. Reading this many takes 0.35 GB temporarily, and 1.1 GB
-for WebP.
+JPEGs, which are decoded at a reduced size. Reading this many pixels takes 0.35 GB temporarily, and
+1.1 GB for WebP.
 """
 
 MAX_SIDE = 65_535
-"""Longest side that is read, which is JPEG's own limit: Pillow's time grows with the square of a
-line's length."""
+"""Longest side that is read; this is JPEG's own limit. Longer sides are refused because Pillow's
+time grows with the square of the length of a line."""
 
 _MAX_REDUCED_FROM = 4 * MAX_PIXELS
-"""Maximum number of pixels in the header of a JPEG that is decoded at a reduced size, because all
-its Huffman codes are decoded."""
+"""Maximum number of pixels in the header of a JPEG that is decoded at a reduced size. There is a
+limit because all its Huffman codes are decoded even then."""
 
 
 def refusal(image: Image.Image, header_size: tuple[int, int]) -> str | None:
@@ -44,7 +44,7 @@ def refusal_of_size(
     header_size : tuple of two int
         Width and height that the header announces.
     decoded : tuple of two int, default=None
-        The size it will be decoded at; None: the same.
+        The size at which the image will be decoded. None means the same size.
     """
     fits = _pixels(decoded or header_size) <= MAX_PIXELS
     if fits and _pixels(header_size) <= _MAX_REDUCED_FROM and max(header_size) <= MAX_SIDE:

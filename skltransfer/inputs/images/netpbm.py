@@ -30,7 +30,7 @@ def read_deep(image: ImageFile.ImageFile, file: BinaryIO) -> ArrayPixels:
     Raises
     ------
     Unreadable
-        When there are fewer than the header announces.
+        If there are fewer numbers than the header announces.
     """
     white = largest_value(image)
     width, height = image.size

@@ -13,9 +13,9 @@ _TOLERANCE = 0.01
 def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; damaged EXIF data count as upright.
 
-    `Image.rotate` and `Image.transpose` turn the pixels and leave the tag as it was. Such an image
-    counts as upright. It is recognised by being in memory, with height and width exchanged in
-    comparison with its EXIF data.
+    `Image.rotate` and `Image.transpose` turn the pixels and leave the tag as it was. An image that
+    was turned in this way counts as upright. It is recognised by two signs: it is in memory, and
+    its height and width are exchanged in comparison with its EXIF data.
     """
     try:
         exif = image.getexif()

@@ -24,12 +24,12 @@ _CUT_COLOURS = (
 
 
 def check_header(image: ImageFile.ImageFile, is_explicit: bool) -> None:
-    """Refuse an image, not loaded yet, that Pillow would load wrongly or with too few bits.
+    """Refuse an image that is not loaded yet if Pillow would load it wrongly or lose bits.
 
     Parameters
     ----------
     image : PIL.ImageFile.ImageFile
-        Opened by the user.
+        The image, opened by the user.
     is_explicit : bool
         Whether the user gave `pixel_range`.
     """
@@ -69,7 +69,7 @@ def stored_pil_image(image: Image.Image, is_explicit: bool) -> StoredImage:
 
 
 def _levels(image: Image.Image) -> Levels:
-    """Return the levels that the mode implies; for 32-bit numbers, the mode and their values."""
+    """Return the levels that the mode implies or, for 32-bit numbers, mode and values together."""
     if image.mode.startswith("I;16"):
         return unsigned(16)
     if image.mode not in ("I", "F"):

@@ -54,9 +54,10 @@ def decoder_fingerprint() -> str:
     Returns
     -------
     str
-        Differs between environments whose decoded files may differ, so that they can share a cache.
-        zlib is left out: all its versions give the same bytes, and which one is loaded may depend
-        on what a process imported first.
+        The names and versions of these libraries. They differ between environments in which decoded
+        files may differ, so that such environments can share a cache. zlib is left out: all its
+        versions give the same bytes, and which one is loaded may depend on what a process imported
+        first.
     """
     decoding = {"jpg", "libjpeg_turbo", "libtiff", "webp", "avif", "jpg_2000"}
     present = sorted(decoding.intersection(features.get_supported()))

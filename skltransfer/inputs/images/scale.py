@@ -26,7 +26,7 @@ def check_scale_of_files(
     Parameters
     ----------
     found : iterable of (float, float, Levels)
-        Smallest and largest value, and what they mean, of some images.
+        For some images, the smallest value, the largest value, and what values mean.
     rule : ImagePreprocessing
         How they are read.
     is_fit : bool, default=False
@@ -52,7 +52,7 @@ def warn_of_strange_alpha(channels: int, opaque_share: float) -> None:
     Parameters
     ----------
     channels : int
-        Of the arrays: 2 or 4.
+        Number of channels of the arrays: 2 or 4.
     opaque_share : float
         Share of pixels whose last channel is white.
     """

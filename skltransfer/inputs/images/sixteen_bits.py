@@ -20,7 +20,7 @@ _LEVELS = unsigned(16)
 _INKS = Levels("inks of 16 bits", SIXTEEN_BITS)
 _RAW_MODE = re.compile(r"(LA|RGBX|RGBA|RGBa|RGB|CMYK);16([LBN])")
 _OTHER_BYTE = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
-"""For each byte order, the one by which Pillow takes the lower byte for the upper."""
+"""For each byte order, the one with which Pillow takes the lower byte for the upper one."""
 
 
 def has_sixteen_bit_colours(image: ImageFile.ImageFile) -> bool:
@@ -42,7 +42,7 @@ def sixteen_bit_colours(
     Parameters
     ----------
     image : PIL.ImageFile.ImageFile
-        Opened and not loaded.
+        The image, opened but not loaded.
     again : callable
         Opens the same image once more.
     """
@@ -124,6 +124,6 @@ class SixteenBitColours:
 
 
 def _without_inks(cmyk: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """Return RGB by Pillow's formula: what one ink and black leave of white."""
+    """Return RGB by Pillow's formula: what an ink and black together leave of white."""
     left = np.float32(SIXTEEN_BITS[1]) - cmyk
     return left[..., :3] * (left[..., 3:] / np.float32(SIXTEEN_BITS[1]))

@@ -40,8 +40,8 @@ _MOST_LOOKED_AT = 8
 """Number of rows that are read in advance, to see on which scale images of more than 8 bits are."""
 
 _FRESH_SECONDS = 1.0
-"""How long a check of a file stays valid. No safety is lost: checking and reading a file are often
-further apart."""
+"""How long a check of a file stays valid. This costs no safety, because the check and the reading
+of a file are often further apart."""
 
 _TEXT_HINT = " If X holds texts, pass a text network, such as backbone='minilm_l6'."
 
@@ -174,13 +174,13 @@ class ImageSource:
         Returns
         -------
         list of (float, float, Levels)
-            Smallest and largest number of each, and what they mean. What cannot be read is left
-            out: reading it will say why.
+            Smallest and largest number of each image, and what they mean. Images that cannot be
+            read are left out: reading them will say why.
         """
         return []
 
     def opaque_shares(self, white: float) -> dict[int, float]:
-        """Return which share of pixels is opaque, for arrays of 2 channels and of 4.
+        """Return the share of opaque pixels, for arrays of 2 channels and for arrays of 4.
 
         Parameters
         ----------
@@ -190,8 +190,8 @@ class ImageSource:
         Returns
         -------
         dict of int to float
-            By number of channels. Files and PIL images are left out: they say which channel is
-            alpha.
+            The share for each number of channels. Files and PIL images are left out, because they
+            say which channel is alpha.
         """
         opaque: dict[int, list[float]] = {}
         for alpha, channels in self._alphas():

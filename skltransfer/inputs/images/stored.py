@@ -65,7 +65,7 @@ class PilPixels:
 
     @property
     def opaque(self) -> float:
-        """The container's white; among images of more than 8 bits, only those of 16 have alpha."""
+        """The container's white; of images with more than 8 bits, only 16-bit ones have alpha."""
         ends = SIXTEEN_BITS if self.levels.is_deep else self.levels.ends or BLACK_TO_WHITE
         return ends[1]
 

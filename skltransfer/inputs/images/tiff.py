@@ -1,8 +1,8 @@
 """TIFF: what its tags say about its numbers, and which files Pillow decodes correctly.
 
-Up to 8 bits, Pillow honours nearly all tags. Above, it assumes that black is 0, that 12 bits are
-16, and that libtiff returns numbers in the byte order of the file. So the tags are read here. Files
-that Pillow cannot decode are read by tifffile, if it is installed.
+For numbers of up to 8 bits, Pillow honours nearly all tags. For deeper numbers, it assumes that
+black is 0, that 12 bits are 16, and that libtiff returns numbers in the byte order of the file. So
+the tags are read here. Files that Pillow cannot decode are read by tifffile, if it is installed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _IS_REDUCED = 1
 _BIG = (b"\x2b\0", b"\0\x2b")
 """The version of a BigTIFF, in either byte order."""
 _CANON = b"II*\0\x10\0\0\0CR"
-"""The beginning of a CR2; any TIFF may have grey levels of "CR" in its place."""
+"""The beginning of a CR2 file. Any TIFF may by chance have grey levels that read "CR" there."""
 
 _RAW_PHOTOGRAPH = (
     "it is a raw photograph of a camera, or another TIFF that begins with a preview. Develop it, "
@@ -95,8 +95,8 @@ class Tags:
     def is_misread_by_pillow(self) -> bool:
         """Whether a PIL image of the file holds other numbers, or fails to load.
 
-        Of images with separate planes and extra bands, Pillow reads some. tifffile reads all, so
-        files of them are left to it.
+        Pillow reads only some of the images with separate planes and extra bands. tifffile reads
+        all of them, so files with such images are left to tifffile.
         """
         if not (self.has_separate_planes and self.extra) or self.is_deep or self._is_reversed:
             return not self.is_read_by_pillow
@@ -163,7 +163,7 @@ def read_tags(file: BinaryIO) -> Tags:
 
 
 def _directory(head: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
-    """Return a directory to be loaded, of 64-bit offsets if the header says so."""
+    """Return a directory that is still to be loaded, with 64-bit offsets if the header says so."""
     if head[2:4] not in _BIG:
         return TiffImagePlugin.ImageFileDirectory_v2(head[:8])
     # Pillow recognises only the first form of a BigTIFF; `prefix` gives the byte order.
@@ -190,7 +190,8 @@ def _tags(tags: Mapping[int, Any], *, is_big: bool = False) -> Tags:
 def palette_of_bytes(image: TiffImagePlugin.TiffImageFile) -> NDArray[np.uint8] | None:
     """Return the colours of a palette that was written in 8 bits instead of 16; else None.
 
-    Pillow reads such a palette as black. As in libtiff, it counts as such if no value exceeds 255.
+    Pillow reads such a palette as black. As in libtiff, a palette counts as one of 8 bits if no
+    value exceeds 255.
     """
     colours = getattr(image, "tag_v2", {}).get(320, ()) if image.mode == "P" else ()
     if not colours or len(colours) % 3 or max(colours) > 255:

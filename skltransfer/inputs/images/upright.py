@@ -22,7 +22,7 @@ class UprightImage:
     Parameters
     ----------
     stored : StoredImage
-        Decoded. It is never changed.
+        The decoded image. It is never changed.
 
     Attributes
     ----------

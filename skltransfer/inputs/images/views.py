@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from skltransfer.inputs._input import Array, Size, ViewFamily
 from skltransfer.inputs.images.resizing import resize
 
-# Crops keep at least this share of the area; colours are scaled by at most this much.
+# Crops keep at least this share of the area, and change the aspect ratio by at most this factor;
+# colours are scaled by at most this share.
 _SMALLEST_CROP = 0.6
 _LARGEST_STRETCH = 4 / 3
 _COLOUR = 0.2
@@ -63,7 +64,7 @@ def _n_symmetries(size: Size) -> int:
 
 VIEWS: dict[str, ViewFamily] = {
     "flip": ViewFamily("flip", flip, lambda size: 2),
-    # The name is part of the seed of random draws, so it stays the one that these views had first.
+    # The name is part of the seed of random draws, so these views keep their first name.
     "dihedral": ViewFamily("flips+turns", dihedral, _n_symmetries),
     "standard": ViewFamily("standard", crop_flip_colour, lambda size: None),
 }

@@ -19,7 +19,7 @@ MPEG = "MP3"
 """The only format whose decoder writes to standard error."""
 
 _UNKNOWN_LENGTHS = (0, 0x7FFFFFFF, 0xFFFFFFFF)
-"""Lengths in headers if the writer does not know how much will follow, as ffmpeg into a pipe."""
+"""Lengths in headers if the writer did not know how much follows, as ffmpeg does in a pipe."""
 
 _MPEG_IN_WAV = (0x50, 0x55)
 
@@ -53,7 +53,8 @@ def recognised(file: BinaryIO) -> str:
     Raises
     ------
     Unreadable
-        When it is none of these, or the container shows that it is damaged or cut short.
+        If the file has none of these formats, or if its container shows that it is damaged or cut
+        short.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -164,7 +165,7 @@ _FORMATS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO, int], str]], 
 
 
 def _unknown_content(start: bytes) -> str:
-    """Say what data of no supported format seem to be, and what to do."""
+    """Say what the data of an unsupported format seem to be, and what to do."""
     if not start:
         return "it is empty. Copy or download it again."
     for signature, meaning in _NO_SOUNDS:

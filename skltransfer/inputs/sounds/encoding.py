@@ -32,7 +32,7 @@ class SoundEncoding:
     Attributes
     ----------
     front_end : LogMel
-        From samples to a map.
+        Computes a map from samples.
     min_samples : int
         Minimum length in samples; shorter sounds are padded with silence.
     max_seconds : float
@@ -74,7 +74,7 @@ class SoundEncoding:
         return source
 
     def source_of(self, estimator: Any, X: object, chosen: NDArray[np.intp] | None) -> SoundSource:
-        """Return the same in `fit`, without checking the names of the columns."""
+        """Return the source for `fit`, without checking the names of the columns."""
         return self._source_of(sounds_of(X, self.sample_rate), estimator, chosen)
 
     def _source_of(

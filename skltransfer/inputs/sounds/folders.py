@@ -40,21 +40,24 @@ def sounds_from_folder(
     """List the sounds in class folders, as `images_from_folder` does for images.
 
     Folders within a class folder belong to that class. Hidden files and folders (with a leading
-    dot) are skipped. An estimator reads the files when it needs them. With ``check=True``, this
-    function leaves out the files that cannot be read.
+    dot) are skipped. This function does not read the files; an estimator reads them when it needs
+    them. With ``check=True``, however, this function opens the files and leaves out those that
+    cannot be read.
 
     Parameters
     ----------
     root : str or path-like
         Folder whose subfolders are the classes. ``~`` is the home directory.
     categories : list of str, default=None
-        Names of the class folders to read, numbered in this order; a name without a folder keeps
-        its number. None reads all of them, in sorted order. Pass the `target_names` of one folder
-        to number the classes of another in the same way, even if it lacks a class.
+        Names of the class folders to read. The classes are numbered in this order; a name without a
+        folder keeps its number. None reads all class folders, in sorted order. To number the
+        classes of a second folder in the same way as those of the first, pass the `target_names` of
+        the first. This works even if the second folder lacks a class.
     check : bool, default=False
         Whether to open the files and leave out those that cannot be read. The header is read and
-        the first tenth of a second decoded, which needs soundfile. A warning says how many files
-        are left out and why, and ``unreadable`` lists them. With False, no file is opened.
+        the first tenth of a second is decoded, which needs the package soundfile. A warning says
+        how many files are left out and why, and ``unreadable`` lists them. With False, no file is
+        opened.
     shuffle : bool, default=False
         Whether to shuffle the rows, as `sklearn.datasets.load_files` does by default.
     random_state : int, RandomState instance or None, default=0
@@ -63,7 +66,7 @@ def sounds_from_folder(
         What ``target`` holds: indices into ``target_names``, or the names themselves (str), which a
         classifier then predicts.
     n_jobs : int, default=None
-        Number of threads that check files; None and -1: one for each core.
+        Number of threads that check files; None and -1 use one for each core.
     verbose : int, default=0
         1 or more shows a progress bar while files are checked.
 
@@ -72,12 +75,12 @@ def sounds_from_folder(
     Bunch
         ``data`` holds the paths, which begin with `root` (1-D object array of str). ``target``
         holds the class of each path, as an index (1-D int array) or a name (1-D object array of
-        str). ``target_names`` lists the names of the classes. ``unreadable`` is a dict from the
-        path of each file that `check` left out to the reason. ``in_subfolders`` is a dict from the
-        name of a class to the number of its sounds in subfolders of its folder. The repr counts the
-        sounds of each class. Unless shuffled, the rows are sorted by class and then by file name,
-        in the same order on every machine. Shuffle or stratify when you split them, as
-        `StratifiedKFold` does.
+        str). ``target_names`` lists the names of the classes. ``unreadable`` is a dict that maps
+        the path of each file that `check` left out to the reason. ``in_subfolders`` is a dict that
+        maps the name of a class to the number of its sounds in subfolders of its folder. The repr
+        counts the sounds of each class. Unless you shuffle them, the rows are sorted by class and
+        then by file name, in the same order on every machine. When you split sorted rows, shuffle
+        or stratify them, as `StratifiedKFold` does.
 
     Raises
     ------
@@ -91,10 +94,10 @@ def sounds_from_folder(
     Warns
     -----
     UserWarning
-        If files are skipped that are not sounds or belong to no class; if a class is empty (it
-        keeps its number); if the folder seems to be one level too high, because it contains folders
-        such as ``train`` and ``test``; with ``check=True``, also if files lie in folders within a
-        class folder.
+        If files are skipped because they are not sounds or belong to no class; if a class is empty
+        (it keeps its number); if the folder seems to be one level too high, because it contains
+        folders such as ``train`` and ``test``; with ``check=True``, also if files lie in folders
+        within a class folder.
     UnreadableRowsWarning
         With ``check=True``, if files cannot be read. Its ``rows`` are their positions among all
         sounds of the folder.

@@ -65,9 +65,9 @@ class LogMel:
     def __call__(self, samples: Samples) -> NDArray[np.float32]:
         """Compute the map of one sound.
 
-        Products with the window are computed in float32, the rest in float64. The band weights
-        are a sparse array, because SciPy multiplies it without BLAS. The rounding of BLAS may
-        depend on its number of threads.
+        Products with the window are computed in float32, the rest in float64. The band weights are
+        a sparse array, because SciPy multiplies sparse arrays without BLAS, and the rounding of
+        BLAS may depend on the number of threads.
 
         Parameters
         ----------

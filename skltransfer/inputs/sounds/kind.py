@@ -34,8 +34,8 @@ class SoundInput:
 
     The channels of a sound are averaged, the result is resampled, and if it is too short, silence
     is added on both sides. Each frame of samples is multiplied by a periodic Hann window and
-    Fourier transformed. The magnitudes are summed in triangular bands on the mel scale, and the
-    network reads ``ln(sum + floor)``: a map of shape (frames, n_mels), with as many frames as the
+    Fourier transformed. The magnitudes are summed in triangular bands on the mel scale. The network
+    reads ``ln(sum + floor)``, which is a map of shape (frames, n_mels) with as many frames as the
     sound has.
 
     Parameters
@@ -45,16 +45,16 @@ class SoundInput:
     window : int, default=400
         Length of a frame, in samples.
     hop : int, default=160
-        Distance from one frame to the next, in samples.
+        Distance from the start of one frame to the start of the next, in samples.
     n_mels : int, default=64
         Number of mel bands, at most half of `n_fft`.
     n_fft : int or None, default=None
-        Length of the Fourier transform, in samples; None: the first power of two that is not
+        Length of the Fourier transform, in samples. None is the smallest power of two that is not
         shorter than a frame.
     low_hz : float, default=60.0
         Where the lowest band begins.
     high_hz : float or None, default=None
-        Where the highest band ends; None: half of the sample rate.
+        Where the highest band ends. None is half of the sample rate.
     power : {1, 2}, default=1
         1 sums magnitudes, 2 their squares.
     floor : float, default=0.001
@@ -66,11 +66,11 @@ class SoundInput:
     Raises
     ------
     ValueError
-        When a value is out of its range.
+        If a value is out of its range.
 
     See Also
     --------
-    register_backbone : Takes it as ``input=``.
+    register_backbone : Takes a SoundInput as ``input=``.
 
     Examples
     --------

@@ -120,7 +120,7 @@ class _Decoders:
 
 
 _of_parents: list[_Decoder] = []
-"""Kept, because a discarded Popen object polls its process, which is not a child of this one."""
+"""Kept because a discarded Popen object polls its process, which is no child of this process."""
 _decoders = _Decoders()
 atexit.register(_decoders.close)
 if hasattr(os, "register_at_fork"):

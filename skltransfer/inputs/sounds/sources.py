@@ -54,7 +54,7 @@ class SoundSource:
     items : sequence
         Paths, encoded bytes and clips; None for missing sounds.
     front_end : LogMel
-        From samples to a map.
+        Computes a map from samples.
     min_samples : int
         Minimum length in samples; shorter sounds are padded with silence.
     max_seconds : float

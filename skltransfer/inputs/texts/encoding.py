@@ -71,7 +71,7 @@ class TextEncoding:
         return source
 
     def source_of(self, estimator: Any, X: object, chosen: NDArray[np.intp] | None) -> TextSource:
-        """Return the same, without checking the names of the columns."""
+        """Return the source, without checking the names of the columns."""
         texts = texts_of(X)
         tokenizer = tokenizer_of(estimator.backbone_.input.tokenizer, self.max_tokens)
         source = TextSource(texts, tokenizer, np.arange(len(texts)) if chosen is None else chosen)

@@ -58,7 +58,7 @@ class Tokenizer:
         return ids
 
     def is_cut(self, text: str, digest_of: Callable[[str], bytes]) -> bool:
-        """Return whether a text has more than `max_tokens` tokens; remembered by its digest."""
+        """Return whether a text has more than `max_tokens` tokens; remember this by its digest."""
         # A token covers at least one byte.
         if len(text) <= self._most_characters and text.isascii():
             return False
