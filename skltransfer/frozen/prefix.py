@@ -52,7 +52,8 @@ _STEADY = {
 """Kinds of steps that treat all rows of a block alike, whatever their position."""
 
 _ALWAYS_KEPT = 32768
-"""Rows of up to this many bytes are always cached: storing such a row costs no more than a lookup."""
+"""Rows of up to this many bytes are always cached, because storing them costs no more than a
+lookup."""
 
 _USUAL_LENGTH = 64
 """Length assumed for rows of unknown length, to estimate their cost."""
