@@ -1,4 +1,4 @@
-"""Predicates for values in a file, and how they follow from annotations."""
+"""Predicates for values in a file, and how they are derived from annotations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _DTYPES = {
 
 
 def checks_of(annotated: type) -> dict[str, Check]:
-    """Return the checks of each field of a class, from its annotations."""
+    """Return the check of each field of a class, derived from the annotations."""
     hints = get_type_hints(annotated, include_extras=True)
     return {name: check_of(hint) for name, hint in hints.items()}
 

@@ -1,4 +1,4 @@
-"""Paths in pickles that load on any system: a pickled PosixPath does not load on Windows."""
+"""Paths in pickles that can be loaded on any system, as a pickled PosixPath cannot on Windows."""
 
 from __future__ import annotations
 
