@@ -28,12 +28,14 @@ class UnreadableRowsWarning(UserWarning):
     message : str
         How many rows could not be read, and the error of the first.
     rows : list of int
-        Positions of these rows in X; for a folder, of these files among all of its files.
+        Positions of these rows in X or, if a folder was checked, of these files among all its
+        files.
 
     Attributes
     ----------
     rows : list of int
-        Positions of these rows in X; for a folder, of these files among all of its files.
+        Positions of these rows in X or, if a folder was checked, of these files among all its
+        files.
 
     See Also
     --------
@@ -71,12 +73,14 @@ class UnreadableImagesWarning(UnreadableRowsWarning):
     message : str
         How many images could not be read, and the error of the first.
     rows : list of int
-        Positions of these images in X; for a folder, of these files among all of its files.
+        Positions of these images in X or, if a folder was checked, of these files among all its
+        files.
 
     Attributes
     ----------
     rows : list of int
-        Positions of these images in X; for a folder, of these files among all of its files.
+        Positions of these images in X or, if a folder was checked, of these files among all its
+        files.
 
     See Also
     --------
@@ -123,7 +127,7 @@ def warn_unreadable(
 
 
 def _another_reason(failures: Mapping[int, UnreadRow]) -> str:
-    """Return a sentence on the first failure with a second reason; "" if all have the same one."""
+    """Return a sentence on a failure with another reason; "" if all have the same reason."""
     found: dict[str, int] = {}
     for row in sorted(failures):
         found.setdefault(str(failures[row]).partition(" cannot be read as ")[2], row)

@@ -34,7 +34,7 @@ MOST_BYTES = 60_000_000
 EXACT = 2e-6
 ROUNDED = 1e-4
 """Largest allowed differences from the golden features, relative to the largest of these features:
-with the original weights, and with weights that are rounded to be stored."""
+first with the original weights, then with the weights as they are stored, which are rounded."""
 
 
 def main(wheel: Path) -> None:

@@ -146,7 +146,7 @@ def _shifted_sum(
     padding: str,
     dilations: tuple[int, int],
 ) -> KerasTensor:
-    """Sum up copies of `x`, each shifted to a position of `kernel` and multiplied by its weight.
+    """Shift `x` to each position of `kernel`, and multiply it by the weight there; return the sum.
 
     The kernel has the shape (h, w, channels, multiplier).
     """

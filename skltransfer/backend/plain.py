@@ -24,7 +24,7 @@ def outlined(build: Callable[[], keras.Model]) -> keras.Model:
     """Return the model that `build` makes, with variables that have a shape but no value.
 
     The model is built in a thread of its own: Keras keeps a list of such variables for each thread,
-    and would later give values to those of this thread.
+    and would later give values to those of the calling thread.
     """
     import keras
 

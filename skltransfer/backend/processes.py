@@ -80,7 +80,7 @@ def computing_threads() -> int:
 
 
 def _chosen_threads() -> int | None:
-    """Return the number of threads that the user or the starter of this worker chose, or None."""
+    """Return the number of threads that the user chose, or whoever started this worker, or None."""
     chosen = os.environ.get(_CHOSEN)
     if chosen is not None:
         if not chosen.isdecimal() or not int(chosen):

@@ -1,9 +1,10 @@
 """The activation cache: rows of numbers, keyed by what they are computed from.
 
-A *row* is an array: the activations (outputs of frozen layers) of one image, text or sound. A *key*
-is a digest, that is, a hash, of this input. A *namespace* is a digest of everything else that the
-row depends on: weights, freeze point (the last frozen layer), engine, number of rows that run
-together, input size, precision. The cache knows neither networks nor estimators, only NumPy.
+A *row* is an array: the activations (outputs of frozen layers) of one input, that is, one image,
+text or sound. A *key* is a digest (a hash) of the input. A *namespace* is a digest of everything
+else that the row depends on: weights, freeze point (the last frozen layer), engine, number of rows
+that run together, input size, precision. The cache knows neither networks nor estimators, only
+NumPy.
 
 It guarantees:
 
@@ -13,11 +14,12 @@ It guarantees:
   speed, and causes at most one warning.
 - A row that does not fit is refused; stored rows stay, with the exceptions listed in `admission`.
 
-Why are the rows not in LMDB? py-lmdb 3.0 read as fast, but it trusts its memory-mapped file. After
-the file had been truncated, the process died of SIGBUS, in 244 of 248 trials. A check when opening
-the file would help there. It would not help against a flipped bit in a tree page (6 deaths in 1900
-trials), nor against a file that shrinks while it is in use. Rows of 5 KB also took 60 % more room.
-Here, no file is memory-mapped, so reading a file that is too short only returns too few bytes.
+Why are the rows not in LMDB? py-lmdb 3.0 read as fast as this cache, but it trusts its
+memory-mapped file. When this file had been truncated, the process died of SIGBUS in 244 of 248
+trials. A check when opening the file would help there. It would not help against a flipped bit in a
+tree page (6 deaths in 1900 trials), nor against a file that shrinks while it is in use. Rows of 5
+KB also took 60 % more room. Here, no file is memory-mapped, so reading a file that is too short
+only returns too few bytes.
 
 Rows are *dense* (all of one shape) or *ragged* (each of its own length, as for texts and sounds). A
 batch of ragged rows is a 1-D array of dtype object.

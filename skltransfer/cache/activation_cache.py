@@ -96,7 +96,7 @@ class ActivationCache:
         return found
 
     def contains(self, namespace: bytes, keys: Sequence[bytes]) -> NDArray[np.bool_]:
-        """Return which rows are stored; that a row is damaged is noticed only when it is read.
+        """Return which rows are stored; damage to a row is noticed only when the row is read.
 
         Returns
         -------

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from skltransfer.cache.namespaces import Namespace
 
 _CLOCK_SECONDS = 0.25
-"""Recorded times of use are only this exact: two that are closer may be in the wrong order."""
+"""The resolution of recorded times of use: two that are closer may be in the wrong order."""
 
 _MOST_REFUSALS = 200_000
 
@@ -72,7 +72,7 @@ class Admission:
         return admitted
 
     def _first_refused(self, namespace: Namespace, key: bytes) -> float:
-        """Return when a row that has been refused twice was first put; 0.0 for all other rows."""
+        """Return the time at which a row was first put, if it has been refused twice; else 0.0."""
         first, times = self._refusals.get(_name(namespace, key), (0.0, 0))
         return first if times >= 2 else 0.0
 
@@ -89,7 +89,7 @@ def _name(namespace: Namespace, key: bytes) -> bytes:
 
 
 def _evict(oldest: deque[SegmentUse], needed: int, since: float) -> int:
-    """Remove least recently used segments until `needed` bytes are freed; none if that is too few.
+    """Remove the least recently used segments, to free `needed` bytes; none if that is impossible.
 
     Only segments that have not been used since the time `since` may be removed.
 

@@ -1,9 +1,9 @@
 """Folders that are removed when the last process that holds them ends, however it ends.
 
 A process holds a folder by keeping a named pipe in it open. A shell process reads from this pipe.
-When a holder ends, the kernel closes the pipe for it. After the last holder, the reader therefore
-reaches the end of the pipe, and removes the folder. If the reader has been killed, the pipe still
-shows whether any process holds the folder.
+When a holder ends, the kernel closes the pipe for it. Once the last holder has ended, the reader
+therefore reaches the end of the pipe, and removes the folder. If the reader has been killed, the
+pipe still shows whether any process holds the folder.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ class LockOwner:
     Attributes
     ----------
     slots : list of int
-        All slots that it has locked. There may be others among them, because an interrupt may come
-        at any time.
+        All slots that it has locked. Because an interrupt may come at any time, the list may also
+        contain slots that it has not locked.
     thread : int
         The thread that locked the slots.
     """

@@ -4,8 +4,8 @@ Both files only grow. ``*.rows`` holds rows one after another. ``*.index`` holds
 each row, which is written after the row. The entry consists of the row's key, its offset in the
 file of rows, its checksum and, for a ragged row, its length on the first axis.
 
-Only one process at a time appends to a segment, and only processes of the machine that created the
-segment do so: on a network file system, two machines might each append at what they take for the
+Only one process at a time appends to a segment, and it runs on the machine that created the
+segment, because on a network file system two machines might each append at what they take for the
 end of a file. When a writer is killed, rows may be damaged or lost. Checksums reveal that, so a
 wrong row is never returned.
 

@@ -84,7 +84,7 @@ def _name(process: Process) -> str:
 
 
 def _name_prefix() -> str:
-    """Return the start of the folder names of all sessions whose processes this one can see."""
+    """Return the prefix of the folder names of all sessions whose processes this one can see."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     try:
         namespace = os.stat("/proc/self/ns/pid").st_ino

@@ -73,8 +73,8 @@ def cached_on_the_way(
 ) -> set[int]:
     """Return the steps to cache so that nothing runs twice.
 
-    These are the requested freeze points; in place of one that is not a cache point, it is the last
-    cache point before it.
+    These are the requested freeze points. If one of them is not a cache point, the last cache point
+    before it takes its place.
     """
     found: set[int] = set()
     for point in freeze_points:

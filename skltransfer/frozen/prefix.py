@@ -40,7 +40,7 @@ _MULTIPLICATIONS_PER_SECOND = 1e11
 """Assumed speed of the network; two cores with AVX-512 ran the bundled network at 1.1e11."""
 
 _BYTES_PER_SECOND = 1e9
-"""Assumed speed at which rows with checksums are written or read; measured were 1.0e9 to 1.6e9."""
+"""Assumed speed of writing or reading rows with checksums; 1.0e9 to 1.6e9 were measured."""
 
 _WORTH_A_GUESS = 3.0
 """Activations that nobody requested are cached only if that saves this many times what it costs."""

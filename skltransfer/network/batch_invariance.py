@@ -156,7 +156,7 @@ def in_invariant_batches(
     n_rows : int
         Number of rows that are to run together.
     state : tuple of ndarray
-        Values for the test of the arguments before the rows.
+        For the test: values of the arguments that precede the rows.
     trial : tuple of ndarray
         Rows for the test.
     """

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 _MOST_INPUTS = 512
-"""Maximum number of inputs of a matrix product. If there are more, oneDNN adds up in parts. On some
-processors, these parts depend on the number of positions; with more than 1,024 inputs, they depend
-on the number of threads.
+"""Maximum number of inputs of a matrix product. If there are more, oneDNN sums their products in
+parts. On some processors, these parts depend on the number of positions; with more than 1,024
+inputs, they depend on the number of threads.
 """
 
 
@@ -55,9 +55,9 @@ def attended(
     """Call an attention layer on a single row (1, length, width).
 
     `is_read` says which query reads which key. A result does not depend on where the keys that it
-    reads are placed among the others. With Keras' softmax it would, because softmax first sums the
+    reads are placed among the others. With Keras' softmax it would, because that sums first the
     numbers that have the same place in a vector register. A matrix product adds key after key, so
-    here it also computes the sum of the weights, as its last column.
+    it computes the sum of the weights here, as its last column.
     """
     from keras import ops
 

@@ -151,7 +151,7 @@ def in_packs(alone: RowsInPacks, state: Sequence[Any], trial: Rows) -> RowsInPac
     alone : RowsInPacks
         The function, run on single rows.
     state : sequence of ndarray
-        Values for the test of the arguments before the rows.
+        For the test: values of the arguments that precede the rows.
     trial : tuple of ndarray
         Rows from which the rows for the test are cut.
     """
@@ -172,8 +172,8 @@ def in_packs(alone: RowsInPacks, state: Sequence[Any], trial: Rows) -> RowsInPac
 def _packs_tried(lengths: Sequence[int]) -> Iterator[Pack]:
     """Yield full packs of every size, in which rows have different places and neighbours.
 
-    Packs are filled up with rows of one position, at their start: so longer rows are at the end,
-    whose positions are often computed in another way than the others.
+    Packs are filled up at their start, with rows of one position. Longer rows are therefore at the
+    end, where positions are often computed in another way than elsewhere.
     """
     for number in range(1, _POSITIONS // _MULTIPLE + 1):
         room = number * _MULTIPLE
@@ -249,7 +249,7 @@ def run_rows(
     n_rows : int
         Number of rows of one length that run together, if possible.
     state : tuple of ndarray
-        Values for the test of the arguments before the rows.
+        For the test: values of the arguments that precede the rows.
     trial : tuple of ndarray or None, default=None
         Rows for testing whether rows may run together. None skips the test: rows of one length then
         run together, but rows of different lengths do not.

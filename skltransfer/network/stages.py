@@ -59,8 +59,8 @@ def find_stages(graph: Graph, stage_pattern: str | None = None) -> tuple[Stage, 
     graph : Graph
         The backbone up to the end of its features.
     stage_pattern : str, default=None
-        Regular expression whose only capturing group is the label of a stage, as contained in the
-        name of a layer. None divides the network by its structure.
+        Regular expression with one capturing group, which extracts the label of a layer's stage
+        from the layer's name. None divides the network by its structure.
     """
     labels = _labels_by_name(graph, stage_pattern) if stage_pattern else _labels_by_side(graph)
     ends = _ends(graph, _starts(labels), splits_blocks=stage_pattern is None)

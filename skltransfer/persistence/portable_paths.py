@@ -1,4 +1,4 @@
-"""Paths in pickles that can be loaded on any system, as a pickled PosixPath cannot on Windows."""
+"""Paths that can be pickled for any system; on Windows, a pickled PosixPath cannot be loaded."""
 
 from __future__ import annotations
 

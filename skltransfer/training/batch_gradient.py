@@ -21,7 +21,7 @@ GradientAndLoss: TypeAlias = tuple[Any, Any]
 
 
 class BatchGradient:
-    """A function that returns gradient and loss of a batch, like the one of `TrainStep.gradient`.
+    """A function that returns the gradient and the loss of a batch; see `TrainStep.gradient`.
 
     Parameters
     ----------

@@ -42,7 +42,10 @@ class Costs:
 
 
 def of_members(members: Iterable[Costs]) -> Costs:
-    """Combine the costs of members, copies of a network that share the layers that all freeze."""
+    """Combine the costs of members, the copies of the network that are trained.
+
+    Members share the layers that all of them freeze.
+    """
     costs = list(members)
     trained = sum(one.trained for one in costs) / len(costs)
     return Costs(max(one.frozen for one in costs), trained)

@@ -2,7 +2,8 @@
 
 Such a gradient is a sum over the images of a batch. For each image, the padded image is convolved
 with the gradient of the layer's output. oneDNN's own implementation of this gradient takes two to
-six times as long if the window of the layer is larger than 3 x 3, or larger than the image.
+six times as long as this one if the window of the layer is larger than 3 x 3, or larger than the
+image.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def _layer(node: NodeDef, shape_of: Callable[[str], list[int] | None]) -> _Layer
 
 
 def _become_sum(graph: GraphDef, node: NodeDef, layer: _Layer) -> None:
-    """Make the node a sum of convolutions, one for each image, in the shape of the kernel."""
+    """Turn the node into a sum of one convolution for each image, reshaped like the kernel."""
     x, kernel_shape, slope = node.input
     height, width = layer.sides_behind
     below_each_other = [layer.n_images * height, width, layer.n_channels, 1]

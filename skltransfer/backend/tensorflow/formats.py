@@ -1,4 +1,4 @@
-"""Writing TensorFlow's graphs to files of TensorFlow and LiteRT, and running the former."""
+"""Writing TensorFlow's graphs as SavedModel and LiteRT files, and running a SavedModel."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def value_and_gradients(
 def add_bias(x: KerasTensor, bias: KerasTensor) -> KerasTensor:
     """Add one number to each channel, by an operation that fuses with convolutions.
 
-    It also has a fast gradient.
+    The gradient of this operation is fast, too.
     """
     import tensorflow as tf
 

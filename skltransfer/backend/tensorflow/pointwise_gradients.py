@@ -40,7 +40,7 @@ def _is_usual(node: NodeDef) -> bool:
 
 
 def _become_product(graph: GraphDef, node: NodeDef, n_inputs: int, n_outputs: int) -> None:
-    """Make the node a product of matrices whose rows are positions, in the shape of the kernel."""
+    """Turn the node into a product of matrices whose rows are positions, shaped like the kernel."""
     x, kernel_shape, slope = node.input
     strides = list(node.attr["strides"].list.i)
     if set(strides) != {1}:
