@@ -80,7 +80,7 @@ def computing_threads() -> int:
 
 
 def _chosen_threads() -> int | None:
-    """Return the number of threads that the user chose, or whoever started this worker, or None."""
+    """Return the number of threads that the user or, in a worker, its starter set; else None."""
     chosen = os.environ.get(_CHOSEN)
     if chosen is not None:
         if not chosen.isdecimal() or not int(chosen):

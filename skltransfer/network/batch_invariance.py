@@ -115,8 +115,8 @@ class InvariantBatches:
     def _block(self, state: Sequence[Any], rows: Rows, chosen: Sequence[int]) -> list[np.ndarray]:
         """Compute one block.
 
-        A short block is padded with zeros, until enough of them have shown that this changes no
-        bits.
+        A short block is padded with zeros, until enough short blocks have shown that padding
+        changes no bits.
         """
         n_rows = len(rows[0])
         equal = min(self._equal.get((n_rows, index), 0.0) for index in chosen)

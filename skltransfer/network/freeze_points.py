@@ -77,7 +77,7 @@ def _inline_activation(step: Step) -> str | None:
 
 
 def _is_settled(graph: Graph, index: int) -> bool:
-    """Return whether the output is complete: no later step, an activation, still belongs to it."""
+    """Return whether the output is complete, so that no activation or other step is missing."""
     if _begins_blocks(graph, index):
         return True
     kind = kind_of(graph.steps[index])

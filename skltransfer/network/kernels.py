@@ -55,9 +55,9 @@ def attended(
     """Call an attention layer on a single row (1, length, width).
 
     `is_read` says which query reads which key. A result does not depend on where the keys that it
-    reads are placed among the others. With Keras' softmax it would, because that sums first the
-    numbers that have the same place in a vector register. A matrix product adds key after key, so
-    it computes the sum of the weights here, as its last column.
+    reads are placed among the others. With Keras' softmax it would, because softmax first sums the
+    numbers that have the same place in vector registers. A matrix product adds key after key, so a
+    matrix product computes the sum of the weights here, as its last column.
     """
     from keras import ops
 

@@ -69,7 +69,7 @@ def check_of(hint: Any) -> Check:
 
 
 def _is_tuple(parts: tuple[Any, ...]) -> Check:
-    """Return the check for tuples with these items; "..." repeats the preceding one."""
+    """Return the check for tuples with these types of items; "..." repeats the preceding type."""
     checks = [check_of(part) for part in parts if part is not ...]
 
     def is_tuple(value: Any) -> bool:
@@ -91,7 +91,7 @@ def _is_array(scalar: type[np.generic]) -> Check:
         for letter, kind in _DTYPES.items()
         if issubclass(kind, scalar) or issubclass(scalar, kind)
     }
-    arrays = (np.ndarray, np.memmap)  # the latter by joblib.load(path, mmap_mode="r")
+    arrays = (np.ndarray, np.memmap)  # memmap: from joblib.load(path, mmap_mode="r")
     return lambda value: type(value) in arrays and value.dtype.kind in kinds
 
 

@@ -35,7 +35,7 @@ def with_later_parameters(manifest: dict[str, Any], names: Collection[str]) -> d
 
 
 def _origin(node: Any) -> Any:
-    """Return the origin, the settings that no later fit can change, with later parameters."""
+    """Return the origin (the settings that no later fit can change) with missing ones filled in."""
     pairs = node.get("dict") if isinstance(node, dict) else None
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and pair for pair in pairs):
         return node

@@ -127,7 +127,7 @@ def _encoding(node: Any) -> Any:
 
 
 def _origin(node: Any) -> Any:
-    """Return the origin, the settings that no later fit can change, with later parameters."""
+    """Return the origin (the settings that no later fit can change) with missing ones filled in."""
     if isinstance(node, dict) and isinstance(node.get("dict"), list):
         return {"dict": [*node["dict"], *map(list, _LATER_PARAMETERS.items())]}
     return node

@@ -158,7 +158,7 @@ class MultiLabel:
     def hold_out(
         self, rows: WeightedRows, fraction: float, rng: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Choose about `fraction` of the weight; rows of equal content stay on one side."""
+        """Choose rows with about `fraction` of the weight; rows of equal content stay together."""
         return split_by_content(rows, fraction, rng)
 
     def completed(

@@ -197,7 +197,7 @@ def _lengths(data: TrainingData) -> np.ndarray:
 def _dropout_masks(
     step: TrainStep, rows: int, rate: float, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Return a dropout mask for each head layer: zeros, and the inverse of the share that is kept.
+    """Return a dropout mask for each head layer: 0, or the inverse of the share of inputs kept.
 
     Extra columns are never dropped: pooled features are partly redundant, but no other input
     carries the information of a column.

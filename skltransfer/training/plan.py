@@ -1,4 +1,4 @@
-"""An estimate of how long a fit will take, from measurements on a few rows; its progress bar."""
+"""An estimate of how long a fit will take, from measurements on a few rows, and a progress bar."""
 
 from __future__ import annotations
 
