@@ -1,6 +1,7 @@
 """Transfer learning that behaves like the rest of scikit-learn.
 
-Names are loaded when they are used: ``import skltransfer`` loads neither Keras nor TensorFlow.
+A public name is imported when it is first used, so ``import skltransfer`` loads neither Keras nor
+TensorFlow.
 """
 
 from __future__ import annotations

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 NUMERICS_VERSION = 3
-"""Increase it with every change after which the same input gives other numbers, even in the last
-bit. It is part of the keys of cached rows, so that rows of an older version are not used. Decoding
-of files has its own version: ``DECODING_VERSION``."""
+"""Increase it with every change that makes the same input give other numbers, even in the last bit.
+Cached rows are stored under keys that contain it, so that rows of an older version are not used.
+The decoding of files has its own version: ``DECODING_VERSION``."""

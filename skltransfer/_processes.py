@@ -1,4 +1,7 @@
-"""Whether this process is the user's own or a worker, and which process started the workers."""
+"""Whether this process is the user's own or a worker, and which process started the workers.
+
+In this module, an *engine* is Dask, Ray or Spark, and a *pool* is one of multiprocessing or joblib.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from typing import NamedTuple
 
 _POOL_MARKS = (b"multiprocessing.spawn", b"multiprocessing.forkserver", b"popen_loky")
 _ENGINE_MARKS = (b"pyspark.daemon", b"pyspark.worker", b"ray::", b"ray/_private/workers")
-"""Parts of the command lines of workers; Ray sets the command line of its workers."""
+"""Parts of command lines that identify workers of pools, and workers of Spark and Ray. Ray itself
+sets the command line of its workers."""
 
 _DASK = "__DASK_PARENT_PID"
-"""Environment variable of Dask's workers, which multiprocessing starts."""
+"""Environment variable that identifies Dask's workers, because multiprocessing starts them."""
 
 
 class Process(NamedTuple):
@@ -43,8 +47,8 @@ class Origin(NamedTuple):
     Attributes
     ----------
     main : Process
-        The user's process that, directly or indirectly, started this worker; this process itself if
-        it is not a worker. For workers of Ray and Spark, a process of the engine.
+        The user's process that started this worker, directly or indirectly. For a worker of Ray or
+        Spark, a process of the engine. For a process that is not a worker, this process itself.
     by_pool : bool
         Whether multiprocessing or joblib started it.
     by_engine : bool
@@ -105,7 +109,7 @@ def _parent(pid: int) -> int:
 
 
 def _status(pid: int) -> list[str]:
-    """Read the fields of /proc/<pid>/stat that follow the command, which may contain anything."""
+    """Read the fields of /proc/<pid>/stat after the command, which may contain any characters."""
     try:
         with open(f"/proc/{pid}/stat", errors="replace") as file:
             return file.read().rpartition(")")[2].split()

@@ -11,11 +11,11 @@ def similar_names(
 ) -> str:
     """Return the `known` names most similar to `wanted`, as in "'a' or 'b'"; "" if none is similar.
 
-    A dict `known` maps the names to compare to the names to show.
+    If `known` is a dict, its keys are compared with `wanted`, and its values are returned.
     """
     shown = known if isinstance(known, dict) else {name: name for name in known}
     close = difflib.get_close_matches(wanted, shown, n=at_most, cutoff=cutoff)
-    # Of equally similar names, difflib returns those that are last in the alphabet first.
+    # Among equally similar names, difflib puts those first that come last in the alphabet.
     close.sort(key=lambda name: (-difflib.SequenceMatcher(None, name, wanted).ratio(), name))
     return " or ".join(repr(shown[name]) for name in close)
 

@@ -22,7 +22,7 @@ def column(header: str, show: Callable[[Any], str] = str, *, right: bool = True)
     show : callable, default=str
         Formats a value.
     right : bool, default=True
-        Whether texts are right-aligned, as for numbers.
+        Whether texts are aligned to the right, as numbers usually are.
     """
     return field(metadata={"header": header, "show": show, "side": "right" if right else "left"})
 

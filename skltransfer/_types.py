@@ -1,4 +1,4 @@
-"""Types of public parameters, for type checkers; and a test whether a path is a URL."""
+"""Types of public parameters, for type checkers, and a function that recognises URLs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 def is_url(path: Path) -> bool:
     """Return whether a path is a URL such as ``s3://bucket/name``.
 
-    In a `pathlib` path, one of the two slashes is lost.
+    A `pathlib` path has lost one of the two slashes.
     """
     name, sign = (path, "://") if isinstance(path, str) else (os.fsdecode(path), ":/")
     return sign in name and _URL.match(name) is not None

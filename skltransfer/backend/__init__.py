@@ -1,8 +1,8 @@
 """Keras' backend: everything that differs between TensorFlow, JAX and PyTorch.
 
-The rest of the package calls the functions below, and names no backend. Each backend has a module
-that offers the same functions. The module of Keras' backend is looked up when a function is called,
-so that importing this package loads neither Keras nor a backend.
+The rest of the package calls the functions below, and names no backend. For each backend, a module
+implements these functions. The module of Keras' backend is looked up only when a function is
+called, so that importing this package loads neither Keras nor a backend.
 """
 
 from __future__ import annotations
@@ -77,17 +77,17 @@ def compile_function(
     Parameters
     ----------
     compute : callable
-        From tensors to a tensor or a tuple of tensors. The variables that it reads become
-        constants.
+        Takes tensors, and returns a tensor or a tuple of tensors. The variables that it reads
+        become constants.
     shapes : list of tuple
         A shape for each argument, with None for a size that may change.
     dtypes : list of str or None, default=None
-        A dtype for each argument; None is float32.
+        A dtype for each argument; None is float32 for all of them.
 
     Returns
     -------
     CompiledFunction
-        From ndarrays or tensors to a tuple of tensors, which NumPy accepts as arrays.
+        Takes ndarrays or tensors, and returns a tuple of tensors, which NumPy accepts as arrays.
     """
     start()
     dtypes = dtypes or ["float32"] * len(shapes)
@@ -96,26 +96,26 @@ def compile_function(
 
 
 def backend_title(backend: str | None = None) -> str:
-    """Return the proper name of a backend, by default of the one in use."""
+    """Return the proper name of a backend, by default of Keras' backend, such as "TensorFlow"."""
     return module_of(backend or backend_name()).TITLE
 
 
 def versions() -> list[str]:
-    """Return the versions of Keras and the backend, and whatever else affects the last bits."""
+    """Return the versions of Keras and its backend, and all else that affects the last bits."""
     import keras
 
     return [keras.__version__, module().version()]
 
 
 def kernels() -> str:
-    """Return the name of the library whose kernels are used.
+    """Return the name of the library whose kernels (implementations of operations) are used.
 
     Returns
     -------
     str
-        On a CPU, "onednn" or "eigen" with TensorFlow, or "tensorflow" (its own choice) if the
-        environment variable SKLTRANSFER_REWRITE_GRAPHS is 0; "xla" with JAX and "torch" with
-        PyTorch. On other devices their kind, such as "gpu".
+        On a CPU: with TensorFlow, "onednn" or "eigen", or "tensorflow" if TensorFlow may choose
+        because the environment variable SKLTRANSFER_REWRITE_GRAPHS is 0; with JAX, "xla"; with
+        PyTorch, "torch". On another device: its kind, such as "gpu".
     """
     return module().kernels()
 
@@ -132,13 +132,16 @@ def built(build: Callable[[], keras.Model]) -> keras.Model:
 
 
 def outlined(build: Callable[[], keras.Model]) -> keras.Model:
-    """Return the Keras model that `build` makes; each call must pass values for all its weights."""
+    """Return the Keras model that `build` makes; its weights may lack values.
+
+    Each call of the model must therefore pass values for all weights.
+    """
     import_keras()
     return module().outlined(build)
 
 
 def as_tensor(array: KerasTensor) -> KerasTensor:
-    """Copy an array to the backend, once for many calls; tensors are returned unchanged."""
+    """Copy an array to the backend, so that many calls can use it; tensors are not copied again."""
     return module().as_tensor(array)
 
 
@@ -148,7 +151,7 @@ def as_array(tensor: KerasTensor) -> np.ndarray:
 
 
 def constant(array: np.ndarray) -> KerasTensor:
-    """Return a frozen weight in the form that many compiled functions can share."""
+    """Return a frozen weight in a form that many compiled functions can share."""
     return module().constant(array)
 
 
@@ -160,7 +163,7 @@ def value_and_gradients(
 
 
 def add_bias(x: KerasTensor, bias: KerasTensor) -> KerasTensor:
-    """Add one number to each channel, the last axis."""
+    """Add one number to each channel; channels are on the last axis."""
     return module().add_bias(x, bias)
 
 
@@ -183,12 +186,12 @@ def depthwise_conv(x: KerasTensor, kernel: KerasTensor, **options: Any) -> Keras
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether the backend ran out of memory, so that smaller blocks may succeed."""
+    """Return whether the backend ran out of memory, so that fewer rows at a time may fit."""
     return module().is_out_of_memory(error)
 
 
 def refuses_openvino() -> str | None:
-    """Return why OpenVINO cannot take a graph from the backend, or None if it can."""
+    """Return why OpenVINO cannot read graphs of this backend; None if it can."""
     return module().refuses_openvino()
 
 
@@ -198,6 +201,6 @@ def traced(compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str] | No
 
 
 def evaluated(compute: Compute, rows: np.ndarray) -> np.ndarray:
-    """Evaluate `compute`, a function of one tensor, for comparison with OpenVINO."""
+    """Evaluate `compute`, a function of one tensor, to compare the result with OpenVINO's."""
     start()
     return as_array(compute(as_tensor(rows)))  # a graph would take longer to make

@@ -1,4 +1,4 @@
-"""NumPy's matrix products on one thread, because several threads may round differently."""
+"""NumPy's matrix products on one thread, because rounding may depend on the number of threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _limit = None
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Limit BLAS to one thread until the last caller has finished."""
+    """Limit BLAS, which computes matrix products, to one thread until the last caller is done."""
     global _users, _limit
     with _lock:
         if _users == 0:
@@ -33,7 +33,7 @@ def one_thread() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _libraries() -> ThreadpoolController:
-    """Return the loaded BLAS libraries; finding them takes milliseconds."""
+    """Return the loaded BLAS libraries, found only once because that takes milliseconds."""
     import scipy.linalg  # noqa: F401  SciPy has a BLAS of its own
 
     return ThreadpoolController()

@@ -50,8 +50,9 @@ def compiled(
 def built(build: Callable[[], keras.Model]) -> keras.Model:
     """Return the model that `build` makes, with zeros for weights.
 
-    The initializers are traced and not run: XLA would compile them for each shape, which takes many
-    seconds for a typical network. They run only if a layer has kept a traced tensor.
+    The weights' initializers are traced, but not run: XLA would compile them for each shape, which
+    takes many seconds for a typical network. They are run only if a layer has kept a traced tensor,
+    because the model is then built again without tracing.
     """
     import jax
 
@@ -130,7 +131,7 @@ def depthwise_conv(
 ) -> KerasTensor:
     """Convolve each channel separately; on a CPU, as a sum of shifted images.
 
-    XLA's own kernel is many times slower there, because it computes element by element.
+    On CPUs, XLA's own implementation is many times slower, because it computes element by element.
     """
     options = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate}
     if kernels() != "xla" or data_format != "channels_last":
@@ -145,7 +146,7 @@ def _shifted_sum(
     padding: str,
     dilations: tuple[int, int],
 ) -> KerasTensor:
-    """Sum up `x`, shifted to each position of `kernel` and multiplied by the weight there.
+    """Shift `x` to each position of `kernel`, and multiply it by the weight there; return the sum.
 
     The kernel has the shape (h, w, channels, multiplier).
     """
@@ -174,9 +175,10 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def share_gpus() -> None:
-    """Allocate GPU memory as needed, because workers share a GPU, unless the user has decided.
+    """Let JAX allocate GPU memory as needed, because workers share a GPU.
 
-    JAX reads the variable when it first looks for devices; on a CPU it has no effect.
+    If the user has set the environment variable that decides this, it stays as it is. JAX reads it
+    when it first looks for devices. On a CPU, it has no effect.
     """
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
@@ -184,7 +186,7 @@ def share_gpus() -> None:
 def take_threads(count: int, overrides: bool) -> None:
     """Start XLA with `count` threads, unless JAX has run or environment variables set the number.
 
-    With `overrides`, these variables are ignored. XLA reads the number only once.
+    With `overrides`, these variables are ignored. XLA reads the number only when it starts.
     """
     if has_run() or (not overrides and _CHOSEN & set(os.environ)):
         return

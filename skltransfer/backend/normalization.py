@@ -1,4 +1,4 @@
-"""Keras' Normalization layers, which compute with tensors created in `build`."""
+"""Keras' Normalization layers, which compute with tensors that they create when they are built."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def refresh_normalization(model: keras.Model, arrays: Sequence[np.ndarray] | None = None) -> None:
     """Make Normalization layers use their current weights and settings.
 
-    Setting the weights does not change what these layers compute, and tensors that they created
-    while a model was traced cannot be used in computations.
+    Setting the weights does not change these tensors, and so not what the layers compute. Tensors
+    that a layer created while the model was traced cannot be used in computations at all.
 
     Parameters
     ----------

@@ -21,10 +21,10 @@ def built(build: Callable[[], keras.Model]) -> keras.Model:
 
 
 def outlined(build: Callable[[], keras.Model]) -> keras.Model:
-    """Return the model that `build` makes, with variables that have a shape and no value.
+    """Return the model that `build` makes, with variables that have a shape but no value.
 
-    This runs in its own thread, because Keras keeps a list of such variables for each thread, and
-    later gives them values.
+    The model is built in a thread of its own: Keras keeps a list of such variables for each thread,
+    and would later give values to those of the calling thread.
     """
     import keras
 
@@ -37,7 +37,8 @@ def outlined(build: Callable[[], keras.Model]) -> keras.Model:
 
 
 _A_LENGTH, _ANOTHER_LENGTH = 64, 96
-"""Two lengths for rows of unknown length, to find which result sizes depend on the length."""
+"""Two lengths that stand for an unknown length of rows. Sizes of results that differ between them
+depend on the length."""
 
 
 def result_shapes(shapes_of: Callable[..., list[Shape]], shapes: Sequence[Shape]) -> list[Shape]:
@@ -79,7 +80,7 @@ def batch_normalised(
     epsilon: float,
     add: Callable[[KerasTensor, KerasTensor], KerasTensor] = add_bias,
 ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-    """Normalise by the moments of the batch; `add` adds the bias."""
+    """Normalise by the moments of the batch; `add` is used to add the bias."""
     from keras import ops
 
     mean, variance = ops.moments(x, axes=tuple(range(len(x.shape) - 1)))

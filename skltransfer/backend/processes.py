@@ -1,4 +1,8 @@
-"""Starting the backend of a process: refused after a fork; a worker gets its share of threads."""
+"""Starting the backend in a process.
+
+In a process that was forked after the backend had run, starting it is refused. In a worker, the
+backend gets the worker's share of threads.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,8 @@ from skltransfer.backend.start_up import hushed
 
 _CHOSEN = "SKLTRANSFER_NUM_THREADS"
 _SHARE = "OMP_NUM_THREADS"
-"""Set by joblib, Dask, Ray and Spark in their workers, for all libraries that compute."""
+"""Environment variable that joblib, Dask, Ray and Spark set in their workers; libraries that
+compute read it."""
 
 _started = False
 _ran_before_fork: frozenset[str] = frozenset()
@@ -38,8 +43,8 @@ def start() -> None:
     Raises
     ------
     RuntimeError
-        In a process that was forked after the backend had run: a fork does not copy the backend's
-        threads, so that waiting for them would never end.
+        In a process that was forked after the backend had run. A fork does not copy the backend's
+        threads, so the process would wait for them forever.
     """
     global _started
     if _started:
@@ -63,18 +68,19 @@ def computing_threads() -> int:
     """Return the number of threads that compute in this process.
 
     The environment variable SKLTRANSFER_NUM_THREADS decides, if it is set. Otherwise a worker of
-    joblib, Dask, Ray or Spark uses the share that these set, and any other process uses all cores.
+    joblib, Dask, Ray or Spark uses the share that these have set for it, and any other process uses
+    all cores.
 
     Raises
     ------
     ValueError
-        When SKLTRANSFER_NUM_THREADS is not a positive whole number.
+        If SKLTRANSFER_NUM_THREADS is not a positive integer.
     """
     return _chosen_threads() or joblib.cpu_count()
 
 
 def _chosen_threads() -> int | None:
-    """Return the number of threads that the user or an engine has chosen; None if neither has."""
+    """Return the number of threads that the user or, in a worker, its starter set; else None."""
     chosen = os.environ.get(_CHOSEN)
     if chosen is not None:
         if not chosen.isdecimal() or not int(chosen):

@@ -12,7 +12,7 @@ _TELLING = ("model name", "flags", "Features", "CPU part")
 
 @lru_cache(maxsize=1)
 def processor() -> str:
-    """Return a digest of the processor's model and instructions."""
+    """Return a digest of the processor's model and of the instructions that it supports."""
     told = {platform.machine()}
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:  # Linux
         told.update(line for line in file if line.startswith(_TELLING))

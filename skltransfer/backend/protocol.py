@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 Shape: TypeAlias = tuple[int | None, ...]
 Compute: TypeAlias = Callable[..., Any]
-"""From tensors to a tensor or a tuple of them."""
+"""Takes tensors, and returns a tensor or a tuple of tensors."""
 Compiled: TypeAlias = Callable[..., tuple[Any, ...]]
-"""From arrays or tensors to tensors."""
+"""Takes arrays or tensors, and returns a tuple of tensors."""
 
 
 class Backend(Protocol):
@@ -24,7 +24,7 @@ class Backend(Protocol):
 
     TITLE: str
 
-    # All parameters are positional, so that functions of a module can implement them.
+    # Most parameters are positional-only, so that functions of a module can implement the methods.
     def compiled(
         self, compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str], /
     ) -> tuple[Compiled, list[Shape]]: ...

@@ -1,4 +1,4 @@
-"""Factors and offsets of columns, as a Keras layer."""
+"""Multiplication of columns by factors and addition of offsets, as a Keras layer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def rescaled(
 ) -> KerasTensor:
     """Return ``x * factors + offsets`` along the last axis, computed by layers that can be saved.
 
-    The rows are treated as images of one pixel: with fewer than three axes, Keras would apply
-    factors to the first axis if the user has set ``image_data_format="channels_first"``.
+    The rows are treated as images of one pixel. Otherwise, Keras would apply the factors to the
+    first axis if the user has set ``image_data_format="channels_first"``.
     """
     import keras
     from keras import ops

@@ -1,10 +1,11 @@
 """Starting a backend without the messages that TensorFlow's C++ code then writes.
 
-Two measures are needed. TensorFlow reads the log level once, when it is imported, so the
-environment variable is set during the import. But TensorFlow 2.21 writes some messages before it
-reads the level: that it uses oneDNN, which instructions it was compiled for, and that there is no
-GPU. So standard error goes to a temporary file while TensorFlow is imported, and again while it
-looks for devices. Afterwards both are restored, and any other text is written to standard error.
+Two measures are needed. First, TensorFlow reads the log level once, when it is imported, so the
+environment variable for this level is set during the import. Second, TensorFlow 2.21 writes some
+messages before it reads the level: that it uses oneDNN, which instructions it was compiled for, and
+that there is no GPU. So standard error goes to a temporary file while TensorFlow is imported, and
+again while it looks for devices. Afterwards, the variable and standard error are restored, and any
+other text in the file is written to standard error.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ _hushing = threading.Lock()
 def hushed() -> Iterator[None]:
     """Suppress TensorFlow's start-up messages, unless the user has set a log level.
 
-    Any other text that is written to standard error meanwhile, also by other threads, appears at
-    the end. If the process is killed before that, the text is lost.
+    Any other text that this or another thread writes to standard error meanwhile appears at the
+    end. If the process is killed before that, the text is lost.
     """
     if _LOG_LEVEL in os.environ or not _hushing.acquire(blocking=False):
         yield
@@ -54,10 +55,10 @@ def hushed() -> Iterator[None]:
 
 @contextmanager
 def _without_harmless_lines() -> Iterator[None]:
-    """Collect what is written to standard error, and write all but the harmless lines there."""
+    """Collect what is written to standard error; at the end, write all but harmless lines there."""
     try:
         real = os.dup(_STANDARD_ERROR)
-    except OSError:  # it is closed
+    except OSError:  # standard error is closed
         yield
         return
     with tempfile.TemporaryFile() as collected:

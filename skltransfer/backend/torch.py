@@ -1,4 +1,4 @@
-"""PyTorch: functions run eagerly."""
+"""PyTorch: functions run eagerly, that is, without being compiled."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def as_array(tensor: KerasTensor) -> np.ndarray:
 
 
 def constant(array: np.ndarray) -> KerasTensor:
-    """Return a tensor, because no graph keeps a copy."""
+    """Return a copy as a tensor, because PyTorch makes no graph that would keep one."""
     return as_tensor(array)
 
 
@@ -118,7 +118,7 @@ def share_gpus() -> None:
 
 
 def take_threads(count: int, overrides: bool) -> None:
-    """Use `count` threads if the user asks for them; PyTorch itself reads OMP_NUM_THREADS."""
+    """Use `count` threads if the user set this number; PyTorch itself reads OMP_NUM_THREADS."""
     if overrides:
         import torch
 
@@ -126,6 +126,6 @@ def take_threads(count: int, overrides: bool) -> None:
 
 
 def has_run() -> bool:
-    """Return whether PyTorch has run on a GPU; a run on a CPU leaves no trace."""
+    """Return whether PyTorch has run on a GPU; whether it has run on a CPU cannot be seen."""
     cuda = sys.modules.get("torch.cuda")
     return cuda is not None and cuda.is_initialized()

@@ -1,32 +1,37 @@
 """The activation cache: rows of numbers, keyed by what they are computed from.
 
-A *namespace* is a digest of everything that a row depends on except its input (weights, freeze
-point, engine, rows of a block, input size, precision); a *key* is the digest of that input. The
-cache knows neither networks nor estimators, only NumPy.
+A *row* is an array: the activations (outputs of frozen layers) of one input, that is, one image,
+text or sound. A *key* is a digest (a hash) of the input. A *namespace* is a digest of everything
+else that the row depends on: weights, freeze point (the last frozen layer), engine, number of rows
+that run together, input size, precision. The cache knows neither networks nor estimators, only
+NumPy.
 
 It guarantees:
 
-- A row comes back bit for bit as it was put, or not at all. Every row carries a checksum over its
-  bytes, its key and its namespace; a row that is torn, truncated or flipped counts as absent.
+- A row comes back bit for bit as it was put, or not at all. Every row has a checksum over its
+  bytes, its key and its namespace. A row with wrong or missing bytes counts as absent.
 - A cache never fails and never blocks. A full disk, a read-only directory or a killed process costs
   speed, and causes at most one warning.
-- A row that does not fit is refused; stored rows stay (see `admission`).
+- A row that does not fit is refused; stored rows stay, with the exceptions listed in `admission`.
 
-Why not LMDB? py-lmdb 3.0 read as fast, but it trusts its memory map. After the file had been
-truncated, the process died of SIGBUS (244 times of 248). A check when opening the file would help
-there, but not against a flipped bit in a tree page (6 deaths in 1900 trials), nor against a file
-that shrinks while it is in use. Rows of 5 KB also took 60 % more room. Here nothing is mapped: if a
-file is too short, a read only returns too few bytes.
+Why are the rows not in LMDB? py-lmdb 3.0 read as fast as this cache, but it trusts its
+memory-mapped file. When this file had been truncated, the process died of SIGBUS in 244 of 248
+trials. A check when opening the file would help there. It would not help against a flipped bit in a
+tree page (6 deaths in 1900 trials), nor against a file that shrinks while it is in use. Rows of 5
+KB also took 60 % more room. Here, no file is memory-mapped, so reading a file that is too short
+only returns too few bytes.
 
-Rows are dense (all of one shape) or ragged (each of its own length, such as texts and sounds). A
+Rows are *dense* (all of one shape) or *ragged* (each of its own length, as for texts and sounds). A
 batch of ragged rows is a 1-D array of dtype object.
 
-Modules: `layouts` (dtypes and shapes of rows), `batches` (rows to be stored), `segments` (files),
-`checksums` (of rows), `reading` (rows from files), `namespaces` (which rows exist), `admission`
-(which rows are kept), `store` (namespaces under one budget), `row_locks` (who computes which row),
-`work` (what was computed), `capacity` (how much room there is), `session` (the location of
-"memory"), `activation_cache` and `null_cache` (the whole cache, and one that stores nothing),
-`info` (their report), `opening` (one cache for each folder), `inspection` (for users).
+Modules: `layouts` (dtypes and shapes of rows), `batches` (rows to be stored), `segments` (the files
+that contain rows), `checksums` (of rows), `reading` (rows from files), `namespaces` (which rows
+exist), `admission` (which rows are kept), `store` (namespaces under one budget), `row_locks` (who
+computes which row), `work` (how many rows were computed), `capacity` (how much room there is),
+`session` (the location of "memory"), `holding` (folders that disappear with the last process that
+uses them), `machine` (a name for this machine), `activation_cache` (the whole cache), `null_cache`
+(a cache that stores nothing), `info` (the report of a cache), `opening` (one cache for each
+folder), `inspection` (functions for users).
 """
 
 from __future__ import annotations

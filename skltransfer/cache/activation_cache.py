@@ -1,4 +1,8 @@
-"""The cache as its users see it: rows, aliases, locks and counts."""
+"""The cache as the rest of the package uses it: rows, aliases, locks and counts.
+
+An *alias* is a short value that is stored under a key, such as the digest of an image's pixels
+under the digest of its file.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ _ALIASES_FOLDER, _LOCKS_FILE, _WORK_FOLDER = "aliases", "locks", "work"
 
 _LONGEST_VALUE = 32
 _ALIASES_SHARE = 20
-"""Aliases get 1/20 of the budget: one takes 97 bytes, the smallest rows take a few thousand."""
+"""Aliases get 1/20 of the budget: an alias takes 97 bytes, and the smallest rows a few thousand."""
 
 _MOST_ALIASES_IN_MEMORY = 100_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
@@ -35,15 +39,15 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 class ActivationCache:
     """Rows of numbers keyed by content, shared by threads and processes.
 
-    Get one from `open_cache`. In all methods `namespace` is a digest of what a row depends on
-    except its input, and `keys` are digests of inputs, of 16 to 32 bytes.
+    `open_cache` creates it. In all methods, `keys` are digests of the inputs of rows, of 16 to 32
+    bytes each, and `namespace` is a digest of everything else that these rows depend on.
 
     Parameters
     ----------
     folder : str
-        Folder of its files, created when first needed.
+        Folder of the cache's files, created when first needed.
     budget : int
-        Bytes that rows and aliases may take together.
+        Number of bytes that rows and aliases may take together.
     """
 
     keeps_rows = True
@@ -72,11 +76,11 @@ class ActivationCache:
         keys : sequence of bytes
             Digests of the inputs of rows.
         out : ndarray of shape (n_keys, ...)
-            For rows of one shape, C-contiguous. Only rows that were put with its dtype and row
-            shape are found. The content of rows that are not found is undefined.
+            For dense rows, a C-contiguous array. Only rows that were put with its dtype and row
+            shape are found. Where a row is not found, the content is undefined.
 
-            For ragged rows, an array of shape (n_keys,) and dtype object, which receives new
-            arrays, and None for rows that are not found. Rows of one shape are not found.
+            For ragged rows, an array of shape (n_keys,) and dtype object. It receives a new array
+            for each row that is found, and None for each row that is not. Dense rows are not found.
 
         Returns
         -------
@@ -92,7 +96,7 @@ class ActivationCache:
         return found
 
     def contains(self, namespace: bytes, keys: Sequence[bytes]) -> NDArray[np.bool_]:
-        """Return which rows are stored; damage to a row shows only when it is read.
+        """Return which rows are stored; damage to a row is noticed only when the row is read.
 
         Returns
         -------
@@ -129,11 +133,11 @@ class ActivationCache:
         self._rows.put(namespace, keys, batch)
 
     def lock(self, namespace: bytes, keys: Sequence[bytes]) -> RowLock:
-        """Lock the rows that the calling thread may compute now.
+        """Lock the rows that the calling thread is to compute now.
 
-        Stored rows, and rows that another thread or process has locked, are not locked. Lock a few
-        hundred keys at a time: the time grows with the square of their number (512 take 3 ms, 3000
-        take 90 ms).
+        These are the rows that are not stored yet, and that no other thread or process has locked.
+        Lock a few hundred keys at a time, because the time grows with the square of their number
+        (512 take 3 ms, 3000 take 90 ms).
 
         Returns
         -------
@@ -155,12 +159,13 @@ class ActivationCache:
         return lock
 
     def wait(self, namespace: bytes, keys: Sequence[bytes]) -> None:
-        """Wait until each row is stored, or not locked by any thread or process.
+        """Wait until each row is stored, or is no longer locked by any thread or process.
 
         Raises
         ------
         RuntimeError
-            If the calling thread holds locks: two threads could wait for each other forever.
+            If the calling thread holds locks, because two threads could then wait for each other
+            forever.
         """
         if self._locks.held_by_this_thread():
             raise RuntimeError("release your own locks before you wait for those of others")
@@ -179,11 +184,11 @@ class ActivationCache:
         Parameters
         ----------
         namespace : bytes
-            What values depend on except the keys.
+            Digest of what values depend on besides the keys.
         keys : sequence of bytes
-            Digests.
+            Digests of inputs.
         values : sequence of bytes
-            At most 32 bytes each.
+            One for each key, of at most 32 bytes.
         """
         rows = np.zeros((len(keys), 1 + _LONGEST_VALUE), np.uint8)
         for row, value in zip(rows, values, strict=True):
@@ -195,7 +200,7 @@ class ActivationCache:
         self._aliases.put(namespace, keys, DenseBatch(rows))
 
     def lookup(self, namespace: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the values that `alias` stored for keys, or None."""
+        """Return the value that `alias` stored for each key; None where there is none."""
         if sum(map(len, self._known_aliases.values())) > _MOST_ALIASES_IN_MEMORY:
             self._known_aliases = {}
         known = self._known_aliases.setdefault(namespace, {})
@@ -215,7 +220,7 @@ class ActivationCache:
             yield key, packed[1 : 1 + packed[0]]
 
     def count_work(self, segment: str, rows: int) -> None:
-        """Count rows that ran through a segment of the network."""
+        """Count rows that ran through a segment (consecutive layers) of the network."""
         self._work.add(segment, rows)
 
     def has_room_to_spare(self, n_bytes: int) -> bool:
@@ -236,7 +241,7 @@ class ActivationCache:
         )
 
     def clear(self) -> None:
-        """Delete all rows and aliases, and count from zero."""
+        """Delete all rows and aliases, and set all counts to zero."""
         self._known_aliases = {}
         self._rows.clear()
         self._aliases.clear()
@@ -248,7 +253,7 @@ class ActivationCache:
         self._counting = threading.Lock()
 
     def after_fork(self) -> None:
-        """In a child process, drop the locks and counts of the parent."""
+        """In a forked child process, forget the locks and counts of the parent."""
         self._rows.forget()
         self._aliases.forget()
         self._work.forget()
@@ -266,7 +271,10 @@ def _check(keys: Sequence[bytes], n_rows: int) -> None:
 
 
 def _lock_slot(namespace: bytes, key: bytes) -> int:
-    """Return the byte, one of 2**62, whose lock stands for a row; two rows hardly ever share it."""
+    """Return the position, in the lock file, of the byte whose lock stands for a row.
+
+    There are 2**62 positions, so two rows hardly ever share one.
+    """
     namespace_digest = hashlib.blake2b(namespace).digest()
     digest = hashlib.blake2b(key, digest_size=8, key=namespace_digest).digest()
     return int.from_bytes(digest, "little") >> 2

@@ -1,15 +1,17 @@
 """Which rows are kept: rows are admitted while there is room, and rarely evict others.
 
-Epochs and folds scan the same rows again and again. A cache that evicts the least recently used row
-never hits once the working set is one percent too large. So here stored rows stay, and further rows
-are refused, with two exceptions:
+Epochs and folds scan the same rows, the working set, again and again. If the working set is only
+one percent larger than the cache, a cache that evicts the least recently used row never has the row
+that is needed next. So here stored rows stay, and further rows are refused, with two exceptions:
 
-- A row of a new namespace evicts rows that were last used before the namespace was created.
-- A row that is put for the third time evicts rows that were not used since the first time. When
-  rows are scanned repeatedly, in any order, a whole scan lies between the first and the third time.
-  That scan has used the whole working set, so none of it is evicted.
+- A row of a new namespace, such as that of another network or freeze point, evicts rows that were
+  last used before the namespace was created.
+- A row that is put for the third time evicts rows that have not been used since it was put for the
+  first time. When rows are scanned repeatedly, in any order, a whole scan lies between these two
+  times. That scan has used the whole working set, so no row of it is evicted.
 
-Whole segments are evicted, the least recently used first.
+A row is evicted together with its segment, a file of many rows. The least recently used segments
+are evicted first.
 """
 
 from __future__ import annotations
@@ -28,13 +30,13 @@ if TYPE_CHECKING:
     from skltransfer.cache.namespaces import Namespace
 
 _CLOCK_SECONDS = 0.25
-"""Two times of use that are at most this far apart may be in the wrong order."""
+"""The resolution of recorded times of use: two that are closer may be in the wrong order."""
 
 _MOST_REFUSALS = 200_000
 
 
 class Admission:
-    """Keeps the namespaces in a folder within a budget of bytes.
+    """Keeps all namespaces in a folder together within a budget of bytes.
 
     Processes decide independently. Together they may exceed the budget by the rows that they are
     writing at that moment.
@@ -49,7 +51,7 @@ class Admission:
     def admit(
         self, namespace: Namespace, keys: Sequence[bytes], sizes: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
-        """Make room for rows of the given bytes; return which of the rows may be kept."""
+        """Make room for rows of the given `sizes` in bytes; return which of them may be stored."""
         costs = sizes + ENTRY_BYTES
         segments = list(segments_under(self._folder))
         room = self.budget - sum(segment.n_bytes for segment in segments)
@@ -70,7 +72,7 @@ class Admission:
         return admitted
 
     def _first_refused(self, namespace: Namespace, key: bytes) -> float:
-        """Return when a row that was refused twice was first put; 0.0 for other rows."""
+        """Return the time at which a row was first put, if it has been refused twice; else 0.0."""
         first, times = self._refusals.get(_name(namespace, key), (0.0, 0))
         return first if times >= 2 else 0.0
 
@@ -87,7 +89,9 @@ def _name(namespace: Namespace, key: bytes) -> bytes:
 
 
 def _evict(oldest: deque[SegmentUse], needed: int, since: float) -> int:
-    """Remove the least recently used segments, if those unused since `since` free enough bytes.
+    """Remove the least recently used segments, to free `needed` bytes; none if that is impossible.
+
+    Only segments that have not been used since the time `since` may be removed.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Batches of rows to be stored: dense (rows of one shape) or ragged (each row of its own length).
 
-A ragged batch is a 1-D array of dtype object. Its elements are arrays that differ only in the
-length of their first axis, such as texts and sounds.
+Callers pass a ragged batch, such as rows of texts or sounds, as a 1-D array of dtype object. Its
+elements are arrays that differ only in the length of their first axis.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class DenseBatch:
         return checksums(as_bytes(self.rows), keys, salt)
 
     def packed(self) -> memoryview:
-        """Return all rows, one after another."""
+        """Return the bytes of all rows, one row after another."""
         return as_bytes(self.rows).reshape(-1).data
 
 
@@ -88,7 +88,7 @@ class RaggedBatch:
         return ragged_checksums(flat, keys, lengths, self.layout.name, salt)
 
     def packed(self) -> bytes:
-        """Return all rows, one after another."""
+        """Return the bytes of all rows, one row after another."""
         return b"".join(as_bytes(row).data for row in self.rows)
 
 
@@ -96,7 +96,7 @@ Batch: TypeAlias = DenseBatch | RaggedBatch
 
 
 def batch_of(rows: NDArray[np.generic]) -> Batch:
-    """Make a batch of the caller's rows, of which there is at least one.
+    """Make a batch of the caller's rows; there must be at least one.
 
     Raises
     ------

@@ -54,7 +54,7 @@ def _free_memory() -> int:
 def _container_limits(
     membership: str = "/proc/self/cgroup", mounted: str = "/sys/fs/cgroup"
 ) -> Iterator[int]:
-    """Yield the memory limits of all control groups of this process, version 1 and 2."""
+    """Yield the memory limits of all Linux control groups of this process, of versions 1 and 2."""
     with contextlib.suppress(OSError), open(membership) as file:
         for line in file:
             _, controllers, path = line.rstrip("\n").split(":", 2)
@@ -67,7 +67,7 @@ def _container_limits(
 def _limits_upward(mounted: str, path: str, name: str) -> Iterator[int]:
     """Yield the limits of a control group and of its ancestors."""
     while True:
-        # In a container the path may be that of the host, of which only the root is mounted.
+        # In a container, the path may exist only on the host; then only the root can be read here.
         with contextlib.suppress(OSError, ValueError), open(f"{mounted}{path}/{name}") as file:
             yield int(file.read())  # "max" is not a number and not a limit
         if path in ("", "/"):

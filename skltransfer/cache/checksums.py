@@ -3,7 +3,7 @@
 A row is hashed as 32-bit words, each multiplied by its own odd 64-bit factor and summed modulo
 2**64 (multilinear hashing; Lemire and Kaser, "Strongly universal string hashing is fast", 2014).
 Damage to a single word is always detected; other damage is missed with a probability below one in a
-billion. NumPy hashes many rows at once: 5 KB take 0.8 µs; zlib's CRC-32 takes 2.4 µs.
+billion. NumPy hashes many rows at once, so that 5 KB take 0.8 µs; zlib's CRC-32 takes 2.4 µs.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def ragged_checksums(
     layout: str,
     salt: int,
 ) -> NDArray[np.uint64]:
-    """Return checksums over rows, their keys, and the length and layout that define their shape.
+    """Return checksums over rows, their keys, and the lengths and layout that define their shapes.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def ragged_checksums(
 
 
 def _sum_of_blocks(row: NDArray[np.uint8]) -> int:
-    """Sum a row block by block, so that a fixed number of factors serves rows of any length."""
+    """Sum a row in blocks of bytes, so that a fixed number of factors serves rows of any length."""
     factors = _factors(_BLOCK_BYTES // _WORD.itemsize)
     n_whole = len(row) // _BLOCK_BYTES
     last = row[np.newaxis, n_whole * _BLOCK_BYTES :]
@@ -103,6 +103,6 @@ def _n_words(n_bytes: int) -> int:
 
 @lru_cache(maxsize=8)
 def _factors(n_words: int) -> NDArray[np.uint64]:
-    """Odd numbers, the same on every machine."""
+    """Return odd factors, one for each word; they are the same on every machine."""
     drawn = hashlib.shake_128(b"skltransfer").digest(n_words * _SUM.itemsize)
     return np.frombuffer(drawn, np.dtype("<u8")) | np.uint64(1)

@@ -1,8 +1,9 @@
 """Folders that are removed when the last process that holds them ends, however it ends.
 
-Each holder keeps a named pipe open, and a shell process reads it. When the kernel has closed the
-pipe for the last holder, the reader reaches the end of the pipe and removes the folder. If the
-reader has been killed, the pipe still shows whether any process holds the folder.
+A process holds a folder by keeping a named pipe in it open. A shell process reads from this pipe.
+When a holder ends, the kernel closes the pipe for it. Once the last holder has ended, the reader
+therefore reaches the end of the pipe, and removes the folder. If the reader has been killed, the
+pipe still shows whether any process holds the folder.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _PIPE = "holders"
 _WAIT_AND_REMOVE = '{ cat "$1"; rm -rf "$2"; } < /dev/null > /dev/null 2>&1 &'
 
 _held: dict[tuple[int, int], int] = {}
-"""Open pipes of this process, by device and inode. Only the end of the process closes them."""
+"""Open pipes of this process, by device and inode; they are closed only when the process ends."""
 
 
 def begin(folder: str) -> None:
@@ -31,8 +32,8 @@ def begin(folder: str) -> None:
     Raises
     ------
     OSError
-        If no named pipe can be made or no process started; the folder then stays until another
-        process removes it.
+        If the named pipe cannot be created, or the shell process cannot be started. The folder then
+        stays until another process removes it.
     """
     if not hasattr(os, "mkfifo"):
         return

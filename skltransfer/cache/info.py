@@ -14,16 +14,16 @@ class CacheInfo:
     location : str or None
         Folder of the cache; None if nothing is cached.
     hits, misses : int
-        Rows found and not found, in this process.
+        Number of rows that this process found and did not find in the cache.
     refused : int
-        Rows not stored because they did not fit, in this process.
+        Number of rows of this process that were not stored because they did not fit.
     entries : int
-        Stored rows.
+        Number of stored rows.
     bytes, budget : int
-        Bytes that the cache takes, and the most that it may take.
+        Number of bytes that the cache takes, and the most that it may take.
     rows_computed : dict of str to int
-        Rows that ran through each segment of the network, in the order of the network, in all
-        processes that share the cache.
+        For each segment of the network (consecutive layers, usually a stage), in the order of the
+        network: how many rows ran through it, in all processes that share the cache.
     """
 
     location: str | None

@@ -20,8 +20,9 @@ def cache_info(cache: str | os.PathLike[str] = "memory") -> CacheInfo:
     Returns
     -------
     CacheInfo
-        Hits and misses in this process; entries, bytes and their budget; and ``rows_computed``, how
-        many rows ran through each segment of a network in all processes that share the cache.
+        Hits and misses in this process; entries, bytes and their budget; and ``rows_computed``,
+        which tells how many rows ran through each segment of a network (consecutive layers, usually
+        a stage) in all processes that share the cache.
 
     See Also
     --------

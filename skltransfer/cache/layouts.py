@@ -16,7 +16,7 @@ _NAME = re.compile(rf"(big)?([{NUMERIC_KINDS}]\d+)(-n)?((?:-\d+)*)")
 
 @dataclass(frozen=True)
 class Layout:
-    """The common dtype and shape of the rows of one segment.
+    """The common dtype and shape of the rows in one segment (file).
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Layout:
         return "-".join([dtype, *["n"] * self.is_ragged, *map(str, self.shape)])
 
     def sizes(self, lengths: list[int]) -> list[int]:
-        """Return the bytes of rows; the lengths matter for ragged rows only."""
+        """Return the number of bytes of each row; the lengths matter only for ragged rows."""
         step = self.dtype.itemsize * math.prod(self.shape)
         return [step * length for length in lengths] if self.is_ragged else [step] * len(lengths)
 

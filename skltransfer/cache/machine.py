@@ -9,7 +9,7 @@ from functools import lru_cache
 
 @lru_cache(maxsize=1)
 def machine() -> str:
-    """Return 8 hexadecimal digits for the machine; containers on one kernel have the same."""
+    """Return 8 hexadecimal digits for the machine; containers on one kernel get the same digits."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             name = file.read()

@@ -1,4 +1,8 @@
-"""One namespace of rows: which rows are stored, and where, as known to this process."""
+"""One namespace of rows: which rows are stored, and where, as known to this process.
+
+A namespace holds rows that differ only in their inputs; they come from the same network, freeze
+point and settings. They are stored in segments, which are pairs of files.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +79,7 @@ class Namespace:
         except FileExistsError as error:
             if os.path.lexists(self.folder) and not os.path.isdir(self.folder):
                 raise
-            # It existed, has been cleared since, and perhaps created again.
+            # The folder existed, has been cleared since, and has perhaps been created again.
             raise FileNotFoundError(self.folder) from error
         with contextlib.suppress(FileExistsError), open(path, "xb"):
             pass
@@ -85,10 +89,10 @@ class Namespace:
         return all(map(self._locations.__contains__, keys))
 
     def _refresh(self) -> None:
-        """Update to what any process has added or removed."""
+        """Learn what any process has added or removed since the last call."""
         names = segment_names(self.folder)
         self._forget_segments({self._segments.pop(name) for name in self._segments.keys() - names})
-        # The newest last: if a damaged row was put again, the intact copy replaces it.
+        # The newest segment last: if a damaged row was put again, the intact copy replaces it.
         for name in sorted(names):
             if name not in self._segments:
                 self._segments[name] = Segment(os.path.join(self.folder, name))
@@ -111,7 +115,7 @@ class Namespace:
             self._locations = {key: row for key, row in known if row.segment not in segments}
 
     def _by_segment(self, keys: Sequence[bytes]) -> Requests:
-        """Group the requested rows by file."""
+        """Group the requested rows by segment."""
         wanted: dict[Segment, list[Request]] = defaultdict(list)
         for position, key in enumerate(keys):
             location = self._locations.get(key)

@@ -14,7 +14,7 @@ from skltransfer.cache.work import WorkCounter
 
 
 class NullCache:
-    """Stores nothing: the ``cache=None`` of the estimators. Work is counted in this process."""
+    """Stores nothing; used for ``cache=None``. Computed rows are counted, in this process only."""
 
     keeps_rows = False
 
@@ -51,7 +51,7 @@ class NullCache:
         return [None] * len(keys)
 
     def count_work(self, segment: str, rows: int) -> None:
-        """Count rows that ran through a segment of the network."""
+        """Count rows that ran through a segment (consecutive layers) of the network."""
         self._work.add(segment, rows)
 
     def has_room_to_spare(self, n_bytes: int) -> bool:
@@ -63,9 +63,9 @@ class NullCache:
         return CacheInfo(location=None, rows_computed=self._work.total())
 
     def clear(self) -> None:
-        """Count from zero."""
+        """Set all counts to zero."""
         self._work.clear()
 
     def after_fork(self) -> None:
-        """Count from zero in a child process."""
+        """Set all counts to zero in a forked child process."""
         self._work.forget()

@@ -33,9 +33,10 @@ def open_cache(
         process ends. A directory is shared by all processes and runs that name it, and created if
         necessary. None stores nothing.
     budget : int, default=None
-        Maximum number of bytes; set by the first call for a location in each process. None: for
-        "memory", a quarter of the free memory or of the container's limit, whichever is less; for a
-        directory, half of the disk space that is free or already taken by the cache.
+        Maximum number of bytes; in each process, the first call for a location sets it. For
+        "memory", None means a quarter of the free memory or of the container's limit, whichever is
+        less, but no more than is free where the rows are kept. For a directory, None means half of
+        the disk space that is free or already taken by the cache.
 
     Returns
     -------
@@ -45,7 +46,7 @@ def open_cache(
     Raises
     ------
     TypeError, ValueError
-        If `location` is not a directory.
+        If `location` is none of these, such as a URL or the path of a file.
     """
     if location is None:
         return _null_cache
@@ -90,7 +91,7 @@ def _open(folder: str, budget: int | None) -> ActivationCache:
 
 
 def _after_fork() -> None:
-    """In a child process, give the caches of its parent new locks and counts."""
+    """In a forked child process, give the caches that it inherited new locks and counts."""
     global _opening
     _opening = threading.Lock()
     caches: list[ActivationCache | NullCache] = [_null_cache, *_opened.values()]

@@ -1,8 +1,9 @@
 """Reading rows from segments into the arrays of the caller.
 
-The index is not trusted. A row that would extend beyond the end of its file is not read, so a
-damaged length never allocates more than the size of the file. A row counts as found only if its
-checksum is right.
+A segment consists of a file of rows and an index, which says where each row is. The index may be
+damaged, so it is not trusted. A row that would extend beyond the end of its file is not read, so
+that a wrong length in the index never makes this module allocate more memory than the size of the
+file. A row counts as found only if its checksum is right.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ from skltransfer.cache.layouts import Layout
 from skltransfer.cache.segments import Segment
 
 _MOST_ROWS = 512
-"""Most rows that one system call fills; with the gaps between them, they take up to 1024 buffers,
-the maximum on Linux and macOS."""
+"""Maximum number of rows that one system call reads. With the gaps between them, they need up to
+1024 buffers, the most that Linux and macOS allow."""
 
 _LARGEST_GAP = 1 << 15
-"""Gaps of up to this many bytes are read and dropped: another system call would take as long."""
+"""Gaps of up to this many bytes are read and dropped, because a further system call would take as
+long."""
 
 
 class Location(NamedTuple):
-    """The position of a row in its file, with the rest of its index entry."""
+    """The position of a row in its file, and the rest of the row's index entry."""
 
     segment: Segment
     offset: int
@@ -81,7 +83,7 @@ class DenseOutput:
 
 
 class RaggedOutput:
-    """An array of objects that receives newly allocated rows; None for missing rows.
+    """An array of objects that receives newly allocated rows, and None for missing rows.
 
     Parameters
     ----------
@@ -148,7 +150,10 @@ def output_of(out: NDArray[np.generic]) -> Output:
 def _read(
     segment: Segment, requests: list[Request], buffer: Callable[[int, int], memoryview]
 ) -> Iterator[list[Request]]:
-    """Read rows of one segment in runs; yield the completely read part of each run."""
+    """Read rows of one segment in runs (see `_runs`); yield the rows of each run that are complete.
+
+    The last rows of a run are incomplete if the file ends too early.
+    """
     try:
         with open(segment.rows_path, "rb", buffering=0) as file:
             for run in _runs(requests, os.fstat(file.fileno()).st_size):
@@ -164,7 +169,7 @@ def _read(
 
 
 def _runs(requests: list[Request], file_bytes: int) -> Iterator[list[Request]]:
-    """Group requests that are close together in the file, to read each group at once."""
+    """Yield groups of requests that are close together in the file; each group is read at once."""
     run: list[Request] = []
     end = 0
     for request in sorted(requests, key=_offset):
@@ -195,7 +200,7 @@ def _buffers(run: list[Request], buffer: Callable[[int, int], memoryview]) -> It
 
 
 def _read_into(file: FileIO, buffers: list[memoryview], offset: int) -> int:
-    """Fill buffers one after the other from `offset` on; return the number of bytes."""
+    """Fill buffers one after the other from `offset` on; return the number of bytes read."""
     if hasattr(os, "preadv"):
         return os.preadv(file.fileno(), buffers, offset)
     file.seek(offset)  # Windows

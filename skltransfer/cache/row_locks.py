@@ -1,11 +1,12 @@
 """Locks on rows, so that no two threads or processes compute a row at the same time.
 
-A row is locked by locking one byte of a file, its *slot*, far beyond the end of the file. The
-kernel drops such locks when a process ends, however it ends. These locks belong to processes, so a
-table distinguishes the threads of one process. Acquiring a lock never blocks.
+Every row has a *slot*: a byte position, far beyond the end of a lock file. To lock the row, a
+process locks this byte. The kernel drops such a lock when the process ends, however it ends. The
+kernel's locks belong to processes as a whole, so a table in memory distinguishes the threads of one
+process. Acquiring a lock never blocks.
 
-Without POSIX locks (Windows, some network file systems, a read-only folder) processes do not see
-each other's locks and may compute the same row, with the same result.
+Without POSIX locks (on Windows, on some network file systems, in a read-only folder), processes do
+not see each other's locks. Two of them may then compute the same row, with the same result.
 """
 
 from __future__ import annotations
@@ -30,14 +31,15 @@ _HELD_BY_ANOTHER = {errno.EACCES, errno.EAGAIN}
 
 @dataclass(eq=False)
 class LockOwner:
-    """A holder of locks. A thread may be several owners at once.
+    """A holder of locks. A thread may have several owners at once.
 
     Attributes
     ----------
     slots : list of int
-        All that it has locked, and perhaps more, because an interrupt may come at any time.
+        All slots that it has locked. Because an interrupt may come at any time, the list may also
+        contain slots that it has not locked.
     thread : int
-        The thread that locked them.
+        The thread that locked the slots.
     """
 
     slots: list[int] = field(default_factory=list)
@@ -47,7 +49,7 @@ class LockOwner:
 class RowLocks:
     """The locks of this process.
 
-    Even after an interrupt, an owner can be asked to release everything that it may have locked.
+    Even after an interrupt, `release` unlocks everything that an owner has locked.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ class RowLocks:
         self._path = path
         self._file: int | None = None
         self._owners: dict[int, LockOwner] = {}
-        # Reentrant, because the garbage collector releases lost locks and may run while it is held.
+        # Reentrant: the garbage collector releases lost locks, and may run while this one is held.
         self._table = threading.RLock()
 
     def acquire(self, owner: LockOwner, slots: Iterable[int]) -> list[bool]:
@@ -69,7 +71,7 @@ class RowLocks:
             return [self._acquire(owner, slot) for slot in slots]
 
     def release(self, owner: LockOwner, slots: Iterable[int] | None = None) -> None:
-        """Unlock slots, by default all; slots of other owners are ignored."""
+        """Unlock slots of the owner, by default all of them; slots of other owners are ignored."""
         with self._table:
             for slot in list(owner.slots if slots is None else slots):
                 if self._owners.get(slot) is owner:
@@ -90,7 +92,7 @@ class RowLocks:
     def _acquire(self, owner: LockOwner, slot: int) -> bool:
         if slot in self._owners:
             return False
-        owner.slots.append(slot)  # in this order, so that every lock held is recorded
+        owner.slots.append(slot)  # before locking, so that every lock that is held is recorded
         self._owners[slot] = owner
         if self._lock(slot):
             return True
@@ -136,7 +138,7 @@ class RowLocks:
 
 
 class RowLock:
-    """Rows that the owner may compute now; a context manager that unlocks them on exit.
+    """Rows that the owner is to compute now; a context manager that unlocks them on exit.
 
     Attributes
     ----------
@@ -152,7 +154,7 @@ class RowLock:
         self._release = release
 
     def release(self) -> None:
-        """Unlock the rows; it may be called again, from any thread."""
+        """Unlock the rows; may be called more than once, and from any thread."""
         self._release()
 
     def __enter__(self) -> RowLock:
@@ -162,5 +164,5 @@ class RowLock:
         self.release()
 
     def __del__(self) -> None:
-        # Its owner was interrupted before entering, and must not make others wait.
+        # If the owner was interrupted before the ``with`` block, others must not wait forever.
         self.release()

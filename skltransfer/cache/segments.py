@@ -1,16 +1,16 @@
-"""Files of rows: each segment is a rows file and an index that names its rows.
+"""Segments: pairs of files, one with rows and one with an index of these rows.
 
-A segment is two files that only grow. ``*.rows`` holds rows one after another. ``*.index`` holds a
-64-byte entry for each row, written after the row: key, offset in the rows file, checksum, and for a
-ragged row its length on the first axis.
+Both files only grow. ``*.rows`` holds rows one after another. ``*.index`` holds a 64-byte entry for
+each row, which is written after the row. The entry consists of the row's key, its offset in the
+file of rows, its checksum and, for a ragged row, its length on the first axis.
 
-Only one process at a time appends to a segment, and only processes of the machine that created it:
-on a network file system two machines may each append where they believe the end to be. When a
-writer is killed, rows may be damaged or lost. Their checksums reveal that, so a wrong row is never
-returned.
+Only one process at a time appends to a segment, and it runs on the machine that created the
+segment, because on a network file system two machines might each append at what they take for the
+end of a file. When a writer is killed, rows may be damaged or lost. Checksums reveal that, so a
+wrong row is never returned.
 
-Files are opened for each call. So a fork inherits nothing, file handles cannot run out, and files
-can be deleted at any time.
+Every call opens the files anew. So a fork inherits no open file, file handles cannot run out, and
+files can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from skltransfer.cache.batches import Batch
 
 _ENTRY = np.dtype([("key", "S40"), ("offset", "<u8"), ("checksum", "<u8"), ("length", "<u8")])
-"""A kernel writes whole pages, and 64 bytes divide a page, so a torn index stays aligned."""
+"""A kernel writes whole pages, and a page holds a whole number of entries of 64 bytes. So even if
+some pages were not written, every entry starts where it should."""
 
 ENTRY_BYTES = _ENTRY.itemsize
 LONGEST_KEY = 32
@@ -47,18 +48,18 @@ KEY_END = b"\1"
 
 _ROWS, _INDEX = ".rows", ".index"
 _DIGITS = 16
-"""Number of hexadecimal digits of the time at the start of a name, so that the newest segment sorts
-last. The digits of the machine follow, and then random digits."""
+"""A segment's name starts with its time of creation, in this many hexadecimal digits, so that the
+newest segment sorts last. The digits of the machine follow, and then random digits."""
 
 _SECONDS_TO_LOCK, _PAUSE = 1.0, 0.001
-"""How long a writer waits for another one, which needs only milliseconds."""
+"""How long a writer waits until another one, which needs only milliseconds, has finished."""
 
 _TOUCH_SECONDS = 0.1
-"""Seconds between two updates of the time of last use: one at each read would be slow."""
+"""Seconds between two updates of the time of last use; an update at each read would be slow."""
 
 
 class Segment:
-    """Paths of one pair of files, and how much of its index has been read."""
+    """The paths of one pair of files, and how much of the index has been read."""
 
     def __init__(self, index_path: str) -> None:
         self.index_path = index_path
@@ -73,7 +74,7 @@ class Segment:
         """Return the index entries that were added since the last call."""
         start = self._entries_read * ENTRY_BYTES
         try:
-            # The size of a file that another machine writes is only known once it is opened.
+            # If another machine writes a file, its size is known only once the file is opened.
             if self._is_local and _size(self.index_path) < start + ENTRY_BYTES:
                 return np.empty(0, _ENTRY)
             with open(self.index_path, "rb", buffering=0) as file:
@@ -121,11 +122,11 @@ def segment_names(folder: str, layout: str = "") -> set[str]:
 
 @contextmanager
 def segment_with_room(folder: str, layout: str, segment_bytes: int) -> Iterator[Segment]:
-    """Yield a segment for this process alone to append to.
+    """Yield a segment to which no other process appends meanwhile.
 
-    It is the newest segment of this machine, or a new one if that is full or another process is
-    writing to it. Older segments get no more rows: if there are two copies of a row, the one in the
-    newer segment is read.
+    It is the newest segment of this machine. If that is full, or if another process is writing to
+    it, the result is a new segment. Older segments get no more rows, because a reader that finds
+    two copies of a row takes the one in the newer segment.
     """
     names = segment_names(folder, layout)
     newest = max(filter(_is_local, names), default=None)
@@ -152,7 +153,7 @@ def _is_local(name: str) -> bool:
 
 @contextmanager
 def _alone(path: str) -> Iterator[bool]:
-    """Keep other writers of this machine from a file; yield whether that succeeded."""
+    """Keep other processes of this machine from writing to a file; yield whether that succeeded."""
     try:
         file = os.open(path, os.O_RDONLY)
     except OSError:

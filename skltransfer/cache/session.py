@@ -1,13 +1,14 @@
-"""The location of ``cache="memory"``: a folder shared by a main process and its workers.
+"""The location of ``cache="memory"``: a folder shared by the processes of a session.
 
-If each worker kept rows in its own memory, each would compute them again, and lose them when it is
-retired. So the rows are in a folder: in a file system in memory (/dev/shm) if there is one with
-enough room, otherwise among temporary files. The first process that needs the folder creates it.
+A *session* is usually a main process and its workers. If each worker kept rows in its own memory,
+each would compute all of them again, and they would be lost when the worker ends. So the rows are
+in a folder: in a file system in memory (/dev/shm) if there is one with enough room, otherwise among
+temporary files. The first process that needs the folder creates it.
 
-Usually the folder is named after the main process, which removes it on exit. If that process was
-killed, the next process that creates such a folder removes it. Workers of Dask, Ray and Spark, and
-processes with the variable SKLTRANSFER_SESSION, have no main process: their folder is removed when
-the last of them ends; see `holding`.
+Usually the folder is named after the main process, which removes it on exit. If the main process
+was killed, the next process that creates such a folder removes the old one. Workers of Dask, Ray
+and Spark, and processes with the environment variable SKLTRANSFER_SESSION, have no main process:
+their folder is removed when the last of them ends; see `holding`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _BUDGET_FILE = "budget"
 
 
 def session() -> tuple[str, int]:
-    """Return the folder and the budget in bytes that a main process and its workers share.
+    """Return the folder and the budget in bytes that all processes of this session share.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def _name(process: Process) -> str:
 
 
 def _name_prefix() -> str:
-    """Return the common prefix of sessions whose main processes this one can see."""
+    """Return the prefix of the folder names of all sessions whose processes this one can see."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     try:
         namespace = os.stat("/proc/self/ns/pid").st_ino
@@ -107,13 +108,16 @@ def _is_private(folder: str) -> bool:
 
 
 def _joined(folder: str) -> tuple[str, int]:
-    """Hold the folder, and read the budget that its first process set."""
+    """Hold the folder; return it with the budget that its first process set."""
     holding.hold(folder)
     return _with_budget(folder)
 
 
 def _with_budget(folder: str) -> tuple[str, int]:
-    """Read the budget of the first process, or set it: free space shrinks as rows are stored."""
+    """Return the folder with its budget, which the first process computes and writes to a file.
+
+    Later processes read the file, because the free space shrinks as rows are stored.
+    """
     path = os.path.join(folder, _BUDGET_FILE)
     with contextlib.suppress(OSError, ValueError), open(path) as file:
         return folder, int(file.read())
@@ -132,9 +136,9 @@ def _sweep(base: str) -> None:
 
 
 def _has_ended(folder: str, name: str) -> bool:
-    """Whether a session has ended: its main process has or, if it has none, all its processes have.
+    """Whether a session has ended; False for a folder that is not a session's.
 
-    False for a folder that is not a session's.
+    A session ends with its main process; without a main process, with the last of its processes.
     """
     held = holding.is_held(folder)
     if held is not None:
@@ -145,7 +149,7 @@ def _has_ended(folder: str, name: str) -> bool:
 
 @atexit.register
 def _remove_own() -> None:
-    """Remove the session of this process, even if only its workers have used it."""
+    """Remove the folder of this process's session, even if only its workers have used it."""
     name = _name(this_process())
     for base in _bases():
         shutil.rmtree(os.path.join(base, name), ignore_errors=True)

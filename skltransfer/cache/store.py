@@ -1,4 +1,4 @@
-"""A folder of namespaces under one budget. Disk errors end here, in a single warning."""
+"""A folder of namespaces under one budget. Errors of the disk become a single warning here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 _LARGEST_SEGMENT = 64 << 20
 _SEGMENTS = 32
-"""A budget holds at least this many segments, because whole segments are evicted."""
+"""Segments are so small that a budget holds at least this many, because a segment is evicted as a
+whole."""
 
 _SECONDS_TO_RETRY = 60.0
 """How long nothing is written after the disk refused a row."""
@@ -34,8 +35,8 @@ _SECONDS_TO_RETRY = 60.0
 class CacheWarning(UserWarning):
     """The activation cache cannot store rows; results stay the same, but take longer.
 
-    It is shown once for each cache, if its disk is full or read-only, no private folder can be
-    created for it, or a row is larger than its budget.
+    It is shown once for each cache, if the disk is full or read-only, if no private folder can be
+    created for the cache, or if a row is larger than the cache's budget.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ class CacheWarning(UserWarning):
 
 
 class WarnOnce:
-    """Warns once for a whole cache, whichever of its stores has a problem first."""
+    """Warns once for a whole cache, whichever of its two stores has a problem first."""
 
     def __init__(self) -> None:
         self.has_warned = False
@@ -99,7 +100,7 @@ class Store:
     Parameters
     ----------
     folder : str
-        Folder of its files, created when the first row is put.
+        Folder of the files, created when the first row is put.
     budget : int
         Maximum number of bytes.
     warn_once : WarnOnce

@@ -1,7 +1,8 @@
 """How many rows ran through each segment of the network, summed over processes.
 
-Each process keeps its own sums in a small file, which it overwrites in place. A killed process
-loses nothing, and one write of a few bytes takes 15 µs (a new file and a rename: 400 µs).
+In this module, a segment is a part of a network, usually a stage, not a file of rows. Each process
+keeps its own sums in a small file, which it overwrites in place. If the process is killed, no sum
+is lost. Overwriting a few bytes takes 15 µs; a new file and a rename would take 400 µs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class WorkCounter:
     Parameters
     ----------
     folder : str or None
-        Folder in which all processes that share a store keep their sums; None: sums stay in memory.
+        Folder in which all processes that share a cache keep their sums; None keeps the sums of
+        this process in memory.
     """
 
     def __init__(self, folder: str | None) -> None:
@@ -38,13 +40,13 @@ class WorkCounter:
         self._lock = threading.Lock()
 
     def clear(self) -> None:
-        """Count from zero, in all processes."""
+        """Set all sums to zero, in all processes."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
         self.forget()
 
     def add(self, segment: str, rows: int) -> None:
-        """Count `rows` more rows."""
+        """Count `rows` more rows that ran through a segment."""
         with self._lock:
             self._notice_clearing()
             self._rows[segment] += rows
@@ -61,7 +63,7 @@ class WorkCounter:
         return {segment: total[segment] for segment in _in_network_order(total)}
 
     def _notice_clearing(self) -> None:
-        """Start from zero if another process has cleared the store."""
+        """Start from zero if another process has cleared the cache."""
         if self._is_written and self._path is not None and not os.path.exists(self._path):
             self._rows.clear()
 
@@ -78,9 +80,11 @@ class WorkCounter:
 
 
 def _in_network_order(segments: Iterable[str]) -> list[str]:
-    """Sort segments, named "network:before:behind", by network and by their place in it.
+    """Sort segments by network and by their place in it.
 
-    A segment follows those that end where it starts; others are in alphabetical order.
+    The name of a segment is "network:before:behind": the network, the layer after which the segment
+    starts, and the last layer in it. A segment follows those that end where it starts; otherwise,
+    segments are in alphabetical order.
     """
     order: list[str] = []
     left = sorted(segments)

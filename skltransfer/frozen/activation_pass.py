@@ -1,7 +1,13 @@
 """One pass of rows through a frozen part of the network, using the activation cache.
 
-Each distinct row is computed once. Cached rows are not even read, rows cached at an earlier layer
-are computed from there, and the pass waits for rows that another process is computing.
+Each distinct row is computed once. If a row's activations are cached, the row is not even decoded.
+If its activations at an earlier layer are cached, the computation starts there. If another thread
+or process is computing a row, the pass waits for it.
+
+A *plan* says where a computation starts: at X, or at cached activations of an earlier layer. A
+*stretch* is a list of rows that are looked up in the cache together. A *chunk* is a list of rows
+that have the same plan. The rows of a chunk that this pass locks become a *block*, whose rows are
+read and computed together.
 """
 
 from __future__ import annotations
@@ -31,13 +37,13 @@ _MOST_ROWS_GATHERED = 512
 _BYTES_GATHERED = 4 << 20
 
 _WORTH_A_THREAD = 1e-3
-"""Seconds of work that are worth a thread: starting and waiting for one may take as long."""
+"""Seconds of work that are worth a thread, because starting and awaiting one may take as long."""
 
 _Item = TypeVar("_Item")
 
 
 class Observer:
-    """Base class for objects that follow what a pass learns about rows; ignores everything."""
+    """Base class for objects that are told what a pass learns about rows; it ignores everything."""
 
     def identified(self, row: int, digest: bytes) -> None:
         """Receive the digest of the stored row; called only if there is a cache."""
@@ -58,8 +64,8 @@ class ActivationPass:
     source : Source
         The rows.
     find_plans : callable
-        Returns all plans for computing rows, the shortest first and the one from X last. Called
-        when the first row is missing.
+        Returns all plans for computing rows, the shortest first and the one from X last. It is
+        called when the first row is not found in the cache.
     output : TensorSpec
         Specification of a row of the result.
     block_rows : int
@@ -69,15 +75,16 @@ class ActivationPass:
     namespace : bytes
         Digest of everything that an activation depends on except the row.
     locks : bytes
-        Namespace in which rows are locked; activations computed by the same plans share it.
+        Namespace in which rows are locked. Passes that may compute the same activations on the way
+        share it.
     n_jobs : int or None
         Number of threads that read rows; None is one for each core.
     rows_in_flight : int
-        Limit on the number of read rows in memory; ignored if three blocks need more.
+        Maximum number of rows in memory that have been read; three blocks may exceed it.
     keep_going : bool
         Whether an unreadable row gives NaN instead of an error.
     advance : callable
-        Called with the number of rows done.
+        Called with the number of further rows that are done.
     observer : Observer
         Receives digests and tensors.
     failures : Failures
@@ -174,7 +181,7 @@ class ActivationPass:
     # Lookup --------------------------------------------------------------------------------
 
     def _stretches(self, readers: Prefetcher) -> Iterator[list[int]]:
-        """Yield rows that are looked up together, with their digests if there is a cache."""
+        """Yield lists of rows to look up together; if there is a cache, their digests are known."""
         stretches = _batched(range(len(self.source)), _ROWS_LOOKED_UP_TOGETHER)
         if not self.cache.keeps_rows:
             return stretches
@@ -182,14 +189,14 @@ class ActivationPass:
         return _batched(identified, self._rows_gathered())
 
     def _rows_gathered(self) -> int:
-        """Return how many rows are looked up at a time: many small ones, few large ones."""
+        """Return how many rows are looked up at a time: many if they are small, few if large."""
         row_bytes = max(1, self._out[:1].nbytes)
         return max(_ROWS_LOOKED_UP_TOGETHER, min(_BYTES_GATHERED // row_bytes, _MOST_ROWS_GATHERED))
 
     def _identified(
         self, threads: Prefetcher, stretches: Iterator[list[int]]
     ) -> Iterator[list[int]]:
-        """Yield rows with their digests; threads take over as soon as some rows take long."""
+        """Compute the digests of each stretch, and yield it; once one takes long, use threads."""
         for stretch in stretches:
             began = time.perf_counter()
             self._identify(stretch)
@@ -210,7 +217,7 @@ class ActivationPass:
         return rows
 
     def _look_up(self, stretch: list[int]) -> list[int]:
-        """Fill in cached rows, and skip content met before; return the missing rows."""
+        """Fill in cached rows, and skip copies of earlier rows; return the rows to compute."""
         if not self.cache.keeps_rows:
             return stretch
         rows = self._without_copies(stretch)
@@ -225,7 +232,7 @@ class ActivationPass:
         return [row for row, hit in zip(rows, found, strict=True) if not hit]
 
     def _without_copies(self, rows: list[int]) -> list[int]:
-        """Drop unreadable rows and those with the content of an earlier one."""
+        """Drop unreadable rows, and rows with the same content as an earlier row."""
         firsts = []
         for row in rows:
             key = self._keys[row]
@@ -248,7 +255,7 @@ class ActivationPass:
         return [self._keys[row] or b"" for row in rows]
 
     def _waited_for(self) -> list[list[int]]:
-        """Return postponed rows once the threads or processes that computed them are done."""
+        """Return postponed rows, once the threads or processes that compute them are done."""
         rows, self._put_off = self._put_off, []
         if rows:
             self.cache.wait(self.locks, self._keys_of(rows))
@@ -257,7 +264,7 @@ class ActivationPass:
     # Computation ---------------------------------------------------------------------------
 
     def _numbers_of_plans(self, rows: list[int]) -> list[int]:
-        """Return for each row the shortest plan whose start is cached."""
+        """Return for each row the number of the shortest plan whose start is cached."""
         last = len(self._plans) - 1
         numbers = np.full(len(rows), last)
         if self.cache.keeps_rows:
@@ -303,8 +310,8 @@ class ActivationPass:
     def _finish(self, block: Block, outputs: list[Array]) -> None:
         """Take the results of a block, and cache them.
 
-        Two kinds of rows are not cached: those of files that have changed since they were
-        identified, and all rows after memory ran out, because smaller blocks may change bits.
+        A row is not cached if its file has changed since it was identified. After memory ran out,
+        no row is cached, because smaller blocks may change bits.
         """
         activations, *passing = outputs
         self._out[block.rows] = activations
@@ -324,8 +331,8 @@ class ActivationPass:
     def _loaded(self, row: int, tensors: Rows) -> None:
         """Record that a row was read; may run in a thread of its own.
 
-        A file may have been replaced since its digest was taken. Its activations would then be
-        cached under the digest of the old file.
+        A file may have been replaced since its digest was taken. If this were not recorded, the
+        activations of the new file would be cached under the digest of the old one.
         """
         key = self._keys[row]
         if key is not None and not self.source.still_has(row, key):
@@ -334,7 +341,7 @@ class ActivationPass:
         self.observer.loaded(row, tensors)
 
     def _orphans(self, block: Block) -> list[int]:
-        """Return copies to compute after all, because the file with their content has changed."""
+        """Return copies of rows whose file has changed; they must be computed after all."""
         changed = self._changed.intersection(block.rows)
         if not changed:
             return []
@@ -357,12 +364,12 @@ class ActivationPass:
 
 
 class Chunks:
-    """Rows computed by the same plan, collected into blocks.
+    """Collects rows into chunks of rows that have the same plan.
 
     Parameters
     ----------
     sizes : iterator of int
-        Sizes of the successive blocks.
+        Sizes of the successive chunks.
     """
 
     def __init__(self, sizes: Iterator[int]) -> None:
@@ -373,7 +380,10 @@ class Chunks:
     def filled(
         self, rows: list[int], numbers_of: Callable[[list[int]], list[int]]
     ) -> Iterator[tuple[int, list[int]]]:
-        """Take more rows, each with the number of its plan; yield the full chunks."""
+        """Take more rows; yield each full chunk with the number of its plan.
+
+        `numbers_of` returns the numbers of the plans of given rows.
+        """
         for some in _batched(rows, _ROWS_LOOKED_UP_TOGETHER):
             for row, number in zip(some, numbers_of(some), strict=True):
                 self._waiting[number].append(row)
@@ -382,7 +392,7 @@ class Chunks:
                     self._size = next(self._sizes)
 
     def rest(self) -> list[tuple[int, list[int]]]:
-        """Return the remaining rows."""
+        """Return the remaining rows, as chunks that are not full."""
         left, self._waiting = sorted(self._waiting.items()), defaultdict(list)
         return left
 

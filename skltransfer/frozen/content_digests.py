@@ -2,7 +2,7 @@
 
 `fit` merges rows with equal digests, and sorts the training set by digest. Arrays, rows of numbers
 and lossless files of the same images therefore train the same network. The cache also keeps these
-digests, keyed by the digest of the stored bytes, so that with a warm cache no row is decoded.
+digests, under the digest of the stored bytes, so that rows that it knows need not be decoded.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ContentDigests(Observer):
     source : Source
         The rows.
     encoding : Encoding
-        How they are read.
+        How stored rows become tensors.
     cache : ActivationCache or NullCache
         Cache in which digests are looked up and stored.
 
@@ -61,7 +61,7 @@ class ContentDigests(Observer):
         self.digests[row] = _digest_of(tensors)
 
     def changed(self, row: int) -> None:
-        """Record that a row may have changed since it was identified: its digest is not cached."""
+        """Record that a row may have changed since it was identified; its digest is not cached."""
         self._changed.add(row)
 
     def complete(
@@ -119,7 +119,7 @@ class ContentDigests(Observer):
 
     @cached_property
     def _namespace(self) -> bytes:
-        """Namespace of the digests: all that the tensors depend on except the stored bytes."""
+        """Namespace of the digests: all that the tensors depend on besides the stored bytes."""
         return f"tensors {json.dumps(self.encoding.cache_key_fields())}".encode()
 
     @cached_property

@@ -41,7 +41,7 @@ def chosen_engine(
     pooling: str = "avg",
     tell: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """Choose the engine for the pooled outputs of `layers` (empty: the end of the features).
+    """Choose the engine that computes the pooled outputs of `layers`.
 
     Parameters
     ----------
@@ -50,11 +50,12 @@ def chosen_engine(
     network : Network
         The backbone.
     layers : tuple of str, default=()
-        Layers whose outputs are needed.
+        Layers whose outputs are needed; () is the end of the features.
     pooling : {"avg", "max", "flatten", "cls", "last", "avg_std"}, default="avg"
         How these outputs become rows.
     tell : callable, optional
-        Called with the reason if "auto" does not choose an installed OpenVINO.
+        Called with the reason if "auto" would choose OpenVINO, but OpenVINO cannot compute the
+        network.
 
     Returns
     -------
@@ -137,7 +138,10 @@ def _without_gpu() -> bool:
 
 
 def _runs_in_packs(network: Network, layers: tuple[str, ...], pooling: str) -> bool:
-    """Return whether the backend computes short rows together, which is faster than OpenVINO."""
+    """Return whether the backend runs short rows in packs, which is faster than OpenVINO.
+
+    A pack is several rows of different lengths, joined into one.
+    """
     if not network.takes_packs:
         return False
     run = _part(network, layers, pooling, backend_name()).run
@@ -168,7 +172,7 @@ def _is_ragged(array: Array) -> bool:
 
 
 def _half_precision_layer(network: Network) -> str | None:
-    """Return the name of a layer that computes in half precision, though the network does not."""
+    """Return the name of a layer that itself asks for half precision; None if there is none."""
     halves = (s.name for s in network.graph.steps if _compute_dtype(s.operation) in _HALVES)
     return next(halves, None)
 

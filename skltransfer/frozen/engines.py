@@ -1,6 +1,7 @@
 """Frozen parts of networks, compiled by an engine: OpenVINO or Keras' backend.
 
 Every part runs on blocks of a few rows, or row by row where blocks would change the bits of a row.
+Short rows of different lengths may run in packs, several joined into one, if that changes no bits.
 So neither the number of rows nor their order affects the result.
 """
 
@@ -24,7 +25,7 @@ class FrozenPart:
     Attributes
     ----------
     run : InvariantBatches, RowsInPacks or RowByRow
-        From rows of `row_spec` to rows of `output`, and to activations on the way.
+        Turns rows of `row_spec` into rows of `output`; can also return activations on the way.
     row_spec : tuple of TensorSpec
         Tensors of an input row.
     output : TensorSpec
@@ -45,13 +46,16 @@ def chained(
     spec: RowSpec,
     whole: Callable[[], CompiledSegment] | None = None,
 ) -> FrozenPart:
-    """Chain segments compiled by OpenVINO, starting from rows of `spec`."""
+    """Chain segments (consecutive layers) compiled by OpenVINO, starting from rows of `spec`.
+
+    `whole` returns the same network as a single segment; see `RowByRow`.
+    """
     rows = RowByRow(segments, whole)
     return FrozenPart(rows, spec, TensorSpec(rows.shapes[0][1:]))
 
 
 def engine_key_fields(engine: str) -> dict[str, Any]:
-    """Return what a frozen part's bits depend on besides the network and its input."""
+    """Return what the results of a frozen part depend on besides the network and its input."""
     fields = {
         "engine": engine,
         "backend": backend_name(),
@@ -68,11 +72,12 @@ def compile_part(
 ) -> FrozenPart:
     """Let the backend compile a function of rows of `spec`.
 
-    The function returns a tensor, or a tuple of the tensor and of activations on the way. `n_rows`
-    run together; if it is not given, the `trial` rows are used to test how many may.
+    The function returns a tensor, or a tuple of this tensor and of activations on the way. `n_rows`
+    rows run together. If this number is None, the function is tested on the `trial` rows, to find
+    out whether several rows may run together.
 
-    If the length of rows is unknown, the function also takes an option `lengths`, of the rows in a
-    pack. Without `trial` rows it is None, and rows run alone.
+    If rows differ in length, the function has an option `lengths`: the lengths of the rows in a
+    pack. Without `trial` rows, it is None, and every row runs alone.
     """
     if any(tensor.is_ragged for tensor in spec):
         return _compile_ragged(compute, spec, trial)

@@ -52,8 +52,8 @@ class FreezePoint:
     layer : str
         Last layer of the stage; ``freeze_depth=layer`` means the same.
     shape : tuple of int or None
-        Shape of one row of activations, without the batch axis; None is a length that differs by
-        row.
+        Shape of one row of activations, without the batch axis; None stands for a length that
+        differs by row.
     parameters : int
         Number of weights of this stage, including BatchNorm statistics.
     frozen_parameters : int
@@ -87,14 +87,14 @@ def freeze_points(
     backbone : str, Path, BackboneSpec or keras.Model, default="efficientnet_lite0"
         As in the estimators.
     weights : None, "imagenet", str or Path, default=None
-        As in the estimators, except for None: it means the network's own weights, or random ones
-        where those would be downloaded. Neither stages nor times depend on the weights.
+        As in the estimators, except that None means the network's own weights, or random weights
+        if the own ones would have to be downloaded. Neither stages nor times depend on the weights.
     input_size : tuple of int, default=None
         (height, width) in pixels that the network sees; None is its native size.
     measure : bool, default=True
-        Whether to measure the time of each stage: the median of a few runs, compiled by Keras'
-        backend even where OpenVINO would compute the frozen part. This takes seconds, or a minute
-        for large networks.
+        Whether to measure the time of each stage, as the median of a few runs. Keras' backend runs
+        the stages, even where OpenVINO would compute the frozen part. This takes seconds, or a
+        minute for large networks.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def _rows(network: Network, times: list[float]) -> Iterator[FreezePoint]:
 
 
 def _bounds(stages: tuple[Stage, ...]) -> list[tuple[int | None, int]]:
-    """Return each stage's last step, after the step before the stage (None for the first)."""
+    """Return for each stage the step before it (None for the first stage) and its last step."""
     stops = [stage.stop for stage in stages]
     return list(zip([None, *stops[:-1]], stops, strict=True))
 

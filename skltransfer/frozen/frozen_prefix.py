@@ -1,4 +1,8 @@
-"""The only path from a source of rows to activations: through the frozen layers and the cache."""
+"""The only path from a source of rows to activations: through the frozen layers and the cache.
+
+The *prefix* is the network up to the freeze point, the last frozen step. Its outputs are the
+*activations* of the rows.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +48,7 @@ _NOBODY = Observer()
 _ROWS_LOOKED_UP = 16
 
 Activations: TypeAlias = dict[int | None, Array]
-"""Activations of the same rows; the key is the freeze point."""
+"""Activations of the same rows at several freeze points; the key is the freeze point."""
 
 
 def _nothing(n_rows: int) -> None:
@@ -68,9 +72,9 @@ class FrozenPrefix:
     n_jobs : int or None, default=None
         Number of threads that read rows.
     rows_in_flight : int, default=32
-        Limit on the number of read rows in memory; ignored if three blocks need more.
+        Maximum number of rows in memory that have been read; three blocks may exceed it.
     keep_going : bool, default=False
-        Whether rows that cannot be read become failures instead of an error.
+        Whether rows that cannot be read are returned as failures, instead of raising an error.
     explains : bool, default=False
         Whether to report on standard error what was computed and cached.
     """
@@ -104,7 +108,7 @@ class FrozenPrefix:
         freeze_point : int or None
             Last frozen step; None is the rows themselves.
         advance : callable, optional
-            Called with the number of rows done.
+            Called with the number of further rows that are done.
         also_cache : collection of int
             Steps on the way whose outputs are cached too.
         cache_ahead : bool, default=True
@@ -112,7 +116,7 @@ class FrozenPrefix:
         use_cache : bool, default=True
             Whether the cache is used at all.
         observer : Observer, optional
-            Receives digests and tensors.
+            Receives the digests and tensors of rows.
         """
         one_pass, explain = self._pass(
             source,
@@ -136,7 +140,7 @@ class FrozenPrefix:
         use_cache: bool = True,
         observer: Observer = _NOBODY,
     ) -> tuple[Activations, dict[int, ReadError]]:
-        """Compute activations at several freeze points; with room in the cache, nothing runs twice.
+        """Compute activations at several freeze points; if the cache has room, nothing runs twice.
 
         Parameters
         ----------
@@ -145,11 +149,11 @@ class FrozenPrefix:
         freeze_points : sequence of int or None
             Last frozen steps; None is the rows themselves.
         advance : callable, optional
-            Called with the number of rows done.
+            Called with the number of further rows that are done.
         use_cache : bool, default=True
             Whether the cache is used at all.
         observer : Observer, optional
-            Receives digests and tensors.
+            Receives the digests and tensors of rows.
         """
         if not open_cache(self.cache if use_cache else None).keeps_rows:
             compute = partial(self.activations, source, use_cache=use_cache, observer=observer)
@@ -179,7 +183,7 @@ class FrozenPrefix:
         use_cache: bool = True,
         observer: Observer = _NOBODY,
     ) -> tuple[ActivationPass, Callable[[], None]]:
-        """Prepare a pass, see `activations`; also return a function that reports on it later."""
+        """Prepare a pass; see `activations`. Also return a function that reports on it later."""
         store = open_cache(self.cache if use_cache else None)
         cache_ahead = cache_ahead and store.keeps_rows
         points = cache_points_before(self.network, freeze_point, self.engine)
@@ -222,7 +226,10 @@ class FrozenPrefix:
         freeze_points: Sequence[int | None],
         advance: Callable[[int], None],
     ) -> tuple[Activations, dict[int, ReadError]]:
-        """Compute activations without a cache; start at the point before if this changes no bit."""
+        """Compute activations without a cache.
+
+        The computation for a freeze point starts at the one before it, if this changes no bit.
+        """
         before, *others = sorted({*freeze_points}, key=_from_the_input)
         rows, failures = compute(before, advance)
         found = {before: rows}
@@ -248,7 +255,10 @@ class FrozenPrefix:
         width: int,
         advance: Callable[[int], None] = _nothing,
     ) -> tuple[Array, dict[int, ReadError]]:
-        """Compute pooled outputs of layers, concatenated to `width`; also return read errors."""
+        """Compute pooled outputs of layers, concatenated to rows of `width` numbers.
+
+        Also return the rows that could not be read.
+        """
         part = partial(feature_part, self.network, layers, pooling, self.engine)
         segment = ":".join([self.network.spec.name, "input", *layers])
         namespace = self.namespace(self.described(layers, pooling))
@@ -268,7 +278,7 @@ class FrozenPrefix:
         return one_pass.run(), one_pass.failures
 
     def described(self, layers: tuple[str, ...], pooling: str) -> list[object]:
-        """Describe pooled outputs of `layers` or, if empty, of the end of the network."""
+        """Describe pooled outputs of `layers` for the cache key; () is the end of the features."""
         if not layers:
             end = self.network.end
             return ["features", [position_of(self.network, end)], self.network.pooling]
@@ -299,7 +309,11 @@ class FrozenPrefix:
         return is_cache_point(self.network, freeze_point, self.engine)
 
     def namespace_at(self, freeze_point: int | None) -> bytes:
-        """Return the namespace of activations; pooled features share that of the extractor."""
+        """Return the namespace of activations at a freeze point.
+
+        If the whole network is frozen, they are pooled features. Their namespace is the one that
+        `PretrainedFeatureExtractor` uses for the same features.
+        """
         position = position_of(self.network, freeze_point)
         if is_end(self.network, freeze_point):
             return self.namespace(self.described((), ""))
@@ -311,7 +325,7 @@ class FrozenPrefix:
         return _digest([what, NUMERICS_VERSION, fingerprint, *self._numerics_fields()])
 
     def numerics(self) -> str:
-        """Return a digest of what the last bits depend on: engine, versions, processor."""
+        """Return a digest of what the last bits depend on, such as engine, versions, processor."""
         return _digest([NUMERICS_VERSION, *self._numerics_fields()]).hex()
 
     def _numerics_fields(self) -> list[object]:
@@ -326,7 +340,10 @@ def _digest(described: list[object]) -> bytes:
 def _kept_ahead(
     store: ActivationCache | NullCache, points: list[CachePoint], n_rows: int
 ) -> set[int]:
-    """Return the steps to cache unrequested; none if less than half of the cache stays free."""
+    """Return the steps to cache although nobody asked for it.
+
+    There are none if less than half of the cache would stay free.
+    """
     if not store.keeps_rows:
         return set()
     chosen = [point for point in points if point.worth_keeping]

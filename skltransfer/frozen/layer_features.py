@@ -16,7 +16,7 @@ from skltransfer.network.runtime import Network, in_float32
 def feature_part(
     network: Network, layers: tuple[str, ...], pooling: str, engine: str
 ) -> FrozenPart:
-    """Return the part from rows to the concatenated pooled outputs of `layers`."""
+    """Return the compiled part that computes the concatenated pooled outputs of `layers`."""
     key = ("features", layers, pooling, engine)
     spec = network.row_spec
     if engine == "openvino":
@@ -38,9 +38,10 @@ def _compile(network: Network, layers: tuple[str, ...], pooling: str) -> FrozenP
 def feature_function(
     network: Network, layers: tuple[str, ...] = (), pooling: str | None = None
 ) -> Callable[..., Any]:
-    """Return the function that `feature_part` compiles: from a row's tensors to its features.
+    """Return the function that `feature_part` compiles.
 
-    Without `layers`, the end of the features is pooled.
+    It takes a row's tensors, and returns its features. Without `layers`, these are the pooled
+    output of the last layer of the backbone's features.
     """
     graph = network.graph if layers else network.features
     steps = [network.position_of(name) for name in layers] or [network.end]

@@ -1,7 +1,7 @@
-"""Functions of one row, compiled by OpenVINO, each run on one thread.
+"""Functions of one row, compiled by OpenVINO.
 
-Several rows run at a time, but each by itself on a single thread, so that its bits depend neither
-on other rows nor on the number of threads.
+Several rows run at the same time, but each by itself on a single thread, so that its result depends
+neither on other rows nor on the number of threads.
 """
 
 from __future__ import annotations
@@ -49,12 +49,13 @@ def installed_version() -> str:
 
 
 class CompiledSegment:
-    """A pure function of one tensor, compiled for one row, whose length may differ.
+    """A segment of a network (consecutive layers), compiled for one row of any length.
 
     Parameters
     ----------
     compute : callable
-        From a tensor to a tensor. The variables that it reads become constants.
+        A pure function that takes a tensor and returns a tensor. The variables that it reads become
+        constants.
     spec : tuple of TensorSpec
         The only tensor of a row, of float32.
     precision : {"float32", "bfloat16", "float16"}
@@ -92,17 +93,17 @@ class CompiledSegment:
 class RowByRow:
     """A chain of segments. Several threads run it, each on one row at a time.
 
-    It is called like `InvariantBatches`: its first result is that of the last segment, the others
-    are the activations between the segments.
+    It is called like `InvariantBatches`. Its first result is that of the last segment; the other
+    results are the activations between the segments.
 
     Parameters
     ----------
     segments : sequence of CompiledSegment
         Each takes the result of the preceding one.
     whole : callable or None
-        Returns a single segment that computes the same in less time. After many rows, it is tested
-        on some of them. If the bits are the same, it is used whenever no activations between
-        segments are needed.
+        Returns a single segment that computes the same as the chain, in less time. Once many rows
+        have been computed, it is tested on some of them. If the bits are the same, it is used
+        whenever no activations between segments are needed.
     """
 
     n_rows: ClassVar[int] = 1
@@ -150,7 +151,7 @@ class RowByRow:
         return self
 
     def _found_fastest(self, rows: np.ndarray) -> tuple[CompiledSegment, ...]:
-        """Return the whole network if that changes no bit, else the segments; tested once."""
+        """Return the single segment if it changes no bit, else the chain; this is tested once."""
         with self._lock:
             self._n_seen += len(rows)
             n_tried = max(4, _VALUES_TRIED // prod(side or 1 for side in self.shapes[0][1:]))
@@ -168,7 +169,7 @@ class RowByRow:
 
 
 def _bits(segments: Sequence[CompiledSegment], row: np.ndarray) -> bytes:
-    """Return the bits of the last result."""
+    """Return the bits of the last segment's result for a row."""
     row = np.ascontiguousarray(row)[np.newaxis]
     for segment in segments:
         row = segment(row)

@@ -1,7 +1,8 @@
 """Blocks of rows on their way through a network: read ahead, and computed concurrently.
 
-Threads read rows while the network computes. No core waits for the last row of a block, because the
-next block is being computed already. Blocks come out in the order they went in.
+A *block* is a list of rows that are read, locked and passed to the network together. Threads read
+rows while the network computes. No core waits for the last row of a block, because the next block
+is being computed already. Blocks come out in the order in which they went in.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _ROWS_READ_TOGETHER = 4
 
 @dataclass
 class Block:
-    """Rows that run through the network together, with their lock.
+    """Rows that are passed to the network together, with their lock.
 
     Attributes
     ----------
@@ -54,12 +55,12 @@ class Block:
 
     @property
     def kept(self) -> list[int]:
-        """Positions of the activations on the way that are cached."""
+        """Positions, among the activations on the way, of those that are cached."""
         return [index for index, namespace in enumerate(self.plan.kept) if namespace is not None]
 
 
 Computed: TypeAlias = tuple[Block, list[Array]]
-"""A block with the activations of its rows, and the activations on the way to be cached."""
+"""A block, and a list: the activations of its rows, then those on the way that are to be cached."""
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Pipeline:
     block_rows : int
         Rows of the largest blocks.
     rows_in_flight : int
-        Limit on the number of read rows in memory; ignored if three blocks need more.
+        Maximum number of rows in memory that have been read; three blocks may exceed it.
     failures : Failures
         Collects rows that cannot be read.
     loaded : callable
@@ -122,7 +123,7 @@ class Pipeline:
     readers, runners : Prefetcher
         Threads that read, and `BLOCKS_TOGETHER` threads that run blocks through the network.
     at_most : int or None
-        Maximum number of rows that run together after memory ran out; None if it did not.
+        Maximum number of rows that run together after memory ran out; None if it has not run out.
     """
 
     source: Source
@@ -167,7 +168,7 @@ class Pipeline:
         try:
             task = self._reading.popleft().result()
         except Exception:
-            self._reading.clear()  # later results are not needed; running tasks still count
+            self._reading.clear()  # not needed any more; blocks that are running still are
             raise
         if task.is_last:
             self._running.append(self._begin_to_run(task.block))
@@ -185,7 +186,7 @@ class Pipeline:
         return rows_ahead // _ROWS_READ_TOGETHER - 1
 
     def _begin_to_read(self, task: ReadTask) -> Future[ReadTask]:
-        # If rows are in memory, threads would only disturb those of the network.
+        # If rows are in memory, reading threads would only disturb those of the network.
         begin = done_now if self.source.is_at_hand else self.readers.submit
         return begin(self._read, task)
 
@@ -222,7 +223,7 @@ class Pipeline:
     def _attempt(
         self, block: Block, is_wanted: Callable[[], bool] = always
     ) -> tuple[Block, list[Array] | None]:
-        """Run the network on a block; return None if memory runs out.
+        """Run the network on a block; return it with its results, or with None if memory runs out.
 
         May run in a thread of its own.
         """

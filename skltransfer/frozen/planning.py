@@ -1,4 +1,8 @@
-"""Where computations start, and which activations on the way are cached."""
+"""Where computations start, and which activations on the way are cached.
+
+A *cache point* is a step whose output may be cached, so that computations may start there. A *plan*
+says where one computation starts, and at which cache points it caches.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ def resume_plans(
     engine: str,
     kept: Collection[int] = (),
 ) -> tuple[ResumePlan, ...]:
-    """Return all plans for activations at a freeze point: the shortest first, that from X last.
+    """Return all plans for activations at a freeze point: the shortest first, the one from X last.
 
     Parameters
     ----------
@@ -35,7 +39,8 @@ def resume_plans(
     freeze_point : int or None
         Step whose output is needed; None is the rows themselves.
     namespace_of : callable
-        From a step, or None for the rows themselves, to its namespace in the cache.
+        Returns the namespace of a step's output in the cache; for None, that of the rows
+        themselves.
     engine : str
         The engine.
     kept : collection of int
@@ -68,7 +73,8 @@ def cached_on_the_way(
 ) -> set[int]:
     """Return the steps to cache so that nothing runs twice.
 
-    These are the requested points or, where a point is no cache point, the last one before it.
+    These are the requested freeze points. If one of them is not a cache point, the last cache point
+    before it takes its place.
     """
     found: set[int] = set()
     for point in freeze_points:
@@ -100,7 +106,7 @@ def explained(
     points : collection of CachePoint
         The cache points on the way.
     kept : collection of int
-        Steps of the cached ones.
+        Steps of those points whose outputs were cached.
     """
     sources = [f"{n} computed from {start}" for start, n in computed.items()]
     sources.insert(0, f"{n_rows - sum(computed.values())} from the cache")

@@ -64,8 +64,8 @@ class Prefetcher:
         function : callable
             The function to call.
         items : iterable
-            Its arguments. While the caller uses a result, at most one more item is waiting or
-            being computed than there are threads.
+            Its arguments. While the caller uses a result, the number of items that are waiting or
+            being computed is at most one more than the number of threads.
         """
         waiting: deque[Future[_Result]] = deque()
         for item in items:

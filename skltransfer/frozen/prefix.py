@@ -1,16 +1,17 @@
-"""The network up to a freeze point, and the cache points from which it can be computed.
+"""The prefix: the network up to a freeze point, and the cache points from which it can be computed.
 
-Cache points are the ends of stages. A compiled part also returns the activations at the cache
-points that it passes.
+*Cache points* are ends of stages; their outputs may be cached, and computations may start there. A
+compiled part of the network also returns the activations at the cache points that it passes.
 
 With TensorFlow and oneDNN, a part that starts at a cache point computes the same bits as one that
-passes through it. TensorFlow's optimizer preserves the outputs of a graph, so it fuses no
-operations across a cache point, and the bits of oneDNN's kernels depend only on their input. With
-other kernels there are no cache points: XLA, for example, fuses freely.
+passes through it. One reason is that cache points are outputs of the graph: TensorFlow's optimizer
+preserves outputs, so it fuses no operations across them. The other is that the results of oneDNN's
+kernels depend only on their input. With other kernels there are no cache points, because XLA, for
+example, fuses operations freely.
 
-OpenVINO fuses operations and chooses kernels by their context. So with OpenVINO the network is a
-chain of separately compiled segments, which meet at the cache points worth keeping. The bits are
-the same wherever a computation enters the chain.
+OpenVINO fuses operations, and chooses kernels by their context. So with OpenVINO, the network is a
+chain of separately compiled segments, which meet at the cache points that are worth keeping. The
+bits are then the same wherever a computation enters the chain.
 """
 
 from __future__ import annotations
@@ -36,22 +37,23 @@ from skltransfer.network.pooling import pooled
 from skltransfer.network.runtime import Network, in_float32
 
 _MULTIPLICATIONS_PER_SECOND = 1e11
-"""Multiplications a second; two cores with AVX-512 ran the bundled network at 1.1e11."""
+"""Assumed speed of the network; two cores with AVX-512 ran the bundled network at 1.1e11."""
 
 _BYTES_PER_SECOND = 1e9
-"""Bytes a second at which rows with checksums are written or read: measured 1.0e9 to 1.6e9."""
+"""Assumed speed of writing or reading rows with checksums; 1.0e9 to 1.6e9 were measured."""
 
 _WORTH_A_GUESS = 3.0
-"""Caching unrequested activations must save this many times what it costs."""
+"""Activations that nobody requested are cached only if that saves this many times what it costs."""
 
 _STEADY = {
     *("InputLayer", "Conv2D", "DepthwiseConv2D", "BatchNormalization", "ReLU", "Relu6", "Add"),
     *("ZeroPadding2D", "MaxPooling2D", "Concatenate", "Dropout", "Rescaling"),
 }
-"""Steps that treat all rows of a block alike."""
+"""Kinds of steps that treat all rows of a block alike, whatever their position."""
 
 _ALWAYS_KEPT = 32768
-"""Rows of up to this many bytes are always cached: storing them costs no more than a lookup."""
+"""Rows of up to this many bytes are always cached, because storing them costs no more than a
+lookup."""
 
 _USUAL_LENGTH = 64
 """Length assumed for rows of unknown length, to estimate their cost."""
@@ -59,7 +61,7 @@ _USUAL_LENGTH = 64
 
 @dataclass(frozen=True)
 class CachePoint:
-    """A step at which a computation may start.
+    """A step whose output may be cached, so that computations may start there.
 
     Attributes
     ----------
@@ -68,12 +70,12 @@ class CachePoint:
     name : str
         Name of that step.
     n_bytes : int
-        Size of a row in float32.
+        Size of the output for one row, in float32.
     milliseconds : float
         Estimated time to compute a row from the preceding cache point that is worth keeping.
     worth_keeping : bool
-        Whether the row is cached unrequested: because it is small, or because computing it takes
-        much longer than writing and reading it.
+        Whether the output is cached even if nobody requests it, because it is small, or because
+        computing it takes much longer than writing and reading it.
     """
 
     step: int
@@ -91,8 +93,8 @@ def is_end(network: Network, freeze_point: int | None) -> bool:
 def row_spec(network: Network, freeze_point: int | None) -> RowSpec:
     """Return the specification of activations at a freeze point; for None, that of rows.
 
-    If masks cross the freeze point, the activations contain the network's input; see
-    `carried_input`.
+    If later steps read masks that are computed from the network's input, activations also contain
+    this input; see `carried_input`.
     """
     if freeze_point is None:
         return network.row_spec
@@ -107,7 +109,10 @@ def name_of(network: Network, freeze_point: int | None) -> str:
 
 
 def position_of(network: Network, freeze_point: int | None) -> int | None:
-    """Return the position of a freeze point in the whole network, wherever its features end."""
+    """Return the position of a freeze point among all steps of the network.
+
+    It does not depend on where the features end.
+    """
     if freeze_point is None:
         return None
     return network.graph.position[network.features.steps[freeze_point].name]
@@ -125,12 +130,12 @@ def cache_points_before(
 
 
 def _begins_anywhere(network: Network) -> bool:
-    """Return whether Keras' backend computes the same bits wherever it starts."""
+    """Return whether Keras' backend computes the same bits from whichever step it starts."""
     return kernels() == "onednn" and network.precision == "float32"
 
 
 def is_cache_point(network: Network, freeze_point: int | None, engine: str) -> bool:
-    """Return whether later steps can start from a freeze point's activations; True for the end."""
+    """Return whether computations can start at a freeze point; True for the end of the features."""
     steps = [point.step for point in cache_points_before(network, network.end, engine)]
     return freeze_point is not None and freeze_point in (*steps, network.end)
 
@@ -145,7 +150,10 @@ def cache_key_fields(network: Network, engine: str) -> dict[str, Any]:
 
 
 def segments(network: Network, start: int | None, freeze_point: int | None) -> list[str]:
-    """Return the names of the segments from `start` to a freeze point, used to count work."""
+    """Return the names of the segments from `start` to a freeze point, used to count work.
+
+    Each segment ends at the end of a stage or at the freeze point.
+    """
     if freeze_point is None:
         return []
     steps = [start, *_steps_between(network, start, freeze_point), freeze_point]
@@ -163,7 +171,8 @@ def prefix_part(
     Raises
     ------
     ValueError
-        If nothing is frozen and rows have several tensors, which cannot be trained on.
+        If nothing is frozen and rows consist of several tensors, because training needs rows of
+        one.
     """
     if freeze_point is None:
         return _nothing_frozen(network)
@@ -216,10 +225,10 @@ def _passed(network: Network, start: int | None, freeze_point: int, engine: str)
 
 
 def block_rows(network: Network) -> int:
-    """Return how many rows run together in every part of the network, so that bits agree.
+    """Return how many rows run together: the same in every part of the network, so that bits agree.
 
-    Convolutions and elementwise steps treat rows alike. In networks of such steps, only the pooling
-    at the end is tested; other networks are tested as a whole.
+    Convolutions and elementwise steps treat all rows of a block alike. In networks that consist of
+    such steps, only the pooling at the end is tested; other networks are tested as a whole.
     """
     if any(tensor.is_ragged for tensor in network.row_spec):
         return 1
@@ -237,7 +246,10 @@ def _part_on_trial(network: Network) -> FrozenPart:
 
 
 def _computation(network: Network, start: int | None, steps: list[int]) -> Callable[..., Any]:
-    """Return a function from rows at `start` to outputs of `steps`, that of the last one first."""
+    """Return a function that computes the outputs of `steps` from rows at `start`.
+
+    It returns the output of the last step first.
+    """
 
     def compute(*tensors: Any, lengths: Any = None) -> tuple[Any, ...]:
         x = network.preprocess(*tensors) if start is None else tensors[0]
@@ -251,7 +263,10 @@ def _computation(network: Network, start: int | None, steps: list[int]) -> Calla
 
 
 def rows_to_pack(network: Network, start: int | None) -> Rows | None:
-    """Return rows at `start` to test whether they may run in packs; None if they never may."""
+    """Return rows at `start` for testing whether rows may run in packs; None if they never may.
+
+    A pack is several rows of different lengths, joined into one.
+    """
     if not network.takes_packs:
         return None
     return network.trial_rows() if start is None else noise(row_spec(network, start))

@@ -1,4 +1,4 @@
-"""A plan for computing rows."""
+"""A plan for computing rows: where the computation starts, and what it caches on the way."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ class ResumePlan:
     name : str
         Name of its starting point.
     part : callable
-        Returns the compiled part; called when rows are computed by this plan.
+        Returns the compiled part of the network; called when rows are computed by this plan.
     segments : tuple of str
-        Segments of the network that it runs; work is counted for each.
+        Names of the segments (usually stages) of the network that this part contains; the rows that
+        run through each are counted.
     start : bytes or None
-        Namespace in which its input is cached; None means that rows are read.
+        Namespace in which the input of the part is cached; None means that rows are read.
     kept : tuple of bytes or None
-        For each activation on the way, the namespace in which it is cached; None if it is not.
+        For each cache point on the way, the namespace in which its activations are cached; None if
+        they are not.
     """
 
     name: str

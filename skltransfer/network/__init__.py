@@ -1,1 +1,4 @@
-"""Networks as graphs: where they may be frozen, how their steps run."""
+"""Networks as graphs: where they may be frozen, and how their steps run.
+
+A *step* is one call of a Keras layer or operation.
+"""

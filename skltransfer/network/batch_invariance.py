@@ -1,8 +1,10 @@
-"""Blocks of rows in which the bits of a row depend neither on its position nor on other rows.
+"""Blocks of rows in which the result for a row depends neither on its position nor on other rows.
 
-Many kernels round differently by position: a row is rarely a multiple of a vector register, and the
-remainder is summed in another order. Which kernels do so depends on the operation and its shape, so
-each compiled function is tested on rows that would run together.
+A *block* is a number of rows that run through a function together. Many kernels (implementations of
+operations) round a row differently depending on its position in the block: the length of a row is
+rarely a multiple of that of a vector register, and the remainder is summed in another order. Which
+kernels do so depends on the operation and its shape. Each compiled function is therefore tested on
+trial rows, which run together.
 """
 
 from __future__ import annotations
@@ -29,13 +31,14 @@ from skltransfer.backend import (
 from skltransfer.inputs._input import Rows, chunks, part_of
 
 MANY_ROWS = 32
-"""Number of rows passed at once: few, so that the last are soon ready and memory stays small."""
+"""Number of rows that callers pass at once: so few that the last ones are soon ready, and that they
+need little memory."""
 
 _MOST_IN_FLIGHT = 4
 _VALUES_COMPARED = 4096  # with this many, another order of summation shows
 
 Compute: TypeAlias = Callable[..., Sequence[Any]]
-"""From arrays or tensors to results with the same number of rows."""
+"""Takes arrays or tensors, and returns results with the same number of rows."""
 
 
 def always() -> bool:
@@ -51,18 +54,19 @@ def check_wanted(is_wanted: Callable[[], bool]) -> None:
 
 @dataclass(frozen=True)
 class InvariantBatches:
-    """A function of rows, run on blocks of one size so that a row always has the same bits.
+    """A function of rows, run on blocks of one size so that a row always has the same result.
 
-    Several blocks run at a time: within a block, all threads wait for the slowest after each step,
-    and can work on other blocks meanwhile.
+    Several blocks run at the same time, because after each step of a block, all threads wait for
+    the slowest, and can work on other blocks meanwhile.
 
     Attributes
     ----------
     compute : callable
-        From values common to all rows, then an array (any number of rows, ...) for each tensor of a
-        row, to a tuple of tensors or arrays with as many rows.
+        The function. Its arguments are values common to all rows, called the state, and then an
+        array for each tensor of a row, with any number of rows. It returns a tuple of tensors or
+        arrays with the same number of rows.
     n_rows : int
-        Rows of a block.
+        Number of rows in a block.
     """
 
     compute: Compute
@@ -70,8 +74,8 @@ class InvariantBatches:
     _equal: dict[tuple[int, int], float] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """For each smaller number of rows and each result, how many values agreed; negative if one did
-    not.
+    """For each smaller number of rows and each result: how many values were the same with and
+    without padding to a whole block; negative once a value differed.
     """
     _lock: threading.Lock = field(
         default_factory=threading.Lock, init=False, repr=False, compare=False
@@ -94,7 +98,7 @@ class InvariantBatches:
         blocks = [part_of(rows, part) for part in chunks(len(rows[0]), self.n_rows)]
         if len(blocks) == 1:
             return self._block(state, blocks[0], chosen)
-        start()  # otherwise a fork would wait for threads that it does not have
+        start()  # raises an error in a forked process, which would wait for threads that it lacks
         state = [as_tensor(array) for array in state]
 
         def run(block: Rows) -> list[np.ndarray]:
@@ -105,11 +109,15 @@ class InvariantBatches:
         return [np.concatenate(arrays) for arrays in zip(*results, strict=True)]
 
     def at_most(self, n_rows: int) -> InvariantBatches:
-        """Return the same function with smaller blocks, which may change bits."""
+        """Return the same function with blocks of at most `n_rows`, which may change bits."""
         return self if n_rows >= self.n_rows else replace(self, n_rows=n_rows)
 
     def _block(self, state: Sequence[Any], rows: Rows, chosen: Sequence[int]) -> list[np.ndarray]:
-        """Compute one block; pad a short one with zeros unless its bits are the same unpadded."""
+        """Compute one block.
+
+        A short block is padded with zeros, until enough short blocks have shown that padding
+        changes no bits.
+        """
         n_rows = len(rows[0])
         equal = min(self._equal.get((n_rows, index), 0.0) for index in chosen)
         if n_rows == self.n_rows or equal >= _VALUES_COMPARED:
@@ -123,7 +131,7 @@ class InvariantBatches:
         return results
 
     def _compare(self, key: tuple[int, int], alone: np.ndarray, filled: np.ndarray) -> None:
-        """Record whether values are equal; zeros, such as those of a new head, prove nothing."""
+        """Record whether values are equal; zeros, such as those of a new head, do not count."""
         same = alone.tobytes() == filled.tobytes()
         with self._lock:  # another thread may have found a difference
             before = self._equal.get(key, 0.0)
@@ -146,9 +154,9 @@ def in_invariant_batches(
     compute : callable
         As in `InvariantBatches`.
     n_rows : int
-        Number of rows that would run together.
+        Number of rows that are to run together.
     state : tuple of ndarray
-        Arguments before the rows, for the trial.
+        For the test: values of the arguments that precede the rows.
     trial : tuple of ndarray
         Rows for the test.
     """
@@ -188,14 +196,14 @@ def _filled_up(rows: Rows, n_rows: int) -> Rows:
 def most_block_rows() -> int:
     """Return how many rows run together if that changes no bit.
 
-    On a CPU with oneDNN, these are few, so that tensors stay small. On a CPU without oneDNN, it is
-    one, because the bits of a row depend on its position.
+    On a CPU with oneDNN, the number is small, so that tensors stay small. On a CPU without oneDNN,
+    it is one, because the bits of a row would depend on its position.
     """
     return {"gpu": 64, "onednn": 4}.get(kernels(), 1)
 
 
 def rows_together() -> int:
-    """Return how many rows to pass at once: several blocks, as there is a wait after the last."""
+    """Return how many rows to pass at once: several blocks, as callers wait for the last one."""
     return max(MANY_ROWS, 2 * most_block_rows())
 
 

@@ -1,8 +1,9 @@
-"""Rows that hold activations and the network's input, for freeze points that masks cross.
+"""Rows that hold activations together with the network's input, for networks with masks.
 
-Steps after such a freeze point read masks, which are computed again from the input. A row is one
-float32 tensor of both, so that the code that caches activations and trains on them need not know
-about masks. At every other freeze point, a row holds only the activations.
+A mask says which positions of a row are valid. Steps after a freeze point may read masks, which are
+then computed again from the network's input. At such a freeze point, a row of activations is one
+float32 tensor that also contains the input, so that the code that caches activations and trains on
+them need not know about masks. At every other freeze point, a row contains only the activations.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def run_from(
     moments: Moments | None = None,
     lengths: Any = None,
 ) -> list[Any]:
-    """Do what `run_steps` does, with rows of this module's form at `start` and at each stop."""
+    """Do what `run_steps` does, but with rows as described above, at `start` and at each stop."""
     x, source = (rows, rows) if start is None else _unpacked(graph, start, rows)
     options = {"moments": moments, "lengths": lengths, "source": source}
     found = run_steps(graph, start, stops, x, values, **options)
@@ -50,7 +51,7 @@ def _packed(graph: Graph, index: int, x: Any, source: Any) -> Any:
     if not reads_masks(graph, index):
         return x
     parts = [_flat(x, graph.steps[index].shape), _flat(source, input_shape(graph))]
-    if None in graph.steps[index].shape:  # where the input begins depends on its length
+    if None in graph.steps[index].shape:  # the length of the row tells where the input begins
         length = ops.reshape(ops.cast(ops.shape(source)[1], "float32"), (1, 1))
         parts.insert(0, ops.repeat(length, ops.shape(x)[0], axis=0))
     return ops.concatenate(parts, axis=1)

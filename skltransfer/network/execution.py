@@ -1,8 +1,8 @@
 """Run steps of a graph on tensors, with weights passed as arguments.
 
-Frozen BatchNorm is folded into the preceding convolution, whose kernel becomes ``kernel * scale``
-and which gets a bias. The function and its gradients stay the same, and two passes over the feature
-map are saved.
+Frozen BatchNorm is folded into the preceding convolution: the kernel of the convolution becomes
+``kernel * scale``, and the convolution gets a bias. The function and its gradients stay the same,
+and two passes over the feature map are saved.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from keras import KerasTensor, Layer, Variable
 
 Weights: TypeAlias = tuple[Any, Any]
-"""Kernel and bias, arrays or tensors."""
+"""Kernel and bias of a convolution, as arrays or tensors."""
 Moments: TypeAlias = dict[int, tuple[Any, Any]]
 """Mean and variance of a batch, as tensors; the key is the index of the BatchNorm step."""
 
@@ -51,7 +51,7 @@ def run_steps(
     start : int or None
         Index of the step whose output is `x`; if None, `x` is the network's input.
     stops : list of int
-        Indices of the steps whose outputs are requested, none of them before `start`.
+        Indices of the steps whose outputs are requested; none may be before `start`.
     x : tensor
         Batch of rows.
     values : mapping of int to tensor or ndarray, default=None
@@ -61,11 +61,12 @@ def run_steps(
         If None, BatchNorm uses its stored statistics, as at prediction. With a dict, BatchNorm
         uses the moments of the batch, and adds them to the dict.
     lengths : tensor of int or PackedRows, default=None
-        Number of positions in each row that are not padding; None if no row is padded. Or where
-        rows lie that are packed into one.
+        If rows are padded at their ends, the number of positions of each row that are not padding.
+        If `x` is a pack, that is, several rows joined into one: where these rows lie in it. None in
+        all other cases.
     source : tensor, default=None
-        The network's input. Needed if steps after `start` read a mask that is computed from it;
-        otherwise None.
+        The network's input, if steps after `start` read a mask that is computed from it; otherwise
+        None.
 
     Returns
     -------
@@ -92,7 +93,7 @@ def run_steps(
 
 
 def needed_steps(graph: Graph, start: int | None, stops: tuple[int, ...]) -> list[int]:
-    """Return the steps between `start` and `stops`, in order, without those of other branches."""
+    """Return the steps to run from `start` to `stops`, in order; other branches are left out."""
     made_by = {id(tensor): i for i, step in enumerate(graph.steps) for tensor in step.outputs}
     needed, waiting = set(), list(stops)
     while waiting:
@@ -105,7 +106,7 @@ def needed_steps(graph: Graph, start: int | None, stops: tuple[int, ...]) -> lis
 
 
 def folded_normalisations(graph: Graph) -> dict[int, int]:
-    """Return which BatchNorm steps can be folded: a dict from each to its convolution."""
+    """Return the BatchNorm steps that can be folded: a dict that maps each to its convolution."""
     found = {}
     for index, step in enumerate(graph.steps[:-1]):
         readers = graph.consumers[index]
@@ -127,8 +128,8 @@ def _folded_constants(
 ) -> dict[int, Weights]:
     """Fold the BatchNorm steps that are frozen together with their convolution.
 
-    Frozen weights are given as arrays. Folding them in NumPy takes less time than in the compiled
-    function. Returns a dict with kernel and bias at the index of both steps.
+    Frozen weights are given as arrays. Folding them with NumPy takes less time than folding them in
+    the compiled function. Returns a dict with kernel and bias at the indices of both steps.
     """
     found = {}
     for norm, convolution in folds.items():
@@ -260,7 +261,7 @@ def _is_depthwise(layer: Layer) -> bool:
 
 
 def _convolved_in_groups(layer: Layer, x: KerasTensor) -> KerasTensor:
-    """Convolve in groups. Keras would use XLA, which is slower and has no oneDNN kernels."""
+    """Convolve in groups, without XLA, which Keras would use: it is slower, and lacks oneDNN."""
     from keras import ops
 
     options, groups = _options(layer), layer.groups
@@ -298,7 +299,7 @@ def _is_layer_norm(step: Step) -> bool:
         keras_class(layer) == "LayerNormalization"
         and list(layer.axis) in ([-1], [len(step.shape)])
         and not getattr(layer, "rms_scaling", False)
-        and not step.has_mask  # Keras' own call propagates it
+        and not step.has_mask  # only Keras' own call passes the mask on
     )
 
 

@@ -1,8 +1,8 @@
 """Freeze points: the steps up to which a network may be frozen.
 
-The output of a freeze point is the only tensor that later steps read, apart from masks. No freeze
-point lies between a convolution and its normalisation, activation or addition, or before the first
-trainable weights.
+Apart from masks, the output of a freeze point is the only earlier tensor that later steps read. No
+freeze point lies between a convolution and its normalisation, activation or addition, or before the
+first trainable weights.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def is_trainable(step: Step) -> bool:
 
 
 def kind_of(step: Step) -> str:
-    """Return the kind of a step; "module" is a third-party layer with weights."""
+    """Return the kind of a step; a "module" is a third-party layer with weights."""
     name = type(step.operation).__name__
     if name in _ADDITIONS:
         return "addition"
@@ -77,7 +77,7 @@ def _inline_activation(step: Step) -> str | None:
 
 
 def _is_settled(graph: Graph, index: int) -> bool:
-    """Return whether the output is complete: no later step (an activation) belongs to it."""
+    """Return whether the output is complete, so that no activation or other step is missing."""
     if _begins_blocks(graph, index):
         return True
     kind = kind_of(graph.steps[index])
@@ -100,7 +100,7 @@ def _begins_blocks(graph: Graph, index: int) -> bool:
 
 
 def _is_finished(graph: Graph, index: int) -> bool:
-    """Return whether every path back from a step meets a closing step before any other weights."""
+    """Return whether every path back from a step meets one in `_CLOSING` before other weights."""
     stack, seen = [index], set()
     while stack:
         current = stack.pop()

@@ -1,4 +1,8 @@
-"""A Keras model as a graph: flattened, in topological order, with named steps."""
+"""A Keras model as a graph: flattened, in topological order, with named steps.
+
+A *step* is one call of a layer or operation. A *bottleneck* is a step whose output is the only
+tensor that later steps read.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +131,7 @@ class Graph:
 
     @cached_property
     def bottlenecks(self) -> tuple[int, ...]:
-        """Steps whose output is the only tensor that the later steps read."""
+        """Steps whose output is the only tensor that later steps read."""
         return self.bottlenecks_beside(frozenset())
 
     def bottlenecks_beside(self, aside: frozenset[int]) -> tuple[int, ...]:
@@ -145,7 +149,7 @@ class Graph:
 
     @cached_property
     def mask_steps(self) -> frozenset[int]:
-        """Steps that compute masks from the input without weights, and steps that only they read.
+        """Steps that compute masks from the input without weights, and steps read only by these.
 
         A mask says which positions of a row are valid.
         """
@@ -182,7 +186,7 @@ class Graph:
 
     @cached_property
     def shares_no_weights(self) -> frozenset[int]:
-        """Steps that divide the weights: later steps use none of those used up to the step."""
+        """Steps after which no step uses a weight that was used before or by the step itself."""
         last_use = {id(w): i for i, step in enumerate(self.steps) for w in step.weights}
         reach, apart = -1, set()
         for index, step in enumerate(self.steps):
@@ -306,7 +310,7 @@ def _call_one(operation: Operation, *arguments: Any, **options: Any) -> Any:
 
 
 def _in_whole_numbers_of(own: KerasTensor, tensor: KerasTensor) -> KerasTensor:
-    """Cast `tensor` as Keras does if the input `own` has an integer dtype."""
+    """Cast `tensor` to the dtype of a model's input `own` if that is an integer, as Keras does."""
     from keras import ops
 
     is_taken = own.dtype == tensor.dtype or "int" not in own.dtype
@@ -378,7 +382,7 @@ def _step_names(operations: list[Operation], renumber: bool) -> list[str]:
 
 
 def _told_apart(operations: dict[int, Operation]) -> dict[int, str]:
-    """Return the names of operations; of equal names, all but the first get a number."""
+    """Return the names of operations; where names are equal, all but the first get a number."""
     own = {operation.name for operation in operations.values()}
     names: dict[str, int] = {}
     for key, operation in operations.items():

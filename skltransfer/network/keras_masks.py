@@ -26,7 +26,7 @@ def with_mask(tensor: Any, mask: Any) -> Any:
 
     class Masked(keras.layers.Layer):
         def call(self, inputs: Any) -> Any:
-            return keras.ops.multiply(inputs, 1)  # Keras would keep the old mask of the same tensor
+            return keras.ops.multiply(inputs, 1)  # a new tensor: the same one would keep its mask
 
         def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
             return mask

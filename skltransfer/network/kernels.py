@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 
 _MOST_INPUTS = 512
-"""Inputs of a matrix product. oneDNN adds up more in parts, which on some processors depend on the
-number of positions, and with more than 1,024 on the number of threads.
+"""Maximum number of inputs of a matrix product. If there are more, oneDNN sums their products in
+parts. On some processors, these parts depend on the number of positions; with more than 1,024
+inputs, they depend on the number of threads.
 """
 
 
@@ -24,8 +25,8 @@ def layer_normalised(
     """Normalise each position over its channels, the last axis; `gamma` and `beta` may be None.
 
     Keras uses TensorFlow's reciprocal square root, whose rounding depends on a number's position in
-    memory. A square root and a division are rounded correctly. The maximum changes no value; it
-    keeps TensorFlow's optimizer from combining the two.
+    memory. A square root and a division, as used here, are rounded correctly. The maximum between
+    them changes no value; it keeps TensorFlow's optimizer from combining the two.
     """
     from keras import ops
 
@@ -51,11 +52,12 @@ def attended(
     *,
     is_read: KerasTensor,
 ) -> KerasTensor:
-    """Call attention on single rows (1, length, width); `is_read` says which query reads which key.
+    """Call an attention layer on a single row (1, length, width).
 
-    The bits of a result do not depend on where the keys that it reads are among others. Softmax
-    lacks this property, as it sums what has the same place in a vector register. A matrix product
-    adds key after key, so the sum of the weights is made its last column.
+    `is_read` says which query reads which key. A result does not depend on where the keys that it
+    reads are placed among the others. With Keras' softmax it would, because softmax first sums the
+    numbers that have the same place in vector registers. A matrix product adds key after key, so a
+    matrix product computes the sum of the weights here, as its last column.
     """
     from keras import ops
 
@@ -71,7 +73,10 @@ def attended(
 
 
 def _by_head(x: KerasTensor, part: Layer) -> KerasTensor:
-    """Return a part of attention as (heads, length, width), without a slow transposition."""
+    """Return queries, keys or values as (heads, length, width), without a slow transposition.
+
+    `part` is the dense layer of attention that computes them from `x`.
+    """
     from keras import ops
 
     return ops.stack(ops.split(_product(x, part.kernel, part.bias), part.kernel.shape[1], axis=-1))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class UnknownLayerError(ValueError):
-    """A name is not that of a layer of the network."""
+    """The network has no layer of the given name."""
 
 
 def position_of_layer(name: str, graph: Graph, backbone: str, stages: Sequence[Stage]) -> int:

@@ -1,8 +1,8 @@
-"""Masks that steps after a freeze point read: never stored, but computed again from the input.
+"""Masks that steps after a freeze point read.
 
 A mask says which positions of a row are valid. Either Keras attaches it to a tensor, or the model
 has steps that compute it for attention layers. In both cases it is a function of the network's
-input, without weights.
+input, without weights. Masks are therefore never stored, but computed again from the input.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def input_shape(graph: Graph) -> tuple[int | None, ...]:
 def can_carry(graph: Graph, index: int) -> bool:
     """Return whether a row can hold both a step's output and the input, if masks require it.
 
-    Either all sizes of both are known, or in each only the first, the length, is unknown.
+    It can if all sizes of both are known, or if in each only the first size, the length, is
+    unknown.
     """
     shapes = graph.steps[index].shape, input_shape(graph)
     free = [[side is None for side in shape] for shape in shapes]

@@ -1,7 +1,7 @@
-"""Several rows of different lengths, one behind the other in one row of tensors.
+"""Packs: several rows of different lengths, joined one behind the other into a single row.
 
-Steps that treat positions separately then read their weights once for all these rows. Attention,
-sums from the left and pooling are told where rows begin and end.
+Steps that treat each position separately then read their weights once for all rows of the pack.
+Attention, cumulative sums and pooling are told where the rows begin and end.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PackedRows:
-    """Where rows lie in tensors (1, positions, ...).
+    """Where the rows of a pack lie, in tensors of shape (1, positions, ...).
 
     Attributes
     ----------
     row : tensor of shape (positions,)
         Number of the row at each position; behind the last row, the number of rows.
     first : tensor of shape (positions,)
-        First position of that row; behind the last row, each position is a row of its own.
+        First position of the row at each position. Behind the last row, each position counts as a
+        row of its own.
     starts, ends : tensor of shape (rows,)
-        First position of each row, and the first behind it.
+        First position of each row, and first position behind it.
     """
 
     row: KerasTensor
@@ -34,7 +35,7 @@ class PackedRows:
 
     @classmethod
     def of(cls, x: KerasTensor, lengths: KerasTensor) -> PackedRows:
-        """Locate rows of `lengths` in `x`, which may be longer than all of them."""
+        """Locate rows of `lengths` in `x`, which may be longer than all of them together."""
         from keras import ops
 
         ends = ops.cumsum(lengths)
@@ -45,7 +46,7 @@ class PackedRows:
         return cls(row, ops.where(places < ends[-1], known, places), starts, ends)
 
     def readable(self, causal: bool) -> KerasTensor:
-        """Return whether each position (on the first axis) may read each other in attention."""
+        """Return whether each position (first axis) may read each position (second axis)."""
         from keras import ops
 
         same = ops.expand_dims(self.first, axis=1) == self.first
@@ -55,15 +56,15 @@ class PackedRows:
         return ops.logical_and(same, ops.expand_dims(places, axis=1) >= places)
 
     def restarted(self, sums: KerasTensor, x: KerasTensor) -> KerasTensor:
-        """Let `sums` of whole numbers `x` from the left begin anew with each row."""
+        """Return the cumulative `sums` of the integers `x`, so that they restart with each row."""
         from keras import ops
 
         return sums - ops.take(sums - x, self.first, axis=1)
 
     def pooled(self, output: KerasTensor, pooling: str) -> KerasTensor:
-        """Pool the positions of each row of a sequence (1, positions, c): "avg", "max" or a token.
+        """Pool the positions of each row in a pack of shape (1, positions, c).
 
-        The token is the first ("cls") or the last one.
+        `pooling` is "avg", "max", "cls" (take the first position) or "last" (take the last one).
         """
         from keras import ops
 

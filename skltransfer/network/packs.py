@@ -1,8 +1,9 @@
 """Rows of different lengths, run together in packs if that changes no bit of a row.
 
-A short row alone takes most of its time for reading weights. A pack is a few rows, one behind the
-other; see `packed_rows`. Whether packs change bits depends on the kernels, so each compiled
-function is tested: every row must have the bits that it has alone. Otherwise, all rows run alone.
+If a short row runs alone, most of the time is spent on reading weights from memory. A *pack* is a
+few rows, joined one behind the other; see `packed_rows`. Whether packs change bits depends on the
+kernels, the implementations of operations. Each compiled function is therefore tested on trial
+packs: every row must have the bits that it has alone. Otherwise, all rows run alone.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from skltransfer.network.batch_invariance import (
 )
 
 _POSITIONS = 128
-"""Positions of a full pack: enough that weights are read seldom, and tensors stay small."""
+"""Number of positions in a full pack: so many that weights are read seldom, but so few that tensors
+stay small."""
 
 _MULTIPLE = 16
-"""Packs are filled up to a multiple of this number of positions: the widest vector register, as
-kernels compute what is left over in another way. Few different sizes occur then, too.
+"""Packs are filled up to a multiple of this number of positions, the width of the widest vector
+register, because kernels compute what is left over in another way. This also means that few
+different sizes occur.
 """
 
 _ROWS_SORTED = 64
@@ -37,7 +40,7 @@ _LENGTHS_TRIED = (1, 9, 40, 3, 14, 23, 5, 61, 12)
 _N_TRIED = len(_LENGTHS_TRIED)
 
 LENGTH = TensorSpec((), "int32")
-"""The last argument of functions of rows of unknown length."""
+"""Specification of the last argument of functions of rows of unknown length: the rows' lengths."""
 
 Pack: TypeAlias = list[int]
 """Numbers of the rows in a pack."""
@@ -50,14 +53,15 @@ class RowsInPacks:
     Attributes
     ----------
     compute : callable
-        From values common to all rows, then an array for each tensor of a row, then the lengths of
-        the rows, to a tuple of tensors or arrays. Those of unknown length have the shape
-        (1, positions, ...), and hold the rows one behind the other. The others have the shape
+        The function. Its arguments are values common to all rows, called the state; then an array
+        for each tensor of a row; then the lengths of the rows. It returns a tuple of tensors or
+        arrays. If the length of an argument or a result differs by row, it has the shape
+        (1, positions, ...), and holds the rows one behind the other. Otherwise, it has the shape
         (rows, ...).
     rows, results : tuple of TensorSpec
         The tensors of a row, and those of its result.
     n_positions : int, default=0
-        Positions of a full pack; longer rows run alone.
+        Number of positions in a full pack; longer rows run alone. With 0, all rows run alone.
     multiple : int, default=1
         Packs are filled up to a multiple of this number of positions.
     """
@@ -91,7 +95,7 @@ class RowsInPacks:
             check_wanted(is_wanted)
             found = self._computed(state, rows, pack, chosen)
             if len(pack) > 1 and not all(np.isfinite(x).all() for result in found for x in result):
-                for row in pack:  # 0 * inf is NaN, in sums over a pack
+                for row in pack:  # one by one, because in sums over a pack, 0 * inf is NaN
                     run([row])
                 return
             for output, result in zip(outputs, found, strict=True):
@@ -103,7 +107,7 @@ class RowsInPacks:
         return outputs
 
     def at_most(self, n_rows: int) -> RowsInPacks:
-        """Return itself: packs are small."""
+        """Return itself, because packs are small."""
         return self
 
     def _lengths(self, rows: Rows) -> list[int]:
@@ -140,16 +144,16 @@ RunRows: TypeAlias = InvariantBatches | RowsInPacks
 
 
 def in_packs(alone: RowsInPacks, state: Sequence[Any], trial: Rows) -> RowsInPacks:
-    """Return the same function on packs, or still on single rows if packs would change bits.
+    """Return the same function run on packs, or run on single rows if packs would change bits.
 
     Parameters
     ----------
     alone : RowsInPacks
-        The function, running on single rows.
+        The function, run on single rows.
     state : sequence of ndarray
-        Arguments before the rows, for the trial.
+        For the test: values of the arguments that precede the rows.
     trial : tuple of ndarray
-        Rows, from which the trial cuts others, at most as long.
+        Rows from which the rows for the test are cut.
     """
     alone = replace(alone, multiple=_MULTIPLE)
     together = replace(alone, n_positions=_POSITIONS)
@@ -168,7 +172,8 @@ def in_packs(alone: RowsInPacks, state: Sequence[Any], trial: Rows) -> RowsInPac
 def _packs_tried(lengths: Sequence[int]) -> Iterator[Pack]:
     """Yield full packs of every size, in which rows have different places and neighbours.
 
-    They begin with short rows: the last positions are often computed in another way than others.
+    Packs are filled up at their start, with rows of one position. Longer rows are therefore at the
+    end, where positions are often computed in another way than elsewhere.
     """
     for number in range(1, _POSITIONS // _MULTIPLE + 1):
         room = number * _MULTIPLE
@@ -181,7 +186,7 @@ def _packs_tried(lengths: Sequence[int]) -> Iterator[Pack]:
 
 
 def noise(spec: RowSpec) -> Rows:
-    """Return a row of noise in float32, long enough for the trial, for each tensor."""
+    """Return one row of noise in float32, long enough for the test, for each tensor."""
     rng = np.random.default_rng(0)
     rows = empty_rows(spec, 1)
     for array, tensor in zip(rows, spec, strict=True):
@@ -191,7 +196,7 @@ def noise(spec: RowSpec) -> Rows:
 
 
 def _cut(rows: Array) -> Array:
-    """Cut rows of the lengths to be tried from `rows`, unless none is as long."""
+    """Cut rows of the lengths to be tried from `rows`; none is longer than the longest of these."""
     most = max(map(len, rows))
     lengths = [min(length, most) for length in _LENGTHS_TRIED]
     values = np.concatenate(list(rows))
@@ -237,16 +242,17 @@ def run_rows(
     Parameters
     ----------
     function : CompiledFunction
-        From `state`, then rows of `row_spec`; if their length is unknown, then their lengths.
+        Its arguments are `state`, then rows of `row_spec` and, if these differ in length, their
+        lengths.
     row_spec : tuple of TensorSpec
         The tensors of a row.
     n_rows : int
         Number of rows of one length that run together, if possible.
     state : tuple of ndarray
-        Arguments before the rows, for the trial.
+        For the test: values of the arguments that precede the rows.
     trial : tuple of ndarray or None, default=None
-        Rows for testing whether rows may run together. None skips the test: rows of one length run
-        together, others do not.
+        Rows for testing whether rows may run together. None skips the test: rows of one length then
+        run together, but rows of different lengths do not.
     """
     if any(tensor.is_ragged for tensor in row_spec):
         results = tuple(TensorSpec(shape[1:]) for shape in function.shapes)

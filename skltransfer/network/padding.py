@@ -1,8 +1,8 @@
 """Stacking of rows of different lengths, padded at their ends.
 
-Padding does not affect the other positions if attention gets a mask of it and all other steps treat
-positions separately. No Keras masks are attached to tensors, so they do not restrict where the
-network can be frozen.
+Padding does not affect the other positions if attention gets a mask of it, and all other steps
+treat each position separately. The mask is passed to attention directly. It is not a Keras mask
+that is attached to tensors, which would restrict where the network can be frozen.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Array
     from skltransfer.network.graph import Graph
 
+# Cumulative sums run from the left, so padding at the end of a row does not affect them.
 _BY_POSITION = {
     *("InputLayer", "Embedding", "Dense", "LayerNormalization", "Dropout", "Activation"),
-    *("Add", "Subtract", "Multiply", "Cast", "NotEqual", "OnesLike", "Cumsum"),  # from the left
+    *("Add", "Subtract", "Multiply", "Cast", "NotEqual", "OnesLike", "Cumsum"),
     *("Gelu", "Relu", "Silu", "Tanh", "Erf"),
 }
 _POOLINGS = {"avg", "max", "cls", "last"}
@@ -37,7 +38,7 @@ def is_attention(step: Step) -> bool:
 def takes_padding(graph: Graph, steps: Iterable[int]) -> bool:
     """Return whether rows that run through the given steps may be padded at their ends.
 
-    They may not if the network itself gives a mask to attention, which takes only one.
+    They may not if the network itself gives a mask to attention, because attention takes only one.
     """
     return not graph.masked_steps and all(_takes_padding(graph, index) for index in steps)
 
@@ -50,9 +51,10 @@ def _takes_padding(graph: Graph, index: int) -> bool:
 
 
 def takes_packing(graph: Graph, steps: Collection[int], pooling: str) -> bool:
-    """Return whether rows may be packed into one before some steps of a graph and the pooling.
+    """Return whether rows may run in packs through the given steps of a graph and the pooling.
 
-    The steps are those that take padding, except unusual forms of attention; see `PackedRows`.
+    In a pack, several rows are joined into one; see `PackedRows`. All steps that take padding take
+    packs too, except unusual forms of attention and of cumulative sums.
     """
     return (
         pooling in _POOLINGS

@@ -29,11 +29,11 @@ def pooled(
     outputs : tensor or list of tensor
         (n, h, w, c) maps, (n, tokens, c) sequences or (n, c) rows.
     pooling : {"avg", "max", "flatten", "cls", "last", "avg_std"}
-        How the positions of a map are summarised, or which token represents a sequence; rows stay
-        as they are.
+        How the positions of a map are summarised, or which token represents a sequence; outputs
+        that are rows already stay as they are.
     lengths : tensor of int or PackedRows, default=None
-        Number of positions of each row of a sequence that count; None means all. Or where rows lie
-        that are packed into one sequence.
+        If sequences are padded at their ends, the number of positions of each that count. If
+        several are joined into one, where they lie in it. None in all other cases.
     """
     from keras import ops
 
@@ -68,7 +68,7 @@ def check_class_token(graph: Graph, index: int, backbone: str) -> None:
     Raises
     ------
     ValueError
-        If the output is no sequence of tokens, or the tokens are the positions of a map.
+        If the output is not a sequence of tokens, or if its tokens are the positions of a map.
     """
     step = graph.steps[index]
     if len(step.shape) != 2:
@@ -122,7 +122,7 @@ def _pooled_one(
 
 
 def _pooled_padded(output: KerasTensor, pooling: str, lengths: KerasTensor) -> KerasTensor:
-    """Pool sequences (n, tokens, c), each over its first positions, as many as `lengths` says."""
+    """Pool sequences (n, tokens, c), each over its first positions; `lengths` is their number."""
     from keras import ops
 
     if pooling == "cls":

@@ -20,7 +20,7 @@ Piece: TypeAlias = tuple[tuple[object, ...], ...]
 
 @dataclass(frozen=True)
 class Run:
-    """Consecutive blocks of `period` pieces, starting at the piece `start`."""
+    """Consecutive equal blocks of `period` pieces each, starting at the piece `start`."""
 
     start: int
     stop: int
@@ -33,7 +33,7 @@ class Run:
 
     @property
     def merit(self) -> tuple[int, int]:
-        """Sort key: the longer run is better; of equally long runs, the one with shorter blocks."""
+        """Sort key: a longer run is better; among equally long runs, one with shorter blocks."""
         return self.stop - self.start, -self.period
 
 
@@ -65,7 +65,7 @@ def block_ends(graph: Graph, start: int, points: Sequence[int]) -> list[int]:
 
 
 def is_only_normalised(graph: Graph, point: int, points: Sequence[int]) -> bool:
-    """Return whether only a normalisation, which ends a post-norm block, reads this sum."""
+    """Return whether a point is a sum that only a normalisation reads, ending a post-norm block."""
     (first, *others) = graph.consumers[point] or (-1,)
     is_read_once = not others and first in points
     return is_read_once and is_sum(graph, point) and _normalises(graph.steps[first])
@@ -78,8 +78,8 @@ def _normalises(step: Step) -> bool:
 def _piece(graph: Graph, start: int, stop: int) -> Piece:
     """Return the properties by which the steps from `start` to `stop` are compared.
 
-    Dropout, masks and a normalisation after the block are ignored: a pre-norm network has such a
-    normalisation only after its last block.
+    Dropout, masks and a normalisation after the block are ignored. The last of these matters
+    because a pre-norm network has such a normalisation only after its last block.
     """
     closes = all(_closes_block(graph, producer) for producer in graph.producers[stop])
     is_left_out = closes and _normalises(graph.steps[stop])

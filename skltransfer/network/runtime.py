@@ -79,7 +79,7 @@ class Network:
 
     @cached_property
     def constants(self) -> dict[int, Any]:
-        """The same arrays, in the form that the backend uses for frozen weights."""
+        """The spec's arrays, in the form that the backend uses for frozen weights."""
         return {key: constant(array) for key, array in self.arrays.items()}
 
     @cached_property
@@ -89,7 +89,10 @@ class Network:
 
     @cached_property
     def takes_packs(self) -> bool:
-        """Whether rows of different lengths may run in packs, up to the end of the features."""
+        """Whether rows of different lengths may run in packs, up to the end of the features.
+
+        In a pack, several rows are joined into one.
+        """
         return self.packs(self.features, range(len(self.features.steps)), self.pooling)
 
     def packs(self, graph: Graph, steps: Collection[int], pooling: str) -> bool:
@@ -121,7 +124,7 @@ class Network:
         return n_features(self.features.steps[-1].shape, self.pooling)
 
     def n_features_of(self, layer: str, pooling: str) -> int:
-        """Width of the features of a row that end at a layer.
+        """Return the width of a row's features if the network ends at `layer`.
 
         Raises
         ------
@@ -138,14 +141,15 @@ class Network:
         return self.spec.input.trial_rows(self.size)
 
     def ending_at(self, layer: str | None, pooling: str | None) -> Network:
-        """Return the same network with features that end at another layer or pool differently.
+        """Return the same network with another end of its features or another pooling.
 
-        The two share their weights. None means the backbone's own setting.
+        The two networks share their weights. None means the backbone's own setting.
 
         Raises
         ------
         ValueError
-            If there is no such layer, it makes several tensors, or it has no class token to pool.
+            If there is no such layer, if the layer makes several tensors, or if its output has no
+            class token to pool.
         """
         own_end = self.graph.until(end_of_features(self.graph)).steps[-1].name
         end = layer or own_end
@@ -174,7 +178,7 @@ class Network:
         return other
 
     def preprocess(self, *tensors: Any) -> Any:
-        """Compute the network's input, of the dtype that it needs, from the tensors of rows."""
+        """Compute the network's input from the tensors of rows, in the dtype that it needs."""
         import keras
         from keras import ops
 
@@ -200,7 +204,7 @@ class Network:
 
 
 class NetworkPool:
-    """The most recently used networks; a lock lets threads share one build."""
+    """The most recently used networks; a lock keeps threads from building the same one twice."""
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
         self.lock = threading.RLock()

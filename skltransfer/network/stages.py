@@ -1,8 +1,9 @@
 """Stages of a network, and the meaning of `freeze_depth`.
 
-Stages are the parts of a network between chosen freeze points. If the layer names contain the
-groups of the architecture's paper (`stage_pattern`), stages are these groups. Otherwise a stage
-ends where the image is halved and, in networks such as transformers, after each repeated block.
+Stages are the parts of a network between chosen freeze points. If the names of layers tell the
+groups into which the architecture's paper divides them (`stage_pattern`), stages are these groups.
+Otherwise a stage ends where the image is halved and, in networks such as transformers, after each
+repeated block.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def find_stages(graph: Graph, stage_pattern: str | None = None) -> tuple[Stage, 
     graph : Graph
         The backbone up to the end of its features.
     stage_pattern : str, default=None
-        Regular expression with one group that extracts a stage's label from a layer's name.
+        Regular expression with one capturing group, which extracts the label of a layer's stage
+        from the layer's name. None divides the network by its structure.
     """
     labels = _labels_by_name(graph, stage_pattern) if stage_pattern else _labels_by_side(graph)
     ends = _ends(graph, _starts(labels), splits_blocks=stage_pattern is None)
@@ -194,7 +196,7 @@ def _halves(step: Step) -> bool:
 
 
 def _ends(graph: Graph, starts: list[int], splits_blocks: bool) -> list[int]:
-    """Return the last freeze points of all stages but the final one."""
+    """Return the last freeze point of every stage except the final one."""
     candidates, found = possible_freeze_points(graph), []
     for start, stop in pairwise([0, *starts, len(graph.steps)]):
         points = [point for point in candidates if start <= point < stop]
@@ -221,7 +223,7 @@ def _block_ends(graph: Graph, start: int, points: list[int], starts: list[int]) 
 def _end_of_block(graph: Graph, points: list[int]) -> int:
     """Return the end of the last whole block: a sum, else a linear bottleneck, else the last point.
 
-    In a post-norm transformer, it is the normalisation that alone reads the sum.
+    In a post-norm transformer, it is the normalisation that reads the sum, if nothing else does.
     """
     sums = [point for point in points if is_sum(graph, point)]
     linear = [point for point in points if kind_of(graph.steps[point]) == "normalisation"]
@@ -233,7 +235,7 @@ def _end_of_block(graph: Graph, points: list[int]) -> int:
 
 
 def _past_pooling(graph: Graph, point: int) -> int:
-    """Move a freeze point past a pooling that follows it: the activations become smaller."""
+    """Move a freeze point past a pooling that follows it, so that activations become smaller."""
     readers = graph.consumers[point]
     while len(readers) == 1:
         (reader,) = readers
@@ -246,7 +248,7 @@ def _past_pooling(graph: Graph, point: int) -> int:
 
 
 def _owning_weights(graph: Graph, ends: list[int]) -> list[int]:
-    """Merge every stage without trainable weights into the next; the last into the previous."""
+    """Merge every stage without trainable weights into the next one, the last into the previous."""
     kept: list[int] = []
     start = 0
     for stop in sorted(set(ends)):

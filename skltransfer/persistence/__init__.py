@@ -1,4 +1,8 @@
-"""An estimator's state in one file without pickle, checked completely before anything is built."""
+"""An estimator's state in one file without pickle, checked completely before anything is built.
+
+The *state* consists of the parameters and the fitted attributes. A file contains a *manifest* in
+JSON, and arrays to which the manifest refers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Fields added to protocol 2 before its release; files without them get equivalent values."""
+"""Fields added to protocol 2 before its release, with the values that files without them get.
+
+A *protocol* is a version of the file format. A *manifest* is the part of a file that is JSON.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ def completed(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_columns(node: Any) -> Any:
-    """Return a head with its missing field, which says that it reads no columns but features."""
+    """Return a head with `n_columns=0` if it lacks this field: then it reads only features."""
     fields = node.get(_HEAD) if isinstance(node, dict) else None
     if not isinstance(fields, dict) or "n_columns" in fields:
         return node
@@ -66,7 +69,7 @@ def _plain_or(node: Any, other: Any) -> Any:
 
 
 def _with_explicit(node: Any, is_explicit: bool) -> Any:
-    """Return an image encoding with its missing field: whether the user gave `pixel_range`."""
+    """Return an image encoding; if it does not say whether `pixel_range` was given, add this."""
     encoding = node.get(_IMAGES) if isinstance(node, dict) else None
     rule = encoding.get("preprocessing") if isinstance(encoding, dict) else None
     fields = rule.get(_RULE) if isinstance(rule, dict) else None

@@ -16,7 +16,7 @@ _LAST_CHARACTER = 0x10FFFF
 
 
 def can_be_saved(array: np.ndarray) -> bool:
-    """Return whether the items of `array` are plain bytes, and its dimensions few enough."""
+    """Return whether the items of `array` are plain bytes, and its axes are few enough."""
     return bool(_DTYPES.fullmatch(_stored(array.dtype).str)) and array.ndim <= _MOST_DIMENSIONS
 
 
@@ -36,8 +36,8 @@ def views_of(descriptions: object, payload: memoryview) -> list[np.ndarray]:
     Raises
     ------
     ValueError
-        If a description is invalid, the arrays do not fill the payload exactly, or bytes are not a
-        value of their dtype.
+        If a description is invalid, if the arrays do not fill the payload exactly, or if bytes are
+        not a value of their dtype.
     """
     if not isinstance(descriptions, list):
         raise ValueError("it has no list of arrays.")

@@ -1,4 +1,7 @@
-"""Networks in a file: by name and fingerprint if the package ships them, else by content."""
+"""Networks in a file: if the package ships a network, its name and fingerprint; else its content.
+
+The *fingerprint* is a digest of the network with its weights.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,12 @@ _PIXELS = "biuf"
 
 
 def encode_backbone(spec: BackboneSpec, writer: Writer) -> dict[str, Any]:
-    """Return the network in JSON types; for the bundled one, only its name and fingerprint.
+    """Return the network in JSON types; for a bundled one, only its name and fingerprint.
 
     Raises
     ------
     ValueError
-        If its configuration names something that could not be loaded again.
+        If the network's configuration names something that could not be loaded again.
     """
     named = {"name": spec.name, "fingerprint": spec.fingerprint}
     if spec.bundled:
@@ -93,7 +96,7 @@ def _bundled(name: str, fingerprint: str) -> BackboneSpec:
 
 
 def _check_content(architecture: Any, preprocessing: Any, input: Any) -> None:
-    if not is_json([architecture, preprocessing]):  # required by the fingerprint
+    if not is_json([architecture, preprocessing]):  # the fingerprint is computed from JSON
         raise ValueError("a backbone in it is not described in JSON types.")
     if not _is_architecture(architecture):
         raise ValueError("a backbone in it has an invalid architecture.")

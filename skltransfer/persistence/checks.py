@@ -1,4 +1,4 @@
-"""Predicates for values in a file, and how they follow from annotations."""
+"""Predicates for values in a file, and how they are derived from annotations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _DTYPES = {
 
 
 def checks_of(annotated: type) -> dict[str, Check]:
-    """Return the checks of each field of a class, from its annotations."""
+    """Return the check of each field of a class, derived from the annotations."""
     hints = get_type_hints(annotated, include_extras=True)
     return {name: check_of(hint) for name, hint in hints.items()}
 
@@ -69,7 +69,7 @@ def check_of(hint: Any) -> Check:
 
 
 def _is_tuple(parts: tuple[Any, ...]) -> Check:
-    """Return the check for tuples with these items; "..." repeats the preceding one."""
+    """Return the check for tuples with these types of items; "..." repeats the preceding type."""
     checks = [check_of(part) for part in parts if part is not ...]
 
     def is_tuple(value: Any) -> bool:
@@ -91,7 +91,7 @@ def _is_array(scalar: type[np.generic]) -> Check:
         for letter, kind in _DTYPES.items()
         if issubclass(kind, scalar) or issubclass(scalar, kind)
     }
-    arrays = (np.ndarray, np.memmap)  # the latter by joblib.load(path, mmap_mode="r")
+    arrays = (np.ndarray, np.memmap)  # memmap: from joblib.load(path, mmap_mode="r")
     return lambda value: type(value) in arrays and value.dtype.kind in kinds
 
 

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class Explained(ValueError):
-    """A reason that can affect a file written by `save`; its message says what to do."""
+    """A reason that may concern even a file written by `save`; its message says what to do."""

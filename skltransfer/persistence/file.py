@@ -1,4 +1,4 @@
-"""The container: a manifest in JSON, arrays, and a checksum of both. Reading it runs no code.
+"""The format of files: a manifest in JSON, arrays, and a checksum of both. Reading runs no code.
 
 ``docs/persistence.md`` describes the layout and the protocol number.
 """
@@ -23,7 +23,8 @@ from skltransfer.persistence.arrays import described, little_endian, views_of
 from skltransfer.persistence.errors import Explained
 
 MAGIC = b"\x93SKLTR\r\n"
-"""The first byte is not text, and the line ending reveals a transfer in text mode."""
+"""The first bytes of every file. The very first one is not text, and the line ending reveals a
+transfer in text mode."""
 PROTOCOL = 2
 
 _LENGTH = struct.Struct("<Q")
@@ -56,7 +57,7 @@ _FOREIGN = {
 
 
 def write_file(path: Path, content: dict[str, Any], arrays: list[np.ndarray]) -> None:
-    """Write a manifest of `content`, and the arrays; if this fails, the file stays as it was.
+    """Write a manifest of `content`, and the arrays; if this fails, an old file stays as it was.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def read_file(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
     Raises
     ------
     ValueError
-        With the reason, if the file is damaged, of a newer protocol, or not one of ours.
+        With the reason, if the file is damaged, has a newer protocol, or is not an estimator's.
     """
     data = _bytes_of(path)
     if not _is_whole(data):
@@ -125,7 +126,7 @@ def _parts(text: bytes, arrays: list[np.ndarray]) -> Iterator[bytes]:
 
 
 def _canonical(manifest: dict[str, Any]) -> bytes:
-    """Return the canonical bytes of a manifest: no repeated keys, no hidden bytes."""
+    """Return the only bytes allowed for a manifest, without repeated keys or hidden bytes."""
     return json.dumps(manifest, allow_nan=False, separators=(",", ":")).encode()
 
 

@@ -1,7 +1,7 @@
-"""Checks of Keras configurations: nothing is built here, and no code or file may be named.
+"""Checks of Keras configurations, which may name neither code nor files.
 
-When a model is built, Keras' safe mode is used as well. This check goes further: it allows only
-listed names, and runs before anything is built.
+When a model is built later, Keras' safe mode is used as well. The checks here go further: they
+allow only listed names, and run before anything is built.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def check_config(config: object) -> None:
     Raises
     ------
     ValueError
-        The message names the class.
+        If it does; the message names the class.
     """
     if isinstance(config, dict):
         if "class_name" in config:

@@ -1,4 +1,4 @@
-"""Parameters that a file may be too old to have, with the values that change nothing."""
+"""Parameters that older files lack, with the values that change nothing."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def with_later_parameters(manifest: dict[str, Any], names: Collection[str]) -> d
     Parameters
     ----------
     manifest : dict
-        The manifest as read.
+        The manifest, the JSON part of a file, as read.
     names : collection of str
-        Parameters of the estimator's class.
+        Names of the parameters of the estimator's class.
     """
     state = manifest["state"]
     if not isinstance(state, dict):
@@ -35,7 +35,7 @@ def with_later_parameters(manifest: dict[str, Any], names: Collection[str]) -> d
 
 
 def _origin(node: Any) -> Any:
-    """Return the origin of a fit, with later parameters filled in."""
+    """Return the origin (the settings that no later fit can change) with missing ones filled in."""
     pairs = node.get("dict") if isinstance(node, dict) else None
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and pair for pair in pairs):
         return node

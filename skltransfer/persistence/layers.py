@@ -36,7 +36,7 @@ def config_of(layer: Layer) -> LayerConfig:
     TypeError
         If the layer has weights.
     ValueError
-        If the configuration names something that could not be loaded again.
+        If the layer's configuration names something that could not be loaded again.
     """
     if layer.weights:
         raise TypeError(f"it is the layer {layer.name!r}, which holds weights of its own")
@@ -49,7 +49,7 @@ def layer_from(found: LayerConfig) -> Layer:
     Raises
     ------
     ValueError
-        If Keras cannot build it, or returns something else.
+        If Keras cannot build the layer, or builds something other than a layer.
     """
     keras = import_keras()
     try:

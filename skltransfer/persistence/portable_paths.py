@@ -1,4 +1,4 @@
-"""Paths in pickles that load on any system: a pickled PosixPath does not load on Windows."""
+"""Paths that can be pickled for any system; on Windows, a pickled PosixPath cannot be loaded."""
 
 from __future__ import annotations
 

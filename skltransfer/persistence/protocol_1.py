@@ -1,7 +1,8 @@
-"""Conversion of protocol 1 files to protocol 2.
+"""Conversion of files of protocol 1, the first version of the format, to protocol 2.
 
-Protocol 1 named records after their classes, had one record for images and rows of numbers, and
-knew only class labels. Values that it lacked are filled in so that the meaning stays the same.
+A *record* is a dataclass of the fitted state in a file. Protocol 1 named records after their
+classes, had one record for both images and rows of numbers, and knew only class labels. Values that
+it lacked are filled in so that the meaning stays the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 _RENAMED = {"_cut": "_freeze_point", "_reading": "_encoding"}
 _LATER = {"_freeze_point", "_encoding", "_task", "_layer", "_pooling"}
 _LATER_PARAMETERS = {"layer": None, "pooling": None}
-"""Parameters missing from the classifier; the extractor had both from the start."""
+"""Parameters that the classifier lacked in protocol 1; the extractor already had both."""
 
 _HEAD = ("n_features", "units", "activation", "n_classes")
 _TRAINING_STATE = ("theta", "fixed", "standardizer", "first", "second", "n_steps")
@@ -36,7 +37,7 @@ def upgraded(manifest: dict[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     manifest : dict
-        The manifest as read.
+        The manifest, the JSON part of a file, as read.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def _check_none_later(found: dict[str, Any], later: set[str]) -> None:
 
 
 def _renamed(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes and their records under their new names."""
+    """Return the attributes under their new names, with their records in the new form."""
     return {
         _RENAMED.get(name, name): _ATTRIBUTES[name](node) if name in _ATTRIBUTES else node
         for name, node in state.items()
@@ -126,7 +127,7 @@ def _encoding(node: Any) -> Any:
 
 
 def _origin(node: Any) -> Any:
-    """Return the origin of a fit, with the parameters that were added later."""
+    """Return the origin (the settings that no later fit can change) with missing ones filled in."""
     if isinstance(node, dict) and isinstance(node.get("dict"), list):
         return {"dict": [*node["dict"], *map(list, _LATER_PARAMETERS.items())]}
     return node

@@ -12,7 +12,7 @@ _FIELDS = ("key", "pos", "has_gauss", "gauss")
 
 
 def from_random_state(random_state: np.random.RandomState) -> dict[str, Any]:
-    """Return the state of the Mersenne Twister, which nearly every RandomState uses."""
+    """Return the state of the Mersenne Twister, the generator of nearly every RandomState."""
     state = random_state.get_state(legacy=False)
     if state["bit_generator"] != "MT19937":
         raise TypeError(f"it holds a RandomState on {state['bit_generator']}, not on MT19937")
@@ -30,7 +30,7 @@ def to_random_state(fields: object) -> np.random.RandomState:
 
 
 def _normal(state: dict[str, Any]) -> tuple[int, float]:
-    """Return whether a normally distributed number is cached, and that number."""
+    """Return whether the generator has drawn a normal number in advance, and that number."""
     return int(state["has_gauss"]), float(state["gauss"])
 
 

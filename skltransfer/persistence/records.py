@@ -1,7 +1,7 @@
-"""Records: the plain data of the fitted state, under their own names in a file.
+"""Records: dataclasses of the fitted state, which have names of their own in a file.
 
-A name in a file means a record registered here, never the path of a class, so classes may be
-renamed and moved. The allowed values of a field follow from its annotation.
+Such a name refers to a record that is registered here, never to the path of a class, so that
+classes may be renamed and moved. The allowed values of a field follow from its annotation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Record:
     kind : type
         A dataclass.
     others : mapping of str to callable
-        Checks of fields whose annotations do not define them.
+        Checks of those fields whose annotations do not say what is allowed.
     fits : callable
         Returns whether the fields are consistent.
     role : str or None
@@ -78,7 +78,7 @@ def check_record(name: str, values: dict[str, Any]) -> Any:
     Raises
     ------
     ValueError
-        If the fields differ from those of the record, or a value is not allowed.
+        If the fields differ from those of the record, or if a value is not allowed.
     """
     record = _records[name]
     if tuple(values) != tuple(record.checks):

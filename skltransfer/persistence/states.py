@@ -24,7 +24,8 @@ from skltransfer.training.members import Member
 from skltransfer.training.state import TrainingState
 
 CARRIED = "_carried_backbone"
-"""Attribute with the network of a registered name, saved with an estimator that uses the name."""
+"""Attribute with the network that was registered under a name. It is saved with every estimator
+that uses this name."""
 
 _METHODS = {"fit", "partial_fit", "score"}
 _ORIGIN = {
@@ -65,7 +66,7 @@ def _is_output_config(value: dict[str, Any]) -> bool:
 
 
 def _is_requested(value: dict[str, dict[Any, Any]]) -> bool:
-    """Return whether ``set_fit_request`` and the like could have produced this."""
+    """Return whether `value` could come from ``set_fit_request`` and similar methods."""
     return set(value) <= _METHODS and all(
         map(_is_alias, chain.from_iterable(aliases.values() for aliases in value.values()))
     )
@@ -202,7 +203,7 @@ def check_state(kind: str, state: dict[str, Any], parameters: Collection[str]) -
     Raises
     ------
     ValueError
-        The message names what is missing, unexpected, or of a wrong type or shape.
+        If something is missing, unexpected, or of a wrong type or shape; the message names it.
     """
     wanted, fits = _estimators[kind].fitted, _estimators[kind].fits
     missing = set(parameters) - set(state)

@@ -1,4 +1,4 @@
-"""The package's records, and the names under which they are saved."""
+"""The package's records (dataclasses of the fitted state), and their names in saved files."""
 
 from __future__ import annotations
 

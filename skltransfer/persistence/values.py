@@ -26,14 +26,14 @@ _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class Writer:
-    """Encodes values, and collects the arrays and networks that they refer to.
+    """Encodes values, and collects the arrays and networks to which they refer.
 
     Attributes
     ----------
     arrays : list of ndarray
         The arrays, in the order in which values refer to them.
     backbones : list of BackboneSpec
-        Each network once.
+        The networks, each of them once.
     """
 
     def __init__(self) -> None:

@@ -135,7 +135,7 @@ class NotebookBar(_AmountBar):
 
 
 class LineBar(_AmountBar):
-    """Lines instead of a bar, for logs, pipes and workers: about ten, and one at the end."""
+    """Lines instead of a bar, for logs, pipes and workers: about ten, and one more at the end."""
 
     @contextmanager
     def shown(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ _TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
 def tell(message: str) -> None:
-    """Print a message to standard error; in a worker, with the number of the process."""
+    """Print a message to standard error; in a worker, with the worker's process ID."""
     if sys.stderr is None:  # as under pythonw
         return
     worker = f" (process {os.getpid()})" if in_worker() else ""
@@ -22,7 +22,7 @@ def tell(message: str) -> None:
 
 
 def tell_of_start(verbose: int) -> None:
-    """Announce that Keras' backend starts, which takes seconds, unless it has already started."""
+    """Announce the start of Keras' backend, which takes seconds, unless Keras has been imported."""
     if verbose and "keras" not in sys.modules:
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
         tell(f"starting {_TITLES.get(backend, 'Keras')} …")

@@ -1,1 +1,1 @@
-"""Kinds of targets."""
+"""Kinds of targets: class labels, several labels for each row, and numbers."""

@@ -28,9 +28,9 @@ class WeightedLoss(NamedTuple):
     Attributes
     ----------
     loss : float
-        Sum over the rows of their loss times their share.
+        Sum over all rows: the loss of each row times its share.
     slope : ndarray of shape (n, n_outputs)
-        Gradient with respect to the outputs.
+        Gradient of this sum with respect to the outputs.
     """
 
     loss: float
@@ -41,11 +41,17 @@ class Loss(Protocol):
     """The loss of a row; equal losses compare equal, so that compiled functions are shared."""
 
     def of_tensors(self, outputs: KerasTensor, targets: KerasTensor) -> KerasTensor:
-        """Return the loss of each row, (n,), of tensors (n, n_outputs), with Keras' operations."""
+        """Return the loss of each row, computed with Keras' operations.
+
+        `outputs` and `targets` have the shape (n, n_outputs); the result has the shape (n,).
+        """
         ...
 
     def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
-        """Return the weighted loss, for shares (n, 1), and its gradient, with NumPy."""
+        """Return the weighted loss and its gradient, computed with NumPy.
+
+        `shares`, of shape (n, 1), are the factors by which the losses of the rows are multiplied.
+        """
         ...
 
     def __hash__(self) -> int: ...
@@ -110,7 +116,7 @@ class Task(Protocol):
         ...
 
     def encode(self, y: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Encode targets as numbers of a fixed type, (n,) or (n, k); equal ones alike."""
+        """Encode targets as numbers of a fixed type, (n,) or (n, k); equal targets stay equal."""
         ...
 
     def observed(self, rows: WeightedRows) -> Self:
@@ -130,13 +136,13 @@ class Task(Protocol):
     def hold_out(
         self, rows: WeightedRows, fraction: float, rng: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Choose validation rows with about `fraction` of the weight; none if impossible."""
+        """Choose validation rows with about `fraction` of the weight; none if that cannot be."""
         ...
 
     def completed(
         self, features: Singles, targets: Singles, weights: Floats
     ) -> tuple[Singles, Singles, Floats]:
-        """Return the convex problem's rows, plus rows without which its solution would diverge."""
+        """Return the rows of the convex problem, plus those that keep its solution finite."""
         ...
 
     def linear_probe(

@@ -23,8 +23,8 @@ ClassWeight: TypeAlias = Mapping[object, float] | Literal["balanced"] | None
 
 _MUCH_LESS_LIKELY = float(np.log(10_000))
 """Training counts as failed if the true class is 10,000 times less likely than by chance. With too
-large a learning rate, the loss ends far above that; on a few rows of noise, it falls slowly but
-ends below."""
+large a learning rate, the loss ends far above this limit. On a few rows of noise, the loss falls
+slowly, but ends below the limit."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class SoftmaxCrossEntropy:
     """Cross-entropy of the softmax of the outputs."""
 
     def of_tensors(self, outputs: KerasTensor, targets: KerasTensor) -> KerasTensor:
-        """Loss of each row, in Keras' operations."""
+        """Return the loss of each row, computed with Keras' operations."""
         from keras import ops
 
         return -ops.sum(targets * ops.log_softmax(outputs, axis=-1), axis=-1)
 
     def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
-        """Weighted loss of rows and its gradient, in NumPy."""
+        """Return the weighted loss of rows and its gradient, computed with NumPy."""
         log_probabilities = log_softmax(outputs)
         expected = np.exp(log_probabilities) * targets.sum(axis=1, keepdims=True)
         loss = -float((shares * targets * log_probabilities).sum())
@@ -108,7 +108,7 @@ class Classification:
         return np.searchsorted(self.classes, y)
 
     def observed(self, rows: WeightedRows) -> Self:
-        """Return the task with the class weights of more rows added."""
+        """Return the task with the weights of more rows added to the totals of their classes."""
         counts = np.bincount(_indices(rows), rows.weights, minlength=len(self.classes))
         seen = np.asarray(counts, np.float64)  # for the type checker
         return replace(self, totals=seen if self.totals is None else self.totals + seen)
@@ -155,8 +155,9 @@ class Classification:
     ) -> tuple[Singles, Singles, Floats]:
         """Add a row of average features for each class that has no row.
 
-        The first `partial_fit` may lack classes. Without such a row, nothing would bound their
-        logits, and later calls would need hundreds of gradient steps to raise them again.
+        The first call of `partial_fit` may lack rows of some classes. Without the added rows,
+        nothing would bound the logits of these classes, and later calls would need hundreds of
+        gradient steps to raise them again.
         """
         counted = weights > 0
         seen = targets[counted]
@@ -206,7 +207,7 @@ class Classification:
     # Predictions of the classifier ---------------------------------------------------------
 
     def predicted(self, scores: Floats) -> NDArray[np.generic]:
-        """Return the most likely classes; unreadable rows get the most frequent class of fit."""
+        """Return the most likely classes; unreadable rows get the most frequent class in `fit`."""
         is_unread = np.isnan(scores[:, 0])
         best = np.where(is_unread, self.most_frequent, scores.argmax(axis=1))
         return np.asarray(self.classes[best])
@@ -256,9 +257,9 @@ def _indices(rows: WeightedRows) -> NDArray[np.intp]:
 def _given_factors(class_weight: Mapping[object, float], labels: list[object]) -> Floats:
     """Return the factors of a dict, 1 for classes that are missing from it.
 
-    As in scikit-learn, a dict that contains all classes may contain more, because a fold may lack a
-    class. But if it contains unknown labels and lacks a class, a label is probably mistyped, which
-    is an error.
+    As in scikit-learn, a dict that contains all classes may also contain others, because a fold may
+    lack a class. But a dict that contains unknown labels and lacks a class is an error, because one
+    of its labels is probably mistyped.
     """
     unknown = [label for label in class_weight if label not in labels]
     without = [label for label in labels if label not in class_weight]

@@ -1,9 +1,10 @@
 """Minimum class confusion: a loss that penalises predictions divided between classes.
 
 It is the loss of Jin et al., "Minimum Class Confusion for Versatile Domain Adaptation", ECCV 2020,
-and needs no labels. The confusion of a class is the mean probability that rows give to the other
-classes; a row counts in proportion to the probability that it gives to this class, and more if it
-is certain. The loss is the mean over the classes.
+and needs no labels. The confusion of a class is the mean, over the rows, of the probability that
+the network gives to the other classes. In this mean, a row counts in proportion to its probability
+of the class itself, and more if its prediction is certain. The loss is the mean confusion of the
+classes.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ class Confusion(NamedTuple):
 
 
 def confusion(outputs: NDArray[np.floating], weights: Floats) -> Confusion:
-    """Return the class confusion of weighted rows of logits (n, n_classes)."""
+    """Return the class confusion of weighted rows of logits (n, n_classes), with its gradient."""
     log_p = log_softmax(np.asarray(outputs, np.float64) / _TEMPERATURE)
     p = np.exp(log_p)
     certainty = np.exp((p * log_p).sum(axis=1))  # exp(-entropy)
     size = (weights * (1 + certainty))[:, None]
     total = (size * p).sum(axis=0) + _LEAST
     agreeing = (size * p**2).sum(axis=0) / total
-    # Gradients of the sum of `agreeing`, by size, log(certainty), p and the outputs.
+    # Gradients of the sum of `agreeing` with respect to size, log(certainty), p and the outputs.
     by_size = (p**2 - agreeing * p) / total
     by_certainty = weights * certainty * by_size.sum(axis=1)
     by_p = size * (2 * p - agreeing) / total + by_certainty[:, None] * (log_p + 1)
@@ -63,7 +64,8 @@ def confusion_of_tensors(outputs: KerasTensor, weights: KerasTensor) -> KerasTen
 class WithConfusion:
     """The loss of labelled rows, plus the class confusion of unlabelled rows in the same batch.
 
-    Unlabelled rows have targets of zeros. Each has the same loss: the confusion over all of them.
+    The targets of unlabelled rows are zeros. Each of these rows has the same loss: the confusion
+    over all of them.
 
     Attributes
     ----------
@@ -74,7 +76,7 @@ class WithConfusion:
     loss: Loss
 
     def of_tensors(self, outputs: KerasTensor, targets: KerasTensor) -> KerasTensor:
-        """Loss of each row, in Keras' operations."""
+        """Return the loss of each row, computed with Keras' operations."""
         from keras import ops
 
         is_other = 1.0 - ops.round(ops.sum(targets, axis=-1))
@@ -82,7 +84,7 @@ class WithConfusion:
         return self.loss.of_tensors(outputs, targets) + is_other * confused
 
     def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
-        """Weighted loss of rows and its gradient, in NumPy."""
+        """Return the weighted loss of rows and its gradient, computed with NumPy."""
         is_other = 1.0 - np.round(targets.sum(axis=1))
         share = float(shares[:, 0] @ is_other)
         labelled = self.loss.of_arrays(outputs, targets, shares)

@@ -10,9 +10,9 @@ from scipy.special import expit
 from skltransfer.tasks._task import Floats, Singles
 from skltransfer.tasks.solved_problems import Solution, SolvedProblems
 
-# Twice the prior of the softmax regression. There, two classes have opposite kernels, each half of
-# the logistic kernel; their penalties add up to half of its penalty. With twice the prior, a binary
-# label has the same solution as two softmax classes.
+# Twice the prior of the softmax regression. There, two classes have opposite kernels, each half as
+# large as the kernel of a logistic regression, so their penalties add up to half of its penalty.
+# With twice the prior, a binary label therefore has the same solution as two softmax classes.
 _PRIOR = 60.0
 _MAX_ITERATIONS = 300
 

@@ -1,4 +1,4 @@
-"""Several labels for each row, of which any number may be true."""
+"""Several labels for each row; any number of them may be true."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SigmoidCrossEntropy:
     label_smoothing: float = 0.0
 
     def of_tensors(self, outputs: KerasTensor, targets: KerasTensor) -> KerasTensor:
-        """Loss of each row, in Keras' operations."""
+        """Return the loss of each row, computed with Keras' operations."""
         from keras import ops
 
         sizes = ops.abs(targets)
@@ -53,7 +53,7 @@ class SigmoidCrossEntropy:
         return ops.mean(sizes * ops.softplus(outputs) - expected * outputs, axis=-1)
 
     def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
-        """Weighted loss of rows and its gradient, in NumPy."""
+        """Return the weighted loss of rows and its gradient, computed with NumPy."""
         sizes = np.abs(targets)
         expected = self.expected(targets, sizes)
         shares = shares / targets.shape[1]
@@ -62,7 +62,7 @@ class SigmoidCrossEntropy:
         return WeightedLoss(float((shares * losses).sum()), slope)
 
     def expected(self, targets: Any, sizes: Any) -> Any:
-        """Return the target probabilities of the labels, times their weights `sizes`."""
+        """Return the target probabilities of the labels, multiplied by their weights `sizes`."""
         return 0.5 * (sizes + (1.0 - self.label_smoothing) * targets)
 
 
@@ -158,7 +158,7 @@ class MultiLabel:
     def hold_out(
         self, rows: WeightedRows, fraction: float, rng: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Choose about `fraction` of the weight; rows of equal content stay on one side."""
+        """Choose rows with about `fraction` of the weight; rows of equal content stay together."""
         return split_by_content(rows, fraction, rng)
 
     def completed(
@@ -166,7 +166,7 @@ class MultiLabel:
     ) -> tuple[Singles, Singles, Floats]:
         """Add a row of average features, in which labels that never vary have the opposite value.
 
-        Without it, nothing would bound the logits of these labels.
+        Without this row, nothing would bound the logits of these labels.
         """
         counted = targets[weights > 0]
         always, never = (counted >= 0).all(axis=0), (counted <= 0).all(axis=0)

@@ -26,13 +26,13 @@ class _ByResidual:
     """A loss that averages a function of the residual over the outputs."""
 
     def of_tensors(self, outputs: KerasTensor, targets: KerasTensor) -> KerasTensor:
-        """Loss of each row, in Keras' operations."""
+        """Return the loss of each row, computed with Keras' operations."""
         from keras import ops
 
         return ops.mean(self._losses(outputs - targets, ops), axis=-1)
 
     def of_arrays(self, outputs: Singles, targets: Singles, shares: Singles) -> WeightedLoss:
-        """Weighted loss of rows and its gradient, in NumPy."""
+        """Return the weighted loss of rows and its gradient, computed with NumPy."""
         residuals = outputs - targets
         shares = shares / residuals.shape[1]
         loss = float((shares * self._losses(residuals, np)).sum())
@@ -75,7 +75,7 @@ class AbsoluteError(_ByResidual):
 
 @dataclass(frozen=True)
 class HuberLoss(_ByResidual):
-    """Half the squared error within one standard deviation, linear beyond (Huber 1964)."""
+    """Half the squared error up to one standard deviation, linear beyond it (Huber 1964)."""
 
     of_a_guess: ClassVar[float] = 0.5
 
@@ -104,7 +104,7 @@ class Regression:
     n_targets : int
         Number of targets.
     is_flat : bool
-        Whether predictions have shape (n,) and not (n, 1).
+        Whether predictions have the shape (n,) instead of (n, 1).
     loss_name : str
         One of `LOSSES`.
     mean, scale : ndarray of float64, shape (n_targets,), or None, default=None
@@ -131,7 +131,7 @@ class Regression:
 
     @property
     def loss(self) -> Loss:
-        """The loss averaged over the targets, in standard deviations."""
+        """The loss averaged over the targets, which are in units of their standard deviations."""
         return LOSSES[self.loss_name]
 
     @property
@@ -169,7 +169,7 @@ class Regression:
     def hold_out(
         self, rows: WeightedRows, fraction: float, rng: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Choose about `fraction` of the weight; rows of equal content stay on one side."""
+        """Choose rows with about `fraction` of the weight; rows of equal content stay together."""
         return split_by_content(rows, fraction, rng)
 
     def completed(

@@ -3,8 +3,8 @@
 For a linear smoother, leave-one-out residuals have a closed form (Allen, "The Relationship between
 Variable Selection and Data Agumentation and a Method for Prediction", Technometrics 1974). All rows
 with the same features are left out together, with their whole weight. If they were left out one by
-one, one of two equal rows would predict the other, and a repeated row would lead to another penalty
-than a row of weight 2.
+one, one of two equal rows would predict the other. A row that occurs twice would then lead to
+another penalty than a row of weight 2.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def ridge(features: Singles, targets: Singles, weights: Floats) -> tuple[Singles
 
 @dataclass(frozen=True)
 class _Spectrum:
-    """The centred problem in its principal directions, with rows scaled by roots of weights.
+    """The centred problem in its principal directions; rows are scaled by the roots of weights.
 
     Attributes
     ----------

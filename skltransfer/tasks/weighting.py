@@ -1,8 +1,8 @@
 """Rows, targets and weights as one weighted distribution.
 
-A fit depends only on this distribution: an integer weight equals that many copies of the row, and
-weight 0 equals leaving it out, exactly. To ensure this, rows of weight 0 are dropped, equal
-rows with equal targets are merged, and the merged rows are sorted by content.
+A fit depends only on this distribution. So an integer weight has exactly the same effect as that
+many copies of the row, and weight 0 the same as leaving the row out. To ensure this, rows of weight
+0 are dropped, equal rows with equal targets are merged, and the merged rows are sorted by content.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _comparable(targets: NDArray[np.generic]) -> list[object]:
 def split_by_weight(
     weights: NDArray[np.float64], fraction: float, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Choose rows at random with about `fraction` of the weight: at least one, but not all."""
+    """Choose random rows that have about `fraction` of the weight: at least one, but not all."""
     order = rng.permutation(len(weights))
     reached = np.cumsum(weights[order])
     wanted = int(np.searchsorted(reached, fraction * reached[-1])) + 1
@@ -102,7 +102,7 @@ def split_by_weight(
 def split_by_content(
     rows: WeightedRows, fraction: float, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Choose rows at random with about `fraction` of the weight; equal content stays together.
+    """Choose random rows that have about `fraction` of the weight; equal content stays together.
 
     If all rows have the same content, none is chosen.
     """

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from keras import KerasTensor
 
 Update: TypeAlias = Callable[..., tuple[Any, ...]]
-"""Takes the arguments described in `adamw`; returns vectors of NumPy or of the backend."""
+"""A function that takes the arguments described in `adamw`, and returns vectors of NumPy or of the
+backend."""
 
 _BETA_1, _BETA_2, _EPSILON = np.float32(0.9), np.float32(0.999), np.float32(1e-7)
 _LARGEST_NORM = 1.0
@@ -40,7 +41,7 @@ def adamw(n_weights: int) -> Update:
 
 
 def held(array: np.ndarray) -> KerasTensor:
-    """Return a vector that many steps use: on a GPU, copied there once; on a CPU, unchanged."""
+    """Return a vector for use in many steps: on a GPU, a copy that stays there; else the vector."""
     return as_tensor(array) if holds_weights() else array
 
 
@@ -57,7 +58,8 @@ def _step_on_host(
     gradient = np.asarray(gradient)
     scale, rate, of_first, of_second = _factors(_norm(gradient), rate, number)
     into_first, into_second = (1 - _BETA_1) * scale, (1 - _BETA_2) * scale * scale
-    # Bias is corrected outside the root and the quotient, which saves passes over the weights.
+    # The bias of the moments is corrected outside the root and the quotient: this saves passes over
+    # the weights.
     of_change, epsilon = rate * of_first / np.sqrt(of_second), _EPSILON / np.sqrt(of_second)
     for part in chunks(len(params), _WEIGHTS_TOGETHER):
         change = gradient[part] * into_first

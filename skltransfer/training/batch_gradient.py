@@ -21,7 +21,7 @@ GradientAndLoss: TypeAlias = tuple[Any, Any]
 
 
 class BatchGradient:
-    """Gradient and loss of a batch, as returned by `TrainStep.gradient`.
+    """A function that returns the gradient and the loss of a batch; see `TrainStep.gradient`.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ class BatchGradient:
     prepare : callable
         Turns activations into the arguments of the compiled gradient.
     together : int
-        Number of rows in one call of the compiled gradient: 1 for rows of different lengths, which
-        cannot be stacked. None is `n_rows`.
+        Number of rows in one call of the compiled gradient. It is 1 for rows of different lengths,
+        which cannot be stacked. None is `n_rows`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class BatchGradient:
     def __call__(
         self, params: KerasTensor, fixed: KerasTensor, standardizer: KerasTensor, *batch: np.ndarray
     ) -> GradientAndLoss:
-        """Return gradient and loss; if memory runs out, halve the rows computed at once."""
+        """Return gradient and loss; if memory runs out, halve the number of rows in a call."""
         together, state = self._together, (params, fixed, standardizer)
         try:
             if together == self._n_rows:
@@ -82,7 +82,7 @@ class BatchGradient:
 
 
 def _split(batch: Rows, together: int) -> Iterator[Rows]:
-    """Yield parts of a batch; the last is filled up with its first rows, at weight 0."""
+    """Yield parts of a batch; the last is filled up with the batch's first rows, at weight 0."""
     x, targets, weights, *masks = batch
     n_rows = len(x)
     for part in chunks(n_rows, together):

@@ -1,4 +1,7 @@
-"""Training all members, epoch by epoch, with early stopping by the mean of their outputs."""
+"""Training all members, epoch by epoch, with early stopping by the mean of their outputs.
+
+The members are copies of one network with different freeze depths, whose outputs are averaged.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ History: TypeAlias = dict[str, list[float]]
 
 @dataclass
 class Best:
-    """The weights with the smallest validation loss so far, and the epochs since then."""
+    """The weights with the smallest validation loss so far, and the number of epochs since then."""
 
     loss: float
     states: States
@@ -42,7 +45,8 @@ def train(trainers: Sequence[Trainer], states: Sequence[TrainingState]) -> tuple
     states : tuple of TrainingState
         The trained states; with early stopping, those of the best epoch.
     history : dict of str to list of float
-        One value for each epoch: mean loss of the members, and metrics of their mean outputs.
+        One value for each epoch: the mean loss of the members and, with early stopping, metrics of
+        their averaged outputs on the held-out rows.
     """
     first = trainers[0]
     settings, progress = first.settings, first.progress

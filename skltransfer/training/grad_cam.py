@@ -82,11 +82,11 @@ def grad_cam(
     Parameters
     ----------
     trained : TrainStep
-        The step that contains the head.
+        The trained part of the network, which contains the head.
     state : TrainingState
         The trained weights.
     maps : ndarray of float32, shape (n, h, w, channels)
-        The feature maps whose means the head reads.
+        The feature maps; the head reads them after pooling.
     columns : ndarray of float32, shape (n, n_columns), or None
         The extra columns that the head reads, if any.
     targets : ndarray of int, shape (n,)

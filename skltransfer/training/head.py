@@ -1,7 +1,7 @@
 """The head of the network: standardised features, hidden layers, and the outputs.
 
-The head starts from the solution of a convex problem: the "linear probing" of linear probing then
-fine-tuning (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
+The head starts from the solution of a convex problem. This is the first phase of "linear probing
+then fine-tuning" (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
 Out-of-Distribution", ICLR 2022).
 """
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _VARIANCE_FLOOR = 0.1
 
 Drop: TypeAlias = Callable[[Any, int], Any]
-"""Applies dropout to the input of a layer, given the index of its kernel in the weights."""
+"""A function that applies dropout to the input of a layer. Its second argument is the index of the
+layer's kernel in the weights."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,10 @@ class Standardizer:
     def beside(self, features: Singles, columns: Singles, weights: Floats) -> Standardizer:
         """Return the standardizer of `features` followed by standardised extra `columns`.
 
-        The columns are scaled by one number, so that all columns together vary as much as all
-        features together (block scaling: Westerhuis, Kourti and MacGregor, "Analysis of Multiblock
-        and Hierarchical PCA and PLS Models", 1998). Otherwise, a penalty on the kernel would leave
-        a few columns little influence among a thousand features.
+        All columns are divided by one number, so that together they vary as much as all features
+        together (block scaling: Westerhuis, Kourti and MacGregor, "Analysis of Multiblock and
+        Hierarchical PCA and PLS Models", 1998). Otherwise, a penalty on the kernel would leave
+        little influence to a few columns among a thousand features.
         """
         of_features = _total_variance(self(features), weights)
         of_columns = _total_variance(columns, weights)
@@ -141,9 +142,9 @@ def linear_probe_init(
 ) -> list[Singles]:
     """Return the weights of a head whose last layer solves a convex problem.
 
-    Each hidden layer contains the linear solution for its input, with both signs, as far as its
-    width allows; its other units are random directions. The head is therefore as good as a linear
-    one from the start.
+    As far as its width allows, each hidden layer contains the linear solution for its input, with
+    both signs. Its other units are random directions. The head is therefore as good as a linear one
+    from the start.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def check_activation(head_activation: Any) -> str:
     Raises
     ------
     ValueError
-        If it names none; the message suggests similar names.
+        If it is not the name of an activation; the message suggests similar names.
     """
     if isinstance(head_activation, str) and head_activation in ACTIVATIONS:
         return head_activation

@@ -1,7 +1,7 @@
 """Training and running a head alone, with NumPy.
 
-A batch of pooled features needs so little arithmetic that passing it to TensorFlow takes longer.
-NumPy also needs no compilation for a new shape.
+A batch of pooled features needs so little arithmetic that passing the batch to TensorFlow would
+take longer. Moreover, NumPy does not compile anything for a new shape.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class HeadTrainStep(TrainStep):
     def _forward(
         self, rows: Rows, state: Sequence[np.ndarray], chosen: Sequence[int] = (0,)
     ) -> list[np.ndarray]:
-        """Return outputs and features, row by row, so that a row's bits do not depend on others."""
+        """Return outputs and features, computed row by row, so that they depend on no other row."""
         (x, *columns), (params, _, standardizer) = rows, state
         layers = self._layers(params)
         z = (_beside(x, columns) - standardizer[0]) / standardizer[1]
@@ -93,7 +93,7 @@ def _row_by_row(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 def _run(layers: Layers, x: np.ndarray, masks: Masks) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return the inputs of all layers, with dropout, and the outputs."""
+    """Return the inputs of all layers, after dropout, and the outputs."""
     inputs, z = [], x
     for number, (kernel, bias) in enumerate(layers):
         x = np.maximum(z, 0) if number else z

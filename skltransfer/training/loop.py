@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _WARM_UP = 0.1
 _ROWS_TOGETHER = 64
 _SORTED_TOGETHER = 16
-"""Number of batches whose rows are pooled and sorted by length. The pools are random, so batches
-still differ between epochs."""
+"""Number of batches whose rows are put together and sorted by length. Which rows these are is
+random, so batches still differ between epochs."""
 
 _RANDOM_VALUES = 1 << 16  # drawing 16-bit integers takes a quarter of the time of floats
 
@@ -58,9 +58,9 @@ class TrainingData:
     Attributes
     ----------
     rows : callable
-        Returns the activations at the freeze point for (positions, epoch).
+        Takes (positions, epoch), and returns the activations of these rows at the freeze point.
     targets : Targets
-        Target values, and weights of the rows; the loss is divided by the mean weight.
+        Target values, and weights of the rows. The loss is divided by the mean weight.
     columns : ndarray of float32, shape (n, n_columns)
         The extra columns that the head reads in addition to the pooled features; often none.
     """
@@ -108,7 +108,7 @@ class OptimizerConfig:
 
 
 def steps_per_epoch(n_rows: int, batch_size: int) -> int:
-    """Return the number of steps in which every row is seen once."""
+    """Return the number of steps that it takes to train on every row once."""
     return math.ceil(n_rows / min(batch_size, n_rows))
 
 
@@ -121,12 +121,13 @@ def run_epoch(
     epoch: int,
     advance: Callable[[int], None] = lambda n_rows: None,
 ) -> float:
-    """Train on every row once; modify `state`, which `to_train` returned.
+    """Train on every row once; modify `state`, which must come from `TrainingState.to_train`.
 
     Returns
     -------
     float
-        Mean weighted loss of the rows, each computed before the step that trains on the row.
+        Mean weighted loss of the rows. The loss of a row is computed before the step that trains on
+        it.
     """
     rng = np.random.default_rng([how.seed, epoch])
     gradient = step.batch_gradient(data.batch_rows(how.batch_size))
@@ -168,8 +169,8 @@ def _batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the positions of each batch, and a mask: 1 for rows that count, 0 for others.
 
-    All batches have the same size. The last is filled up with rows of other batches, which do not
-    count in the loss, so that BatchNorm never sees padding.
+    All batches have the same size. The last one is filled up with rows of other batches, which do
+    not count in the loss, so that BatchNorm never sees padding.
     """
     size = min(size, n)
     order, parts = rng.permutation(n), list(chunks(n, size))
@@ -196,7 +197,7 @@ def _lengths(data: TrainingData) -> np.ndarray:
 def _dropout_masks(
     step: TrainStep, rows: int, rate: float, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Return a dropout mask for each head layer: 0, or the inverse of the share that is kept.
+    """Return a dropout mask for each head layer: 0, or the inverse of the share of inputs kept.
 
     Extra columns are never dropped: pooled features are partly redundant, but no other input
     carries the information of a column.
@@ -240,7 +241,7 @@ def outputs_of(
 
 
 def features_of(data: TrainingData, above: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Apply `above` to all rows, as they are in epoch 0, a chunk at a time."""
+    """Apply `above` to the activations that all rows have in epoch 0, a few rows at a time."""
     positions = np.arange(len(data))
     parts = chunks(len(data), _ROWS_TOGETHER)
     return np.concatenate([above(data.rows(positions[part], 0)) for part in parts])

@@ -1,8 +1,8 @@
-"""The members of an estimator: one network trained at several depths, whose outputs are averaged.
+"""The members of an estimator: copies of a network, trained with different freeze depths.
 
-No depth suits all images. Training many layers gains most on drawings, but loses accuracy on images
-like those of the pretraining. With few images, averaging over depths is better than choosing a
-depth by held-out images (FEWTRANS, arXiv 2603.00478, 2026).
+Their outputs are averaged, because no depth suits all images. Training many layers gains most on
+drawings, but loses accuracy on images like those of the pretraining. With few images, averaging
+over depths is better than choosing a depth by held-out images (FEWTRANS, arXiv 2603.00478, 2026).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Member:
     Attributes
     ----------
     freeze_depth : int, float or str
-        What stayed frozen, as a value of the parameter.
+        What stayed frozen, as a value of the parameter of the same name.
     learning_rate, layer_decay, label_smoothing : float
         Values of the parameters of the same names, with "auto" resolved.
     """
@@ -52,7 +52,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Rates:
-    """Parameters whose value "auto" depends on the depth; see `Member`."""
+    """Parameters for which "auto" means a value that depends on the freeze depth; see `Member`."""
 
     learning_rate: float | Auto
     layer_decay: float | Auto
@@ -64,7 +64,7 @@ class Rates:
         return AUTO in (self.learning_rate, self.layer_decay, self.label_smoothing)
 
     def member(self, freeze_depth: FreezeDepth, network: Network) -> Member:
-        """Return the member at a depth, with the learning rate for a long training."""
+        """Return the member at a freeze depth, with the learning rate for a long training."""
         usual = _usual_rates(freeze_depth, network)
         given = self.learning_rate, self.layer_decay, self.label_smoothing
         return Member(
@@ -88,18 +88,18 @@ Depths: TypeAlias = "tuple[FreezeDepth, ...]"
 
 
 def depths_of(freeze_depth: FreezeDepth, network: Network, is_foreign: bool = False) -> Depths:
-    """Return the depths of all members, from most to least frozen.
+    """Return the freeze depths of all members, from most to least frozen.
 
     Parameters
     ----------
     freeze_depth : int, float or str
-        The parameter. With "auto", one member trains the head alone, and the others also the last
-        quarter and the last half of the stages.
+        The parameter. With "auto", one member trains only the head, one also the last quarter of
+        the stages, and one also the last half of them.
     network : Network
         The backbone.
     is_foreign : bool, default=False
         Whether the rows are of a kind that the backbone was not trained for, such as plain numbers;
-        "auto" then trains the head alone.
+        "auto" then trains only the head.
     """
     if not isinstance(freeze_depth, str) or freeze_depth != AUTO:
         return (freeze_depth,)
@@ -109,22 +109,22 @@ def depths_of(freeze_depth: FreezeDepth, network: Network, is_foreign: bool = Fa
 
 
 def freeze_point_of(freeze_depth: FreezeDepth, network: Network) -> int | None:
-    """Return the last frozen step at a depth; None if nothing is frozen."""
+    """Return the last frozen step at a freeze depth; None if nothing is frozen."""
     return resolve_freeze_depth(freeze_depth, network.features, network.stages)
 
 
 def member_weights(n_members: int) -> tuple[float, ...]:
     """Return the weights of members, from most to least frozen, which add up to 1.
 
-    The first of several trains the head alone. Its logits are larger, because it is trained without
-    label smoothing, so it would dominate an unweighted mean.
+    If there are several, the first trains only the head. Its logits are larger, because it is
+    trained without label smoothing, so it would dominate an unweighted mean.
     """
     weights = (1.0, *(n_members - 1) * (_WEIGHT_IF_UNFROZEN,))
     return tuple(weight / sum(weights) for weight in weights)
 
 
 def mean_of_members(values: Sequence[Singles]) -> Singles:
-    """Return the weighted mean of a value of each member, such as their outputs for the same rows.
+    """Return the weighted mean of the members' values, such as their outputs for the same rows.
 
     The mean of logits gives the normalised geometric mean of the probabilities (log-linear pooling;
     Genest and Zidek, "Combining Probability Distributions", 1986).
@@ -137,7 +137,7 @@ def mean_of_members(values: Sequence[Singles]) -> Singles:
 
 
 def told(members: Sequence[Member], freeze_depth: FreezeDepth, rates: Rates) -> str:
-    """Describe in one line what "auto" was resolved to, and nothing that was given."""
+    """Describe in one line the values that replace "auto"; values that were given are left out."""
     trained = [_resolved(member, rates) for member in members]
     if freeze_depth != AUTO:
         return f"auto: {trained[0]}"
@@ -149,13 +149,13 @@ def told(members: Sequence[Member], freeze_depth: FreezeDepth, rates: Rates) -> 
 
 
 def _resolved(member: Member, rates: Rates) -> str:
-    """Return the values of a member for the rates that are "auto"."""
+    """Describe the values that a member has for those rates that are "auto"."""
     names = [name for name, given in vars(rates).items() if given == AUTO]
     return ", ".join(f"{name}={getattr(member, name):g}" for name in names)
 
 
 def _usual_rates(freeze_depth: FreezeDepth, network: Network) -> tuple[float, float, float]:
-    """Return learning rate, layer decay and label smoothing for a depth."""
+    """Return the learning rate, layer decay and label smoothing that "auto" means at a depth."""
     point = freeze_point_of(freeze_depth, network)
     n_trained = sum(point is None or stage.stop > point for stage in network.stages)
     if not n_trained:

@@ -1,4 +1,4 @@
-"""An estimate of a fit's duration from measurements on a few rows, and its progress bar."""
+"""An estimate of how long a fit will take, from measurements on a few rows, and a progress bar."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _UNITS = (("s", 1), ("min", 60), ("h", 3600))
 
 @dataclass(frozen=True)
 class Costs:
-    """Milliseconds for one row.
+    """Milliseconds that one row takes.
 
     Attributes
     ----------
     frozen : float
-        To read a row and compute its activations at the freeze point.
+        Time to read the row and compute its activations at the freeze point.
     trained : float
-        To train on a row once.
+        Time to train on the row once.
     """
 
     frozen: float = 0.0
@@ -42,7 +42,10 @@ class Costs:
 
 
 def of_members(members: Iterable[Costs]) -> Costs:
-    """Combine the costs of members, which share the layers that all of them freeze."""
+    """Combine the costs of members, the copies of the network that are trained.
+
+    Members share the layers that all of them freeze.
+    """
     costs = list(members)
     trained = sum(one.trained for one in costs) / len(costs)
     return Costs(max(one.frozen for one in costs), trained)
@@ -63,8 +66,8 @@ class Workload:
     row_bytes : int
         Size of the activations of one view of a row, for all members.
     costs : Costs
-        Costs of one row. The frozen part counts only the share that is not cached; training is the
-        mean over the members.
+        Costs of one row. The cost of the frozen part counts only the share of activations that is
+        not cached; the cost of training is the mean over the members.
     cached : float, default=0.0
         Share of the activations that is cached, from 0 to 1.
     n_members : int, default=1
@@ -123,7 +126,7 @@ class FitProgress:
         self._bar(n_rows * self._costs.trained * _SHARE_OF_FORWARD)
 
     def trained(self, n_rows: int) -> None:
-        """Record trained rows; new views of them have also passed the frozen part."""
+        """Record rows that were trained on; if they are new views, the frozen part ran as well."""
         self._bar(n_rows * (self._costs.trained + self._drawn * self._costs.frozen))
 
     def epoch(self, history: dict[str, list[float]]) -> None:
@@ -156,9 +159,10 @@ def fit_progress(plan: Callable[[], Workload], verbose: int) -> Iterator[FitProg
 def measure(
     step: TrainStep, part: FrozenPart, source: Source, batch_size: int, n_threads: int
 ) -> Costs:
-    """Time reading a few rows, and, with rows of noise, a frozen block and a training step.
+    """Measure the time for reading a few rows, for the frozen part, and for a training step.
 
-    Threads read while the network computes, so the slower of the two counts.
+    The last two are run on rows of noise. Threads read rows while the frozen part computes, so the
+    slower of reading and frozen part counts.
     """
     block = part_of(step.network.trial_rows(), slice(_ROWS_RUN_AT_FIRST))
     n_run = len(block[0])
@@ -171,7 +175,7 @@ def measure(
 
 
 def _training_step(step: TrainStep, rows: Array) -> Callable[[], object]:
-    """Return a function that takes a step on the given rows, with ones for all other arguments."""
+    """Return a function that trains on the given rows once, with ones for all other arguments."""
     gradient, update = step.batch_gradient(len(rows)), step.update()
     params, fixed, standardizer, _, *others = (
         np.ones([1 if side is None else side for side in shape], np.float32)
@@ -188,7 +192,7 @@ def _training_step(step: TrainStep, rows: Array) -> Callable[[], object]:
 
 
 def _reading_time(source: Source, part: FrozenPart) -> float:
-    """Return the milliseconds to read one of the first rows; 0 if one of them cannot be read."""
+    """Return the mean milliseconds to read one of the first rows; 0 if one cannot be read."""
     rows = range(min(_ROWS_READ_AT_FIRST, len(source)))
     out = empty_rows(part.row_spec, len(rows))
     try:

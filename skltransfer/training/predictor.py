@@ -28,7 +28,7 @@ _ROWS_TOGETHER = 256
 
 @dataclass(frozen=True)
 class Learned:
-    """What a member has learned.
+    """What a member, one of the averaged copies of the network, has learned.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Predictor:
     prefix : FrozenPrefix
         The frozen part.
     members : tuple of Learned
-        The trained parts above it, whose outputs are averaged.
+        The trained parts above the frozen one; their outputs are averaged.
     task : Task
         Turns outputs into predictions.
     """
@@ -76,9 +76,10 @@ class Predictor:
         columns : ndarray of float32, shape (n, n_columns), or None
             The extra columns that the head reads, if any.
         views_of : callable
-            Returns the views of rows to average over; the first are the rows themselves.
+            Takes rows, and returns their views to average over; the first view is the rows
+            themselves.
         advance : callable
-            Called with the number of rows done.
+            Called with the number of further rows that are done.
 
         Raises
         ------
@@ -142,7 +143,7 @@ class Predictor:
         return averaged, failures
 
     def _activations(self, source: Source) -> tuple[Activations, dict[int, ReadError]]:
-        """Compute activations, and cache content digests for a later fit."""
+        """Compute activations, and cache the digests of the rows' content for a later fit."""
         contents = self.prefix.digests(source)
         points = [member.step.freeze_point for member in self.members]
         if not contents.cache.keeps_rows:

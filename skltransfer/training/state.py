@@ -45,7 +45,7 @@ class TrainingState:
         return replace(self, params=params, exp_avg=first, exp_avg_sq=second)
 
     def as_arrays(self) -> TrainingState:
-        """Return the same with arrays instead of tensors."""
+        """Return the same state with arrays instead of tensors."""
         return TrainingState(
             np.asarray(self.params),
             np.asarray(self.fixed),

@@ -1,7 +1,9 @@
-"""Compiled training and prediction above a freeze point: the suffix and the head.
+"""Compiled training and prediction above a freeze point.
 
-All trained weights form one flat vector, which compiled functions take as an argument. All fits
-with the same (network, freeze point, shape of head, loss) therefore share these functions.
+The *suffix* consists of the layers above the freeze point, the last frozen step; the *head* is on
+top of it. All their trained weights form one flat vector, which compiled functions take as an
+argument. All fits with the same network, freeze point, shape of head and loss therefore share these
+functions.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ _Compiled = TypeVar("_Compiled")
 
 
 class Forward(Protocol):
-    """Computes outputs and pooled features of rows."""
+    """A function that computes outputs and pooled features of rows."""
 
     def __call__(
         self, rows: Rows, state: Sequence[Any], chosen: Sequence[int] = (0,)
@@ -72,7 +74,7 @@ class TrainStep:
     by_batch : bool
         Whether BatchNorm above the freeze point uses the statistics of the training batch.
     dropout : bool
-        Whether masks are applied before the head's layers.
+        Whether dropout masks are applied before the head's layers.
     """
 
     def __init__(
@@ -154,15 +156,18 @@ class TrainStep:
         return [self.network.arrays[id(variable)] for variable in self.trained]
 
     def forward(self) -> Forward:
-        """Return a function of rows and (weights, fixed, standardizer).
+        """Return a function of rows and (weights, fixed, standardizer); see `TrainingState`.
 
-        Its results are outputs and pooled features. A row consists of its activations and, if there
-        are any, its extra columns.
+        Its results are the outputs and the pooled features. A row consists of its activations and,
+        if there are any, its extra columns.
         """
         return self._once("forward", self._compile_forward)
 
     def moments(self, rows: int) -> CompiledFunction:
-        """Return a function of (weights, fixed, x): features, and BatchNorm's statistics of x."""
+        """Return a function of (weights, fixed, x).
+
+        Its results are the features of the batch x, and BatchNorm's statistics in this batch.
+        """
         return self._once(("moments", rows), lambda: self._compile_moments(rows))
 
     def batch_shapes(self, rows: int) -> list[Shape]:
@@ -176,14 +181,15 @@ class TrainStep:
         return [*self._state_shapes(), *batch, *self._column_shapes(rows), *widths]
 
     def gradient(self, rows: int) -> Callable[..., GradientAndLoss]:
-        """Return a function of (weights, fixed, standardizer, *batch): the gradient and the loss.
+        """Return a function of (weights, fixed, standardizer, *batch).
 
-        `batch_shapes` describes the batch. If rows are padded, their lengths follow x.
+        Its results are the gradient and the loss. `batch_shapes` describes the batch. If rows are
+        padded, their lengths follow x.
         """
         return self._once(("gradient", rows), lambda: self._compile_gradient(rows))
 
     def batch_gradient(self, rows: int) -> BatchGradient:
-        """Return the same as `gradient`, but with smaller batches if memory runs out."""
+        """Return the same as `gradient`, but with smaller batches once memory runs out."""
         if self.pads:
             made = BatchGradient(self.gradient, rows, padded)
         elif self.input.is_ragged:  # rows of different lengths cannot be stacked
@@ -227,7 +233,7 @@ class TrainStep:
         return split(params, self.shapes)[len(self.trained) :]
 
     def stage_of_weights(self) -> np.ndarray:
-        """Return, for each trained weight of the backbone, how many stages follow its own."""
+        """Return, for each trained weight of the backbone, how many stages follow its stage."""
         stages = self.network.stages
         found: dict[int, tuple[int, int]] = {}
         for index in self.steps:
@@ -285,11 +291,14 @@ class TrainStep:
         return *rows, columns.astype(np.float32)
 
     def _dtypes(self, n_arguments: int, of_rows: int) -> list[str]:
-        """Return the dtypes of a compiled function's arguments; rows are at `of_rows`."""
+        """Return the dtypes of a compiled function's arguments; the one at `of_rows` is x."""
         return [self.input.dtype if i == of_rows else "float32" for i in range(n_arguments)]
 
     def _trial_state(self) -> tuple[np.ndarray, ...]:
-        """Return the pretrained backbone, with a random head that depends on every feature."""
+        """Return weights for testing whether rows may run together.
+
+        They are those of the pretrained backbone, and a random head that depends on every feature.
+        """
         rng = np.random.default_rng(0)
         head = [rng.normal(0, shape[0] ** -0.5, shape) for shape in self.head.shapes]
         fixed = join(self.network.arrays[id(v)] for v in self.fixed)
@@ -351,12 +360,12 @@ class TrainStep:
         moments: Moments | None = None,
         lengths: KerasTensor | PackedRows | None = None,
     ) -> KerasTensor:
-        """Return pooled features of activations `x`; only the first `lengths` positions count."""
+        """Return pooled features of activations `x`; for `lengths`, see `run_steps`."""
         if self.head_only:
             return x
         values = dict(
             self.network.arrays
-        )  # also variables that are neither trained nor fixed, such as counters
+        )  # includes variables that are neither trained nor fixed, such as counters
         values.update({id(v): p for v, p in zip(self.trained, parameters, strict=False)})
         shapes = [tuple(v.shape) for v in self.fixed]
         values.update({id(v): p for v, p in zip(self.fixed, split(fixed, shapes), strict=True)})

@@ -1,4 +1,7 @@
-"""The training of one member: initialisation and single epochs."""
+"""The training of one member: initialisation and single epochs.
+
+The members of an estimator are copies of a network with different freeze depths.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,8 @@ class Trainer:
         ----------
         features : ndarray of shape (n, n_features) or None
             Pooled features of the training data, computed by the pretrained network. None if
-            training does not use BatchNorm's stored statistics; they are then computed here.
+            training does not use BatchNorm's stored statistics; the features are then computed
+            here.
         """
         self._check_constraints()
         state = pretrained_state(self.step, self.seed)
@@ -104,9 +108,9 @@ class Trainer:
     ) -> tuple[TrainingState, float]:
         """Train one epoch at a constant rate from `state`, after `epoch` earlier epochs.
 
-        BatchNorm's statistics are averaged over these rows, of total weight `weight`, and the
-        earlier rows, of total weight `weight_seen`. The earlier rows count as `_BATCHES_REMEMBERED`
-        batches at most, because the network has changed since.
+        BatchNorm's statistics are averaged over the rows of this epoch, with the total weight
+        `weight`, and the earlier rows, with the total weight `weight_seen`. The earlier rows count
+        as `_BATCHES_REMEMBERED` batches at most, because the network has changed since.
         """
         before, state = state.fixed, state.to_train()
         loss = self.epoch(state, Schedule(self.settings.learning_rate, 1, "constant"), epoch)
@@ -117,7 +121,7 @@ class Trainer:
         return state.as_arrays(), loss
 
     def epoch(self, state: TrainingState, schedule: Schedule, epoch: int) -> float:
-        """Train on every row once; modify `state`, which `to_train` returned.
+        """Train on every row once; modify `state`, which must come from `TrainingState.to_train`.
 
         Returns
         -------
@@ -186,7 +190,7 @@ class Trainer:
             )
 
     def _check_features(self, features: NDArray[np.float32]) -> None:
-        """Refuse features that are not finite, with which training would seem to diverge."""
+        """Refuse features that are not finite; with them, training would seem to diverge."""
         n_faulty = np.count_nonzero(~np.isfinite(features).all(axis=1))
         if n_faulty:
             raise ValueError(
@@ -199,8 +203,9 @@ class Trainer:
     def check_loss(self, losses: list[float], state: TrainingState) -> None:
         """Warn if training failed, judged by the loss of the trained network.
 
-        The last of `losses` was computed with dropout, and for each row before its last step. With
-        few rows, both can make it many times larger than the loss of the trained network.
+        The last of `losses` was computed with dropout, and for each row before the last step that
+        trained on it. With few rows, both can make it many times larger than the loss of the
+        trained network.
         """
         if self._is_failure(losses):
             measures = self.task.measures(self.outputs(state, self.data), self.data.targets)
@@ -222,7 +227,7 @@ class Trainer:
 
 
 def pretrained_state(step: TrainStep, seed: int) -> TrainingState:
-    """Return the pretrained layers, a random head, and a standardizer that changes nothing."""
+    """Return a state with pretrained layers, a random head, and a standardizer without effect."""
     head = step.head
     moments = np.stack([np.zeros(head.n_features), np.ones(head.n_features)])
     arrays = step.network.arrays

@@ -1,1 +1,1 @@
-"""Weights of EfficientNet-Lite2; skltransfer finds them and imports nothing of this."""
+"""Weights of EfficientNet-Lite2; skltransfer finds the file without an import."""

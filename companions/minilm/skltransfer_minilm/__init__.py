@@ -1,1 +1,1 @@
-"""Weights and tokenizer of all-MiniLM-L6-v2; skltransfer finds them and imports nothing of this."""
+"""Weights and tokenizer of all-MiniLM-L6-v2; skltransfer finds them without an import."""

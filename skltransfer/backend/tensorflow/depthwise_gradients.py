@@ -1,8 +1,9 @@
 """Gradients with respect to kernels of depthwise convolutions, computed as depthwise convolutions.
 
-Such a gradient is a sum over the images of a batch: each padded image is convolved with the
-gradient of the layer's output. oneDNN's own kernel for this gradient takes two to six times as long
-if windows are larger than 3 x 3, or larger than the image.
+Such a gradient is a sum over the images of a batch. For each image, the padded image is convolved
+with the gradient of the layer's output. oneDNN's own implementation of this gradient takes two to
+six times as long as this one if the window of the layer is larger than 3 x 3, or larger than the
+image.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 
 _OP = "DepthwiseConv2dNativeBackpropFilter"
 _WELL_SERVED = 3
-"""Side of the largest window for which oneDNN's own kernel is faster."""
+"""Side of the largest window for which oneDNN's own implementation is faster."""
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """Shape of a depthwise convolution; pairs of numbers are height and width."""
+    """Sizes of a depthwise convolution; pairs of numbers are height and width."""
 
     n_images: int
     n_channels: int
@@ -41,19 +42,19 @@ class _Layer:
 
     @property
     def missing(self) -> list[int]:
-        """Padding that the windows need, by direction; if negative, part of the image is unused."""
+        """Padding needed in height and in width; if it is negative, part of the image is unused."""
         triples = zip(self.sides, self.sides_behind, self.window, strict=True)
         return [(behind - 1) * self.stride + window - side for side, behind, window in triples]
 
     @property
     def is_well_served(self) -> bool:
-        """Whether oneDNN's own kernel is fast for this shape."""
+        """Whether oneDNN's own implementation is fast for these sizes."""
         fits = all(w <= side for w, side in zip(self.window, self.sides, strict=True))
         return fits and max(self.window) <= _WELL_SERVED
 
 
 def as_convolutions(graph: GraphDef) -> None:
-    """Replace the gradients in a TensorFlow GraphDef, if their shapes are known."""
+    """Replace these gradients in a TensorFlow GraphDef where their shapes are known and it pays."""
     nodes = [node for node in graph.node if node.op == _OP and _is_usual(node)]
     if not nodes:
         return
@@ -95,7 +96,7 @@ def _layer(node: NodeDef, shape_of: Callable[[str], list[int] | None]) -> _Layer
 
 
 def _become_sum(graph: GraphDef, node: NodeDef, layer: _Layer) -> None:
-    """Split the batch into images, convolve each, and reshape the sum to the kernel's shape."""
+    """Turn the node into a sum of one convolution for each image, reshaped like the kernel."""
     x, kernel_shape, slope = node.input
     height, width = layer.sides_behind
     below_each_other = [layer.n_images * height, width, layer.n_channels, 1]
@@ -125,7 +126,7 @@ def _parted(graph: GraphDef, node: NodeDef, name: str, tensor: str, count: int) 
 def _convolved(
     graph: GraphDef, node: NodeDef, number: int, inputs: tuple[str, str], layer: _Layer
 ) -> str:
-    """Add the convolution of one image, with the stride as dilation; return its name."""
+    """Add the convolution of one image, with the layer's stride as dilation; return its name."""
     found = graph.node.add(name=f"{node.name}/of_{number}", device=node.device)
     found.op = "DepthwiseConv2dNative"
     found.input.extend(inputs)

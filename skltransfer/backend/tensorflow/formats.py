@@ -1,4 +1,4 @@
-"""TensorFlow's graphs as files of TensorFlow and LiteRT."""
+"""Writing TensorFlow's graphs as SavedModel and LiteRT files, and running a SavedModel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_saved_model(graph: ConcreteFunction, folder: str, names: tuple[str, st
 
 
 def litert(graph: ConcreteFunction) -> bytes:
-    """Return a graph of fixed sizes as the content of a LiteRT file."""
+    """Return the content of a LiteRT file for a graph whose sizes are fixed."""
     import tensorflow as tf
 
     owner = tf.Module()

@@ -78,7 +78,7 @@ def kernels() -> str:
 
 
 def rewrites_graphs() -> bool:
-    """Return whether graphs may be rewritten for oneDNN: unless SKLTRANSFER_REWRITE_GRAPHS is 0.
+    """Return whether graphs may be rewritten for oneDNN; SKLTRANSFER_REWRITE_GRAPHS=0 forbids it.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def rewrites_graphs() -> bool:
 
 
 def _fuses_sums() -> bool:
-    """Return whether TensorFlow puts oneDNN's fused sums into graphs that are not rewritten."""
+    """Return whether TensorFlow itself puts oneDNN's fused sums into graphs."""
     try:
         from tensorflow.python.util._pywrap_util_port import IsMklEnabled
     except ImportError:  # an unknown release: assume that it does
@@ -151,7 +151,10 @@ def value_and_gradients(
 
 
 def add_bias(x: KerasTensor, bias: KerasTensor) -> KerasTensor:
-    """Add one number to each channel; this fuses with the convolution and has a fast gradient."""
+    """Add one number to each channel, by an operation that fuses with convolutions.
+
+    The gradient of this operation is fast, too.
+    """
     import tensorflow as tf
 
     return tf.nn.bias_add(x, bias)
@@ -160,7 +163,7 @@ def add_bias(x: KerasTensor, bias: KerasTensor) -> KerasTensor:
 def batch_normalised(
     x: KerasTensor, gamma: KerasTensor, beta: KerasTensor, epsilon: float
 ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-    """Normalise by the moments of the batch, for images in a single operation."""
+    """Normalise by the moments of the batch; images are normalised by a single operation."""
     import tensorflow as tf
 
     rows = prod(x.shape[:-1])
@@ -180,13 +183,16 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def share_gpus() -> None:
-    """Allocate GPU memory as needed, because workers share a GPU, unless the user has decided."""
+    """Let TensorFlow allocate GPU memory as needed, because workers share a GPU.
+
+    If the user has already decided this, nothing is changed.
+    """
     if _GROWTH in os.environ:
         return
     import tensorflow as tf
 
     for gpu in tf.config.list_physical_devices("GPU"):
-        # TensorFlow has already run here, or the user has divided the GPU.
+        # Errors mean that TensorFlow has already run here, or that the user has divided the GPU.
         with contextlib.suppress(RuntimeError, ValueError):
             tf.config.experimental.set_memory_growth(gpu, True)
 
@@ -212,7 +218,7 @@ def has_run() -> bool:
 
 
 def _onednn_works() -> bool:
-    """Return whether a small convolution runs: TensorFlow without oneDNN lacks the kernels."""
+    """Return whether a small convolution runs with oneDNN's kernels, which TensorFlow may lack."""
     import tensorflow as tf
 
     filters = tf.ones((3, 3, 2, 2))

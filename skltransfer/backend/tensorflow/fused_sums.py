@@ -1,10 +1,10 @@
 """Split off additions that are fused into oneDNN's convolutions and matrix products.
 
 A fused kernel computes ``product(x, w) + summand``, as at the end of a residual block. If nothing
-else refers to the summand's buffer, the kernel writes the sum into it. Otherwise the kernel first
-copies the summand, using member variables of the kernel object. Concurrent calls of a function
-share this object, so they overwrite each other's data or crash. In the second case, the addition
-therefore gets a node of its own.
+else refers to the summand's buffer, the kernel writes the sum into this buffer. Otherwise, the
+kernel first copies the summand, using member variables of the kernel object. Concurrent calls of a
+function share this object, so they overwrite each other's data or crash. Therefore, the addition
+gets a node of its own wherever the kernel would copy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _GIVE_THEIR_OWN = frozenset(
 
 
 def part_sums(graph: GraphDef, results: Collection[str]) -> None:
-    """Split the addition off each fused node whose summand may still be used elsewhere.
+    """Split the addition off each fused node if its summand may still be used elsewhere.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def _steps(node: NodeDef) -> list[str]:
 def _part(graph: GraphDef, node: NodeDef) -> None:
     """Split a fused node into two or three nodes.
 
-    The first computes everything before the sum, the second the sum, and the third
+    The first computes everything before the sum; the second computes the sum; the third computes
     the activation after the sum, if there is one.
     """
     steps = _steps(node)

@@ -1,4 +1,4 @@
-"""Nodes of a TensorFlow GraphDef: their shapes and readers, and helpers to add nodes."""
+"""Nodes of a TensorFlow GraphDef: their shapes, the nodes that read them, and adding new nodes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def node_of(tensor: str) -> str:
 def readers_of(graph: GraphDef) -> dict[str, list[NodeDef]]:
     """Map each node's name to the nodes that read it.
 
-    A node with two inputs from the same node is listed twice.
+    A node that reads another one twice is listed twice.
     """
     readers: dict[str, list[NodeDef]] = {node.name: [] for node in graph.node}
     for node in graph.node:

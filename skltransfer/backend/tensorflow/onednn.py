@@ -1,9 +1,10 @@
 """oneDNN's kernels for TensorFlow's graphs.
 
-With these kernels, the bits of a row do not depend on its position in the block or on the number of
-threads; TensorFlow's other kernels lack this property. TensorFlow chooses oneDNN's kernels only on
-some processors, and a setting would affect the user's whole process. So convolutions and matrix
-products in the graphs of this package name these kernels.
+Kernels are implementations of operations. With those of oneDNN, the result for a row does not
+depend on the number of threads, or on the row's position among the rows that run together. With
+TensorFlow's other kernels, it does. TensorFlow chooses oneDNN's kernels only on some processors. A
+setting could change that, but would affect the user's whole process. So the convolutions and matrix
+products in the graphs of this package name oneDNN's kernels.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def with_onednn(folded: ConcreteFunction) -> ConcreteFunction:
 
 
 def _simplified(folded: ConcreteFunction) -> GraphDef:
-    """Run TensorFlow's graph optimizer, which cannot optimize a graph that names kernels."""
+    """Run TensorFlow's graph optimizer, before nodes name kernels that it does not know."""
     from tensorflow.core.protobuf.config_pb2 import ConfigProto
     from tensorflow.python.grappler import tf_optimizer
     from tensorflow.python.training.saver import export_meta_graph
@@ -72,7 +73,7 @@ def _simplified(folded: ConcreteFunction) -> GraphDef:
 
 
 def _function_of(graph: GraphDef, inputs: list[str], outputs: list[str]) -> ConcreteFunction:
-    """Make a function of a GraphDef.
+    """Turn a GraphDef into a function.
 
     TensorFlow's own ``function_from_graph_def`` makes two functions, and copies one into the other
     node by node in Python. That took a third of the time of compiling.
@@ -137,8 +138,8 @@ def _fuse_depthwise(graph: GraphDef) -> None:
 def _has_kernel(node: NodeDef) -> bool:
     """Return whether oneDNN supports the dtype of a node on this processor.
 
-    float32 is supported on all processors. If a dtype is not, the optimizer has fused nothing, and
-    TensorFlow chooses the kernels.
+    It supports float32 on all processors. If it does not support a dtype, the optimizer has fused
+    nothing, and TensorFlow chooses the kernels.
     """
     from tensorflow.python.util._pywrap_utils import IsDataTypeSupportedByOneDNNOnThisCPU
 
@@ -166,7 +167,7 @@ def _become_fused_depthwise(last: NodeDef, bias: NodeDef, convolution: NodeDef) 
 
 
 def _rename_kernel(node: NodeDef, op: str, constant_filter: bool) -> None:
-    """Turn a node into oneDNN's `op`, which keeps a copy of its filter if this is constant."""
+    """Turn a node into oneDNN's `op`; it keeps a copy of its filter if the filter is constant."""
     from tensorflow.python.framework import op_def_registry
 
     known = {attribute.name for attribute in op_def_registry.get(op).attr}

@@ -1,7 +1,7 @@
 """Gradients with respect to kernels of 1 x 1 convolutions, computed as matrix products.
 
-oneDNN's own kernel for this gradient is slower than its matrix product, and writes out of bounds if
-strides leave part of the image unused.
+oneDNN's own implementation of this gradient is slower than oneDNN's matrix product, and writes out
+of bounds if strides leave part of the image unused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OP = "Conv2DBackpropFilter"
 
 
 def as_matrix_products(graph: GraphDef) -> None:
-    """Replace the gradients in a TensorFlow GraphDef, if their shapes are known."""
+    """Replace these gradients in a TensorFlow GraphDef where their shapes are known."""
     nodes = [node for node in graph.node if node.op == _OP and _is_usual(node)]
     if not nodes:
         return
@@ -40,7 +40,7 @@ def _is_usual(node: NodeDef) -> bool:
 
 
 def _become_product(graph: GraphDef, node: NodeDef, n_inputs: int, n_outputs: int) -> None:
-    """Turn positions into rows, multiply, and reshape the product to the kernel's shape."""
+    """Turn the node into a product of matrices whose rows are positions, shaped like the kernel."""
     x, kernel_shape, slope = node.input
     strides = list(node.attr["strides"].list.i)
     if set(strides) != {1}:
@@ -60,7 +60,7 @@ def _become_product(graph: GraphDef, node: NodeDef, n_inputs: int, n_outputs: in
 def _add_every_nth(
     graph: GraphDef, name: str, tensor: str, strides: list[int], like: NodeDef
 ) -> str:
-    """Add a slice of the positions that a kernel with `strides` reads; return its name."""
+    """Add a slice of the positions that a convolution with `strides` reads; return its name."""
     from tensorflow.core.framework.types_pb2 import DT_INT32
 
     ends = add_ints(graph, f"{name}_ends", [0] * len(strides), like.device)
