@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skltransfer.backend.blas import one_thread
-from skltransfer.training.train_step import Forward, TrainStep, split
+from skltransfer.training.train_step import TrainStep, split
 
 if TYPE_CHECKING:
     from skltransfer.inputs._input import Rows
     from skltransfer.training.batch_gradient import GradientAndLoss
+    from skltransfer.training.forward import Forward
     from skltransfer.training.head import Head
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
@@ -41,9 +42,7 @@ class HeadTrainStep(TrainStep):
     def _compile_gradient(self, rows: int) -> Callable[..., GradientAndLoss]:
         return self._gradient
 
-    def _forward(
-        self, rows: Rows, state: Sequence[np.ndarray], chosen: Sequence[int] = (0,)
-    ) -> list[np.ndarray]:
+    def _forward(self, rows: Rows, state: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return outputs and features, computed row by row, so that they depend on no other row."""
         (x, *columns), (params, _, standardizer) = rows, state
         layers = self._layers(params)
@@ -52,8 +51,7 @@ class HeadTrainStep(TrainStep):
             for kernel, bias in layers[:-1]:
                 z = np.maximum(_row_by_row(z, kernel) + bias, 0)
             kernel, bias = layers[-1]
-            results = _row_by_row(z, kernel) + bias, x
-        return [results[index] for index in chosen]
+            return _row_by_row(z, kernel) + bias, x
 
     def _gradient(
         self,

@@ -236,8 +236,7 @@ def outputs_of(
     if step.n_columns:
         means = np.zeros((len(activations), step.n_columns), np.float32)
         rows = activations, means if columns is None else columns
-    outputs, features = step.forward()(rows, arguments, chosen=(0, 1))
-    return outputs, features
+    return step.forward()(rows, arguments)
 
 
 def features_of(data: TrainingData, above: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -22,8 +22,12 @@ from skltransfer.backend import (
     value_and_gradients,
 )
 from skltransfer.frozen.prefix import row_spec, rows_to_pack
-from skltransfer.inputs._input import TensorSpec, trial_rows
-from skltransfer.network.batch_invariance import most_block_rows
+from skltransfer.inputs._input import trial_rows
+from skltransfer.network.batch_invariance import (
+    InvariantBatches,
+    in_invariant_batches,
+    most_block_rows,
+)
 from skltransfer.network.carried_input import run_from
 from skltransfer.network.execution import is_batch_norm, needed_steps
 from skltransfer.network.masks import reads_masks
@@ -33,29 +37,22 @@ from skltransfer.network.padding import padded, takes_padding
 from skltransfer.network.pooling import pooled
 from skltransfer.training.adamw import Update, adamw
 from skltransfer.training.batch_gradient import BatchGradient, GradientAndLoss
+from skltransfer.training.forward import SuffixAndHead
 
 if TYPE_CHECKING:
     from keras import KerasTensor, Variable
     from numpy.typing import ArrayLike
 
     from skltransfer.backend import Shape
-    from skltransfer.inputs._input import Rows
+    from skltransfer.inputs._input import Rows, TensorSpec
     from skltransfer.network.execution import Moments
+    from skltransfer.network.packs import RunRows
     from skltransfer.network.runtime import Network
     from skltransfer.tasks._task import Loss
+    from skltransfer.training.forward import Forward
     from skltransfer.training.head import Head
 
 _Compiled = TypeVar("_Compiled")
-
-
-class Forward(Protocol):
-    """A function that computes outputs and pooled features of rows."""
-
-    def __call__(
-        self, rows: Rows, state: Sequence[Any], chosen: Sequence[int] = (0,)
-    ) -> list[np.ndarray]:
-        """Return the `chosen` results; `state` is (weights, fixed, standardizer)."""
-        ...
 
 
 class TrainStep:
@@ -156,11 +153,7 @@ class TrainStep:
         return [self.network.arrays[id(variable)] for variable in self.trained]
 
     def forward(self) -> Forward:
-        """Return a function of rows and (weights, fixed, standardizer); see `TrainingState`.
-
-        Its results are the outputs and the pooled features. A row consists of its activations and,
-        if there are any, its extra columns.
-        """
+        """Return a function of rows and (weights, fixed, standardizer): outputs and features."""
         return self._once("forward", self._compile_forward)
 
     def moments(self, rows: int) -> CompiledFunction:
@@ -254,56 +247,57 @@ class TrainStep:
             return found
 
     def _compile_forward(self) -> Forward:
-        def compute(
-            params: KerasTensor,
-            fixed: KerasTensor,
-            standardizer: KerasTensor,
-            x: KerasTensor,
-            *others: KerasTensor,
-        ) -> tuple[KerasTensor, KerasTensor]:
-            weights = split(params, self.shapes)
-            columns, lengths = others[: len(spec) - 1], others[len(spec) - 1 :]
-            pack = PackedRows.of(x, *lengths) if packs else None
-            features = self._features(weights, fixed, x, lengths=pack)
-            mean, scale = standardizer[0], standardizer[1]
-            z = (_beside(features, columns) - mean) / scale
-            return self.head.outputs(weights[len(self.trained) :], z), features
+        suffix = None if self.head_only else self._compile_suffix()
+        return SuffixAndHead(suffix, self._compile_head(), self._n_suffix)
 
-        spec = (self.input, *(TensorSpec(shape[1:]) for shape in self._column_shapes(None)))
+    def _compile_suffix(self) -> RunRows:
+        def compute(
+            params: KerasTensor, fixed: KerasTensor, x: KerasTensor, *lengths: KerasTensor
+        ) -> tuple[KerasTensor]:
+            pack = PackedRows.of(x, *lengths) if packs else None
+            weights = split(params, self.shapes[: len(self.trained)])
+            return (self._features(weights, fixed, x, lengths=pack),)
+
         trial = self._trial_rows()
         packs = self.input.is_ragged and trial is not None
-        tensors = (*spec, LENGTH) if self.input.is_ragged else spec
-        shapes = [*self._state_shapes(), *((None, *tensor.shape) for tensor in tensors)]
-        dtypes = ["float32"] * 3 + [tensor.dtype for tensor in tensors]
+        tensors = (self.input, LENGTH) if self.input.is_ragged else (self.input,)
+        _, fixed, _ = self._state_shapes()
+        shapes = [(self._n_suffix,), fixed, *((None, *tensor.shape) for tensor in tensors)]
+        dtypes = ["float32", "float32", *(tensor.dtype for tensor in tensors)]
         function = compile_function(compute, shapes, dtypes)
-        return run_rows(function, spec, most_block_rows(), self._trial_state(), trial)
+        state = join(self.pretrained()), join(self.network.arrays[id(v)] for v in self.fixed)
+        return run_rows(function, (self.input,), most_block_rows(), state, trial)
 
-    def _trial_rows(self) -> tuple[np.ndarray, ...] | None:
+    def _compile_head(self) -> InvariantBatches:
+        def compute(
+            params: KerasTensor,
+            standardizer: KerasTensor,
+            features: KerasTensor,
+            *columns: KerasTensor,
+        ) -> tuple[KerasTensor]:
+            z = (_beside(features, columns) - standardizer[0]) / standardizer[1]
+            return (self.head.outputs(split(params, self.head.shapes), z),)
+
+        widths = [self.head.n_features - self.n_columns, *filter(None, [self.n_columns])]
+        state = [(count(self.head.shapes),), (2, self.head.n_features)]
+        function = compile_function(compute, [*state, *((None, width) for width in widths)])
+        rng = np.random.default_rng(0)
+        weights = join(rng.normal(0, shape[0] ** -0.5, shape) for shape in self.head.shapes)
+        standardizer = np.array([[0.0], [1.0]], np.float32).repeat(self.head.n_features, axis=1)
+        trial = tuple(trial_rows((width,), -1.0, 1.0) for width in widths)
+        return in_invariant_batches(function, most_block_rows(), (weights, standardizer), trial)
+
+    def _trial_rows(self) -> Rows | None:
+        """Return activations for testing whether rows may run together."""
         if self.input.is_ragged:
-            rows = rows_to_pack(self.network, self.freeze_point)
-        elif self.freeze_point is None:
-            rows = self.network.trial_rows()
-        else:
-            rows = (trial_rows(self.input.sides, 0.0, 1.0),)
-        if rows is None or not self.n_columns:
-            return rows
-        columns = np.random.default_rng(0).normal(size=(len(rows[0]), self.n_columns))
-        return *rows, columns.astype(np.float32)
+            return rows_to_pack(self.network, self.freeze_point)
+        if self.freeze_point is None:
+            return self.network.trial_rows()
+        return (trial_rows(self.input.sides, 0.0, 1.0),)
 
     def _dtypes(self, n_arguments: int, of_rows: int) -> list[str]:
         """Return the dtypes of a compiled function's arguments; the one at `of_rows` is x."""
         return [self.input.dtype if i == of_rows else "float32" for i in range(n_arguments)]
-
-    def _trial_state(self) -> tuple[np.ndarray, ...]:
-        """Return weights for testing whether rows may run together.
-
-        They are those of the pretrained backbone, and a random head that depends on every feature.
-        """
-        rng = np.random.default_rng(0)
-        head = [rng.normal(0, shape[0] ** -0.5, shape) for shape in self.head.shapes]
-        fixed = join(self.network.arrays[id(v)] for v in self.fixed)
-        standardizer = np.stack([np.zeros(self.head.n_features), np.ones(self.head.n_features)])
-        return join([*self.pretrained(), *head]), fixed, standardizer.astype(np.float32)
 
     def _compile_moments(self, rows: int) -> CompiledFunction:
         def compute(
@@ -377,6 +371,11 @@ class TrainStep:
     def _column_shapes(self, rows: int | None) -> list[Shape]:
         """Return the shape of the columns, if there are any."""
         return [(rows, self.n_columns)] if self.n_columns else []
+
+    @property
+    def _n_suffix(self) -> int:
+        """Number of trained weights of the suffix."""
+        return count(self.shapes[: len(self.trained)])
 
     def _state_shapes(self) -> list[tuple[int, ...]]:
         fixed = count([tuple(v.shape) for v in self.fixed])
