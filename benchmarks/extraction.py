@@ -1,10 +1,14 @@
 """Extraction by two processes of one thread, beside one process of one thread.
 
-Usage: ``python benchmarks/extraction.py [--files 10000] [--workers 2]``. The files are generated
-JPEGs of 256 x 256 pixels, no two alike; the bundled network sees them at its own 224 x 224. Shards
-are written by the recipe of the docs, with the environment variables that it recommends. Each way
-runs in a fresh process, timed from its start to its end: one process that does everything, or one
-that fits the extractor and hands shards to workers.
+Usage: ``python benchmarks/extraction.py [--files 10000] [--workers 2] [--pinned]``. The files are
+generated JPEGs of 256 x 256 pixels, no two alike; the bundled network sees them at its own 224 x
+224. Shards are written by the recipe of the docs, with the environment variables that it
+recommends. Each way runs in a fresh process, timed from its start to its end: one process that does
+everything, or one that fits the extractor and hands shards to workers.
+
+A process of one thread computes in one, and reads files in another beside it, so it uses more than
+one core if others are idle. With ``--pinned``, each process has a core of its own and no other, as
+on a cluster that gives each worker one (Linux only).
 """
 
 import argparse
@@ -17,7 +21,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -38,6 +42,7 @@ def main():
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--shards", type=int, default=50, help="more than two for each worker")
+    parser.add_argument("--pinned", action="store_true", help="one core for each process")
     parser.add_argument("--extract", nargs=2, metavar=("FILES", "OUT"), help="one way")
     options = parser.parse_args()
     if options.extract:
@@ -71,6 +76,7 @@ def timed(options, files, n_workers):
     out = files.with_name(str(n_workers))
     out.mkdir()
     given = [f"--workers={n_workers}", f"--shards={options.shards}", "--extract", files, out]
+    given += ["--pinned"] if options.pinned else []
     command = [sys.executable, __file__, *map(str, given)]
     start = time.perf_counter()
     done = subprocess.run(
@@ -99,13 +105,26 @@ def extract(options, files, out):
 
     from skltransfer import PretrainedFeatureExtractor
 
+    if options.pinned and options.workers == 1:
+        pin(0)
     paths = sorted(map(str, files.iterdir()))
     extractor = PretrainedFeatureExtractor(cache=None).fit(paths[:10])
     todo = [(extractor, *shard) for shard in shards(paths, out, len(paths) // options.shards)]
     if options.workers == 1:
         return list(map(measured, todo))
-    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+    begin = pin_worker if options.pinned else None
+    with ProcessPoolExecutor(options.workers, get_context("spawn"), begin) as pool:
         return list(pool.map(measured, todo))
+
+
+def pin_worker():
+    """Keep this worker on a core of its own."""
+    pin(current_process()._identity[0] - 1)
+
+
+def pin(number):
+    """Keep this process on one of its cores."""
+    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[number]})
 
 
 def measured(task):
