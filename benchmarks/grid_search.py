@@ -1,10 +1,10 @@
 """Grid searches beside other ways to do them, and beside the time that they take at least.
 
-Usage: ``python benchmarks/grid_search.py DATA [--tasks head tuning growth] [--arms ours ...]``,
-where DATA holds a folder of JPEG files for each class. Forty minutes on two cores; ``--images 40
---quick`` tries everything in a few. Arms are described in ``grid_search_arms.py``; each runs in a
-process of its own. The short ones among them take turns three times; the median counts, and the
-range is told. Tables are printed as Markdown.
+Usage: ``python benchmarks/grid_search.py DATA [--tasks head number tuning growth] [--arms ours
+...]``, where DATA holds a folder of JPEG files for each class. Forty minutes on two cores;
+``--images 40 --quick`` tries everything in a few. Arms are described in ``grid_search_arms.py``;
+each runs in a process of its own. The short ones among them take turns three times; the median
+counts, and the range is told. Tables are printed as Markdown.
 
 The bound is N decoding + N prefix + the sum over fits of [epochs x n_train x training at the freeze
 point + n_scored x forward from the freeze point + head] + bytes read / bandwidth, the final fit
@@ -21,6 +21,7 @@ from pathlib import Path
 
 ARMS = {
     "head": ["ours", "ours_two_workers", "ours_uncached", "keras_loop", "keras_wrapper", "by_hand"],
+    "number": ["ours", "keras_loop"],
     "tuning": ["ours", "ours_uncached", "keras_loop", "keras_wrapper"],
     "growth": ["ours", "ours_uncached"],
 }
@@ -55,7 +56,7 @@ def main():
         if name == "growth":
             found[name] = report_growth(tuning(options), arms)
         else:
-            found[name] = report(name, {"head": head, "tuning": tuning}[name](options), arms)
+            found[name] = report(name, DESCRIPTIONS[name](options), arms)
         if options.results:
             options.results.write_text(json.dumps(found, indent=1))
 
@@ -64,6 +65,11 @@ def head(options):
     """Head only: 3 head sizes and 4 learning rates."""
     rates = [1e-3] if options.quick else [1e-4, 3e-4, 1e-3, 3e-3]
     return task(options, ["all"], [[], [64], [128]], rates)
+
+
+def number(options):
+    """The same heads with the number of the class as the target of a regression."""
+    return {**head(options), "numbers": True}
 
 
 def tuning(options):
@@ -82,7 +88,11 @@ def task(options, depths, heads, rates):
         "depths": depths,
         "heads": heads,
         "rates": rates,
+        "numbers": False,
     }
+
+
+DESCRIPTIONS = {"head": head, "number": number, "tuning": tuning}
 
 
 def report(name, described, arms):

@@ -22,12 +22,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skltransfer import FineTunedClassifier, cache_info, images_from_folder
+from skltransfer import FineTunedClassifier, FineTunedRegressor, cache_info, images_from_folder
 from skltransfer.backbones.architectures import preprocessing_of
 from skltransfer.backbones.building import build_model
 from skltransfer.backbones.registry import resolve
@@ -57,6 +58,7 @@ class Task:
         self.labels = np.asarray(photos.target)[chosen]
         folds = StratifiedKFold(self.folds, shuffle=True, random_state=0)
         self.splits = list(folds.split(self.labels, self.labels))
+        self.targets = self.labels.astype(np.float32) if self.numbers else self.labels
 
     @property
     def candidates(self):
@@ -111,7 +113,7 @@ def ours_two_workers(task):
 def ours_uncached(task):
     fitting, search = timed(lambda: our_search(task, cache=None, cv=task.splits[:1], refit=False))
     best = search.estimator.set_params(**search.best_params_)
-    refit, _ = timed(lambda: best.fit(task.paths, task.labels))
+    refit, _ = timed(lambda: best.fit(task.paths, task.targets))
     return {
         "seconds": task.folds * fitting + refit,
         "score": search.best_score_,
@@ -120,14 +122,15 @@ def ours_uncached(task):
 
 
 def our_search(task, cache="memory", n_jobs=None, epochs=None, **options):
-    classifier = FineTunedClassifier(
+    kind = FineTunedRegressor if task.numbers else FineTunedClassifier
+    estimator = kind(
         epochs=task.epochs if epochs is None else epochs,
         batch_size=BATCH,
         cache=cache,
         random_state=0,
     )
     options = {"cv": task.splits, "n_jobs": n_jobs, "error_score": "raise", **options}
-    return GridSearchCV(classifier, task.grid, **options).fit(task.paths, task.labels)
+    return GridSearchCV(estimator, task.grid, **options).fit(task.paths, task.targets)
 
 
 @contextmanager
@@ -155,17 +158,17 @@ def keras_loop(task):
     """Build and fit each candidate, as Keras' guide to transfer learning does."""
     decoding, pixels = timed(task.pixels)
     train, test = task.splits[0]
-    accuracies, fitting = {}, 0.0
+    scores, fitting = {}, 0.0
     for candidate in task.keras_candidates:
         seconds, model = timed(lambda c=candidate: fitted_model(task, pixels, train, *c))
         scoring, predicted = timed(lambda m=model: m.predict(pixels[test], BATCH, verbose=0))
         fitting += seconds + scoring
-        accuracies[candidate_name(candidate)] = np.mean(predicted.argmax(1) == task.labels[test])
-    best = max(task.keras_candidates, key=lambda c: accuracies[candidate_name(c)])
+        scores[candidate_name(candidate)] = score(task, task.targets[test], predicted)
+    best = max(task.keras_candidates, key=lambda c: scores[candidate_name(c)])
     refit, _ = timed(lambda: fitted_model(task, pixels, np.arange(len(pixels)), *best))
     return {
         "seconds": decoding + task.folds * len(task.rates) * fitting + refit,
-        "score": max(accuracies.values()),
+        "score": max(scores.values()),
         "measured": "one fold and rate",
     }
 
@@ -226,9 +229,15 @@ def backbone():
     return inputs, keras.layers.GlobalAveragePooling2D()(features)
 
 
+def score(task, targets, predicted):
+    """R² or accuracy."""
+    return r2_score(targets, predicted) if task.numbers else np.mean(predicted.argmax(1) == targets)
+
+
 def fitted_model(task, pixels, rows, depth, head, rate):
-    model = keras_model(depth, head, rate, task.classes, "sparse_categorical_crossentropy")
-    model.fit(pixels[rows], task.labels[rows], BATCH, task.epochs, verbose=0)
+    loss = "mean_squared_error" if task.numbers else "sparse_categorical_crossentropy"
+    model = keras_model(depth, head, rate, 1 if task.numbers else task.classes, loss)
+    model.fit(pixels[rows], task.targets[rows], BATCH, task.epochs, verbose=0)
     return model
 
 
@@ -242,7 +251,7 @@ def wrapped_model(X, y, candidate):
     return whole
 
 
-def keras_model(depth, head, rate, n_classes, loss):
+def keras_model(depth, head, rate, n_outputs, loss):
     """The network frozen up to `depth`, and a head; BatchNorm of frozen layers stays as it is."""
     keras.backend.clear_session()
     inputs, x = backbone()
@@ -250,7 +259,8 @@ def keras_model(depth, head, rate, n_classes, loss):
     freeze(features, depth)
     for width in head:
         x = keras.layers.Dense(width, "relu")(x)
-    model = keras.Model(inputs, keras.layers.Dense(n_classes, "softmax")(x))
+    activation = None if loss == "mean_squared_error" else "softmax"
+    model = keras.Model(inputs, keras.layers.Dense(n_outputs, activation)(x))
     model.compile(keras.optimizers.AdamW(rate), loss)
     return model
 
