@@ -185,8 +185,7 @@ class FrozenPrefix:
         use_cache: bool = True,
         observer: Observer = _NOBODY,
     ) -> tuple[ActivationPass, Callable[[], None]]:
-        """Prepare a pass (see `activations`), and a function that afterwards reports on the
-        pass."""
+        """Prepare a pass (see `activations`) and a function that afterwards reports on it."""
         store = open_cache(self.cache if use_cache else None)
         cache_ahead = cache_ahead and store.keeps_rows
         points = cache_points_before(self.network, freeze_point, self.engine)
