@@ -159,7 +159,7 @@ class ActivationPass:
 
     @contextmanager
     def _threads(self) -> Iterator[Prefetcher]:
-        """Start the reading threads and the pipeline; after an error, finish the begun blocks."""
+        """Start the reading threads and the pipeline; after an error, finish blocks in progress."""
         readers = Prefetcher(partial(thread_count, self.n_jobs))
         runners = Prefetcher(lambda: BLOCKS_TOGETHER)
         self._pipeline = Pipeline(
@@ -206,7 +206,7 @@ class ActivationPass:
     ) -> Iterator[list[int]]:
         """Compute the digests of each stretch, and yield the stretch.
 
-        After the first slow stretch, the digests of the others are computed in threads.
+        After the first slow stretch, the digests of later stretches are computed in threads.
         """
         for stretch in stretches:
             began = time.perf_counter()
@@ -228,7 +228,7 @@ class ActivationPass:
         return rows
 
     def _look_up(self, stretch: list[int]) -> list[int]:
-        """Fill in cached rows, and skip copies (see below); return the rows to compute."""
+        """Fill in cached rows, and skip copies of earlier rows; return the rows to compute."""
         if not self.cache.keeps_rows:
             return stretch
         rows = self._without_copies(stretch)
@@ -352,9 +352,9 @@ class ActivationPass:
         self.observer.loaded(row, tensors)
 
     def _orphans(self, block: Block) -> list[int]:
-        """Return the copies of rows whose files have changed since the copies were skipped.
+        """Return the copies that were skipped because of a row whose file has since changed.
 
-        These copies must now be computed themselves; of several with the same content, only the
+        These copies must now be computed themselves; if several have the same content, only the
         first.
         """
         changed = self._changed.intersection(block.rows)
