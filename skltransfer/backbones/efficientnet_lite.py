@@ -94,9 +94,9 @@ def build_efficientnet_lite(
     -------
     keras.Model
         A functional float32 model from ``(n, height, width, 3)`` to
-        ``(n, ceil(height / 32), ceil(width / 32), 1280)``, after BatchNorm and ReLU6. Its input is
-        ``(pixel - INPUT_OFFSET) / INPUT_SCALE``; ``model.set_weights(bundled_weights())``
-        makes Lite0 the pretrained net.
+        ``(n, ceil(height / 32), ceil(width / 32), 1280)``, after BatchNorm and ReLU6. The model's
+        input is ``(pixel - INPUT_OFFSET) / INPUT_SCALE``. With
+        ``model.set_weights(bundled_weights())``, Lite0 becomes the pretrained net.
 
     Notes
     -----
@@ -126,7 +126,7 @@ def load_efficientnet_lite_weights(path: Path = _WEIGHTS_FILE) -> dict[str, np.n
         ``"<layer>/<variable>"``, as in ``"stem_conv/kernel"`` or ``"top_bn/moving_mean"``.
         ``weights/README.md`` gives their source and licence (Apache-2.0).
     """
-    # If NumPy opens a damaged file itself, it does not close it.
+    # The file is opened here, because NumPy would not close a damaged file that it opened.
     with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     for array in arrays.values():
@@ -161,7 +161,7 @@ def _inverted_residual(x: KerasTensor, block: Block) -> KerasTensor:
 def _conv(
     x: KerasTensor, name: str, filters: int, kernel_size: int = 1, stride: int = 1
 ) -> KerasTensor:
-    """Apply a convolution without bias: a BatchNorm always follows."""
+    """Apply a convolution without bias, because a BatchNorm always follows."""
     import keras
 
     layer = keras.layers.Conv2D(

@@ -41,7 +41,8 @@ class Family:
     keys : mapping of str to str
         Maps the fields of `TransformerConfig` to their names in the configuration.
     words, positions, types : str
-        Names of the embedding tables. Only the first row of `types` is used; "" if there is none.
+        Names of the embedding tables. Only the first row of `types` is used; "" if there is no such
+        table.
     norm : str
         Name of the normalisation outside the blocks.
     blocks : str
@@ -186,7 +187,7 @@ def folder_spec(path: str | os.PathLike[str]) -> BackboneSpec:
     Raises
     ------
     ValueError
-        If a file is missing or damaged, or the network is of another family.
+        If a file is missing or damaged, or if the network is of an unknown family.
     """
     folder = Path(os.path.expanduser(path))
     try:
@@ -225,7 +226,7 @@ def read_config(content: Mapping[str, Any]) -> tuple[Family, TransformerConfig]:
     Raises
     ------
     FolderError
-        If the network is of another family, or has unknown parts.
+        If the network is of an unknown family, or has unknown parts.
     """
     kind = content.get("model_type")
     family = FAMILIES.get(kind) if isinstance(kind, str) else None
@@ -301,7 +302,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _tensors(folder: Path) -> Arrays:
-    """Return all tensors of a folder by name, from one file or several; old names are renamed."""
+    """Return all tensors of a folder by their current names, from one file or several."""
     index = folder / f"{WEIGHTS}.index.json"
     names = [WEIGHTS]
     if index.is_file() and not (folder / WEIGHTS).exists():
@@ -366,7 +367,7 @@ def _weights(folder: Path, family: Family, config: TransformerConfig) -> Iterato
 def converted(
     read: Callable[[str], Floats], family: Family, config: TransformerConfig
 ) -> Iterator[Floats]:
-    """Yield weights, read by their names in the file, in Keras' layout."""
+    """Read weights by their names in the file, and yield them in Keras' layout."""
     for name, shape in config.shapes().items():
         layer, _, variable = name.rpartition("/")
         array = np.ascontiguousarray(_found(read, family, config, layer, variable))

@@ -71,7 +71,7 @@ def facts() -> dict[str, dict[str, Any]]:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of the networks of `keras.applications`, from Keras only if it is loaded."""
+    """Return the names of the networks of `keras.applications`, without importing Keras."""
     return tuple(constructors() if "keras" in sys.modules else facts())
 
 
@@ -85,7 +85,7 @@ def native_size(name: str) -> tuple[int, int]:
 
 
 def measured_size(name: str) -> tuple[int, int]:
-    """Return the size at which Keras builds the whole network; 224 if it builds it for any size."""
+    """Return the size at which Keras builds the whole network; 224 if Keras takes any size."""
     with seeded_python_random(0):
         whole = build(name, None, include_top=True)
     height, width = whole.inputs[0].shape[1:3]
@@ -99,7 +99,7 @@ def build(
     weights: str | None = None,
     include_top: bool = False,
 ) -> keras.Model:
-    """Build a network at `input_shape` (None: its own); see `seeded_python_random`."""
+    """Build a network at `input_shape` (None means its own); see also `seeded_python_random`."""
     with _usual_settings():
         return constructors()[name](
             include_top=include_top, weights=weights, input_shape=input_shape
@@ -110,7 +110,7 @@ def build(
 def _usual_settings() -> Iterator[None]:
     """Build in float32 and for channels last, whatever the user has set.
 
-    Keras keeps the dtype policy for each thread, and the data format for the process.
+    In Keras, each thread has its own dtype policy, but the data format applies to the process.
     """
     config = import_keras().config
     policy, data_format = config.dtype_policy(), config.image_data_format()
@@ -148,9 +148,9 @@ def weights_of(name: str, weights: Any, seed: int) -> list[np.ndarray]:
 def _divided_once_more(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Adapt EfficientNet weights, because Keras builds another network for "imagenet" only.
 
-    In that network, a Normalization layer with ImageNet's statistics is followed by a division by
-    the root of the same deviations. Here, this division becomes part of the variance. Weights with
-    other statistics are unchanged.
+    In Keras' network for "imagenet", a Normalization layer with ImageNet's statistics is followed
+    by a division by the root of the same deviations. Here, there is no such division, so it becomes
+    part of the variance. Weights with other statistics are unchanged.
     """
     mean, variance, *others = arrays
     if np.allclose(mean, _IMAGENET_MEAN, atol=1e-3) and np.allclose(

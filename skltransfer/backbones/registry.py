@@ -50,7 +50,8 @@ def register_backbone(
     Parameters
     ----------
     name : str
-        A name that no bundled or Keras network has. A name registered before is replaced.
+        A name that no bundled or Keras network has. If the name is registered already, the new
+        network replaces the old one.
     model_or_builder : keras.Model, callable, str or Path
         A functional or sequential model with one output; a function without arguments that returns
         such a model; or the path of a folder with the files of a text network from Hugging Face
@@ -170,8 +171,8 @@ def adopt(spec: BackboneSpec) -> str | BackboneSpec:
     Raises
     ------
     ValueError
-        If another network was registered under the same name in this process, or the name means a
-        bundled or a Keras network.
+        If another network was registered under the same name in this process, or if the name means
+        a bundled or a Keras network.
     """
     _check_free(spec.name)
     if spec.name not in _registered:
@@ -201,8 +202,8 @@ def resolve(backbone: Any, weights: Any = "imagenet", seed: int = 0) -> Backbone
     backbone : str, Path, BackboneSpec or keras.Model
         A name, the path of a ``.keras`` file or of a folder, a handle, or a model.
     weights : "imagenet", None, str or Path
-        Pretrained weights, random ones, or a weights-only file. A model, a file or a handle has its
-        own weights, which "imagenet" keeps.
+        Pretrained weights, random weights (None), or a file that contains only weights. A model, a
+        file or a handle has its own weights, which "imagenet" keeps.
     seed : int, default=0
         Seed of random weights.
     """
@@ -222,7 +223,7 @@ def resolve(backbone: Any, weights: Any = "imagenet", seed: int = 0) -> Backbone
 
 
 def input_of(backbone: Any) -> InputKind:
-    """Return a backbone's input without loading it; if unknown, that of the default backbone."""
+    """Return a backbone's kind of input without loading it; if unknown, the default backbone's."""
     if isinstance(backbone, BackboneSpec):
         return backbone.input
     handle = registered(backbone)

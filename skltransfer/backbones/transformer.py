@@ -2,9 +2,9 @@
 
 There are two layouts. Blocks of BERT (Devlin et al., "BERT: Pre-training of Deep Bidirectional
 Transformers for Language Understanding", NAACL 2019) end in a normalisation. Blocks of GPT-2
-(Radford et al., "Language Models are Unsupervised Multitask Learners", 2019) begin with one, and
-their tokens see only earlier tokens. Dropout is omitted, so that a frozen layer is a plain function
-of its input.
+(Radford et al., "Language Models are Unsupervised Multitask Learners", 2019) begin with a
+normalisation, and in these blocks, a token sees only earlier tokens. Dropout is omitted, so that a
+frozen layer is a plain function of its input.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class TransformerConfig:
     inner_width : int
         Number of units of the hidden layer in a block.
     activation : {"gelu", "gelu_tanh", "relu", "silu", "tanh"}
-        Activation of that layer; "gelu" is the exact one.
+        Activation of that layer; "gelu" is the exact GELU.
     epsilon : float
         Epsilon of the normalisations.
     causal : bool
-        Whether the layout is that of GPT-2; otherwise, it is that of BERT.
+        True for the layout of GPT-2, False for that of BERT.
     padding : int
         Id of the padding token if positions are counted from this id plus one, as in RoBERTa; -1 if
         positions are counted from 0.
@@ -90,7 +90,7 @@ class TransformerConfig:
         Raises
         ------
         ValueError
-            If it is not a description.
+            If this is not a valid description.
         """
         if set(description) != {"kind", *cls.__dataclass_fields__}:
             raise ValueError(f"a transformer is described by {', '.join(cls.__dataclass_fields__)}")

@@ -17,9 +17,9 @@ It guarantees:
 Why are the rows not in LMDB? py-lmdb 3.0 read as fast as this cache, but it trusts its
 memory-mapped file. When this file had been truncated, the process died of SIGBUS in 244 of 248
 trials. A check when opening the file would help there. It would not help against a flipped bit in a
-tree page (6 deaths in 1900 trials), nor against a file that shrinks while it is in use. Rows of 5
-KB also took 60 % more room. Here, no file is memory-mapped, so reading a file that is too short
-only returns too few bytes.
+tree page (6 deaths in 1900 trials), nor against a file that shrinks while it is in use. In LMDB,
+rows of 5 KB also took 60 % more room. This cache maps no file into memory, so reading a file that
+is too short only returns too few bytes.
 
 Rows are *dense* (all of one shape) or *ragged* (each of its own length, as for texts and sounds). A
 batch of ragged rows is a 1-D array of dtype object.

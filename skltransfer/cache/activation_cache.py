@@ -1,7 +1,7 @@
 """The cache as the rest of the package uses it: rows, aliases, locks and counts.
 
-An *alias* is a short value that is stored under a key, such as the digest of an image's pixels
-under the digest of its file.
+An *alias* is a short value that is stored under a key. For example, the digest of an image's pixels
+is stored under the digest of the image's file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _ALIASES_FOLDER, _LOCKS_FILE, _WORK_FOLDER = "aliases", "locks", "work"
 
 _LONGEST_VALUE = 32
 _ALIASES_SHARE = 20
-"""Aliases get 1/20 of the budget: an alias takes 97 bytes, and the smallest rows a few thousand."""
+"""Aliases get 1/20 of the budget, which is enough: an alias takes 97 bytes, but even the smallest
+rows take a few thousand."""
 
 _MOST_ALIASES_IN_MEMORY = 100_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
@@ -61,13 +62,13 @@ class ActivationCache:
         self._aliases = Store(os.path.join(folder, _ALIASES_FOLDER), for_aliases, warn_once)
         self._work = WorkCounter(os.path.join(folder, _WORK_FOLDER))
         self._locks = RowLocks(os.path.join(folder, _LOCKS_FILE))
-        self._known_aliases: dict[bytes, dict[bytes, bytes]] = {}  # an alias never changes
+        self._known_aliases: dict[bytes, dict[bytes, bytes]] = {}  # kept, as no alias changes
         self._reset_counts()
 
     def gather(
         self, namespace: bytes, keys: Sequence[bytes], out: NDArray[np.generic]
     ) -> NDArray[np.bool_]:
-        """Fill in the rows that are stored.
+        """Fill `out` with the rows that are stored.
 
         Parameters
         ----------
@@ -76,11 +77,12 @@ class ActivationCache:
         keys : sequence of bytes
             Digests of the inputs of rows.
         out : ndarray of shape (n_keys, ...)
-            For dense rows, a C-contiguous array. Only rows that were put with its dtype and row
-            shape are found. Where a row is not found, the content is undefined.
+            For dense rows, a C-contiguous array. Only rows that were put with the same dtype and
+            row shape are found. Where a row is not found, the content is undefined.
 
             For ragged rows, an array of shape (n_keys,) and dtype object. It receives a new array
-            for each row that is found, and None for each row that is not. Dense rows are not found.
+            for each row that is found, and None for each row that is not. Rows that were put as
+            dense rows are not found.
 
         Returns
         -------
@@ -105,7 +107,7 @@ class ActivationCache:
         return self._rows.stored(namespace, keys)
 
     def put(self, namespace: bytes, keys: Sequence[bytes], rows: NDArray[np.generic]) -> None:
-        """Store those rows that are not stored yet, as long as there is room.
+        """Store the rows that are not stored yet, if there is room for them.
 
         A lack of room or permissions raises no error, but causes a single CacheWarning.
 
@@ -136,8 +138,8 @@ class ActivationCache:
         """Lock the rows that the calling thread is to compute now.
 
         These are the rows that are not stored yet, and that no other thread or process has locked.
-        Lock a few hundred keys at a time, because the time grows with the square of their number
-        (512 take 3 ms, 3000 take 90 ms).
+        Lock a few hundred keys at a time, because the time that locking takes grows with the square
+        of their number (512 take 3 ms, 3000 take 90 ms).
 
         Returns
         -------
@@ -154,7 +156,7 @@ class ActivationCache:
             self._locks.release(owner, list(compress(slots, stored)))
             lock.mine = acquired & ~stored
         except BaseException:
-            lock.release()  # immediately, because a traceback may keep it alive
+            lock.release()  # immediately, because a traceback may keep the lock alive
             raise
         return lock
 

@@ -2,13 +2,14 @@
 
 Epochs and folds scan the same rows, the working set, again and again. If the working set is only
 one percent larger than the cache, a cache that evicts the least recently used row never has the row
-that is needed next. So here stored rows stay, and further rows are refused, with two exceptions:
+that is needed next. In this cache, therefore, stored rows stay, and further rows are refused, with
+two exceptions:
 
 - A row of a new namespace, such as that of another network or freeze point, evicts rows that were
   last used before the namespace was created.
 - A row that is put for the third time evicts rows that have not been used since it was put for the
   first time. When rows are scanned repeatedly, in any order, a whole scan lies between these two
-  times. That scan has used the whole working set, so no row of it is evicted.
+  times. That scan has used the whole working set, so no row of the working set is evicted.
 
 A row is evicted together with its segment, a file of many rows. The least recently used segments
 are evicted first.
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from skltransfer.cache.namespaces import Namespace
 
 _CLOCK_SECONDS = 0.25
-"""The resolution of recorded times of use: two that are closer may be in the wrong order."""
+"""The resolution of recorded times of use. If two times are closer, their order may be wrong."""
 
 _MOST_REFUSALS = 200_000
 

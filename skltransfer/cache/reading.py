@@ -23,12 +23,12 @@ from skltransfer.cache.layouts import Layout
 from skltransfer.cache.segments import Segment
 
 _MOST_ROWS = 512
-"""Maximum number of rows that one system call reads. With the gaps between them, they need up to
-1024 buffers, the most that Linux and macOS allow."""
+"""Maximum number of rows that one system call reads. These rows and the gaps between them need up
+to 1024 buffers, the most that Linux and macOS allow."""
 
 _LARGEST_GAP = 1 << 15
-"""Gaps of up to this many bytes are read and dropped, because a further system call would take as
-long."""
+"""A gap of up to this many bytes between two rows is read too, and dropped, because a second system
+call would take as long."""
 
 
 class Location(NamedTuple):
@@ -62,7 +62,7 @@ class DenseOutput:
         self._bytes = self._rows.reshape(-1).data
 
     def fill(self, wanted: Requests, keys: Sequence[bytes], salt: int) -> NDArray[np.bool_]:
-        """Fill rows of this layout; return which were found."""
+        """Fill in the rows that have the layout of the array; return which were found."""
         filled: list[Request] = []
         for segment, requests in wanted.items():
             if segment.layout == self._layout:
@@ -100,8 +100,9 @@ class RaggedOutput:
         found = np.zeros(len(keys), bool)
         for segment, requests in wanted.items():
             if segment.layout is not None and segment.layout.is_ragged:
-                # Read run by run: the rows of a run do not overlap, so together they take no more
-                # memory than the file, whatever lengths a damaged index claims.
+                # One run (see `_runs`) after another is read. The rows of a run do not overlap, so
+                # together they take no more memory than the file, whatever lengths a damaged index
+                # claims.
                 for run in _read(segment, requests, self._buffer):
                     found[self._assigned(run, segment.layout, keys, salt)] = True
         return found
@@ -163,7 +164,7 @@ def _read(
     except FileNotFoundError:
         segment.remove()
     except OSError:
-        pass  # a temporary failure, such as too many open files: rows are absent for now
+        pass  # such as too many open files; until this is over, the rows count as absent
     else:
         segment.touch()
 

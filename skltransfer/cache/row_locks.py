@@ -31,7 +31,7 @@ _HELD_BY_ANOTHER = {errno.EACCES, errno.EAGAIN}
 
 @dataclass(eq=False)
 class LockOwner:
-    """A holder of locks. A thread may have several owners at once.
+    """The owner of some locks. A thread may use several owners at once.
 
     Attributes
     ----------
@@ -61,7 +61,8 @@ class RowLocks:
         self._path = path
         self._file: int | None = None
         self._owners: dict[int, LockOwner] = {}
-        # Reentrant: the garbage collector releases lost locks, and may run while this one is held.
+        # Reentrant, because the garbage collector, which may run while this lock is held, releases
+        # the locks of abandoned owners.
         self._table = threading.RLock()
 
     def acquire(self, owner: LockOwner, slots: Iterable[int]) -> list[bool]:
@@ -128,7 +129,7 @@ class RowLocks:
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
         except OSError as error:
-            return error.errno not in _HELD_BY_ANOTHER  # any other error: locks do not work here
+            return error.errno not in _HELD_BY_ANOTHER  # after other errors, go on without locks
         return True
 
     def _unlock(self, slot: int) -> None:
@@ -147,7 +148,7 @@ class RowLock:
         another thread or process is computing them.
     """
 
-    _release: Callable[[], None] = staticmethod(lambda: None)  # until `__init__` has run
+    _release: Callable[[], None] = staticmethod(lambda: None)  # in case `__init__` did not run
 
     def __init__(self, mine: NDArray[np.bool_], release: Callable[[], None]) -> None:
         self.mine = mine

@@ -4,10 +4,10 @@ Both files only grow. ``*.rows`` holds rows one after another. ``*.index`` holds
 each row, which is written after the row. The entry consists of the row's key, its offset in the
 file of rows, its checksum and, for a ragged row, its length on the first axis.
 
-Only one process at a time appends to a segment, and it runs on the machine that created the
-segment, because on a network file system two machines might each append at what they take for the
-end of a file. When a writer is killed, rows may be damaged or lost. Checksums reveal that, so a
-wrong row is never returned.
+Only one process at a time appends to a segment, and only processes on the machine that created the
+segment do so, because on a network file system, two machines may see different ends of the same
+file. When a writer is killed, rows may be damaged or lost. Checksums reveal such rows, so a wrong
+row is never returned.
 
 Every call opens the files anew. So a fork inherits no open file, file handles cannot run out, and
 files can be deleted at any time.
@@ -52,10 +52,12 @@ _DIGITS = 16
 newest segment sorts last. The digits of the machine follow, and then random digits."""
 
 _SECONDS_TO_LOCK, _PAUSE = 1.0, 0.001
-"""How long a writer waits until another one, which needs only milliseconds, has finished."""
+"""Seconds for which a writer waits for another one, which needs only milliseconds, and seconds
+between its attempts to lock the file."""
 
 _TOUCH_SECONDS = 0.1
-"""Seconds between two updates of the time of last use; an update at each read would be slow."""
+"""The time of last use is updated at most once in this many seconds, because updating it at each
+read would be slow."""
 
 
 class Segment:
@@ -74,7 +76,8 @@ class Segment:
         """Return the index entries that were added since the last call."""
         start = self._entries_read * ENTRY_BYTES
         try:
-            # If another machine writes a file, its size is known only once the file is opened.
+            # If another machine writes to the index, its size is known only once it has been
+            # opened.
             if self._is_local and _size(self.index_path) < start + ENTRY_BYTES:
                 return np.empty(0, _ENTRY)
             with open(self.index_path, "rb", buffering=0) as file:
@@ -124,9 +127,9 @@ def segment_names(folder: str, layout: str = "") -> set[str]:
 def segment_with_room(folder: str, layout: str, segment_bytes: int) -> Iterator[Segment]:
     """Yield a segment to which no other process appends meanwhile.
 
-    It is the newest segment of this machine. If that is full, or if another process is writing to
-    it, the result is a new segment. Older segments get no more rows, because a reader that finds
-    two copies of a row takes the one in the newer segment.
+    Usually, this is the newest segment that this machine created. If that segment is full, or if
+    another process is writing to it, a new segment is yielded instead. Older segments get no more
+    rows, because a reader that finds two copies of a row takes the one in the newer segment.
     """
     names = segment_names(folder, layout)
     newest = max(filter(_is_local, names), default=None)
@@ -141,8 +144,8 @@ def segment_with_room(folder: str, layout: str, segment_bytes: int) -> Iterator[
 
 def _new_name(layout: str, after: str) -> str:
     created = time.time_ns()
-    with contextlib.suppress(ValueError):  # the clock may have been set back
-        created = max(created, int(after[:_DIGITS], 16) + 1)
+    with contextlib.suppress(ValueError):
+        created = max(created, int(after[:_DIGITS], 16) + 1)  # the clock may have been set back
     return f"{created:0{_DIGITS}x}{machine()}{secrets.token_hex(4)}.{layout}{_INDEX}"
 
 
@@ -166,7 +169,7 @@ def _alone(path: str) -> Iterator[bool]:
 
 
 def _lock(file: int) -> bool:
-    """Lock an open file, waiting for a while; it is unlocked when it is closed."""
+    """Lock an open file, waiting a while if necessary; closing the file unlocks it."""
     if sys.platform == "win32":
         return True
     give_up = time.monotonic() + _SECONDS_TO_LOCK
@@ -178,7 +181,7 @@ def _lock(file: int) -> bool:
                 return False  # the other writer has been suspended
             time.sleep(_PAUSE)
         except OSError:
-            return True  # no such locks here; the appends of one machine are atomic anyway
+            return True  # without such locks, appends of one machine are still atomic
         else:
             return True
 

@@ -1,9 +1,9 @@
 """The location of ``cache="memory"``: a folder shared by the processes of a session.
 
 A *session* is usually a main process and its workers. If each worker kept rows in its own memory,
-each would compute all of them again, and they would be lost when the worker ends. So the rows are
-in a folder: in a file system in memory (/dev/shm) if there is one with enough room, otherwise among
-temporary files. The first process that needs the folder creates it.
+each worker would compute all rows again, and its rows would be lost when it ends. So the rows are
+in a folder. If there is a file system in memory (/dev/shm) with enough room, the folder is there;
+if not, it is among the temporary files. The first process that needs the folder creates it.
 
 Usually the folder is named after the main process, which removes it on exit. If the main process
 was killed, the next process that creates such a folder removes the old one. Workers of Dask, Ray
@@ -84,7 +84,7 @@ def _name(process: Process) -> str:
 
 
 def _name_prefix() -> str:
-    """Return the prefix of the folder names of all sessions whose processes this one can see."""
+    """Return how the folder names of all sessions begin whose processes this process can see."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     try:
         namespace = os.stat("/proc/self/ns/pid").st_ino
@@ -101,14 +101,14 @@ def _is_private(folder: str) -> bool:
         return False
     if not stat.S_ISDIR(status.st_mode):
         return False
-    # Windows has no such modes, and its temporary folder belongs to the user.
+    # Windows has no file modes, and its temporary folder belongs to the user.
     return not hasattr(os, "getuid") or (
         status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     )
 
 
 def _joined(folder: str) -> tuple[str, int]:
-    """Hold the folder; return it with the budget that its first process set."""
+    """Hold the folder (see `holding`); return it with the budget that its first process set."""
     holding.hold(folder)
     return _with_budget(folder)
 
@@ -116,7 +116,8 @@ def _joined(folder: str) -> tuple[str, int]:
 def _with_budget(folder: str) -> tuple[str, int]:
     """Return the folder with its budget, which the first process computes and writes to a file.
 
-    Later processes read the file, because the free space shrinks as rows are stored.
+    Later processes read this file instead of computing a budget, because the free space shrinks as
+    rows are stored.
     """
     path = os.path.join(folder, _BUDGET_FILE)
     with contextlib.suppress(OSError, ValueError), open(path) as file:

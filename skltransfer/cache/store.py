@@ -35,8 +35,8 @@ _SECONDS_TO_RETRY = 60.0
 class CacheWarning(UserWarning):
     """The activation cache cannot store rows; results stay the same, but take longer.
 
-    It is shown once for each cache, if the disk is full or read-only, if no private folder can be
-    created for the cache, or if a row is larger than the cache's budget.
+    The warning is shown once for each cache: if the disk is full or read-only, if no private folder
+    can be created for the cache, or if a row is larger than the cache's budget.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class CacheWarning(UserWarning):
 
 
 class WarnOnce:
-    """Warns once for a whole cache, whichever of its two stores has a problem first."""
+    """Warns once for a whole cache, even if both of its stores (rows and aliases) have problems."""
 
     def __init__(self) -> None:
         self.has_warned = False
@@ -126,7 +126,7 @@ class Store:
         return self._namespace(namespace).stored(keys)
 
     def read(self, namespace: bytes, keys: Sequence[bytes], out: Output) -> NDArray[np.bool_]:
-        """Fill the rows of `out` that are stored; return which."""
+        """Fill in the rows of `out` that are stored; return which rows these are."""
         return self._namespace(namespace).read(keys, out)
 
     def put(self, namespace: bytes, keys: Sequence[bytes], batch: Batch) -> None:
@@ -137,7 +137,7 @@ class Store:
             try:
                 self._put(self._namespace(namespace), keys, batch)
             except FileNotFoundError:
-                pass  # another process is just clearing the cache
+                pass  # another process is clearing the cache now
             except OSError as error:
                 self._retry_at = time.monotonic() + _SECONDS_TO_RETRY
                 self.warn_once.disk_refused(self.folder, error)

@@ -58,7 +58,7 @@ def target_scorer(
     Raises
     ------
     ValueError
-        If labels are missing, or "mixval" gets labels or weights.
+        If labels are missing, or if "mixval" gets labels or weights.
 
     See Also
     --------
@@ -71,8 +71,8 @@ def target_scorer(
     a standard error of six points. This is enough to reject an adaptation that fails, but not
     enough to choose between two good ones. "mixval" measures how far rows are from the boundary
     between classes, but not whether they are on the right side of it. No score without labels is
-    safe. It may prefer a candidate whose accuracy is many points lower, above all if the target
-    domain lacks some classes.
+    safe: such a score may prefer a candidate whose accuracy is many points lower, above all if the
+    target domain lacks some classes.
 
     The published method mixes images. "mixval" mixes features, so that it works for all kinds of
     rows.

@@ -71,7 +71,7 @@ class FeatureMapDisplay:
 
     Examples
     --------
-    With photographs in class folders:
+    Draw the features of photographs in class folders, and get the files of the thumbnails:
 
     .. code-block:: python
 

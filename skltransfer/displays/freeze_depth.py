@@ -44,7 +44,7 @@ class FreezeDepthDisplay:
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        The axes that contain both panels; they are empty otherwise.
+        The axes that contain both panels, and nothing else.
     score_ax_, time_ax_ : matplotlib.axes.Axes
         The upper panel, with the scores, and the lower one, with the times.
     score_bars_, time_bars_ : list of matplotlib.container.ErrorbarContainer
@@ -70,7 +70,7 @@ class FreezeDepthDisplay:
 
     Examples
     --------
-    With photographs in class folders:
+    Search over freeze depths and heads, and save the plot:
 
     .. code-block:: python
 

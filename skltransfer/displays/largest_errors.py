@@ -51,7 +51,7 @@ class LargestErrorsDisplay:
     rows : ndarray of int, shape (n_images,)
         Positions of the images in X, so that ``X[display.rows[0]]`` is the first of them.
     ax_ : matplotlib.axes.Axes
-        The axes that contain the grid; they are empty otherwise.
+        The axes that contain the grid, and nothing else.
     axes_ : list of matplotlib.axes.Axes
         A panel for each image.
     figure_ : matplotlib.figure.Figure
@@ -64,7 +64,7 @@ class LargestErrorsDisplay:
 
     Examples
     --------
-    With photographs and a price for each:
+    Draw the six photographs whose prices are predicted worst:
 
     .. code-block:: python
 

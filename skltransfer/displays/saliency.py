@@ -58,7 +58,7 @@ class SaliencyDisplay:
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        The axes that contain the grid; they are empty otherwise.
+        The axes that contain the grid, and nothing else.
     axes_ : list of matplotlib.axes.Axes
         A panel for each image.
     heat_images_ : list of matplotlib.image.AxesImage
@@ -91,11 +91,12 @@ class SaliencyDisplay:
 
     Examples
     --------
-    With photographs in class folders, for the predicted classes:
+    Explain the predicted classes of six photographs, with a fitted classifier:
 
     .. code-block:: python
 
-        SaliencyDisplay.from_estimator(classifier, photos.data[:6])  # panels in this order
+        # one panel for each photograph, in the order of the rows
+        SaliencyDisplay.from_estimator(classifier, photos.data[:6])
     """
 
     def __init__(

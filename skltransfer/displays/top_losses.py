@@ -78,7 +78,7 @@ class TopLossesDisplay:
     rows : ndarray of int, shape (n_images,)
         Positions of the images in X, so that ``X[display.rows[0]]`` is the first of them.
     ax_ : matplotlib.axes.Axes
-        The axes that contain the grid; they are empty otherwise.
+        The axes that contain the grid, and nothing else.
     axes_ : list of matplotlib.axes.Axes
         A panel for each image.
     figure_ : matplotlib.figure.Figure
@@ -91,7 +91,7 @@ class TopLossesDisplay:
 
     Examples
     --------
-    With photographs in class folders:
+    Draw the photographs with the largest losses, and get the file of the first:
 
     .. code-block:: python
 

@@ -49,7 +49,7 @@ class TrainingCurveDisplay:
 
     Examples
     --------
-    With photographs in class folders:
+    Fit a classifier on photographs, and save the plot of its training:
 
     .. code-block:: python
 

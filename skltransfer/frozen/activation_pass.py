@@ -6,8 +6,8 @@ or process is computing a row, the pass waits for it.
 
 A *plan* says where a computation starts: at X, or at cached activations of an earlier layer. A
 *stretch* is a list of rows that are looked up in the cache together. A *chunk* is a list of rows
-that have the same plan. The rows of a chunk that this pass locks become a *block*, whose rows are
-read and computed together.
+that have the same plan. The pass locks the rows of a chunk, except those that another thread or
+process is computing. The locked rows form a *block*; they are read and computed together.
 """
 
 from __future__ import annotations
@@ -37,22 +37,29 @@ _MOST_ROWS_GATHERED = 512
 _BYTES_GATHERED = 4 << 20
 
 _WORTH_A_THREAD = 1e-3
-"""Seconds of work that are worth a thread, because starting and awaiting one may take as long."""
+"""Work that takes fewer seconds is not moved to a thread, because starting the thread and waiting
+for it may take as long as the work itself."""
 
 _Item = TypeVar("_Item")
 
 
 class Observer:
-    """Base class for objects that are told what a pass learns about rows; it ignores everything."""
+    """Base class for objects that are told what a pass learns about rows.
+
+    The methods of the base class do nothing.
+    """
 
     def identified(self, row: int, digest: bytes) -> None:
-        """Receive the digest of the stored row; called only if there is a cache."""
+        """Receive the digest of a row as it is stored in the source, before decoding.
+
+        Called only if there is a cache.
+        """
 
     def loaded(self, row: int, tensors: Rows) -> None:
         """Receive the tensors of a row."""
 
     def changed(self, row: int) -> None:
-        """Receive a row whose file may have changed between its digest and its tensors."""
+        """Receive a row whose file may have changed after its digest was computed."""
 
 
 @dataclass
@@ -64,8 +71,8 @@ class ActivationPass:
     source : Source
         The rows.
     find_plans : callable
-        Returns all plans for computing rows, the shortest first and the one from X last. It is
-        called when the first row is not found in the cache.
+        Returns all plans for computing rows: first the one with the least computation, last the one
+        that starts at X. It is called once, the first time that a row has to be computed.
     output : TensorSpec
         Specification of a row of the result.
     block_rows : int
@@ -75,12 +82,13 @@ class ActivationPass:
     namespace : bytes
         Digest of everything that an activation depends on except the row.
     locks : bytes
-        Namespace in which rows are locked. Passes that may compute the same activations on the way
-        share it.
+        Namespace in which rows are locked. Passes that may compute the same activations, even if
+        only as intermediate results, use the same namespace.
     n_jobs : int or None
         Number of threads that read rows; None is one for each core.
     rows_in_flight : int
-        Maximum number of rows in memory that have been read; three blocks may exceed it.
+        Maximum number of rows that have been read and are still in memory. If three blocks have
+        more rows than this, the maximum is three blocks.
     keep_going : bool
         Whether an unreadable row gives NaN instead of an error.
     advance : callable
@@ -151,7 +159,7 @@ class ActivationPass:
 
     @contextmanager
     def _threads(self) -> Iterator[Prefetcher]:
-        """Start the reading threads and the pipeline; after an error, finish what was begun."""
+        """Start the reading threads and the pipeline; after an error, finish blocks in progress."""
         readers = Prefetcher(partial(thread_count, self.n_jobs))
         runners = Prefetcher(lambda: BLOCKS_TOGETHER)
         self._pipeline = Pipeline(
@@ -181,7 +189,7 @@ class ActivationPass:
     # Lookup --------------------------------------------------------------------------------
 
     def _stretches(self, readers: Prefetcher) -> Iterator[list[int]]:
-        """Yield lists of rows to look up together; if there is a cache, their digests are known."""
+        """Yield lists of rows to look up together; with a cache, compute their digests first."""
         stretches = _batched(range(len(self.source)), _ROWS_LOOKED_UP_TOGETHER)
         if not self.cache.keeps_rows:
             return stretches
@@ -196,7 +204,10 @@ class ActivationPass:
     def _identified(
         self, threads: Prefetcher, stretches: Iterator[list[int]]
     ) -> Iterator[list[int]]:
-        """Compute the digests of each stretch, and yield it; once one takes long, use threads."""
+        """Compute the digests of each stretch, and yield the stretch.
+
+        After the first slow stretch, the digests of later stretches are computed in threads.
+        """
         for stretch in stretches:
             began = time.perf_counter()
             self._identify(stretch)
@@ -222,7 +233,7 @@ class ActivationPass:
             return stretch
         rows = self._without_copies(stretch)
         keys = self._keys_of(rows)
-        if rows == list(range(len(self._out))):  # the usual case, which needs no second copy
+        if rows == list(range(len(self._out))):  # the usual case: gather into the result itself
             found = self.cache.gather(self.namespace, keys, self._out)
         else:
             held = self.output.empty(len(rows))
@@ -232,7 +243,7 @@ class ActivationPass:
         return [row for row, hit in zip(rows, found, strict=True) if not hit]
 
     def _without_copies(self, rows: list[int]) -> list[int]:
-        """Drop unreadable rows, and rows with the same content as an earlier row."""
+        """Drop unreadable rows, and *copies*: rows with the same content as an earlier row."""
         firsts = []
         for row in rows:
             key = self._keys[row]
@@ -305,13 +316,13 @@ class ActivationPass:
     def _finish_all(self, computed: Iterable[Computed]) -> None:
         for one in computed:
             self._finish(*one)
-            del one  # otherwise it stays in memory while waiting for the next one
+            del one  # frees its memory while the loop waits for the next block
 
     def _finish(self, block: Block, outputs: list[Array]) -> None:
         """Take the results of a block, and cache them.
 
-        A row is not cached if its file has changed since it was identified. After memory ran out,
-        no row is cached, because smaller blocks may change bits.
+        A row is not cached if its file has changed since it was identified. After memory has run
+        out, fewer rows are computed together, which may change bits; so no row is cached any more.
         """
         activations, *passing = outputs
         self._out[block.rows] = activations
@@ -341,7 +352,11 @@ class ActivationPass:
         self.observer.loaded(row, tensors)
 
     def _orphans(self, block: Block) -> list[int]:
-        """Return copies of rows whose file has changed; they must be computed after all."""
+        """Return the copies that were skipped because of a row whose file has since changed.
+
+        These copies must now be computed themselves; if several have the same content, only the
+        first.
+        """
         changed = self._changed.intersection(block.rows)
         if not changed:
             return []
@@ -382,7 +397,7 @@ class Chunks:
     ) -> Iterator[tuple[int, list[int]]]:
         """Take more rows; yield each full chunk with the number of its plan.
 
-        `numbers_of` returns the numbers of the plans of given rows.
+        `numbers_of` maps rows to the numbers of their plans.
         """
         for some in _batched(rows, _ROWS_LOOKED_UP_TOGETHER):
             for row, number in zip(some, numbers_of(some), strict=True):

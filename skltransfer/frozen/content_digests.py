@@ -1,8 +1,9 @@
-"""Digests of the tensors that a network reads, whatever form the rows are stored in.
+"""Digests of the tensors that a network reads; the form in which rows are stored does not matter.
 
 `fit` merges rows with equal digests, and sorts the training set by digest. Arrays, rows of numbers
 and lossless files of the same images therefore train the same network. The cache also keeps these
-digests, under the digest of the stored bytes, so that rows that it knows need not be decoded.
+digests. The key of each is the digest of the row's stored bytes, so a row that the cache knows need
+not be decoded.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class ContentDigests(Observer):
     Attributes
     ----------
     digests : list of bytes or None
-        One for each row; None for rows not seen yet.
+        Digest of each row's tensors; None for rows not seen yet.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class ContentDigests(Observer):
         keep_going: bool,
         advance: Callable[[int], None] = lambda n_rows: None,
     ) -> dict[int, ReadError]:
-        """Find the missing digests of `rows`: in the cache, otherwise by decoding the rows.
+        """Find the missing digests of `rows`: in the cache, or else by decoding the rows.
 
         Returns
         -------

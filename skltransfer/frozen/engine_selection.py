@@ -67,8 +67,8 @@ def chosen_engine(
     ImportError
         If OpenVINO is requested and not installed.
     ValueError
-        If OpenVINO is requested and cannot compute this network, or a backend is requested that is
-        not Keras' backend.
+        If OpenVINO is requested and cannot compute this network, or if a backend is requested other
+        than the one that Keras uses.
     """
     own = backend_name()
     if asked not in ("auto", "openvino", own):

@@ -1,8 +1,8 @@
 """Frozen parts of networks, compiled by an engine: OpenVINO or Keras' backend.
 
 Every part runs on blocks of a few rows, or row by row where blocks would change the bits of a row.
-Short rows of different lengths may run in packs, several joined into one, if that changes no bits.
-So neither the number of rows nor their order affects the result.
+Short rows of different lengths may run in *packs*, that is, several joined into one, if this
+changes no bit. So neither the number of rows nor their order affects the result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class FrozenPart:
     Attributes
     ----------
     run : InvariantBatches, RowsInPacks or RowByRow
-        Turns rows of `row_spec` into rows of `output`; can also return activations on the way.
+        Turns rows of `row_spec` into rows of `output`; can also return intermediate activations.
     row_spec : tuple of TensorSpec
         Tensors of an input row.
     output : TensorSpec
@@ -72,12 +72,12 @@ def compile_part(
 ) -> FrozenPart:
     """Let the backend compile a function of rows of `spec`.
 
-    The function returns a tensor, or a tuple of this tensor and of activations on the way. `n_rows`
+    The function returns a tensor, or a tuple of this tensor and intermediate activations. `n_rows`
     rows run together. If this number is None, the function is tested on the `trial` rows, to find
     out whether several rows may run together.
 
     If rows differ in length, the function has an option `lengths`: the lengths of the rows in a
-    pack. Without `trial` rows, it is None, and every row runs alone.
+    pack. Without `trial` rows, `lengths` is None, and every row runs alone.
     """
     if any(tensor.is_ragged for tensor in spec):
         return _compile_ragged(compute, spec, trial)

@@ -48,7 +48,8 @@ class FreezePoint:
     Attributes
     ----------
     index : int
-        ``freeze_depth=index`` freezes this stage and those before it; the first is 1.
+        ``freeze_depth=index`` freezes this stage and all stages before it. The first stage has
+        index 1.
     layer : str
         Last layer of the stage; ``freeze_depth=layer`` means the same.
     shape : tuple of int or None
@@ -59,7 +60,8 @@ class FreezePoint:
     frozen_parameters : int
         Number of weights up to the end of this stage.
     bytes : int
-        Size of one row of activations in float32; if rows differ in length, of one position.
+        Size of one row of activations in float32; if rows differ in length, the size of one
+        position.
     milliseconds : float
         Time from pixels to these activations for one image on this machine; NaN if not measured.
     """
@@ -80,7 +82,7 @@ def freeze_points(
     input_size: Size | None = None,
     measure: bool = True,
 ) -> Table[FreezePoint]:
-    """List the stages of a network; ``freeze_depth`` can freeze it up to the end of each.
+    """List the stages of a network; ``freeze_depth`` freezes a network up to the end of a stage.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ def freeze_points(
         (height, width) in pixels that the network sees; None is its native size.
     measure : bool, default=True
         Whether to measure the time of each stage, as the median of a few runs. Keras' backend runs
-        the stages, even where OpenVINO would compute the frozen part. This takes seconds, or a
+        the stages, even where OpenVINO would compute the frozen part. Measuring takes seconds, or a
         minute for large networks.
 
     Returns

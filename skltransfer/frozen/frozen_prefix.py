@@ -72,7 +72,8 @@ class FrozenPrefix:
     n_jobs : int or None, default=None
         Number of threads that read rows.
     rows_in_flight : int, default=32
-        Maximum number of rows in memory that have been read; three blocks may exceed it.
+        Maximum number of rows that have been read and are still in memory. If three blocks have
+        more rows than this, the maximum is three blocks.
     keep_going : bool, default=False
         Whether rows that cannot be read are returned as failures, instead of raising an error.
     explains : bool, default=False
@@ -106,13 +107,14 @@ class FrozenPrefix:
         source : Source
             The rows.
         freeze_point : int or None
-            Last frozen step; None is the rows themselves.
+            The last frozen step; None means that the activations are the rows themselves.
         advance : callable, optional
             Called with the number of further rows that are done.
         also_cache : collection of int
-            Steps on the way whose outputs are cached too.
+            Earlier steps whose outputs are also cached.
         cache_ahead : bool, default=True
-            Whether to also cache activations on the way that may save work at other freeze points.
+            Whether to also cache intermediate activations that may save work at other freeze
+            points.
         use_cache : bool, default=True
             Whether the cache is used at all.
         observer : Observer, optional
@@ -140,14 +142,14 @@ class FrozenPrefix:
         use_cache: bool = True,
         observer: Observer = _NOBODY,
     ) -> tuple[Activations, dict[int, ReadError]]:
-        """Compute activations at several freeze points; if the cache has room, nothing runs twice.
+        """Compute activations at several freeze points; if the cache has room, no layer runs twice.
 
         Parameters
         ----------
         source : Source
             The rows.
         freeze_points : sequence of int or None
-            Last frozen steps; None is the rows themselves.
+            The last frozen steps; None means that the activations are the rows themselves.
         advance : callable, optional
             Called with the number of further rows that are done.
         use_cache : bool, default=True
@@ -183,12 +185,12 @@ class FrozenPrefix:
         use_cache: bool = True,
         observer: Observer = _NOBODY,
     ) -> tuple[ActivationPass, Callable[[], None]]:
-        """Prepare a pass; see `activations`. Also return a function that reports on it later."""
+        """Prepare a pass (see `activations`) and a function that afterwards reports on it."""
         store = open_cache(self.cache if use_cache else None)
         cache_ahead = cache_ahead and store.keeps_rows
         points = cache_points_before(self.network, freeze_point, self.engine)
 
-        @cache  # cached, because it searches the cache's folder; called only if rows are missing
+        @cache  # at most once for each pass, because `_kept_ahead` searches the cache's folder
         def kept() -> set[int]:
             ahead = _kept_ahead(store, points, len(source)) if cache_ahead else set()
             return ahead | set(also_cache)
@@ -228,7 +230,7 @@ class FrozenPrefix:
     ) -> tuple[Activations, dict[int, ReadError]]:
         """Compute activations without a cache.
 
-        The computation for a freeze point starts at the one before it, if this changes no bit.
+        The computation for each freeze point starts at the preceding one, if this changes no bit.
         """
         before, *others = sorted({*freeze_points}, key=_from_the_input)
         rows, failures = compute(before, advance)
@@ -244,7 +246,7 @@ class FrozenPrefix:
     def features(
         self, source: Source, advance: Callable[[int], None] = _nothing
     ) -> tuple[Array, dict[int, ReadError]]:
-        """Compute pooled features, without caching activations on the way."""
+        """Compute pooled features, without caching intermediate activations."""
         return self.activations(source, self.network.end, advance, cache_ahead=False)
 
     def layer_features(
@@ -278,7 +280,7 @@ class FrozenPrefix:
         return one_pass.run(), one_pass.failures
 
     def described(self, layers: tuple[str, ...], pooling: str) -> list[object]:
-        """Describe pooled outputs of `layers` for the cache key; () is the end of the features."""
+        """Describe pooled outputs of `layers` for the cache key; () is the last feature layer."""
         if not layers:
             end = self.network.end
             return ["features", [position_of(self.network, end)], self.network.pooling]
@@ -311,8 +313,8 @@ class FrozenPrefix:
     def namespace_at(self, freeze_point: int | None) -> bytes:
         """Return the namespace of activations at a freeze point.
 
-        If the whole network is frozen, they are pooled features. Their namespace is the one that
-        `PretrainedFeatureExtractor` uses for the same features.
+        If the whole network is frozen, the activations are pooled features. Their namespace is the
+        one that `PretrainedFeatureExtractor` uses for the same features.
         """
         position = position_of(self.network, freeze_point)
         if is_end(self.network, freeze_point):
@@ -340,9 +342,9 @@ def _digest(described: list[object]) -> bytes:
 def _kept_ahead(
     store: ActivationCache | NullCache, points: list[CachePoint], n_rows: int
 ) -> set[int]:
-    """Return the steps to cache although nobody asked for it.
+    """Return the steps whose outputs are cached although nobody requested them.
 
-    There are none if less than half of the cache would stay free.
+    If less than half of the cache would then stay free, there are none.
     """
     if not store.keeps_rows:
         return set()

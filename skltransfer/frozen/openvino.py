@@ -1,7 +1,7 @@
 """Functions of one row, compiled by OpenVINO.
 
-Several rows run at the same time, but each by itself on a single thread, so that its result depends
-neither on other rows nor on the number of threads.
+Several rows run at the same time, but each by itself on a single thread. The result of a row
+therefore depends neither on other rows nor on the number of threads.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'skltransfer[openvino]'"
 _VALUES_TRIED = 4096
-_IN_FLIGHT = 2  # rows for each thread
+_IN_FLIGHT = 2  # rows passed to OpenVINO at a time, for each of its threads
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
@@ -57,9 +57,9 @@ class CompiledSegment:
         A pure function that takes a tensor and returns a tensor. The variables that it reads become
         constants.
     spec : tuple of TensorSpec
-        The only tensor of a row, of float32.
+        Specification of a row's only tensor, whose dtype is float32.
     precision : {"float32", "bfloat16", "float16"}
-        Dtype in which OpenVINO computes; rows are float32.
+        Dtype in which OpenVINO computes; rows are float32 in any case.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class CompiledSegment:
     Raises
     ------
     NotConvertible
-        If OpenVINO lacks one of the operations, or does not compute in `precision` here.
+        If OpenVINO lacks one of the operations, or does not compute in `precision` on this machine.
     """
 
     def __init__(self, compute: Callable[..., Any], spec: RowSpec, precision: str) -> None:
@@ -79,7 +79,7 @@ class CompiledSegment:
         graph = traced(compute, [(1, *tensor.shape) for tensor in spec], dtypes)
         self.shapes = [(None, *graph.outputs[0].shape[1:])]
         self._compiled = _compiled(graph.graph, graph.outputs[0].name, precision)
-        self._own = threading.local()  # a request serves one thread at a time
+        self._own = threading.local()  # a request for each thread; none serves two at once
 
     def __call__(self, row: np.ndarray) -> np.ndarray:
         """Compute a row (1, ...); the next call in the same thread overwrites the result."""
@@ -102,8 +102,8 @@ class RowByRow:
         Each takes the result of the preceding one.
     whole : callable or None
         Returns a single segment that computes the same as the chain, in less time. Once many rows
-        have been computed, it is tested on some of them. If the bits are the same, it is used
-        whenever no activations between segments are needed.
+        have been computed, this segment is tested on some of them. If it gives the same bits as the
+        chain, it is used whenever no activations between segments are needed.
     """
 
     n_rows: ClassVar[int] = 1
@@ -180,7 +180,7 @@ def _bits(segments: Sequence[CompiledSegment], row: np.ndarray) -> bytes:
 def _threads() -> ThreadPoolExecutor:
     """Return the threads that pass the rows of all networks of the process to OpenVINO.
 
-    They outnumber OpenVINO's own threads, because they wait while those compute.
+    They outnumber OpenVINO's own threads, because each waits while OpenVINO computes its row.
     """
     n_threads = _IN_FLIGHT * computing_threads()
     return ThreadPoolExecutor(n_threads, thread_name_prefix="skltransfer-openvino")
@@ -205,7 +205,7 @@ def converted(graph: object, output: str) -> Model:
     frontend = FrontEndManager().load_by_framework("tf")
     nodes = GraphIteratorTFGraph(graph, False)  # must live until everything is converted
     model = frontend.convert(frontend.load(nodes))
-    # The frontend also makes results of outputs that no operation reads.
+    # The frontend would also return outputs that no operation reads.
     return Model([model.output(output).node], model.get_parameters())
 
 
@@ -216,7 +216,7 @@ def _compiled(graph: object, output: str, precision: str) -> CompiledModel:
         "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_NUM_THREADS": computing_threads(),
         "NUM_STREAMS": computing_threads(),  # one thread for each request
-        "ENABLE_CPU_PINNING": False,  # otherwise all workers would be pinned to the same cores
+        "ENABLE_CPU_PINNING": False,  # pinning would bind all worker processes to the same cores
     }
     try:
         compiled = _core().compile_model(converted(graph, output), "CPU", options)

@@ -38,13 +38,13 @@ class Block:
     rows : list of int
         Positions in the source.
     lock : RowLock
-        The lock on these rows and perhaps more.
+        The lock on these rows, and perhaps on others.
     plan : ResumePlan
-        The plan for computing them.
+        The plan for computing these rows.
     inputs : tuple of ndarray
-        Input of the computation; the pipeline fills it in if rows are read.
+        Input of the computation: cached activations, or the tensors that the pipeline reads.
     together : int
-        Number of rows that the backend computed together.
+        Number of rows that the backend computed together when the block ran.
     """
 
     rows: list[int]
@@ -55,12 +55,15 @@ class Block:
 
     @property
     def kept(self) -> list[int]:
-        """Positions, among the activations on the way, of those that are cached."""
+        """Positions of the cache points where activations are cached.
+
+        They are counted among the cache points that the plan passes.
+        """
         return [index for index, namespace in enumerate(self.plan.kept) if namespace is not None]
 
 
 Computed: TypeAlias = tuple[Block, list[Array]]
-"""A block, and a list: the activations of its rows, then those on the way that are to be cached."""
+"""A block with its results: the activations of its rows, then those at the points `Block.kept`."""
 
 
 @dataclass
@@ -72,12 +75,12 @@ class ReadTask:
 
     @property
     def is_last(self) -> bool:
-        """Whether this completes the block."""
+        """Whether these are the last rows of the block."""
         return self.positions.stop >= len(self.block.rows)
 
 
 class Failures(dict[int, ReadError]):
-    """The errors of rows that cannot be read; unless `keep_going`, the first is raised.
+    """The errors of rows that cannot be read; unless `keep_going`, the first error is raised.
 
     Parameters
     ----------
@@ -115,7 +118,8 @@ class Pipeline:
     block_rows : int
         Rows of the largest blocks.
     rows_in_flight : int
-        Maximum number of rows in memory that have been read; three blocks may exceed it.
+        Maximum number of rows that have been read and are still in memory. If three blocks have
+        more rows than this, the maximum is three blocks.
     failures : Failures
         Collects rows that cannot be read.
     loaded : callable
@@ -123,7 +127,7 @@ class Pipeline:
     readers, runners : Prefetcher
         Threads that read, and `BLOCKS_TOGETHER` threads that run blocks through the network.
     at_most : int or None
-        Maximum number of rows that run together after memory ran out; None if it has not run out.
+        Maximum number of rows that run together after memory ran out; None before that.
     """
 
     source: Source
@@ -149,7 +153,7 @@ class Pipeline:
             size = min(2 * size, self.block_rows)
 
     def feed(self, block: Block) -> Iterator[Computed]:
-        """Start one more block; yield computed blocks until there is room for it."""
+        """Start one more block; to make room for it, wait for earlier blocks and yield them."""
         for part in chunks(len(block.rows), _ROWS_READ_TOGETHER):
             task = ReadTask(block, range(part.start, part.stop))
             self._reading.append(self._begin_to_read(task))
@@ -157,22 +161,22 @@ class Pipeline:
                 yield from self._move_on()
 
     def drain(self) -> Iterator[Computed]:
-        """Yield all blocks that are still on their way."""
+        """Wait for all blocks that were started, and yield them."""
         while self._reading:
             yield from self._move_on()
         while self._running:
             yield self._take()
 
     def _move_on(self) -> Iterator[Computed]:
-        """Wait for the oldest read task; run its block if it is complete."""
+        """Wait for the oldest read task; if it completes its block, run the block."""
         try:
             task = self._reading.popleft().result()
         except Exception:
-            self._reading.clear()  # not needed any more; blocks that are running still are
+            self._reading.clear()  # not needed any more, unlike the blocks that are running
             raise
         if task.is_last:
             self._running.append(self._begin_to_run(task.block))
-            del task  # otherwise it stays in memory while waiting for the next ones
+            del task  # frees its memory before waiting for other blocks
             if len(self._running) >= BLOCKS_TOGETHER:
                 yield self._take()
 
@@ -186,7 +190,7 @@ class Pipeline:
         return rows_ahead // _ROWS_READ_TOGETHER - 1
 
     def _begin_to_read(self, task: ReadTask) -> Future[ReadTask]:
-        # If rows are in memory, reading threads would only disturb those of the network.
+        # If rows are in memory already, reading threads would only disturb the network's threads.
         begin = done_now if self.source.is_at_hand else self.readers.submit
         return begin(self._read, task)
 
@@ -216,7 +220,7 @@ class Pipeline:
 
     def _begin_to_run(self, block: Block) -> Future[tuple[Block, list[Array] | None]]:
         if len(self.source) <= _ROWS_READ_TOGETHER:
-            return done_now(self._attempt, block)  # too few to be worth a thread
+            return done_now(self._attempt, block)  # too few rows to be worth a thread
         attempt = partial(self._attempt, is_wanted=lambda: self.runners.are_wanted)
         return self.runners.submit(attempt, block)
 
@@ -241,8 +245,8 @@ class Pipeline:
     def _take(self) -> Computed:
         """Wait for the block that was started first.
 
-        A block that did not fit into memory is computed here; from then on, all blocks run with
-        fewer rows together.
+        A block that did not fit into memory is computed again here, with fewer rows together. This
+        limit then applies to all later blocks.
         """
         try:
             block, outputs = self._running.popleft().result()

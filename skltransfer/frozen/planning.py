@@ -1,7 +1,7 @@
-"""Where computations start, and which activations on the way are cached.
+"""Where computations start, and which intermediate activations are cached.
 
 A *cache point* is a step whose output may be cached, so that computations may start there. A *plan*
-says where one computation starts, and at which cache points it caches.
+says where one computation starts, and at which cache points its activations are cached.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def resume_plans(
     engine: str,
     kept: Collection[int] = (),
 ) -> tuple[ResumePlan, ...]:
-    """Return all plans for activations at a freeze point: the shortest first, the one from X last.
+    """Return all plans for activations at a freeze point, from the least computation to the most.
+
+    The last plan starts at X.
 
     Parameters
     ----------
@@ -44,7 +46,7 @@ def resume_plans(
     engine : str
         The engine.
     kept : collection of int
-        Steps on the way whose outputs are cached too.
+        Earlier steps whose outputs are also cached.
     """
     steps = [point.step for point in cache_points_before(network, freeze_point, engine)]
 
@@ -93,7 +95,7 @@ def explained(
     points: Collection[CachePoint],
     kept: Collection[int],
 ) -> str:
-    """Describe in one line where computations started, what was cached on the way, and why.
+    """Describe in one line where computations started, which earlier outputs were cached, and why.
 
     Parameters
     ----------
@@ -104,9 +106,9 @@ def explained(
     computed : mapping of str to int
         Number of rows computed from each starting point.
     points : collection of CachePoint
-        The cache points on the way.
+        The cache points before this layer.
     kept : collection of int
-        Steps of those points whose outputs were cached.
+        Steps of the cache points whose activations were cached.
     """
     sources = [f"{n} computed from {start}" for start, n in computed.items()]
     sources.insert(0, f"{n_rows - sum(computed.values())} from the cache")

@@ -5,9 +5,9 @@ compiled part of the network also returns the activations at the cache points th
 
 With TensorFlow and oneDNN, a part that starts at a cache point computes the same bits as one that
 passes through it. One reason is that cache points are outputs of the graph: TensorFlow's optimizer
-preserves outputs, so it fuses no operations across them. The other is that the results of oneDNN's
-kernels depend only on their input. With other kernels there are no cache points, because XLA, for
-example, fuses operations freely.
+preserves outputs, so it fuses no operations across them. The other reason is that the results of
+oneDNN's kernels depend only on their input. With other kernels there are no cache points, because
+XLA, for example, fuses operations freely.
 
 OpenVINO fuses operations, and chooses kernels by their context. So with OpenVINO, the network is a
 chain of separately compiled segments, which meet at the cache points that are worth keeping. The
@@ -43,7 +43,8 @@ _BYTES_PER_SECOND = 1e9
 """Assumed speed of writing or reading rows with checksums; 1.0e9 to 1.6e9 were measured."""
 
 _WORTH_A_GUESS = 3.0
-"""Activations that nobody requested are cached only if that saves this many times what it costs."""
+"""Activations that nobody requested are cached only if caching saves this many times the time that
+it takes."""
 
 _STEADY = {
     *("InputLayer", "Conv2D", "DepthwiseConv2D", "BatchNormalization", "ReLU", "Relu6", "Add"),
@@ -52,7 +53,7 @@ _STEADY = {
 """Kinds of steps that treat all rows of a block alike, whatever their position."""
 
 _ALWAYS_KEPT = 32768
-"""Rows of up to this many bytes are always cached, because storing them costs no more than a
+"""Rows of up to this many bytes are always worth caching, because storing them costs no more than a
 lookup."""
 
 _USUAL_LENGTH = 64
@@ -91,7 +92,7 @@ def is_end(network: Network, freeze_point: int | None) -> bool:
 
 
 def row_spec(network: Network, freeze_point: int | None) -> RowSpec:
-    """Return the specification of activations at a freeze point; for None, that of rows.
+    """Return the specification of activations at a freeze point; for None, that of input rows.
 
     If later steps read masks that are computed from the network's input, activations also contain
     this input; see `carried_input`.
@@ -111,7 +112,7 @@ def name_of(network: Network, freeze_point: int | None) -> str:
 def position_of(network: Network, freeze_point: int | None) -> int | None:
     """Return the position of a freeze point among all steps of the network.
 
-    It does not depend on where the features end.
+    This position does not depend on where the features end.
     """
     if freeze_point is None:
         return None
@@ -121,7 +122,7 @@ def position_of(network: Network, freeze_point: int | None) -> int | None:
 def cache_points_before(
     network: Network, freeze_point: int | None, engine: str
 ) -> list[CachePoint]:
-    """Return the cache points on the way to a freeze point, starting at the input."""
+    """Return the cache points between the input and a freeze point."""
     if freeze_point is None or (engine != "openvino" and not _begins_anywhere(network)):
         return []
     key = ("cache points", freeze_point)
@@ -130,7 +131,7 @@ def cache_points_before(
 
 
 def _begins_anywhere(network: Network) -> bool:
-    """Return whether Keras' backend computes the same bits from whichever step it starts."""
+    """Return whether Keras' backend computes the same bits, whichever step it starts from."""
     return kernels() == "onednn" and network.precision == "float32"
 
 
@@ -164,15 +165,15 @@ def segments(network: Network, start: int | None, freeze_point: int | None) -> l
 def prefix_part(
     network: Network, start: int | None, freeze_point: int | None, engine: str
 ) -> FrozenPart:
-    """Compile the part from `start` to a freeze point; it also returns activations on the way.
+    """Compile the part from `start` to a freeze point; it also returns activations at cache points.
 
     If nothing is frozen, rows are returned unchanged.
 
     Raises
     ------
     ValueError
-        If nothing is frozen and rows consist of several tensors, because training needs rows of
-        one.
+        If nothing is frozen and rows consist of several tensors, because training needs rows of one
+        tensor.
     """
     if freeze_point is None:
         return _nothing_frozen(network)

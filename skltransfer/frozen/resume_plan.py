@@ -1,4 +1,4 @@
-"""A plan for computing rows: where the computation starts, and what it caches on the way."""
+"""A plan for computing rows: where the computation starts, and what is cached before its end."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class ResumePlan:
     Attributes
     ----------
     name : str
-        Name of its starting point.
+        Name of the starting point.
     part : callable
         Returns the compiled part of the network; called when rows are computed by this plan.
     segments : tuple of str
-        Names of the segments (usually stages) of the network that this part contains; the rows that
-        run through each are counted.
+        Names of the segments (usually stages) of the network that this part contains. For each
+        segment, the rows that run through it are counted.
     start : bytes or None
         Namespace in which the input of the part is cached; None means that rows are read.
     kept : tuple of bytes or None
-        For each cache point on the way, the namespace in which its activations are cached; None if
-        they are not.
+        For each cache point that the part passes, the namespace in which its activations are
+        cached; None if they are not cached.
     """
 
     name: str

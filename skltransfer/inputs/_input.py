@@ -55,7 +55,7 @@ class TensorSpec:
     dtype : str, default="float32"
         NumPy dtype.
     shortest : int, default=1
-        Minimum length of a row, if it differs by row.
+        Minimum length of a row, if lengths differ by row.
     """
 
     shape: tuple[int | None, ...]
@@ -79,7 +79,7 @@ class TensorSpec:
         return cast(tuple[int, ...], self.shape)
 
     def blank(self) -> Array:
-        """Return a row of zeros; if the length is unknown, the shortest that networks accept."""
+        """Return a row of zeros; if rows differ in length, one of the length `shortest`."""
         shape = [self.shortest if side is None else side for side in self.shape]
         return np.zeros(shape, self.dtype)
 
@@ -100,11 +100,11 @@ class ViewFamily:
     Attributes
     ----------
     seed_name : str
-        Part of the seed of random draws, besides the user's seed and the content of the row.
+        Enters the seed of random draws, in addition to the user's seed and the content of the row.
     view : callable
         See `View`. View 0 is the row itself.
     n_distinct : callable
-        Returns how many different views rows of a size have; None means any number.
+        Returns how many different views a row of a given size has; None means any number.
     """
 
     seed_name: str
@@ -212,7 +212,7 @@ class Encoding(Protocol):
     def exported_input(
         self, estimator: BaseEstimator, image_size: tuple[int, int] | None
     ) -> ExportedInput:
-        """Return the input of an exported model, for images of a fixed size if one is given.
+        """Return the input of an exported model; with `image_size`, for images of this size only.
 
         Raises
         ------
@@ -280,7 +280,7 @@ class InputKind(Protocol):
     def plain_rows(self, rows: Rows) -> Array | csr_array:
         """Return features (n, d) made without a network: dense, or counts in a sparse matrix.
 
-        They are the baseline that a network has to beat.
+        These features are the baseline that a network has to beat.
         """
         ...
 
@@ -325,7 +325,7 @@ class InputKind(Protocol):
 def columns_of(source: Source) -> NDArray[np.float32] | None:
     """Return numbers (n, n_columns) that a head may read in addition to the features, or None.
 
-    Only rows of plain numbers have them. They are the standardised values of the rows, which a
+    Only rows of plain numbers have such numbers: the standardised values of the rows, which a
     network would see only as images.
     """
     found: NDArray[np.float32] | None = getattr(source, "columns", None)
@@ -333,7 +333,7 @@ def columns_of(source: Source) -> NDArray[np.float32] | None:
 
 
 def moments_of(encoding: Encoding) -> Moments | None:
-    """Return the mean and scale that standardise the numbers of `columns_of`; None without them."""
+    """Return the mean and scale that standardise the numbers of `columns_of`, or None."""
     found: Moments | None = getattr(encoding, "column_moments", None)
     return found
 
@@ -356,7 +356,7 @@ def blocks_of(source: Source, size: int) -> Iterator[tuple[int, Source]]:
 
 
 def part_of(rows: Rows, positions: slice | Array) -> Rows:
-    """Return the rows at `positions`; for a slice, as views."""
+    """Return the rows at `positions`; a slice gives views."""
     return tuple(array[positions] for array in rows)
 
 

@@ -1,4 +1,4 @@
-"""Paths and labels of a folder of class folders, whatever kind of file they hold."""
+"""Paths and labels of the files in a folder of class folders, whatever kind of files these are."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class FileKind:
     check : callable
         Raises ReadError if the file at a path cannot be read.
     warning : type, default=UnreadableRowsWarning
-        The class of the warning of files that cannot be read.
+        The class of the warning about files that cannot be read.
     """
 
     noun: str
@@ -159,7 +159,7 @@ def _chosen_names(folder: Path, found: list[str], categories: Sequence[str]) -> 
 def _visible(folder: Path) -> list[Path]:
     """Return the visible content of a folder, sorted by name."""
     shown = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(shown, key=lambda path: path.name)  # Windows paths would be sorted without case
+    return sorted(shown, key=lambda path: path.name)  # Windows paths are compared without case
 
 
 def _files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
@@ -239,7 +239,7 @@ def _warn_of_a_level_too_high(
             within[name] = {inner.relative_to(folder / name).parts[0] for inner in folders}
     counts = Counter(chain.from_iterable(within.values()))
     shared = sorted(inner for inner, count in counts.items() if count > 1)
-    if len(shared) > 1:  # a single one is a layout such as cat/images, dog/images
+    if len(shared) > 1:  # one name is a layout such as cat/images, dog/images
         first, second, *_ = (name for name, inner in within.items() if shared[0] in inner)
         warn_user(
             f"{str(folder)!r} looks one level too high: {first!r} and {second!r} are read as "

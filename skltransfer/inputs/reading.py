@@ -159,7 +159,7 @@ def file_identity(path: Path | None) -> FileIdentity:
 
 
 def _identity(path: Path) -> FileIdentity | None:
-    """Return the identity, or None if it cannot be determined: reading will raise the error."""
+    """Return the identity, or None if it cannot be determined; reading then raises the error."""
     try:
         return file_identity(path)
     except Exception:

@@ -2,9 +2,9 @@
 
 A *block* is a number of rows that run through a function together. Many kernels (implementations of
 operations) round a row differently depending on its position in the block: the length of a row is
-rarely a multiple of that of a vector register, and the remainder is summed in another order. Which
-kernels do so depends on the operation and its shape. Each compiled function is therefore tested on
-trial rows, which run together.
+rarely a multiple of the length of a vector register, and the remainder is summed in another order.
+Which kernels do so depends on the operation and its shape. Each compiled function is therefore
+tested on trial rows, which run together.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from skltransfer.backend import (
 from skltransfer.inputs._input import Rows, chunks, part_of
 
 MANY_ROWS = 32
-"""Number of rows that callers pass at once: so few that the last ones are soon ready, and that they
-need little memory."""
+"""Number of rows that callers pass at once: so few that the last of their results are soon ready,
+and that they need little memory."""
 
 _MOST_IN_FLIGHT = 4
-_VALUES_COMPARED = 4096  # with this many, another order of summation shows
+_VALUES_COMPARED = 4096  # of so many, another order of summation changes some
 
 Compute: TypeAlias = Callable[..., Sequence[Any]]
 """Takes arrays or tensors, and returns results with the same number of rows."""
@@ -56,8 +56,8 @@ def check_wanted(is_wanted: Callable[[], bool]) -> None:
 class InvariantBatches:
     """A function of rows, run on blocks of one size so that a row always has the same result.
 
-    Several blocks run at the same time, because after each step of a block, all threads wait for
-    the slowest, and can work on other blocks meanwhile.
+    Several blocks run at the same time: after each step of a block, all threads wait for the
+    slowest, and meanwhile they can work on other blocks.
 
     Attributes
     ----------
@@ -147,7 +147,7 @@ class InvariantBatches:
 def in_invariant_batches(
     compute: Compute, n_rows: int, state: tuple[np.ndarray, ...], trial: Rows
 ) -> InvariantBatches:
-    """Run `compute` on blocks of `n_rows` if that changes no bit of a row, otherwise row by row.
+    """Run `compute` on blocks of `n_rows` if this changes no bit of a row, or else row by row.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def most_block_rows() -> int:
 
 
 def rows_together() -> int:
-    """Return how many rows to pass at once: several blocks, as callers wait for the last one."""
+    """Return how many rows to pass at once: several blocks, because a call waits for its last."""
     return max(MANY_ROWS, 2 * most_block_rows())
 
 

@@ -62,8 +62,8 @@ def run_steps(
         uses the moments of the batch, and adds them to the dict.
     lengths : tensor of int or PackedRows, default=None
         If rows are padded at their ends, the number of positions of each row that are not padding.
-        If `x` is a pack, that is, several rows joined into one: where these rows lie in it. None in
-        all other cases.
+        If `x` is a pack (several rows joined into one), where these rows lie in it. None in all
+        other cases.
     source : tensor, default=None
         The network's input, if steps after `start` read a mask that is computed from it; otherwise
         None.
@@ -128,8 +128,9 @@ def _folded_constants(
 ) -> dict[int, Weights]:
     """Fold the BatchNorm steps that are frozen together with their convolution.
 
-    Frozen weights are given as arrays. Folding them with NumPy takes less time than folding them in
-    the compiled function. Returns a dict with kernel and bias at the indices of both steps.
+    The values of frozen weights are arrays, not tensors. Folding arrays with NumPy takes less time
+    than folding in the compiled function. The result is a dict with kernel and bias under the
+    indices of both steps.
     """
     found = {}
     for norm, convolution in folds.items():
@@ -261,7 +262,7 @@ def _is_depthwise(layer: Layer) -> bool:
 
 
 def _convolved_in_groups(layer: Layer, x: KerasTensor) -> KerasTensor:
-    """Convolve in groups, without XLA, which Keras would use: it is slower, and lacks oneDNN."""
+    """Convolve in groups without XLA. Keras would use XLA, which is slower and lacks oneDNN."""
     from keras import ops
 
     options, groups = _options(layer), layer.groups

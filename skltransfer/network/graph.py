@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """One operation of a flattened model, with a unique name."""
+    """One call of an operation in a flattened model, with a unique name."""
 
     name: str
     node: Node
@@ -149,7 +149,7 @@ class Graph:
 
     @cached_property
     def mask_steps(self) -> frozenset[int]:
-        """Steps that compute masks from the input without weights, and steps read only by these.
+        """Steps that compute masks from the input without weights, and steps that only these read.
 
         A mask says which positions of a row are valid.
         """
@@ -186,7 +186,7 @@ class Graph:
 
     @cached_property
     def shares_no_weights(self) -> frozenset[int]:
-        """Steps after which no step uses a weight that was used before or by the step itself."""
+        """Steps that divide the graph: no weight is used on both sides of the step's output."""
         last_use = {id(w): i for i, step in enumerate(self.steps) for w in step.weights}
         reach, apart = -1, set()
         for index, step in enumerate(self.steps):
@@ -248,7 +248,8 @@ def graph_of(
     Raises
     ------
     ValueError
-        If the model has no graph, several inputs or outputs, or does not take `input_shape`.
+        If the model has no graph, if it has several inputs or outputs, or if it does not take
+        `input_shape`.
     """
     check_one_input_and_output(model)
     source, output = model.inputs[0], model.outputs[0]
@@ -266,7 +267,7 @@ def graph_of(
 def _rewritten(
     model: keras.Model, input_shape: tuple[int | None, ...]
 ) -> tuple[KerasTensor, KerasTensor]:
-    """Call `model` on rows of `input_shape`, nested models inlined; return input and output."""
+    """Call `model` on rows of `input_shape` and inline nested models; return input and output."""
     import keras
 
     source = keras.Input(input_shape, dtype=model.inputs[0].dtype)
@@ -310,7 +311,7 @@ def _call_one(operation: Operation, *arguments: Any, **options: Any) -> Any:
 
 
 def _in_whole_numbers_of(own: KerasTensor, tensor: KerasTensor) -> KerasTensor:
-    """Cast `tensor` to the dtype of a model's input `own` if that is an integer, as Keras does."""
+    """Cast `tensor` to the dtype of a model's input `own` if this is an integer, as Keras does."""
     from keras import ops
 
     is_taken = own.dtype == tensor.dtype or "int" not in own.dtype

@@ -35,7 +35,7 @@ class PackedRows:
 
     @classmethod
     def of(cls, x: KerasTensor, lengths: KerasTensor) -> PackedRows:
-        """Locate rows of `lengths` in `x`, which may be longer than all of them together."""
+        """Locate rows of `lengths` in `x`, which may be longer than all these rows together."""
         from keras import ops
 
         ends = ops.cumsum(lengths)

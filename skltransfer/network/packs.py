@@ -1,9 +1,10 @@
 """Rows of different lengths, run together in packs if that changes no bit of a row.
 
 If a short row runs alone, most of the time is spent on reading weights from memory. A *pack* is a
-few rows, joined one behind the other; see `packed_rows`. Whether packs change bits depends on the
-kernels, the implementations of operations. Each compiled function is therefore tested on trial
-packs: every row must have the bits that it has alone. Otherwise, all rows run alone.
+few rows, joined one behind the other, so that weights are read once for all of them; see
+`packed_rows`. Whether packs change bits depends on the kernels, the implementations of operations.
+Each compiled function is therefore tested on trial packs: every row must have the bits that it has
+alone. If one has not, all rows run alone.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ stay small."""
 
 _MULTIPLE = 16
 """Packs are filled up to a multiple of this number of positions, the width of the widest vector
-register, because kernels compute what is left over in another way. This also means that few
+register, because kernels compute the remaining positions in another way. This also means that few
 different sizes occur.
 """
 
@@ -95,7 +96,7 @@ class RowsInPacks:
             check_wanted(is_wanted)
             found = self._computed(state, rows, pack, chosen)
             if len(pack) > 1 and not all(np.isfinite(x).all() for result in found for x in result):
-                for row in pack:  # one by one, because in sums over a pack, 0 * inf is NaN
+                for row in pack:  # alone: in a pack, infinity times 0 makes other rows NaN
                     run([row])
                 return
             for output, result in zip(outputs, found, strict=True):
@@ -196,7 +197,7 @@ def noise(spec: RowSpec) -> Rows:
 
 
 def _cut(rows: Array) -> Array:
-    """Cut rows of the lengths to be tried from `rows`; none is longer than the longest of these."""
+    """Cut rows of the lengths to be tried from `rows`, but none longer than the longest of them."""
     most = max(map(len, rows))
     lengths = [min(length, most) for length in _LENGTHS_TRIED]
     values = np.concatenate(list(rows))

@@ -32,8 +32,9 @@ def pooled(
         How the positions of a map are summarised, or which token represents a sequence; outputs
         that are rows already stay as they are.
     lengths : tensor of int or PackedRows, default=None
-        If sequences are padded at their ends, the number of positions of each that count. If
-        several are joined into one, where they lie in it. None in all other cases.
+        If sequences are padded at their ends, the number of positions of each sequence that are not
+        padding. If several sequences are joined into one, where they lie in it. None in all other
+        cases.
     """
     from keras import ops
 
@@ -122,7 +123,7 @@ def _pooled_one(
 
 
 def _pooled_padded(output: KerasTensor, pooling: str, lengths: KerasTensor) -> KerasTensor:
-    """Pool sequences (n, tokens, c), each over its first positions; `lengths` is their number."""
+    """Pool each sequence of (n, tokens, c) over its first positions; `lengths` says how many."""
     from keras import ops
 
     if pooling == "cls":
@@ -139,7 +140,7 @@ def _pooled_padded(output: KerasTensor, pooling: str, lengths: KerasTensor) -> K
 
 
 def positions_that_count(rows: KerasTensor, lengths: KerasTensor) -> KerasTensor:
-    """Return whether each position of rows (n, tokens, ...) is below the row's length."""
+    """For each position of rows (n, tokens, ...), return whether it is below the row's length."""
     from keras import ops
 
     return ops.arange(ops.shape(rows)[1], dtype="int32") < ops.expand_dims(lengths, axis=-1)
@@ -161,8 +162,8 @@ def _mean_and_deviation(output: KerasTensor, positions: tuple[int, ...]) -> Kera
 def _mean(output: KerasTensor) -> KerasTensor:
     """Compute the mean over the positions, as average pooling with one window.
 
-    The rounding of TensorFlow's mean depends on a row's position in the block, unless the number of
-    channels is a multiple of the processor's vector width.
+    With TensorFlow's mean, rounding would depend on a row's position in the block, unless the
+    number of channels is a multiple of the processor's vector width.
     """
     from keras import ops
 

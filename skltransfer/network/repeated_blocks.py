@@ -65,7 +65,7 @@ def block_ends(graph: Graph, start: int, points: Sequence[int]) -> list[int]:
 
 
 def is_only_normalised(graph: Graph, point: int, points: Sequence[int]) -> bool:
-    """Return whether a point is a sum that only a normalisation reads, ending a post-norm block."""
+    """Return whether a point is a sum that only a normalisation reads, as in a post-norm block."""
     (first, *others) = graph.consumers[point] or (-1,)
     is_read_once = not others and first in points
     return is_read_once and is_sum(graph, point) and _normalises(graph.steps[first])
@@ -78,8 +78,8 @@ def _normalises(step: Step) -> bool:
 def _piece(graph: Graph, start: int, stop: int) -> Piece:
     """Return the properties by which the steps from `start` to `stop` are compared.
 
-    Dropout, masks and a normalisation after the block are ignored. The last of these matters
-    because a pre-norm network has such a normalisation only after its last block.
+    Dropout, masks and a normalisation after the block are ignored. The normalisation must be
+    ignored because a pre-norm network has one only after its last block.
     """
     closes = all(_closes_block(graph, producer) for producer in graph.producers[stop])
     is_left_out = closes and _normalises(graph.steps[stop])

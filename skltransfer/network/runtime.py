@@ -40,9 +40,9 @@ class Network:
     Attributes
     ----------
     spec : BackboneSpec
-        The specification it was built from.
+        The specification from which the network was built.
     size : tuple of int
-        Size of the rows that it reads, such as (height, width).
+        Size of the rows that the network reads, such as (height, width).
     precision : {"float32", "bfloat16", "float16"}
         Dtype in which layers compute, as in Keras' mixed precision: weights, inputs and outputs are
         float32.
@@ -166,9 +166,9 @@ class Network:
         return position_of_layer(layer, self.graph, self.spec.name, self.stages)
 
     def _made_to_end_at(self, layer: str, pooling: str) -> Network:
-        self.constants  # noqa: B018  computed now, so that both share them
+        self.constants  # noqa: B018  computed now, so that both networks share them
         other = copy.copy(self)
-        for name in ("stages", "takes_packs"):  # they depend on the end
+        for name in ("stages", "takes_packs"):  # depend on the end of the features
             other.__dict__.pop(name, None)
         other.layer, other.pooling = layer, pooling
         other.features = self.graph.ancestors_of(self.position_of(layer))
@@ -258,11 +258,11 @@ def _graph(model: Any, spec: BackboneSpec, size: Size) -> Graph:
 
 
 def end_of_features(graph: Graph) -> int:
-    """Return the position of the last feature map: the end of a model without its top.
+    """Return the position at which features end, as in a model without its top.
 
-    This is the last step if its output is a feature map. Otherwise it is the last bottleneck whose
-    output is a feature map or a sequence of tokens. In a network without one, it is the last
-    bottleneck before the last layer with weights.
+    If the output of the last step is a feature map, this is the last step. If not, it is the last
+    bottleneck whose output is a feature map or a sequence of tokens. If no bottleneck has such an
+    output, it is the last bottleneck before the last layer with weights.
     """
     last = len(graph.steps) - 1
     if len(graph.steps[last].shape) == 3:

@@ -1,9 +1,9 @@
 """Stages of a network, and the meaning of `freeze_depth`.
 
-Stages are the parts of a network between chosen freeze points. If the names of layers tell the
-groups into which the architecture's paper divides them (`stage_pattern`), stages are these groups.
-Otherwise a stage ends where the image is halved and, in networks such as transformers, after each
-repeated block.
+Stages are the parts of a network between chosen freeze points. In some architectures, the names of
+layers tell the groups into which the paper divides the layers; `stage_pattern` extracts the group
+from a name. Stages are then these groups. In all other networks, a stage ends where the image is
+halved and, in networks such as transformers, after each repeated block.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def resolve_freeze_depth(depth: object, graph: Graph, stages: tuple[Stage, ...])
     ----------
     depth : str, int or float
         "all"; an int, the number of frozen stages or, if negative, of trained ones; a float between
-        0 and 1, the share of the layers with weights that are frozen, rounded down to a freeze
+        0 and 1, the share of frozen layers among those with weights, rounded down to a freeze
         point; or the name of the last frozen layer.
     graph : Graph
         The backbone up to the end of its features.
@@ -85,7 +85,7 @@ def resolve_freeze_depth(depth: object, graph: Graph, stages: tuple[Stage, ...])
     Raises
     ------
     ValueError
-        If `depth` means no possible freeze point; the message lists the stages.
+        If `depth` leads to no possible freeze point; the message lists the stages.
     """
     if isinstance(depth, str):
         return stages[-1].stop if depth == "all" else _named(depth, graph, stages)
@@ -178,7 +178,7 @@ def _labels_by_side(graph: Graph) -> list[int]:
 
 
 def _makes_smaller(step: Step) -> bool:
-    """Return whether a step has a stride above 1 or, in a third-party layer, halves its image."""
+    """Return whether a step has a stride above 1, or is a third-party layer that halves images."""
     operation = step.operation
     if len(step.shape) != 3 or "Transpose" in type(operation).__name__:
         return False
@@ -223,12 +223,13 @@ def _block_ends(graph: Graph, start: int, points: list[int], starts: list[int]) 
 def _end_of_block(graph: Graph, points: list[int]) -> int:
     """Return the end of the last whole block: a sum, else a linear bottleneck, else the last point.
 
-    In a post-norm transformer, it is the normalisation that reads the sum, if nothing else does.
+    In a post-norm transformer, the block ends at the normalisation that reads the sum, if no other
+    step reads the sum.
     """
     sums = [point for point in points if is_sum(graph, point)]
     linear = [point for point in points if kind_of(graph.steps[point]) == "normalisation"]
     last = (sums or linear or points)[-1]
-    is_of_tokens = len(graph.steps[last].shape) == 2  # the stages of ConvNeXt end at the sum
+    is_of_tokens = len(graph.steps[last].shape) == 2  # in ConvNeXt, stages end at the sum
     if is_of_tokens and is_only_normalised(graph, last, points):
         return graph.consumers[last][0]
     return last
@@ -248,7 +249,7 @@ def _past_pooling(graph: Graph, point: int) -> int:
 
 
 def _owning_weights(graph: Graph, ends: list[int]) -> list[int]:
-    """Merge every stage without trainable weights into the next one, the last into the previous."""
+    """Merge each stage without trainable weights into the next, but the last into the previous."""
     kept: list[int] = []
     start = 0
     for stop in sorted(set(ends)):

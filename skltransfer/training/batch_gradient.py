@@ -33,7 +33,7 @@ class BatchGradient:
         Turns activations into the arguments of the compiled gradient.
     together : int
         Number of rows in one call of the compiled gradient. It is 1 for rows of different lengths,
-        which cannot be stacked. None is `n_rows`.
+        which cannot be stacked. None means `n_rows`.
     """
 
     def __init__(

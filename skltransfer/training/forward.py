@@ -2,9 +2,10 @@
 
 The suffix (the layers above the freeze point) and the head are compiled separately. A block that is
 not full is padded until values of enough rows have shown that padding changes no bit; see
-`InvariantBatches`. A row has hundreds of features, so the suffix, which takes nearly all the time,
-soon computes a single row alone. A row has few outputs: if they had to agree too, every prediction
-of a single row would compute a full block for hundreds of calls.
+`InvariantBatches`. A row has hundreds of features. After a few calls, the suffix, which takes
+nearly all the time, therefore computes a single row without padding. But a row has few outputs: if
+suffix and head were one function, every prediction of a single row would compute a full block for
+hundreds of calls.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Where in an image a network finds evidence for a class, from its last feature map.
 
 The method is Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via
-Gradient-based Localization", ICCV 2017). For a linear classifier on the mean of the map, it reduces
-to class activation maps (Zhou et al., "Learning Deep Features for Discriminative Localization",
-CVPR 2016).
+Gradient-based Localization", ICCV 2017). For a linear classifier on the mean of the map, Grad-CAM
+reduces to class activation maps (Zhou et al., "Learning Deep Features for Discriminative
+Localization", CVPR 2016).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def feature_maps(
     network : Network
         The backbone.
     layers : tuple of str
-        Name of the layer; () is the end of the features.
+        The name of one layer; () means the end of the features.
     pixels : ndarray of float32, shape (n, height, width, 3)
         Images from 0 to 255.
     values : dict of int to ndarray, default=None
-        Weights by the ``id`` of their variables; None uses the pretrained ones.
+        Weights by the ``id`` of their variables; None uses the pretrained weights.
 
     Returns
     -------
@@ -90,12 +90,13 @@ def grad_cam(
     columns : ndarray of float32, shape (n, n_columns), or None
         The extra columns that the head reads, if any.
     targets : ndarray of int, shape (n,)
-        The logit to explain, for each row.
+        For each row, the index of the logit to explain.
 
     Returns
     -------
     ndarray of float32, shape (n, h, w)
-        Sum of the channels, weighted by the mean gradient of the logit; negative sums are set to 0.
+        At each position, the sum of the channels, each weighted by the mean gradient of the logit.
+        Negative sums are set to 0.
     """
     from keras import ops
 
@@ -123,7 +124,7 @@ def class_activation_maps(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
     maps : ndarray of float32, shape (n, h, w, channels)
         Feature maps.
     weights : ndarray of shape (n, channels)
-        Weights for each row.
+        For each row, the weights of the channels.
     """
     sums = np.einsum("nhwc,nc->nhw", maps, weights)
     positive: np.ndarray = np.maximum(sums, 0)

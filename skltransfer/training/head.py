@@ -54,12 +54,12 @@ class Standardizer:
         return cls(mean.astype(np.float32), scale.astype(np.float32))
 
     def beside(self, features: Singles, columns: Singles, weights: Floats) -> Standardizer:
-        """Return the standardizer of `features` followed by standardised extra `columns`.
+        """Return the standardizer of `features` followed by extra `columns` (already standardised).
 
         All columns are divided by one number, so that together they vary as much as all features
         together (block scaling: Westerhuis, Kourti and MacGregor, "Analysis of Multiblock and
-        Hierarchical PCA and PLS Models", 1998). Otherwise, a penalty on the kernel would leave
-        little influence to a few columns among a thousand features.
+        Hierarchical PCA and PLS Models", 1998). Without this division, a penalty on the kernel
+        would leave little influence to a few columns among a thousand features.
         """
         of_features = _total_variance(self(features), weights)
         of_columns = _total_variance(columns, weights)
@@ -115,7 +115,7 @@ class Head:
         return keras.ops.matmul(x, weights[-2]) + weights[-1]
 
     def hidden(self, weights: list[Any], features: Any, drop: Drop | None = None) -> Any:
-        """Return the output of the last hidden layer; without one, the features themselves."""
+        """Return the output of the last hidden layer; without hidden layers, return `features`."""
         x = features
         for index in range(0, len(weights) - 2, 2):
             x = drop(x, index) if drop else x
@@ -142,9 +142,9 @@ def linear_probe_init(
 ) -> list[Singles]:
     """Return the weights of a head whose last layer solves a convex problem.
 
-    As far as its width allows, each hidden layer contains the linear solution for its input, with
-    both signs. Its other units are random directions. The head is therefore as good as a linear one
-    from the start.
+    As far as its width allows, each hidden layer contains the linear solution for its input, once
+    with each sign. The other units of the layer are random directions. The head is therefore as
+    good as a linear one from the start.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WARM_UP = 0.1
 _ROWS_TOGETHER = 64
 _SORTED_TOGETHER = 16
-"""Number of batches whose rows are put together and sorted by length. Which rows these are is
+"""Number of batches whose rows are sorted together by length. Each epoch draws these rows at
 random, so batches still differ between epochs."""
 
 _RANDOM_VALUES = 1 << 16  # drawing 16-bit integers takes a quarter of the time of floats
@@ -58,7 +58,8 @@ class TrainingData:
     Attributes
     ----------
     rows : callable
-        Takes (positions, epoch), and returns the activations of these rows at the freeze point.
+        Takes (positions, epoch), and returns the activations, at the freeze point, of the rows at
+        these positions.
     targets : Targets
         Target values, and weights of the rows. The loss is divided by the mean weight.
     columns : ndarray of float32, shape (n, n_columns)
@@ -91,7 +92,7 @@ class OptimizerConfig:
     Attributes
     ----------
     batch_size : int
-        Number of rows in a step; fewer if there are fewer rows.
+        Number of rows in a step; fewer if the training data have fewer rows.
     rates, decays : ndarray of float32, shape (n_weights,)
         Learning-rate factor, and weight decay, of each weight.
     dropout : float
@@ -199,8 +200,8 @@ def _dropout_masks(
 ) -> list[np.ndarray]:
     """Return a dropout mask for each head layer: 0, or the inverse of the share of inputs kept.
 
-    Extra columns are never dropped: pooled features are partly redundant, but no other input
-    carries the information of a column.
+    Extra columns are never dropped, because no other input carries the information of a column.
+    Pooled features, in contrast, are partly redundant.
     """
     if rate == 0:
         return []

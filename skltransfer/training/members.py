@@ -60,7 +60,7 @@ class Rates:
 
     @property
     def are_open(self) -> bool:
-        """Whether any of them is "auto"."""
+        """Whether any of these parameters is "auto"."""
         return AUTO in (self.learning_rate, self.layer_decay, self.label_smoothing)
 
     def member(self, freeze_depth: FreezeDepth, network: Network) -> Member:
@@ -75,8 +75,8 @@ class Rates:
     def paced(self, member: Member, n_steps: int) -> Member:
         """Return the member with the learning rate for a training of `n_steps` steps.
 
-        AdamW's first steps are as large as the rate, whatever the gradient, and a short training
-        cannot repair the damage of large first steps.
+        A short training gets a lower rate: AdamW's first steps are as large as the rate, whatever
+        the gradient, and a short training cannot repair the damage of large first steps.
         """
         if self.learning_rate != AUTO or member.learning_rate <= _GENTLE_RATE:
             return member
@@ -116,8 +116,8 @@ def freeze_point_of(freeze_depth: FreezeDepth, network: Network) -> int | None:
 def member_weights(n_members: int) -> tuple[float, ...]:
     """Return the weights of members, from most to least frozen, which add up to 1.
 
-    If there are several, the first trains only the head. Its logits are larger, because it is
-    trained without label smoothing, so it would dominate an unweighted mean.
+    If there are several members, the first trains only the head. Its logits are larger, because it
+    is trained without label smoothing, so it would dominate an unweighted mean.
     """
     weights = (1.0, *(n_members - 1) * (_WEIGHT_IF_UNFROZEN,))
     return tuple(weight / sum(weights) for weight in weights)
@@ -137,7 +137,7 @@ def mean_of_members(values: Sequence[Singles]) -> Singles:
 
 
 def told(members: Sequence[Member], freeze_depth: FreezeDepth, rates: Rates) -> str:
-    """Describe in one line the values that replace "auto"; values that were given are left out."""
+    """Describe in one line the values that replace "auto"; leave out values that users gave."""
     trained = [_resolved(member, rates) for member in members]
     if freeze_depth != AUTO:
         return f"auto: {trained[0]}"
@@ -149,7 +149,7 @@ def told(members: Sequence[Member], freeze_depth: FreezeDepth, rates: Rates) -> 
 
 
 def _resolved(member: Member, rates: Rates) -> str:
-    """Describe the values that a member has for those rates that are "auto"."""
+    """Describe the values that a member has for the rates that are "auto"."""
     names = [name for name, given in vars(rates).items() if given == AUTO]
     return ", ".join(f"{name}={getattr(member, name):g}" for name in names)
 

@@ -44,7 +44,7 @@ class Costs:
 def of_members(members: Iterable[Costs]) -> Costs:
     """Combine the costs of members, the copies of the network that are trained.
 
-    Members share the layers that all of them freeze.
+    Members share the layers that all of them freeze, so the frozen part counts only once.
     """
     costs = list(members)
     trained = sum(one.trained for one in costs) / len(costs)
@@ -161,8 +161,8 @@ def measure(
 ) -> Costs:
     """Measure the time for reading a few rows, for the frozen part, and for a training step.
 
-    The last two are run on rows of noise. Threads read rows while the frozen part computes, so the
-    slower of reading and frozen part counts.
+    The frozen part and the training step run on rows of noise. In a fit, threads read rows while
+    the frozen part computes, so only the slower of reading and frozen part counts.
     """
     block = part_of(step.network.trial_rows(), slice(_ROWS_RUN_AT_FIRST))
     n_run = len(block[0])
@@ -192,7 +192,7 @@ def _training_step(step: TrainStep, rows: Array) -> Callable[[], object]:
 
 
 def _reading_time(source: Source, part: FrozenPart) -> float:
-    """Return the mean milliseconds to read one of the first rows; 0 if one cannot be read."""
+    """Return the mean milliseconds to read one of the first rows; 0 if any cannot be read."""
     rows = range(min(_ROWS_READ_AT_FIRST, len(source)))
     out = empty_rows(part.row_spec, len(rows))
     try:

@@ -1,9 +1,9 @@
 """Compiled training and prediction above a freeze point.
 
 The *suffix* consists of the layers above the freeze point, the last frozen step; the *head* is on
-top of it. All their trained weights form one flat vector, which compiled functions take as an
-argument. All fits with the same network, freeze point, shape of head and loss therefore share these
-functions.
+top of the suffix. All trained weights of both form one flat vector, which compiled functions take
+as an argument. All fits with the same network, freeze point, shape of head and loss therefore share
+these functions.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class TrainStep:
         return [self.network.arrays[id(variable)] for variable in self.trained]
 
     def forward(self) -> Forward:
-        """Return a function of rows and (weights, fixed, standardizer): outputs and features."""
+        """Return a function that computes outputs and features; see `Forward` for its arguments."""
         return self._once("forward", self._compile_forward)
 
     def moments(self, rows: int) -> CompiledFunction:
@@ -182,7 +182,7 @@ class TrainStep:
         return self._once(("gradient", rows), lambda: self._compile_gradient(rows))
 
     def batch_gradient(self, rows: int) -> BatchGradient:
-        """Return the same as `gradient`, but with smaller batches once memory runs out."""
+        """Return the function of `gradient`, but with smaller batches once memory runs out."""
         if self.pads:
             made = BatchGradient(self.gradient, rows, padded)
         elif self.input.is_ragged:  # rows of different lengths cannot be stacked
@@ -296,7 +296,7 @@ class TrainStep:
         return (trial_rows(self.input.sides, 0.0, 1.0),)
 
     def _dtypes(self, n_arguments: int, of_rows: int) -> list[str]:
-        """Return the dtypes of a compiled function's arguments; the one at `of_rows` is x."""
+        """Return the dtypes of a compiled function's arguments; the argument at `of_rows` is x."""
         return [self.input.dtype if i == of_rows else "float32" for i in range(n_arguments)]
 
     def _compile_moments(self, rows: int) -> CompiledFunction:

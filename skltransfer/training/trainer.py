@@ -74,8 +74,8 @@ class Trainer:
         ----------
         features : ndarray of shape (n, n_features) or None
             Pooled features of the training data, computed by the pretrained network. None if
-            training does not use BatchNorm's stored statistics; the features are then computed
-            here.
+            training normalises by other statistics than those stored in BatchNorm layers; the
+            features are then computed here.
         """
         self._check_constraints()
         state = pretrained_state(self.step, self.seed)
@@ -204,7 +204,7 @@ class Trainer:
         """Warn if training failed, judged by the loss of the trained network.
 
         The last of `losses` was computed with dropout, and for each row before the last step that
-        trained on it. With few rows, both can make it many times larger than the loss of the
+        trained on it. With few rows, both can make this loss many times larger than that of the
         trained network.
         """
         if self._is_failure(losses):

@@ -150,7 +150,7 @@ def to_keras_arrays(state: dict[str, np.ndarray], variant: str = LITE0) -> dict[
     state : dict of str to ndarray
         PyTorch's tensors: convolutions as (out, in, height, width).
     variant : {"efficientnet_lite0", "efficientnet_lite2"}, default="efficientnet_lite0"
-        Which network they are of.
+        The network that the tensors belong to.
 
     Returns
     -------

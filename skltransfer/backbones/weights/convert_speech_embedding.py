@@ -152,7 +152,7 @@ def convert(source: Path, output: Path) -> str:
     Parameters
     ----------
     source : Path
-        The wheel of the source package, or the ONNX file out of it.
+        The wheel of the source package, or the ONNX file from this wheel.
     output : Path
         The ``.npz`` file to write, uncompressed.
 

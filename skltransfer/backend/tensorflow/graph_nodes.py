@@ -29,7 +29,10 @@ def known_shapes(graph: GraphDef) -> Callable[[str], list[int] | None]:
 
 
 def node_of(tensor: str) -> str:
-    """Return the node that produces a tensor, or that a control input waits for."""
+    """Return the name of the node to which an input refers.
+
+    The input is a tensor (`node:0`), or a control input (`^node`), which only waits for the node.
+    """
     return tensor.removeprefix("^").split(":")[0]
 
 
@@ -71,7 +74,8 @@ def become_reshape(node: NodeDef, tensor: str, shape: str, dtype: AttrValue) -> 
     from tensorflow.core.framework.attr_value_pb2 import AttrValue
     from tensorflow.core.framework.types_pb2 import DT_INT32
 
-    dtype = AttrValue(type=dtype.type)  # a copy: it may belong to `node.attr`, cleared below
+    # a copy, because the original may belong to `node.attr`, which is cleared below
+    dtype = AttrValue(type=dtype.type)
     node.op = "Reshape"
     node.attr.clear()
     node.attr["T"].CopyFrom(dtype)

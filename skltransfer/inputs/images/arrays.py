@@ -4,7 +4,7 @@ The scale is decided once, in fit, and stored:
 
 - bool is 0-1, uint16 is 0-65535, every other integer is 0-255;
 - floats are 0-1 when the largest value seen in fit is at most 1.1 (resampling overshoots a little;
-  values above 1 are clipped), and 0-255 when it is from 2 to 255;
+  values above 1 are clipped), and 0-255 when this value is from 2 to 255;
 - anything else is an error that asks for ``pixel_range``.
 """
 
@@ -26,7 +26,8 @@ as 0-16, or 12 bits in uint16."""
 _TOLERANCE = 0.1 + 1e-6
 """How far values may lie outside the range without a warning, as a multiple of its width."""
 _FARTHEST = 1e6
-"""How far values may lie outside the range, in the same unit; beyond, float32 could overflow."""
+"""How far values may lie outside the range, in the same unit; beyond this, float32 could
+overflow."""
 _NARROWEST, _LARGEST_END = 1e-30, 1e30
 """Smallest width and largest end of a range by which float32 numbers can be scaled."""
 _OVERSHOOT, _SMALLEST_OF_GREY_LEVELS = 1.1 + 1e-6, 2.0
@@ -121,12 +122,12 @@ def _channel_advice(shape: tuple[int, ...]) -> str:
 
 
 def value_range(array: np.ndarray) -> ValueRange:
-    """Return the smallest and largest value of an array; NaN and infinities show in them."""
+    """Return the smallest and largest value of an array; NaN and infinities show in the result."""
     return ValueRange(_family(array.dtype), float(array.min()), float(array.max()))
 
 
 def merge_ranges(ranges: Iterable[ValueRange]) -> tuple[ValueRange, ...]:
-    """Merge the ranges of each family, in alphabetical order."""
+    """Merge the ranges of each family; return the families in alphabetical order."""
     merged: dict[str, ValueRange] = {}
     for new in ranges:
         old = merged.get(new.family, new)
@@ -221,8 +222,8 @@ def check_scale(
     Warns
     -----
     UserWarning
-        If values leave the range by more than a tenth of it, or if all of them lie within its
-        lowest 1/255, as images of 0-1 do in a range of 0-255.
+        If values leave the range by more than a tenth of its width, or if all values lie within the
+        lowest 1/255 of the range, as those of images of 0-1 do in a range of 0-255.
     """
     low, high = pixel_range
     slack, one_level = _TOLERANCE * (high - low), (high - low) / BLACK_TO_WHITE[1]
@@ -256,7 +257,7 @@ def scale_pixels(
     array : ndarray of any shape
         Numbers.
     pixel_range : tuple of two float or None
-        The values that become 0 and 255; the first is larger where dark and bright are inverted.
+        The values that become 0 and 255; the first is larger if dark and bright are inverted.
     out : ndarray of the same shape and float32, default=None
         Where to write.
     clip : bool, default=False

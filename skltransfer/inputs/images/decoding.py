@@ -5,19 +5,20 @@ One rule for each kind of image:
 - The EXIF orientation is applied. Colour profiles are ignored.
 - Images with transparency (an alpha channel, or transparent colours) are composited over white.
 - In unsigned integers, 0 is black and the largest value that the header allows is white, or the
-  reverse if the header says so. If they have more than 8 bits, an explicit ``pixel_range``
+  reverse if the header says so. If such integers have more than 8 bits, an explicit ``pixel_range``
   overrides this. Signed integers and floats need a ``pixel_range``, except floats that are plainly
   0-255 and 32-bit integers that are plainly 0-65535. 16-bit colours keep all their bits.
 - CMYK, YCbCr and HSV are converted by Pillow's formulas.
-- Only the first frame of an animation and the first page of a document are read; of a PIL image,
-  the current frame.
+- Only the first frame of an animation and the first page of a document are read. A PIL image is
+  read at its current frame.
 - JPEGs at least twice as large as needed in both directions are decoded at a reduced size.
 - Files with more than `MAX_PIXELS` pixels after this reduction, or with a side longer than 65,535,
   are refused before they are decoded. PIL images that were opened from such files are refused too.
 - An image is either read or refused. Pillow's warnings, which are about damaged metadata, are
   suppressed.
 
-Pillow's settings are not changed. Its own limit on pixels has no effect unless the user lowered it.
+Pillow's settings are not changed. Pillow's own limit on pixels has no effect unless the user
+lowered it.
 """
 
 from __future__ import annotations
@@ -118,8 +119,9 @@ def deep_values(
     Returns
     -------
     list of (float, float, Levels)
-        One item: the smallest and the largest number, and what they mean. Empty for other rows, and
-        for rows that cannot be read: reading these will say why.
+        One item: the smallest and the largest number, and what they mean. The list is empty for
+        other rows, and for rows that cannot be read, because reading them later raises an error
+        that says why.
     """
     try:
         stored = _deep_image(source, rule, index)

@@ -90,7 +90,7 @@ def holds_deep_numbers(file: BinaryIO) -> bool:
 def announced_format(file: BinaryIO, rule: ImagePreprocessing) -> str:
     """Return the format of a file whose header promises an image that can be decoded.
 
-    Of a TIFF, only the first bytes are read.
+    If the file is a TIFF, only its first bytes are read.
 
     Raises
     ------

@@ -94,8 +94,8 @@ def images_from_folder(
     ------
     ValueError
         If the folder does not exist, or contains no class folders or no images; if `categories` is
-        not a list of different names, or none of them has a folder; if `labels` is not allowed; if
-        none of the checked files can be read.
+        not a list of different names, or if none of these names has a folder; if `labels` is not
+        allowed; if none of the checked files can be read.
 
     Warns
     -----
@@ -105,8 +105,8 @@ def images_from_folder(
         folders such as ``train`` and ``test``; with ``check=True``, also if files lie in folders
         within a class folder.
     UnreadableImagesWarning
-        With ``check=True``, if files cannot be read. Its ``rows`` are their positions among all
-        images of the folder.
+        With ``check=True``, if files cannot be read. The ``rows`` of the warning are the positions
+        of these files among all images of the folder.
 
     See Also
     --------

@@ -1,9 +1,9 @@
 """The only definition of resizing: antialiased bilinear, in float32, unrounded.
 
-The filter is Pillow's triangle; ``keras.ops.image.resize`` with ``antialias=True`` has the same. In
-each direction, resizing is a product with a sparse matrix. SciPy sums it in a fixed order and in
-the calling thread, so the bits depend only on the image. Large images are resized horizontally a
-few rows at a time, so that they are never in memory as floats all at once.
+The filter is Pillow's triangle; ``keras.ops.image.resize`` with ``antialias=True`` uses the same
+filter. In each direction, resizing is a product with a sparse matrix. SciPy computes such a product
+in a fixed order and in the calling thread, so the bits depend only on the image. Large images are
+resized horizontally a few rows at a time, so that a whole image is never in memory as floats.
 """
 
 from __future__ import annotations
@@ -57,15 +57,16 @@ def resize(image: np.ndarray, size: tuple[int, int], how: str = "stretch") -> np
     how : {"stretch", "crop", "pad", "within"}, default="stretch"
         ``"stretch"`` ignores the aspect ratio. ``"crop"`` uses the largest central box of the
         target's aspect ratio, with exact, fractional edges. ``"pad"`` fits the whole image in the
-        middle and fills the rest with black (0); its height and width are rounded to whole pixels,
-        and an odd pixel of padding goes to the bottom or right. ``"within"``, for display, reduces
-        a larger image until it fits, and leaves a smaller one unchanged.
+        middle and fills the rest with black (0); the height and width of the fitted image are
+        rounded to whole pixels, and an odd pixel of padding goes to the bottom or right.
+        ``"within"``, for display, reduces a larger image until it fits, and leaves a smaller one
+        unchanged.
 
     Returns
     -------
     ndarray of shape (size[0], size[1], 3), dtype float32
-        C-contiguous. A view of `image` if it already has that form. With ``"within"`` it may be
-        smaller.
+        C-contiguous. If `image` already has this form, the result is a view of it. With
+        ``"within"``, the result may be smaller than `size`.
     """
     return resize_rows(lambda top, bottom: image[top:bottom], image.shape[:2], size, how)
 
@@ -92,7 +93,7 @@ def resize_rows(
     Returns
     -------
     ndarray of shape (size[0], size[1], 3), dtype float32
-        C-contiguous. The result of `rows` if it already has that form.
+        C-contiguous. If the result of `rows` already has this form, it is returned.
     """
     if how == "within":
         size, how = place(source, size, how).inner, "stretch"
@@ -204,7 +205,7 @@ class _Triangles(NamedTuple):
 def _triangles(
     n_source: int, n_wanted: int, start: float, stop: float, n_channels: int
 ) -> _Triangles:
-    """Return triangle filters for samples between `start` and `stop`, each reaching to the next."""
+    """Return triangle filters for samples from `start` to `stop`, each reaching the next sample."""
     step = (stop - start) / n_wanted
     reach = max(1.0, step)
     centres = start + (np.arange(n_wanted)[:, np.newaxis] + 0.5) * step
@@ -238,6 +239,6 @@ def _narrowed(
 
 
 def _as_float_rgb(image: np.ndarray) -> np.ndarray:
-    """Return float32 with three channels, unchanged if it has that form already."""
+    """Return an image as float32 with three channels; unchanged if it has this form already."""
     rgb = image if image.shape[2] == 3 else np.repeat(image, 3, axis=2)
     return np.ascontiguousarray(rgb, np.float32)

@@ -40,8 +40,8 @@ _MOST_LOOKED_AT = 8
 """Number of rows that are read in advance, to see on which scale images of more than 8 bits are."""
 
 _FRESH_SECONDS = 1.0
-"""How long a check of a file stays valid. This costs no safety, because the check and the reading
-of a file are often further apart."""
+"""How long a check of a file stays valid. This costs no safety, because the check of a file and its
+reading are often further apart than this anyway."""
 
 _TEXT_HINT = " If X holds texts, pass a text network, such as backbone='minilm_l6'."
 
@@ -121,8 +121,9 @@ class ImageSource:
         Returns
         -------
         bytes
-            Digest of the encoded bytes, the same in a file and in memory; or of dtype, shape and
-            values.
+            For files and encoded bytes, the digest of the bytes; it is the same for a file and for
+            its content in memory. For arrays and PIL images, the digest of the numbers and of what
+            describes them, such as dtype and shape.
 
         Raises
         ------
@@ -175,7 +176,7 @@ class ImageSource:
         -------
         list of (float, float, Levels)
             Smallest and largest number of each image, and what they mean. Images that cannot be
-            read are left out: reading them will say why.
+            read are left out, because reading them later raises an error that says why.
         """
         return []
 

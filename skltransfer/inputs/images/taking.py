@@ -50,7 +50,7 @@ def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSou
     TypeError
         If X or one of its items is of none of these kinds.
     ValueError
-        If X is empty, a shape is not that of images, or `image_shape` does not fit.
+        If X is empty, if a shape is not that of an image, or if `image_shape` does not fit.
     """
     if isinstance(X, (*PATHS, *ENCODED, Image.Image)):
         raise TypeError(
@@ -73,7 +73,7 @@ def read_images(X: Any, *, image_shape: Sequence[int] | None = None) -> ImageSou
 
 
 def _as_numbers(X: Any) -> np.ndarray:
-    """Return a numeric array; an object array of images of equal shape becomes one."""
+    """Return a numeric array; an object array of images of equal shape becomes numeric."""
     try:
         array = np.asarray(X)
         array = np.asarray(array.tolist()) if array.dtype == object else array

@@ -1,8 +1,9 @@
 """TIFF: what its tags say about its numbers, and which files Pillow decodes correctly.
 
 For numbers of up to 8 bits, Pillow honours nearly all tags. For deeper numbers, it assumes that
-black is 0, that 12 bits are 16, and that libtiff returns numbers in the byte order of the file. So
-the tags are read here. Files that Pillow cannot decode are read by tifffile, if it is installed.
+black is 0, that 12 bits are 16, and that libtiff returns numbers in the byte order of the file.
+These assumptions may be wrong, so the tags are read here. Files that Pillow cannot decode are read
+by tifffile, if it is installed.
 """
 
 from __future__ import annotations
@@ -35,12 +36,13 @@ _RAW = 1
 _IN_LIBTIFF = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32809, 32946, 34676, 34677, 34925, 50000}
 """Compressions that Pillow knows and its libtiff decodes: not WebP, JPEG 2000, JPEG XL and others.
 """
-_ASSOCIATED, _UNASSOCIATED = 1, 2  # alpha, multiplied in or not
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # alpha: colours are multiplied by it, or are not
 _IS_REDUCED = 1
 _BIG = (b"\x2b\0", b"\0\x2b")
 """The version of a BigTIFF, in either byte order."""
 _CANON = b"II*\0\x10\0\0\0CR"
-"""The beginning of a CR2 file. Any TIFF may by chance have grey levels that read "CR" there."""
+"""The beginning of a CR2 file. "CR" alone would not suffice, because another TIFF may have grey
+levels there that read "CR"."""
 
 _RAW_PHOTOGRAPH = (
     "it is a raw photograph of a camera, or another TIFF that begins with a preview. Develop it, "
@@ -166,7 +168,7 @@ def _directory(head: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
     """Return a directory that is still to be loaded, with 64-bit offsets if the header says so."""
     if head[2:4] not in _BIG:
         return TiffImagePlugin.ImageFileDirectory_v2(head[:8])
-    # Pillow recognises only the first form of a BigTIFF; `prefix` gives the byte order.
+    # Pillow recognises only the little-endian form of a BigTIFF; `prefix` gives the byte order.
     little = b"II" + _BIG[0] + head[4:]
     return TiffImagePlugin.ImageFileDirectory_v2(little, prefix=head[:2])
 
@@ -188,7 +190,7 @@ def _tags(tags: Mapping[int, Any], *, is_big: bool = False) -> Tags:
 
 
 def palette_of_bytes(image: TiffImagePlugin.TiffImageFile) -> NDArray[np.uint8] | None:
-    """Return the colours of a palette that was written in 8 bits instead of 16; else None.
+    """Return the colours of a palette that was written in 8 bits instead of 16, or None.
 
     Pillow reads such a palette as black. As in libtiff, a palette counts as one of 8 bits if no
     value exceeds 255.

@@ -86,10 +86,10 @@ def sounds_from_folder(
     ------
     ValueError
         If the folder does not exist, or contains no class folders or no sounds; if `categories` is
-        not a list of different names, or none of them has a folder; if `labels` is not allowed; if
-        none of the checked files can be read.
+        not a list of different names, or if none of these names has a folder; if `labels` is not
+        allowed; if none of the checked files can be read.
     ImportError
-        With ``check=True`` if soundfile is not installed.
+        With ``check=True``, if soundfile is not installed.
 
     Warns
     -----
@@ -99,8 +99,8 @@ def sounds_from_folder(
         folders such as ``train`` and ``test``; with ``check=True``, also if files lie in folders
         within a class folder.
     UnreadableRowsWarning
-        With ``check=True``, if files cannot be read. Its ``rows`` are their positions among all
-        sounds of the folder.
+        With ``check=True``, if files cannot be read. The ``rows`` of the warning are the positions
+        of these files among all sounds of the folder.
 
     See Also
     --------

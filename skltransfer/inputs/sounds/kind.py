@@ -49,12 +49,12 @@ class SoundInput:
     n_mels : int, default=64
         Number of mel bands, at most half of `n_fft`.
     n_fft : int or None, default=None
-        Length of the Fourier transform, in samples. None is the smallest power of two that is not
-        shorter than a frame.
+        Length of the Fourier transform, in samples. None means the smallest power of two that is
+        not shorter than a frame.
     low_hz : float, default=60.0
-        Where the lowest band begins.
+        Where the lowest band begins, in Hz.
     high_hz : float or None, default=None
-        Where the highest band ends. None is half of the sample rate.
+        Where the highest band ends, in Hz. None means half of the sample rate.
     power : {1, 2}, default=1
         1 sums magnitudes, 2 their squares.
     floor : float, default=0.001
@@ -167,7 +167,7 @@ class SoundInput:
         Returns
         -------
         tuple of TensorSpec
-            One of shape (None, n_mels).
+            One specification, of shape (None, n_mels).
         """
         shortest = self.front_end.n_frames(self.min_samples)
         return (TensorSpec((None, self.n_mels), shortest=shortest),)
