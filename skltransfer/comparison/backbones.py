@@ -131,10 +131,10 @@ def compare_backbones(
         What a network has to beat. With "auto", this depends on the kind of rows. For images, the
         baselines are a softmax regression and an SVC on the pixels of the images, resized to 16 x
         16. For texts, the baseline is a logistic regression on TF-IDF of the network's tokens. For
-            sounds, the baselines are a softmax regression and an SVC on the mean and standard
-            deviation of each log-mel band. The SVC is left out if `scoring` needs probabilities. A
-            classifier that you pass gets the rows of X unchanged; if these are paths, for example,
-            it must read the files itself. None compares only networks.
+        sounds, the baselines are a softmax regression and an SVC on the mean and standard
+        deviation of each log-mel band. The SVC is left out if `scoring` needs probabilities. A
+        classifier that you pass gets the rows of X unchanged; if these are paths, for example,
+        it must read the files itself. None compares only networks.
     groups : array-like of shape (n_samples,), default=None
         Group of each row, such as the patient. No group has rows in both the training part and the
         test part of a fold.
