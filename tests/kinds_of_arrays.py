@@ -42,7 +42,8 @@ def dtypes():
 
 def scales():
     digits = [image / 16 * 255 for image in DIGITS]
-    as_they_are, black = list(DIGITS), r"which makes the images nearly black.*pixel_range=\(0, 1"
+    as_they_are = list(DIGITS)
+    black = r"with pixel_range=None, X is read as 0 to .* nearly black.*pixel_range=\(0, 1"
     ARRAYS.accept("load_digits with its range", DIGITS, digits, pixel_range=(0, 16))
     ARRAYS.accept("load_digits without it", DIGITS, as_they_are, warning=black)
     rows = DIGITS.reshape(3, 64)

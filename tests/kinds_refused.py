@@ -70,7 +70,7 @@ def damages():
 
 
 def bombs():
-    at_most = "but at most 67,108,864 are decoded, 65,535 on a side"
+    at_most = "but at most 67,108,864 are decoded, and at most 65,535 in width or height"
     for file_format in ["PNG", "GIF", "BMP", "JPEG", "PPM"]:
         bomb = announcing(65_500, 65_500, file_format)
         message = rf"its header announces 65,500x65,500 pixels, {at_most}"

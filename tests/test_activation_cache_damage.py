@@ -219,7 +219,7 @@ def test_a_disk_that_refused_is_asked_again_after_a_while(tmp_path, monkeypatch)
     folder = Path(cache.info().location) / "rows"
     folder.parent.mkdir()
     folder.touch()
-    with pytest.warns(CacheWarning, match="it goes on within a minute"):
+    with pytest.warns(CacheWarning, match="the cache goes on within a minute"):
         cache.put(NAMESPACE, KEYS[:5], rows_of(KEYS[:5]))
     folder.unlink()
     cache.put(NAMESPACE, KEYS[:5], rows_of(KEYS[:5]))

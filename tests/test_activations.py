@@ -412,7 +412,7 @@ def test_blocks_are_halved_with_one_warning_when_memory_does_not_suffice(cache, 
 
 def test_rows_of_smaller_blocks_are_not_kept(store):
     """Their bits may be others than those of blocks of the usual size."""
-    with pytest.warns(UserWarning, match="not put into the cache"):
+    with pytest.warns(UserWarning, match="results of smaller blocks are not put into the cache"):
         one_pass(Numbers([1, 2, 3]), store, Cramped(2)).run()
     assert store.info().entries == 0
     run = Doubling()

@@ -194,7 +194,7 @@ def test_every_fit_of_a_search_sees_the_target_whole(make, X, y, monkeypatch, ro
 def test_what_may_have_been_cut_is_refused(make, X, y, n_target):
     """16 rows are those of a fold; 24 are cut to 16."""
     classifier = make(freeze_depth="all", adaptation="self")
-    with pytest.raises(ValueError, match=r"as many as X.*X_target=TargetRows\(rows\)"):
+    with pytest.raises(ValueError, match=r"as many as X.*Wrap X_target: .*=TargetRows\(rows\)"):
         cross_val_score(
             classifier, X, y, cv=3, params={"X_target": X[:n_target]}, error_score="raise"
         )

@@ -99,10 +99,12 @@ def test_displays_of_classes_send_numbers_elsewhere(regressor, images):
 def test_one_of_several_labels_is_shown(several, images):
     classifier, y = several
     with pytest.raises(
-        ValueError, match=r"y has 3 labels in each row.*from_predictions\(np.asarray\(Y\)\[:, j\]"
+        ValueError, match=r"this display shows one.*from_predictions\(np.asarray\(Y\)\[:, j\]"
     ):
         TopLossesDisplay.from_estimator(classifier, images, y)
-    told = r"y has 3 labels in each row.*from_estimator\(estimator, X, np.asarray\(Y\)\[:, j\]\)"
+    told = (
+        r"y has 3 labels .* display shows one.*from_estimator\(estimator, X, np.asarray\(Y\)\[:, j"
+    )
     for several_labels in (y, pd.DataFrame(y), csr_matrix(y)):
         with pytest.raises(ValueError, match=told):
             FeatureMapDisplay.from_estimator(classifier, images, several_labels)

@@ -268,7 +268,7 @@ def test_rows_of_numbers_are_refused(make, y):
 )
 def test_what_is_not_linear_is_refused(tiny, X, y, steps):
     model = make_pipeline(PretrainedFeatureExtractor(tiny), *steps).fit(X, y)
-    with pytest.raises(ValueError, match="are not linear in the features.*Supported are linear"):
+    with pytest.raises(ValueError, match="are not linear in the features.*, followed by a linear"):
         SaliencyDisplay.from_estimator(model, X[:1])
 
 

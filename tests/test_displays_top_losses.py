@@ -194,7 +194,7 @@ def test_what_does_not_fit_is_refused():
         drawn(X=np.zeros((3, 4, 4), np.uint8))
     with pytest.raises(ValueError, match="display_labels has 1 names, but there are 3 classes"):
         drawn(display_labels=["cat"])
-    told = r"4 names, but there are 3 classes: .* class folder is empty, .* labels='names'"
+    told = r"4 names, but there are 3 classes: .* an empty class folder: .* labels='names'"
     with pytest.raises(ValueError, match=told):
         drawn(display_labels=["ant", "cat", "dog", "owl"])
     with pytest.raises(ValueError, match="from 0 to 1, but row 0 is .*predict_proba"):

@@ -179,7 +179,7 @@ def test_early_stopping_holds_out_only_what_counts(make, X, y):
 
 def test_a_loss_that_ends_above_a_guess_is_told(make, X, y):
     mixed_up = np.random.default_rng(0).permutation(y)
-    message = r"The loss ended at .* 0.693. learning_rate=30.0 is too large"
+    message = r"The loss rose from .* a loss of 0.693. learning_rate=30.0 is too large"
     with pytest.warns(ConvergenceWarning, match=message):
         make(learning_rate=30.0, batch_size=24, epochs=4).fit(X, mixed_up)
 

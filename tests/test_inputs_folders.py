@@ -71,7 +71,8 @@ def test_endings_count_in_either_case(tmp_path, ending):
 
 def test_files_that_are_left_out_are_counted(tmp_path):
     make(tmp_path, "cat/1.png", "cat/notes.txt", "cat/deep/Thumbs.db", "stray.png")
-    with pytest.warns(UserWarning, match=r"leaves out 3 files below .*'cat/deep/Thumbs\.db'"):
+    told = r"leaves out 3 files below .*; the first is 'cat/deep/Thumbs\.db'\. A file counts"
+    with pytest.warns(UserWarning, match=told):
         names, _, _ = listed(tmp_path)
     assert names == ["cat/1.png"]
 
@@ -248,7 +249,7 @@ def test_a_class_of_which_nothing_is_left_is_told(tmp_path):
     make(tmp_path, "cat/1.png")
     (tmp_path / "dog").mkdir()
     (tmp_path / "dog" / "1.png").write_bytes(b"")
-    with pytest.warns(UserWarning, match=r"Classes of which nothing is left: dog\. The"):
+    with pytest.warns(UserWarning, match=r"Classes without a readable file: dog\. The"):
         images_from_folder(tmp_path, check=True)
 
 
@@ -261,7 +262,7 @@ def test_a_folder_without_a_readable_file_is_an_error(tmp_path):
 
 def test_a_check_tells_of_folders_within_classes(tmp_path):
     make(tmp_path, "cat/1.png", "cat/old/2.png", "dog/3.png")
-    told = r"^1 image below .* within a class folder, taken as part of .*: cat 1\. If the inner"
+    told = r"^Below .*, folders within class folders hold 1 image: cat 1\. Files .*\. If the inner"
     with pytest.warns(UserWarning, match=told):
         found = images_from_folder(tmp_path, check=True)
     assert found.in_subfolders == {"cat": 1}
@@ -275,7 +276,7 @@ def test_files_that_are_left_out_count_in_no_folder(tmp_path):
         found = images_from_folder(tmp_path, check=True)
     assert found.in_subfolders == {"cat": 1}
     assert repr(found).endswith("class folder: cat 1\nleft out, because they cannot be read: 2")
-    assert "taken as part of that class: cat 1." in str(caught[-1].message)
+    assert "folders within class folders hold 1 image: cat 1." in str(caught[-1].message)
 
 
 def test_the_warning_of_unreadable_files_can_be_caught_by_its_class(messy):

@@ -125,8 +125,8 @@ def test_a_newer_protocol_is_refused_with_the_version_that_wrote_it(originals, r
 
     assert refused(changed(originals["extractor"], newer)) == (
         "it was written by skltransfer 7.0.0 with protocol 3, but this is skltransfer "
-        f"{sys.modules['skltransfer'].__version__}, which reads protocols up to 2. Install that "
-        "version or a newer one."
+        f"{sys.modules['skltransfer'].__version__}, which reads protocols up to 2. Install "
+        "skltransfer 7.0.0 or a newer version."
     )
 
 

@@ -334,7 +334,7 @@ REFUSED = {
         lambda frame: frame,
         {"tabular": FunctionTransformer(lambda X: np.zeros((3, 1)))},
         ValueError,
-        r"an array of shape \(3, 1\) for 28 rows",
+        r"an array of shape \(3, 1\) for 28 rows of X, but must give one row for each, with",
     ),
     "no transformer": (lambda frame: frame, {"tabular": "price"}, ValueError, "'tabular' param"),
 }

@@ -83,7 +83,7 @@ def check_settings(methods: Collection[str], batch_norm: str, goes_on: bool) -> 
     if batch_norm == "train" or (batch_norm == "adapt" and "statistics" in methods):
         raise ValueError(
             f"batch_norm={batch_norm!r} takes BatchNorm's statistics from the labelled rows alone, "
-            "which contradicts this adaptation. Leave batch_norm='frozen'; "
+            "which contradicts this adaptation. Set batch_norm='frozen'; "
             "adaptation='statistics' gives each domain statistics of its own."
         )
 
@@ -123,8 +123,8 @@ def checked_target(methods: Collection[str], X_target: Any, n_rows: int) -> Any:
         return X_target.X
     if _num_samples(X_target) == n_rows:
         raise ValueError(
-            f"X_target has {n_rows} rows, exactly as many as X. scikit-learn's cross-validation "
-            "cuts arguments that are as long as X to the rows of a fold, so some rows may be "
-            "missing. Wrap them: fit(X, y, X_target=TargetRows(rows))."
+            f"X_target has {n_rows} rows, exactly as many as X. If an argument is as long as X, "
+            "scikit-learn's cross-validation keeps only the rows of a fold in it, so some target "
+            "rows may be missing. Wrap X_target: fit(X, y, X_target=TargetRows(rows))."
         )
     return X_target

@@ -105,6 +105,6 @@ def _check_scale(layer: Any, before: np.ndarray, after: np.ndarray) -> None:
         raise ValueError(
             f"augment={layer.name!r} turned an image with values from {before.min():.3g} to "
             f"{before.max():.3g} into one with values from {after.min():.3g} to {after.max():.3g}. "
-            "The layer must keep the scale of 0 to 255: leave out layers such as Rescaling, as the "
-            "backbone has its own preprocessing."
+            "The layer must keep the scale of 0 to 255: leave out layers such as Rescaling, "
+            "because the backbone has its own preprocessing."
         )

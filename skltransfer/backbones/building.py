@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from skltransfer.inputs._input import Size
 
 _OTHER = (
-    "The given weights belong to another network, or to this one as another version of Keras "
-    "builds it. Use that version, or give weights of this network."
+    "The given weights belong to another network, or come from a version of Keras that builds this "
+    "network differently. Use that version, or give weights of this network."
 )
 
 

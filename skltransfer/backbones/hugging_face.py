@@ -41,8 +41,8 @@ class Family:
     keys : mapping of str to str
         Maps the fields of `TransformerConfig` to their names in the configuration.
     words, positions, types : str
-        Names of the embedding tables. Only the first row of `types` is used; "" if there is no such
-        table.
+        Names of the embedding tables. `types` is "" if there is no such table; otherwise, only its
+        first row is used.
     norm : str
         Name of the normalisation outside the blocks.
     blocks : str
@@ -52,7 +52,7 @@ class Family:
     causal : bool, default=False
         Whether the layout is that of GPT-2.
     counts_behind_padding : bool, default=False
-        Whether the numbers of positions start at the padding token's id plus one.
+        Whether positions are numbered from the padding token's id plus one, instead of from 0.
     """
 
     keys: Mapping[str, str]
@@ -157,14 +157,15 @@ _DEFAULTS: dict[str, Any] = {
     "pad_token_id": 1,
     "n_inner": None,
 }
-_REFUSED_SETTINGS: dict[str, tuple[Any, ...]] = {
+_ALLOWED_VALUES: dict[str, tuple[Any, ...]] = {
     "position_embedding_type": ("absolute",),
     "is_decoder": (False,),
     "add_cross_attention": (False,),
     "scale_attn_weights": (True,),
     "scale_attn_by_inverse_layer_idx": (False,),
-    "sinusoidal_pos_embds": (False, True),  # an ordinary table once it is trained
+    "sinusoidal_pos_embds": (False, True),  # files hold these embeddings as an ordinary table
 }
+"""The supported values of some settings; the first is the one that a missing setting has."""
 
 
 class FolderError(ValueError):
@@ -234,7 +235,7 @@ def read_config(content: Mapping[str, Any]) -> tuple[Family, TransformerConfig]:
         raise FolderError(
             f"{CONFIG} says model_type={kind!r}, but only {', '.join(FAMILIES)} are supported"
         )
-    for name, allowed in _REFUSED_SETTINGS.items():
+    for name, allowed in _ALLOWED_VALUES.items():
         if content.get(name, allowed[0]) not in allowed:
             raise FolderError(f"{CONFIG} says {name}={content[name]!r}, which is not supported")
     values = {ours: _setting(content, theirs) for ours, theirs in family.keys.items()}
@@ -415,7 +416,7 @@ def _found(
 
 
 def _of_one_third(joined: Floats, part: str) -> Floats:
-    """Return the queries, keys or values of GPT-2, which files concatenate."""
+    """Return the queries, keys or values of GPT-2; files store the three as one tensor."""
     third = ["query", "key", "value"].index(part.rpartition("/")[2])
     if joined.shape[-1] % 3:
         raise FolderError("its attention weights do not divide into three equal parts")

@@ -331,8 +331,9 @@ def _canonical_name(name: Any) -> str:
     folded = {**known, **{_folded(own): own for own in _registered}}
     hint = did_you_mean(_folded(name), folded, cutoff=0.5)
     raise ValueError(
-        f"backbone={name!r} is not known.{hint} list_backbones() shows the names; a model of your "
-        "own goes in as a keras.Model, a .keras file, or through register_backbone()."
+        f"backbone={name!r} is not known.{hint} list_backbones() shows the names. To use a model "
+        "of your own, pass a keras.Model, the path of a .keras file, or what register_backbone() "
+        "returns."
     )
 
 

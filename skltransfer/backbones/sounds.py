@@ -83,8 +83,9 @@ def sound_network(
     if shape not in ((None, input.n_mels), (None, input.n_mels, 1)):
         raise ValueError(
             f"Backbone {name!r} takes rows of shape {shape}, but its front end makes maps of shape "
-            f"(frames, {input.n_mels}), with as many frames as a sound has. Begin the model with "
-            f"keras.Input((None, {input.n_mels})) or keras.Input((None, {input.n_mels}, 1))."
+            f"(frames, {input.n_mels}), where the number of frames depends on the length of the "
+            f"sound. Begin the model with keras.Input((None, {input.n_mels})) or "
+            f"keras.Input((None, {input.n_mels}, 1))."
         )
     how = _ONE_CHANNEL if len(shape) == 3 else {"kind": "none"}
     return spec_of_model(model, name, input, how, renumber=renumber)

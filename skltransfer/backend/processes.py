@@ -86,8 +86,8 @@ def _chosen_threads() -> int | None:
         if not chosen.isdecimal() or not int(chosen):
             raise ValueError(
                 f"The environment variable {_CHOSEN}={chosen!r} must be a positive integer, the "
-                "number of threads of each process. Unset it to use all cores, or in a worker its "
-                "share of them."
+                "number of threads of each process. If you unset it, a process uses all cores, "
+                "and a worker uses its share of them."
             )
         return int(chosen)
     share = os.environ.get(_SHARE, "")

@@ -71,7 +71,7 @@ class WarnOnce:
         """Warn of an error that the system reports."""
         self._warn(
             f"The activation cache in {folder} takes no more rows: {error}.",
-            "Make room or grant write access, and it goes on within a minute; or choose",
+            "Make room or grant write access, and the cache goes on within a minute; or choose",
         )
 
     def row_too_large(self, folder: str, row_bytes: int, budget: int) -> None:
@@ -87,8 +87,8 @@ class WarnOnce:
             return
         self.has_warned = True
         warnings.warn(
-            f"{what} Results are not affected, but rows that are not in it are computed each time. "
-            f"{way_out} another directory as cache, or cache=None.",
+            f"{what} Results are not affected, but rows that are not in the cache are computed "
+            f"each time. {way_out} another directory as cache, or cache=None.",
             CacheWarning,
             stacklevel=2,
         )

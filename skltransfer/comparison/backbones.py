@@ -129,12 +129,12 @@ def compare_backbones(
         rows.
     baseline : "auto", classifier or None, default="auto"
         What a network has to beat. With "auto", this depends on the kind of rows. For images, the
-        baselines are a softmax regression and an SVC on the pixels of the images, resized to 16 x
-        16. For texts, the baseline is a logistic regression on TF-IDF of the network's tokens. For
-        sounds, the baselines are a softmax regression and an SVC on the mean and standard
-        deviation of each log-mel band. The SVC is left out if `scoring` needs probabilities. A
-        classifier that you pass gets the rows of X unchanged; if these are paths, for example,
-        it must read the files itself. None compares only networks.
+        baselines are a softmax regression and an SVC on the pixels of the images, which are
+        resized to 16 x 16. For texts, the baseline is a logistic regression on TF-IDF of the
+        network's tokens. For sounds, the baselines are a softmax regression and an SVC on the mean
+        and standard deviation of each log-mel band. The SVC is left out if `scoring` needs
+        probabilities. A classifier that you pass gets the rows of X unchanged; if these are paths,
+        for example, it must read the files itself. None compares only networks.
     groups : array-like of shape (n_samples,), default=None
         Group of each row, such as the patient. No group has rows in both the training part and the
         test part of a fold.
@@ -150,12 +150,12 @@ def compare_backbones(
     -------
     Bunch
         `verdict` is a str that says whether transfer pays, whether more labels would help, whether
-        an earlier layer is better, and how the best candidate with another network scores. `table`
-        is a tuple of rows with the attributes ``backbone``, ``layer``, ``input_size``,
-        ``n_labels``, ``score``, ``error`` and ``seconds``. The best candidate comes first and the
-        baselines come last. ``pandas.DataFrame(list(table))`` converts the table to a frame. Each
-        ``error`` is the standard error of the ``score``, corrected for the overlap of training
-        parts [1]_.
+        an earlier layer is better and, if several networks were compared, how the best candidate
+        of the other networks scores. `table` is a tuple of rows with the attributes ``backbone``,
+        ``layer``, ``input_size``, ``n_labels``, ``score``, ``error`` and ``seconds``. The best
+        candidate comes first and the baselines come last. ``pandas.DataFrame(list(table))``
+        converts the table to a frame. Each ``error`` is the standard error of the ``score``,
+        corrected for the overlap of training parts [1]_.
 
     Raises
     ------

@@ -102,7 +102,7 @@ def linear_weights(tail: Pipeline, features: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"The steps after the PretrainedFeatureExtractor, up to {type(tail[-1]).__name__}, "
             "are not linear in the features, so feature maps have no fixed weights for a class. "
-            "Supported are linear steps such as StandardScaler and PCA with a linear classifier "
-            "such as LogisticRegression, and any FineTunedClassifier."
+            "Supported are linear steps, such as StandardScaler and PCA, followed by a linear "
+            "classifier, such as LogisticRegression. A FineTunedClassifier is supported too."
         )
     return slopes

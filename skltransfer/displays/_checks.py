@@ -11,8 +11,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 _EMPTY_FOLDER = (
-    " If the names are the target_names of a folder, perhaps a class folder is empty, which has a "
-    "name but no rows: list the files with labels='names', and leave out display_labels."
+    " If the names are the target_names of a folder, they may include the name of an empty class "
+    "folder: list the files with labels='names', and leave out display_labels."
 )
 
 
@@ -53,11 +53,12 @@ def class_names(classes: np.ndarray, display_labels: Sequence[object] | None) ->
     return [str(name) for name in display_labels]
 
 
-def check_one_label(y: Any, what: str, call: str) -> None:
+def check_one_label(y: Any, call: str) -> None:
     """Refuse several labels in each row; `call` shows how to pass one of them."""
     if np.ndim(y) == 2 and np.shape(y)[1] > 1:
         raise ValueError(
-            f"y has {np.shape(y)[1]} labels in each row, but {what} one. Choose label j: {call}."
+            f"y has {np.shape(y)[1]} labels in each row, but this display shows one. Choose label "
+            f"j: {call}."
         )
 
 

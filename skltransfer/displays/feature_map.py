@@ -239,7 +239,7 @@ def _coded(
     if y is None:
         return None, []
     check_consistent_length(X, y)
-    check_one_label(y, "points are coloured by", _OF_ONE_LABEL)
+    check_one_label(y, _OF_ONE_LABEL)
     y = column_or_1d(y)
     kind = type_of_target(y)
     if kind not in ("binary", "multiclass"):

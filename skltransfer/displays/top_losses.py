@@ -175,10 +175,11 @@ class TopLossesDisplay:
         last = last_of(estimator)
         if is_regressor(estimator):
             raise TypeError(
-                f"{type(last).__name__} is a regressor. Use LargestErrorsDisplay; if it predicts "
-                "several targets, pass one column to its from_predictions."
+                f"{type(last).__name__} is a regressor. Use LargestErrorsDisplay; if the regressor "
+                "predicts several targets, pass one column to "
+                "LargestErrorsDisplay.from_predictions."
             )
-        check_one_label(y, "this display shows", _OF_ONE_LABEL)
+        check_one_label(y, _OF_ONE_LABEL)
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(
                 f"{type(last).__name__} has no predict_proba, from which the loss is computed. "
@@ -255,7 +256,7 @@ class TopLossesDisplay:
             parameter is invalid, or if X holds no images.
         """
         check_matplotlib(f"{cls.__name__}.from_predictions")
-        check_one_label(y_true, "this display shows", _OF_ONE_LABEL)
+        check_one_label(y_true, _OF_ONE_LABEL)
         album = Thumbnails.of(X, image_shape, pixel_range)
         check_consistent_length(album.source, y_true, y_proba)
         classes = np.unique(y_true) if classes is None else np.asarray(classes)

@@ -129,7 +129,8 @@ class BackboneEstimator(Documented, BaseEstimator):
             allowed = ", ".join(map(repr, sorted(kind.poolings)))
             raise ValueError(
                 f"pooling={self.pooling!r} is not for backbone={self.backbone_.name!r}, which "
-                f"reads {kind.name}s. Allowed are {allowed} and None, the backbone's own."
+                f"reads {kind.name}s. Allowed are {allowed} and None, which means the "
+                "backbone's own pooling."
             )
         defaults = {name: p.default for name, p in signature(type(self)).parameters.items()}
         for name in sorted(parameters_of_kinds() - kind.parameters):

@@ -174,8 +174,8 @@ def _exported(estimator: Any) -> _Exported:
         )
     raise ValueError(
         f"A {type(estimator).__name__} cannot be exported. Allowed are FineTunedClassifier, "
-        "FineTunedRegressor, PretrainedFeatureExtractor, and a Pipeline of the last, "
-        "StandardScaler and a linear model."
+        "FineTunedRegressor, PretrainedFeatureExtractor, and a Pipeline of a "
+        "PretrainedFeatureExtractor, optionally a StandardScaler, and a linear model."
     )
 
 

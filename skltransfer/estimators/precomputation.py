@@ -222,6 +222,6 @@ def _warn_of_little_room(info: CacheInfo, n_refused: int) -> None:
         warn_user(
             f"{n_refused} rows found no room in the cache, which holds {info.bytes / 1e6:.0f} of "
             f"{info.budget / 1e6:.0f} MB. They will be computed when they are needed, with the "
-            "same result. A directory as cache has more room, and deeper freeze points need less; "
-            "freeze_points() shows how much."
+            "same result. A directory as cache has more room. Deeper freeze points need less room; "
+            "freeze_points() shows how much they need."
         )

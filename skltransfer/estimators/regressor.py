@@ -517,8 +517,8 @@ class FineTunedRegressor(RegressorMixin, FineTunedBase):
             return Regression(n_targets, y.ndim == 1, self.loss)
         if n_targets != before.n_targets:
             raise ValueError(
-                f"y has {n_targets} targets, but the head has outputs for the {before.n_targets} "
-                "of the first fit. Fit a new regressor, or pass the same number."
+                f"y has {n_targets} targets, but the first fit had {before.n_targets}, and the "
+                "outputs of the head cannot change. Fit a new regressor, or pass the same number."
             )
         return replace(before, is_flat=y.ndim == 1, loss_name=self.loss)
 

@@ -105,7 +105,7 @@ def _transformed(transformer: Any, table: Any, rows: NDArray[np.intp] | None) ->
     if numbers.ndim != 2 or len(numbers) != len(table) or not numbers.shape[1]:
         raise ValueError(
             f"tabular={transformer!r} gives an array of shape {numbers.shape} for {len(table)} "
-            "rows, but must give one row of one or more numbers for each."
+            "rows of X, but must give one row for each, with at least one number."
         )
     _check_finite(numbers, transformer, rows)
     return numbers

@@ -37,7 +37,9 @@ def scaler_step(scaler: Any) -> Step:
 
 
 def linear_step(model: Any) -> tuple[Step, str]:
-    """Return a fitted linear model as a function of tensors, and the method that it stands for.
+    """Return a fitted linear model as a function of tensors, and a method's name.
+
+    The name is that of the model's method that the function computes.
 
     Raises
     ------

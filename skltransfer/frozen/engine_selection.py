@@ -93,9 +93,9 @@ def chosen_engine(
 def _other_backend(asked: str) -> str:
     own = backend_name()
     return (
-        f"engine={asked!r} is not what Keras runs on here, which is {backend_title()}. A process "
-        f"has one backend: set KERAS_BACKEND={asked} in the environment before Keras is imported, "
-        f"or take engine={own!r} or 'auto'."
+        f"engine={asked!r} is set, but here Keras runs on {backend_title()}. A process has one "
+        f"backend: set KERAS_BACKEND={asked} in the environment before Keras is imported, or set "
+        f"engine={own!r} or 'auto'."
     )
 
 

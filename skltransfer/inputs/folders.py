@@ -179,9 +179,9 @@ def _warn_of_left_out(folder: Path, kind: FileKind, others: list[Path], empty: l
     others = others + [path for path in _visible(folder) if path.is_file()]
     if others:
         warn_user(
-            f"{kind.function} leaves out {number_of(len(others), 'file')} below {str(folder)!r}, "
-            f"with endings that {kind.noun} do not have or in no class folder; the first is "
-            f"{str(others[0].relative_to(folder))!r}.",
+            f"{kind.function} leaves out {number_of(len(others), 'file')} below {str(folder)!r}; "
+            f"the first is {str(others[0].relative_to(folder))!r}. A file counts only if it is in "
+            f"a class folder and has an ending that {kind.noun} have."
         )
     if empty:
         warn_user(
@@ -205,9 +205,10 @@ def _nested(
 def _warn_of_nested(folder: Path, nested: dict[str, int], kind: FileKind) -> None:
     if nested:
         warn_user(
-            f"{kind.number(sum(nested.values()))} below {str(folder)!r} in folders within a class "
-            f"folder, taken as part of that class: {counted(nested)}. If the inner folders are "
-            "classes of their own, move them up to the others."
+            f"Below {str(folder)!r}, folders within class folders hold "
+            f"{kind.number(sum(nested.values()))}: {counted(nested)}. Files in such inner "
+            "folders belong to the class of the outer folder. If the inner folders are classes of "
+            "their own, move them up to the other class folders."
         )
 
 
@@ -219,7 +220,7 @@ def _warn_of_unreadable(
     first = f"the first is {path!r}: {reason}"
     if len(unreadable) == n_files:
         raise ValueError(f"Of {kind.number(n_files)}, none can be read; {first}")
-    classes = f"Classes of which nothing is left: {', '.join(lost)}. " if lost else ""
+    classes = f"Classes without a readable file: {', '.join(lost)}. " if lost else ""
     message = (
         f"check=True leaves out {len(unreadable):,} of {kind.number(n_files)} as unreadable; "
         f"{first} {classes}The attribute unreadable of the result lists all of them with the "

@@ -227,7 +227,7 @@ def _bits(compute: Compute, state: tuple[np.ndarray, ...], rows: Rows) -> list[t
 def warn_out_of_memory(n_rows: int) -> None:
     """Warn that blocks become smaller."""
     warn_user(
-        f"{backend_title()} ran out of memory on a block of {n_rows} rows. It goes on with "
-        "smaller blocks, which may change the last bits of results; these are then not put into "
-        "the cache. A smaller input_size needs less memory."
+        f"{backend_title()} ran out of memory on a block of {n_rows} rows. The computation goes on "
+        "with smaller blocks. This may change the last bits of results, so results of smaller "
+        "blocks are not put into the cache. A smaller input_size needs less memory."
     )

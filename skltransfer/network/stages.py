@@ -127,7 +127,8 @@ def _named(name: str, graph: Graph, stages: tuple[Stage, ...]) -> int:
         raise _refusal(
             name,
             stages,
-            f"{why}, so it cannot be the last frozen layer; the nearest that can are {around}",
+            f"{why}, so it cannot be the last frozen layer; the nearest layers that can be are "
+            f"{around}",
         )
     return index
 

@@ -166,7 +166,7 @@ def _check_protocol(protocol: object, version: object) -> None:
         raise Explained(
             f"it was written by skltransfer {version} with protocol {protocol}, but this is "
             f"skltransfer {skltransfer.__version__}, which reads protocols up to {PROTOCOL}. "
-            "Install that version or a newer one."
+            f"Install skltransfer {version} or a newer version."
         )
 
 

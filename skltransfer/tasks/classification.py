@@ -266,7 +266,7 @@ def _given_factors(class_weight: Mapping[object, float], labels: list[object]) -
     if unknown and without:
         raise ValueError(
             f"class_weight has factors for {unknown}, which are not among the classes {labels} of "
-            f"y, and none for {without}. Use the labels as they are in y."
+            f"y, but no factor for {without}. Use the labels as they are in y."
         )
     factors = np.array([float(class_weight.get(label, 1.0)) for label in labels])
     if not factors.any():

@@ -139,6 +139,7 @@ def _check_map(network: Network, step: Step) -> None:
     raise ValueError(
         f"backbone={network.spec.name!r} gives no feature map to look at: for images of "
         f"{height} x {width} pixels, the output of {step.name!r} has the shape {shape}, but "
-        "(height, width, channels) with more than one position is needed. Use a larger input_size "
-        "if it has one position, else a convolutional backbone that ends in a feature map."
+        "(height, width, channels) with more than one position is needed. If the output has one "
+        "position, use a larger input_size; otherwise, use a convolutional backbone that ends in a "
+        "feature map."
     )

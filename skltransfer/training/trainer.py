@@ -219,9 +219,9 @@ class Trainer:
         guess, rate = self.task.loss_of_a_guess, self.settings.learning_rate
         if self._is_failure(losses):
             warn_user(
-                f"The loss ended at {losses[-1]:.3g}, after {losses[0]:.3g} in the first epoch; "
-                f"a constant prediction has {guess:.3g}. learning_rate={rate} is too large here: "
-                "lower it.",
+                f"The loss rose from {losses[0]:.3g} in the first epoch to {losses[-1]:.3g} at the "
+                f"end; a constant prediction has a loss of {guess:.3g}. learning_rate={rate} is "
+                "too large here: lower it.",
                 ConvergenceWarning,
             )
 

@@ -357,7 +357,7 @@ def _range_by_rule(seen: ValueRange) -> tuple[float, float]:
             f"X holds negative values, down to {seen.low:g} (the largest is {seen.high:g}), so it "
             "looks already preprocessed, for instance scaled to (-1, 1) or standardised. Pass "
             "the raw pixels, or say which values are black and white, as in "
-            "pixel_range=(-1, 1). Clip values that are negative by rounding only."
+            "pixel_range=(-1, 1). Clip values that are negative only because of rounding."
         )
     if seen.high > BLACK_TO_WHITE[1]:
         raise ValueError(
@@ -418,8 +418,8 @@ def warn_if_dark(
     """
     if 0 < largest * BLACK_TO_WHITE[1] <= _SUSPICIOUSLY_DARK * white:
         warn_user(
-            f"The largest value in {where} is {largest:g}, but by the rule for pixel_range=None X "
-            f"is read as 0 to {white:g}, which makes the images nearly "
+            f"The largest value in {where} is {largest:g}, but with pixel_range=None, X is read as "
+            f"0 to {white:g}, which makes the images nearly "
             f"{'white' if is_inverted else 'black'}. If {largest:g} is the end of the scale, say "
             f"so: pixel_range=(0, {largest:g}). If the images are meant to be so, "
             f"pixel_range=(0, {white:g}) silences this warning.",

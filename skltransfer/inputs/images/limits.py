@@ -55,8 +55,8 @@ def refusal_of_size(
 def too_large(announced: str) -> str:
     """Say that a file announces too many pixels, and what to do."""
     return (
-        f"its header announces {announced} pixels, but at most {MAX_PIXELS:,} are decoded, "
-        f"{MAX_SIDE:,} on a side. Make it smaller, or cut it into tiles."
+        f"its header announces {announced} pixels, but at most {MAX_PIXELS:,} are decoded, and at "
+        f"most {MAX_SIDE:,} in width or height. Make it smaller, or cut it into tiles."
     )
 
 

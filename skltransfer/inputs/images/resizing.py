@@ -20,7 +20,8 @@ _PIXELS_TOGETHER = 2**18
 """Number of pixels converted to floats together; larger images take a few rows at a time."""
 
 ReadRows = Callable[[int, int], np.ndarray]
-"""From (top, bottom) to these rows of an image, of shape (bottom - top, w, 3) or (..., 1)."""
+"""A function that takes `top` and `bottom` and returns the rows of an image from `top` to before
+`bottom`, as an array of shape (bottom - top, w, 3) or (bottom - top, w, 1)."""
 
 
 Box: TypeAlias = tuple[float, float, float, float]
@@ -149,9 +150,9 @@ def place(source: tuple[int, int], size: tuple[int, int], how: str) -> Placement
 def draft_size(source: tuple[int, int], size: tuple[int, int], how: str) -> tuple[int, int]:
     """Return the size to request from a JPEG decoder, which can decode at 1/2, 1/4 and 1/8.
 
-    Pillow's draft mode uses the smallest of these fractions that is not below this size in either
-    direction. A file at least twice as large as needed in both directions is therefore decoded at a
-    reduced size, and never has to be enlarged.
+    Pillow's draft mode decodes at the smallest of these fractions at which neither height nor width
+    is below this size. A file at least twice as large as needed in both directions is therefore
+    decoded at a reduced size, and never has to be enlarged.
 
     Parameters
     ----------
@@ -205,7 +206,10 @@ class _Triangles(NamedTuple):
 def _triangles(
     n_source: int, n_wanted: int, start: float, stop: float, n_channels: int
 ) -> _Triangles:
-    """Return triangle filters for samples from `start` to `stop`, each reaching the next sample."""
+    """Return one triangle filter for each of the target samples between `start` and `stop`.
+
+    Each falls to 0 at the centre of the next sample or, when enlarging, one source pixel away.
+    """
     step = (stop - start) / n_wanted
     reach = max(1.0, step)
     centres = start + (np.arange(n_wanted)[:, np.newaxis] + 0.5) * step

@@ -30,7 +30,8 @@ class StoredImage(Protocol):
     levels : Levels
         What the numbers mean.
     opaque : float
-        The value of an opaque pixel in the last of 2 or 4 channels.
+        The alpha value of an opaque pixel. Alpha is the last channel of images with 2 or 4
+        channels.
     """
 
     @property
@@ -65,7 +66,11 @@ class PilPixels:
 
     @property
     def opaque(self) -> float:
-        """The container's white; of images with more than 8 bits, only 16-bit ones have alpha."""
+        """The alpha value of an opaque pixel.
+
+        For deep images, it is 65535, because only those of 16 bits have alpha. For others, it is
+        the file's value of white.
+        """
         ends = SIXTEEN_BITS if self.levels.is_deep else self.levels.ends or BLACK_TO_WHITE
         return ends[1]
 
@@ -126,7 +131,7 @@ def _with_channels(array: Pixels) -> Pixels:
 
 
 def separated(array: NDArray[np.generic], opaque: float) -> NDArray[np.float32]:
-    """Divide colours by alpha, the last channel, if they were stored multiplied by it."""
+    """Undo a multiplication by alpha: divide the colours by the last channel."""
     values = array.astype(np.float32)
     alpha = values[..., -1:]
     values[..., :-1] *= np.divide(opaque, alpha, out=np.zeros_like(alpha), where=alpha > 0)
