@@ -95,9 +95,11 @@ def test_a_file_replaced_while_it_is_read_spoils_no_cache(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_killed_worker_is_told_of_and_leaves_the_cache_right(tiny, make, X, y, tmp_path):
+def test_a_killed_worker_is_told_of_and_leaves_the_cache_right(
+    tiny, make, X, y, tmp_path, as_many_threads
+):
     deadly = KilledOnce(tiny, epochs=1, batch_size=8, random_state=0, cache=tmp_path)
-    with pytest.raises(TerminatedWorkerError):
+    with as_many_threads(), pytest.raises(TerminatedWorkerError):
         GridSearchCV(deadly, GRID, cv=2, n_jobs=2).fit(X, y)
     assert (tmp_path / "killed").exists()
     assert_array_equal(scores(make, X, y, tmp_path), scores(make, X, y, None))

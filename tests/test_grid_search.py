@@ -133,7 +133,7 @@ def test_threads_share_the_work_too(searched, X, tmp_path, uncached_scores):
 @pytest.mark.about("tensorflow", reason="the layers that write down are TensorFlow's")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("depths", [["all", -1], [-1, "all"]])
-def test_the_layers_themselves_see_each_image_once(tmp_path, X, y, n_jobs, depths):
+def test_the_layers_themselves_see_each_image_once(tmp_path, X, y, as_many_threads, n_jobs, depths):
     """The count is cross-checked: a layer of the first and one of the second stage keep records."""
     folder = tmp_path / "records"
     folder.mkdir()
@@ -144,9 +144,11 @@ def test_the_layers_themselves_see_each_image_once(tmp_path, X, y, n_jobs, depth
     settings["cache"] = tmp_path / "cache"
     grid = {"freeze_depth": depths, "head_units": [(), (4,)]}
     classifier = FineTunedClassifier(handle, **settings)
-    GridSearchCV(
+    search = GridSearchCV(
         classifier, grid, cv=3, n_jobs=n_jobs, scoring=recording_backbone.score, error_score="raise"
-    ).fit(X, y)
+    )
+    with as_many_threads():
+        search.fit(X, y)
     assert set(rows_through(tmp_path / "cache").values()) == {N}
     for stage in (0, 1):
         written = recording_backbone.rows_written(folder, stage)

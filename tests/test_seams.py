@@ -211,9 +211,14 @@ KINDS_OF_TARGETS = (
 )
 
 
-def modules():
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+MODULES = [
+    pytest.param(name := path.relative_to(PACKAGE).as_posix(), parsed(path), id=name)
+    for path in sorted(PACKAGE.rglob("*.py"))
+]
 
 
 def imports(tree):
@@ -233,7 +238,7 @@ def is_exempt(name):
     return name in NAMING or name.startswith(("displays/", *OF_KINDS))
 
 
-@pytest.mark.parametrize("name, tree", [pytest.param(n, t, id=n) for n, t in modules()])
+@pytest.mark.parametrize("name, tree", MODULES)
 def test_no_module_outside_names_a_kind_of_input(name, tree):
     if is_exempt(name):
         return
@@ -243,7 +248,7 @@ def test_no_module_outside_names_a_kind_of_input(name, tree):
     assert KINDS.isdisjoint(literals(tree))
 
 
-@pytest.mark.parametrize("name, tree", [pytest.param(n, t, id=n) for n, t in modules()])
+@pytest.mark.parametrize("name, tree", MODULES)
 def test_no_module_outside_names_a_task(name, tree):
     if name.startswith((*KINDS_OF_TARGETS, "persistence/")):
         return
