@@ -45,12 +45,12 @@ PENALTIES = {"logisticregression__C": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0]}
 N_DRAWS = 5
 
 
-def intents(folder: Path, _: argparse.Namespace) -> None:
+def intents(folder: Path, options: argparse.Namespace) -> None:
     """Few labels a class, drawn five times, and all of them."""
     (train, y), (test, y_test) = (read_csv(folder / f"{part}.csv") for part in ("train", "test"))
     features = extracted([*train, *test])[:, -WIDTH:]
     frozen, of_test = features[: len(train)], features[len(train) :]
-    for n_labels in (8, 32, None):
+    for n_labels in options.labels or (8, 32, None):
         draws = range(N_DRAWS if n_labels else 1)
         chosen = [drawn(y, n_labels, seed) for seed in draws]
         ours = [accuracy(on_features(), frozen[c], y[c], of_test, y_test) for c in chosen]
@@ -58,11 +58,11 @@ def intents(folder: Path, _: argparse.Namespace) -> None:
         told(f"BANKING77, {n_labels or 'all'} a class", {"frozen": ours, "TF-IDF": peer})
 
 
-def sentiment(folder: Path, _: argparse.Namespace) -> None:
+def sentiment(folder: Path, options: argparse.Namespace) -> None:
     """The layer is chosen with the penalty, by cross-validation on the labels that were drawn."""
     (train, y), (test, y_test) = (read_tsv(folder / f"{part}.tsv") for part in ("train", "test"))
     features = extracted([*train, *test])
-    for n_labels in (8, 64, None):
+    for n_labels in options.labels or (8, 64, None):
         found: dict[str, list[float]] = {"frozen, best layer": [], "frozen end": [], "TF-IDF": []}
         for seed in range(N_DRAWS if n_labels else 1):
             c = drawn(y, n_labels, seed)
@@ -254,6 +254,10 @@ def by_layer(features: np.ndarray) -> list[np.ndarray]:
     return [features[:, start : start + WIDTH] for start in range(0, features.shape[1], WIDTH)]
 
 
+def number_of_labels(text: str) -> int | None:
+    return None if text == "all" else int(text)
+
+
 def drawn(y: np.ndarray, n_labels: int | None, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     if n_labels is None:
@@ -300,6 +304,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["intents", "sentiment", "tuning", "speed", "search"])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--labels", nargs="+", type=number_of_labels, help="labels a class, or all")
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rate", type=float, default=1e-4)
