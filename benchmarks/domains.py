@@ -54,6 +54,7 @@ def main():
     parser.add_argument("--labels", type=int, default=20, help="rows of the arm of this name")
     parser.add_argument("--tasks", nargs="+", help="as in amazon-webcam; default: all pairs")
     parser.add_argument("--freeze-depth", default="all")
+    parser.add_argument("--size", type=int, help="of images; default: that of the network")
     parser.add_argument("--cache", default="memory")
     parser.add_argument("--results", type=Path, default=Path("domains.json"))
     options = parser.parse_args()
@@ -81,14 +82,18 @@ def main():
 
 def settings_of(options):
     """Return what tells a run from those with other options, without blanks."""
-    return f"{options.freeze_depth}/{options.epochs}/{options.absent}"
+    return f"{options.freeze_depth}/{options.epochs}/{options.size}/{options.absent}"
 
 
 def parameters(options):
     """Return the classifier's parameters that the options set."""
     depth = options.freeze_depth
     found = {"freeze_depth": depth if depth == "all" else int(depth), "cache": options.cache}
-    return found if options.epochs is None else {**found, "epochs": options.epochs}
+    if options.epochs is not None:
+        found["epochs"] = options.epochs
+    if options.size is not None:
+        found["input_size"] = (options.size, options.size)
+    return found
 
 
 def read(data):
