@@ -118,13 +118,14 @@ def extract(options, files, out):
 
 
 def pin_worker():
-    """Keep this worker on a core of its own."""
-    pin(current_process()._identity[0] - 1)
+    """Keep this worker on a core of its own: workers have successive numbers."""
+    pin(current_process()._identity[0])
 
 
 def pin(number):
     """Keep this process on one of its cores."""
-    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[number]})
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 
 def measured(task):
