@@ -59,7 +59,7 @@ def test_smaller_blocks_are_tried_when_memory_does_not_suffice():
             raise out_of_memory()
         return rows
 
-    with pytest.warns(UserWarning, match="on a block of 4 rows. The computation goes on"):
+    with pytest.warns(UserWarning, match="ran out of memory on a block of 4 rows. The"):
         assert tried(compute) == 2
 
 

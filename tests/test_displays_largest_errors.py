@@ -99,7 +99,7 @@ def test_displays_of_classes_send_numbers_elsewhere(regressor, images):
 def test_one_of_several_labels_is_shown(several, images):
     classifier, y = several
     with pytest.raises(
-        ValueError, match=r"this display shows one.*from_predictions\(np.asarray\(Y\)\[:, j\]"
+        ValueError, match=r"y has 3 labels .* shows one.*from_predictions\(np.asarray\(Y\)\[:, j\]"
     ):
         TopLossesDisplay.from_estimator(classifier, images, y)
     told = (

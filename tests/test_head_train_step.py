@@ -61,6 +61,21 @@ def test_gradient_and_predictions_are_those_of_tensorflow(network, end, units, d
     assert_array_equal(found[1], expected[1])
 
 
+def test_a_table_may_have_many_more_columns_than_there_are_features(network, end):
+    """The trial of the head's function needs as many rows of the table as of features."""
+    n_columns = 20_000
+    head = Head(network.n_features + n_columns, (2,), "gelu", CLASSES, n_columns)
+    step = TrainStep(network, end, head, LOSS, False, False)
+    rng = np.random.default_rng(0)
+    features, columns = rng.normal(size=(3, network.n_features)), rng.normal(size=(3, n_columns))
+    rows = features.astype(np.float32), columns.astype(np.float32)
+    weights = rng.normal(0, 0.01, sum(map(np.prod, head.shapes))).astype(np.float32)
+    standardizer = np.repeat(np.array([[0], [1]], np.float32), head.n_features, axis=1)
+    outputs, found = step.forward()(rows, (weights, np.zeros(0, np.float32), standardizer))
+    assert outputs.shape == (3, CLASSES) and np.isfinite(outputs).all()
+    assert_array_equal(found, rows[0])
+
+
 def test_a_batch_is_left_as_it_was(network, end):
     step = HeadTrainStep(network, end, head_of(network, (5,)), LOSS, False, True)
     arrays = batch_for(step)

@@ -164,6 +164,6 @@ def test_jax_starts_with_a_number_of_threads_and_leaves_the_environment_alone(mo
 def test_other_numbers_of_threads_are_refused(monkeypatch, value):
     monkeypatch.setenv("SKLTRANSFER_NUM_THREADS", value)
     with pytest.raises(
-        ValueError, match=f"SKLTRANSFER_NUM_THREADS='{value}' must .* a worker uses"
+        ValueError, match=f"SKLTRANSFER_NUM_THREADS='{value}' must be a positive .* a worker uses"
     ):
         computing_threads()

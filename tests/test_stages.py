@@ -435,5 +435,6 @@ def test_an_unknown_name_gets_similar_ones():
 
 def test_a_name_inside_a_residual_block_is_refused_with_the_nearest_cuts():
     nearest = "'block5a_project_bn' and 'block5b_add'"
-    with pytest.raises(ValueError, match=f"the nearest layers that can be are {nearest}"):
+    told = f"last frozen layer; the nearest layers that can be are {nearest}"
+    with pytest.raises(ValueError, match=told):
         cut_name("block5b_dwconv")

@@ -193,7 +193,7 @@ def test_parameters_of_other_kinds_are_refused(network, texts):
     with pytest.raises(ValueError, match="resize='crop' does not apply to .* reads texts"):
         extractor_of(network, resize="crop").fit(texts[0])
     with pytest.raises(
-        ValueError, match="'last' is not for .* 'avg', 'cls', 'max' and None, which"
+        ValueError, match="pooling='last' is not for .* 'avg', 'cls', 'max' and None, which"
     ):
         extractor_of(network, pooling="last").fit(texts[0])
     with pytest.raises(ValueError, match="augment='flip' is not one of None"):

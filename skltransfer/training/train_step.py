@@ -284,7 +284,9 @@ class TrainStep:
         rng = np.random.default_rng(0)
         weights = join(rng.normal(0, shape[0] ** -0.5, shape) for shape in self.head.shapes)
         standardizer = np.array([[0.0], [1.0]], np.float32).repeat(self.head.n_features, axis=1)
-        trial = tuple(trial_rows((width,), -1.0, 1.0) for width in widths)
+        features = trial_rows((widths[0],), -1.0, 1.0)
+        others = (rng.normal(size=(len(features), n)).astype(np.float32) for n in widths[1:])
+        trial = features, *others
         return in_invariant_batches(function, most_block_rows(), (weights, standardizer), trial)
 
     def _trial_rows(self) -> Rows | None:
