@@ -32,7 +32,11 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 SIDE = 256
-LITTLE_MEMORY = {"MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+LITTLE_MEMORY = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
 DONE = []
 """Rows of each shard that this process has written."""
 
@@ -101,25 +105,34 @@ def timed(options, files, n_workers):
 
 def extract(options, files, out):
     """Write all shards; return what each of them took."""
+    paths = sorted(map(str, files.iterdir()))
+    if options.workers == 1:
+        if options.pinned:
+            pin(0)
+        return list(map(measured, tasks(options, paths, out)))
+    pool = ProcessPoolExecutor(
+        options.workers, get_context("spawn"), start_worker, (options.pinned,)
+    )
+    with pool:
+        pool.map(len, [()] * options.workers)  # on a cluster too, workers run before this fits
+        return list(pool.map(measured, tasks(options, paths, out)))
+
+
+def tasks(options, paths, out):
+    """Return an extractor, a file and paths for each shard."""
     from shards import shards
 
     from skltransfer import PretrainedFeatureExtractor
 
-    if options.pinned and options.workers == 1:
-        pin(0)
-    paths = sorted(map(str, files.iterdir()))
     extractor = PretrainedFeatureExtractor(cache=None).fit(paths[:10])
-    todo = [(extractor, *shard) for shard in shards(paths, out, len(paths) // options.shards)]
-    if options.workers == 1:
-        return list(map(measured, todo))
-    begin = pin_worker if options.pinned else None
-    with ProcessPoolExecutor(options.workers, get_context("spawn"), begin) as pool:
-        return list(pool.map(measured, todo))
+    return [(extractor, *shard) for shard in shards(paths, out, len(paths) // options.shards)]
 
 
-def pin_worker():
-    """Keep this worker on a core of its own: workers have successive numbers."""
-    pin(current_process()._identity[0])
+def start_worker(pinned):
+    """Import what computes, on a core of its own if `pinned`: workers have successive numbers."""
+    if pinned:
+        pin(current_process()._identity[0])
+    import tensorflow  # noqa: F401
 
 
 def pin(number):

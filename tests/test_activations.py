@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import random
 import threading
@@ -256,6 +257,20 @@ def test_memory_is_bounded(cache, rows_in_flight, block_rows):
     options = {"rows_in_flight": rows_in_flight, "block_rows": block_rows}
     one_pass(source, cache, run, advance=done.append, **options).run()
     assert max(held) <= max(rows_in_flight, 3 * block_rows)
+
+
+def test_rows_and_results_need_no_garbage_collector(cache):
+    """Results may take gigabytes, and the collector, which counts objects, may not run for long."""
+    gc.collect()
+    gc.disable()
+    try:
+        source = Numbers([1, 2, 1])
+        result = one_pass(source, cache).run()
+        alive = [weakref.ref(source), weakref.ref(result)]
+        del source, result
+        assert [reference() for reference in alive] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_inputs_are_given_back_before_the_next_are_waited_for(cache):

@@ -179,6 +179,7 @@ class ActivationPass:
                     self._finish_all(self._pipeline.drain())
                     raise
         finally:
+            del self._pipeline  # it refers to this pass, which holds all rows of the result
             for lock in self._held:
                 lock.release()
 
