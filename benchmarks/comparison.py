@@ -2,7 +2,9 @@
 
 Give folders with ``train`` and ``test``, each of them a folder of class folders:
 
-    python benchmarks/comparison.py data/suite/*
+    python benchmarks/comparison.py data/suite/*/
+
+Images that belong together, such as those of one person, stay in one fold, as in ``defaults.py``.
 
 The last line of a set tells the test accuracy of the choice, and that of the best candidate. It
 also tells the CPU time of the call over that of one feature pass for each candidate and the heads,
@@ -18,14 +20,15 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from sklearn.model_selection import StratifiedKFold
+import numpy as np
+from defaults_sets import suite_set
+from sklearn.model_selection import StratifiedGroupKFold
 
 from skltransfer import (
     FineTunedClassifier,
     PretrainedFeatureExtractor,
     clear_cache,
     compare_backbones,
-    images_from_folder,
 )
 
 LAYERS = (None, "block6d_add", "block5c_add")
@@ -43,21 +46,23 @@ def main():
 
 
 def measure(folder, weights):
-    train, test = (images_from_folder(folder / part) for part in ("train", "test"))
-    features_of_all(train.data[:8], weights)  # compiles
+    case = suite_set(folder)
+    X, y = case.X[: case.n_given], case.y[: case.n_given]
+    groups = np.arange(len(y)) if case.groups is None else case.groups[: case.n_given]
+    features_of_all(X[:8], weights)  # compiles
     clear_cache()
-    _, passes = timed(partial(features_of_all, train.data, weights))
+    _, passes = timed(partial(features_of_all, X, weights))
     clear_cache()
-    settings = {"layers": LAYERS, "input_sizes": SIZES, "weights": weights}
+    settings = {"layers": LAYERS, "input_sizes": SIZES, "weights": weights, "groups": groups}
     calls = [
-        partial(compare_backbones, train.data, train.target, cv=folds, **settings)
-        for folds in (5, StratifiedKFold(5, shuffle=True, random_state=1))
+        partial(compare_backbones, X, y, cv=StratifiedGroupKFold(5, shuffle=True, random_state=n))
+        for n in (0, 1)
     ]
-    (found, whole), (_, heads) = (timed(call) for call in calls)
-    print(f"\n{folder.name}: {len(train.data)} rows\n{found}")
+    (found, whole), (_, heads) = (timed(partial(call, **settings)) for call in calls)
+    print(f"\n{folder.name}: {len(X)} rows\n{found}")
     full = {(row.layer, row.input_size, row.backbone): row for row in found.table}
     candidates = [row for row in full.values() if row.backbone == "efficientnet_lite0"]
-    accuracies = [accuracy(row, weights, train, test) for row in candidates]
+    accuracies = [accuracy(row, weights, case) for row in candidates]
     print(
         f"test accuracy of the choice {accuracies[0]:.3f}, of the best {max(accuracies):.3f}; "
         f"{whole:.0f} CPU seconds, {whole / (passes + heads):.2f} times the {passes:.0f} of the "
@@ -78,7 +83,7 @@ def timed(run):
     return run(), time.process_time() - began
 
 
-def accuracy(row, weights, train, test):
+def accuracy(row, weights, case):
     head = FineTunedClassifier(
         weights=weights,
         layer=row.layer,
@@ -87,7 +92,8 @@ def accuracy(row, weights, train, test):
         epochs=0,
         random_state=0,
     )
-    return head.fit(train.data, train.target).score(test.data, test.target)
+    n = case.n_given
+    return head.fit(case.X[:n], case.y[:n]).score(case.X[n:], case.y[n:])
 
 
 if __name__ == "__main__":

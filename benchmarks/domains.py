@@ -88,7 +88,8 @@ def settings_of(options):
 def parameters(options):
     """Return the classifier's parameters that the options set."""
     depth = options.freeze_depth
-    found = {"freeze_depth": depth if depth == "all" else int(depth), "cache": options.cache}
+    depth = depth if depth in ("all", "auto") else int(depth)
+    found = {"freeze_depth": depth, "cache": options.cache}
     if options.epochs is not None:
         found["epochs"] = options.epochs
     if options.size is not None:

@@ -29,7 +29,6 @@ sys.path.append(str(Path(__file__).parents[1] / "docs" / "engines"))
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_sample_images
 
 SIDE = 256
 LITTLE_MEMORY = {
@@ -65,6 +64,8 @@ def main():
 
 def write_files(folder, n_files):
     """Patches of two photographs, with the number as a comment."""
+    from sklearn.datasets import load_sample_images  # here, because workers import this module
+
     folder.mkdir()
     rng = np.random.default_rng(0)
     photographs = load_sample_images().images
@@ -85,7 +86,7 @@ def timed(options, files, n_workers):
     start = time.perf_counter()
     done = subprocess.run(
         command,
-        env={**os.environ, **LITTLE_MEMORY, "SKLTRANSFER_NUM_THREADS": "1"},
+        env={**os.environ, **LITTLE_MEMORY, "OMP_NUM_THREADS": "1", "SKLTRANSFER_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         check=True,
     )
