@@ -202,9 +202,15 @@ def randomised(model):
     return model
 
 
+@pytest.fixture(scope="module")
+def bundled_model():
+    """Bundled network; who takes it gives it weights."""
+    return build_model(resolve("efficientnet_lite0"), (224, 224))
+
+
 @pytest.mark.parametrize(("write", "name"), WRITERS, ids=IDS)
-def test_weights_of_the_bundled_architecture_from_a_file(write, name, tmp_path):
-    model = randomised(build_model(resolve("efficientnet_lite0"), (224, 224)))
+def test_weights_of_the_bundled_architecture_from_a_file(write, name, bundled_model, tmp_path):
+    model = randomised(bundled_model)
     spec = resolve("efficientnet_lite0", write(model, tmp_path / name))
     for found, expected in zip(spec.weights, model.get_weights(), strict=True):
         assert_array_equal(found, expected)
@@ -238,11 +244,11 @@ def test_weights_of_another_architecture_are_refused(write, name, tmp_path):
         resolve("efficientnet_lite0", path)
 
 
-def test_a_weights_file_that_changed_is_read_again(tmp_path):
+def test_a_weights_file_that_changed_is_read_again(bundled_model, tmp_path):
     path = tmp_path / "net.weights.h5"
     found = []
     for _ in range(2):
-        model = randomised(build_model(resolve("efficientnet_lite0"), (224, 224)))
+        model = randomised(bundled_model)
         found.append(resolve("efficientnet_lite0", current_file(model, path)))
     assert found[0] != found[1]
 

@@ -2,77 +2,88 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import joblib
 import numpy as np
 import pytest
 
-from skltransfer.backend import backend_title, computing_threads
+from skltransfer.backend import backend_name, backend_title, computing_threads
 from skltransfer.backend import jax as on_jax
 from skltransfer.frozen.prefetcher import thread_count
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork to test")
 
-FORKED = """
-import os, sys, warnings
+FORKS = """
+import json, os, sys, warnings
 warnings.simplefilter("ignore")  # newer Pythons and JAX warn of forks with threads
 import numpy as np
-{before}
-reading, writing = os.pipe()
-pid = os.fork()
-if pid == 0:
-    try:
-        {inside}
-        told = "fine"
-    except RuntimeError as error:
-        told = str(error)
-    os.write(writing, told.encode())
-    os._exit(0)
-os.close(writing)
-print(os.fdopen(reading).read())
-"""
-
-RUN_HERE = """
 from skltransfer import PretrainedFeatureExtractor
+
 images = np.zeros((9, 32, 32, 3), np.uint8)  # several blocks
-extractor = PretrainedFeatureExtractor(input_size=(32, 32), cache=None).fit(images)
-extractor.transform(images)
+
+def fitted():
+    extractor = PretrainedFeatureExtractor(input_size=(32, 32), cache=None).fit(images)
+    extractor.transform(images)
+    return extractor
+
+def in_a_fork(run):
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            told = run()
+        except Exception as error:
+            told = str(error)
+        os.write(writing, json.dumps(told, default=repr).encode())
+        os._exit(0)
+    os.close(writing)
+    return json.load(os.fdopen(reading))
+
+def forks_of_one_that_ran():
+    extractor = fitted()  # in a fork of a process that has not run the backend
+    return {
+        "that of a process that did not": "fine",
+        "the same estimator": in_a_fork(lambda: extractor.transform(images)),
+        "another one": in_a_fork(fitted),
+    }
+
+told = in_a_fork(forks_of_one_that_ran)
+if sys.argv[1] == "tensorflow":
+    import tensorflow as tf
+    tf.ones(1)
+    told["after other use of the backend"] = in_a_fork(fitted)
+print(json.dumps(told))
 """
 
-BY_OTHERS = """
-from skltransfer import PretrainedFeatureExtractor
-import tensorflow as tf
-tf.ones(1)
-"""
 
-NEW_FIT = f"exec({RUN_HERE!r})"
+@pytest.fixture(scope="module")
+def forks(in_fresh_process):
+    """What is told of the backend in forks of a process."""
+    return json.loads(in_fresh_process(FORKS, backend_name())[0])
 
 
 @needs_fork
 @pytest.mark.parametrize(
-    ("before", "inside"),
+    "use",
     [
-        (RUN_HERE, "extractor.transform(images)"),
-        (RUN_HERE, NEW_FIT),
+        "the same estimator",
+        "another one",
         pytest.param(
-            BY_OTHERS,
-            NEW_FIT,
+            "after other use of the backend",
             marks=pytest.mark.about("tensorflow", reason="it is run by hand"),
         ),
     ],
-    ids=["the same estimator", "another one", "after other use of the backend"],
 )
-def test_a_fork_of_a_process_that_ran_the_backend_says_so(in_fresh_process, before, inside):
-    told, _ = in_fresh_process(FORKED.format(before=before, inside=inside))
-    assert f"forked from one in which {backend_title()} had already run" in told
-    assert "backend='loky'" in told
+def test_a_fork_of_a_process_that_ran_the_backend_says_so(forks, use):
+    assert f"forked from one in which {backend_title()} had already run" in forks[use]
+    assert "backend='loky'" in forks[use]
 
 
 @needs_fork
-def test_a_fork_of_a_process_that_did_not_works(in_fresh_process):
-    told, _ = in_fresh_process(FORKED.format(before="import skltransfer", inside=NEW_FIT))
-    assert told.strip() == "fine"
+def test_a_fork_of_a_process_that_did_not_works(forks):
+    assert forks["that of a process that did not"] == "fine"
 
 
 def threads_of_tensorflow():
@@ -96,7 +107,7 @@ import joblib, sys
 sys.path.insert(0, sys.argv[1])
 from test_processes import threads_of_tensorflow
 with joblib.parallel_config(backend="loky", inner_max_num_threads=3):
-    print(joblib.Parallel(2)(joblib.delayed(threads_of_tensorflow)() for _ in range(2)))
+    print(joblib.Parallel(2)([joblib.delayed(threads_of_tensorflow)()]))  # one starts TensorFlow
 print(threads_of_tensorflow())
 """
 
@@ -110,7 +121,7 @@ print(threads_of_tensorflow())
 def test_a_worker_takes_its_share_of_the_cores(in_fresh_process, variables, in_workers):
     """0 is TensorFlow's own: the user's variable, or all cores."""
     told, _ = in_fresh_process(IN_WORKERS, os.path.dirname(__file__), **variables)
-    assert told.split("\n")[:2] == [str([in_workers] * 2), "0"]
+    assert told.split("\n")[:2] == [str([in_workers]), "0"]
 
 
 HERE = """

@@ -49,8 +49,8 @@ def assert_law_2(model, cuts):
     last = len(graph.steps) - 1
     x = pixels(model)
     expected = model(x, training=False)
-    for cut in cuts:
-        (prefix,) = run_steps(graph, None, [cut], x)
+    prefixes = run_steps(graph, None, list(cuts), x)
+    for cut, prefix in zip(cuts, prefixes, strict=True):
         (suffix,) = run_steps(graph, cut, [last], prefix)
         assert_close(suffix, expected)
 
@@ -343,8 +343,8 @@ def test_stages_of_every_architecture_of_keras_and_law_2_of_every_kind(name):
     if has_values:
         calm(model)
         assert_segments_compose(model, graph, stages, SMALLEST.get(name, 32))
-    del model, graph
-    gc.collect()  # the largest are cycles of many layers
+        del model, graph
+        gc.collect()  # the layers are cycles, which hold the values
 
 
 def test_the_smallest_of_their_kind_are_among_the_architectures():

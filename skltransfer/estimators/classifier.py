@@ -328,7 +328,7 @@ class FineTunedClassifier(ClassifierMixin, FineTunedBase):
     >>> rng = np.random.default_rng(0)
     >>> dark = rng.integers(0, 120, (8, 32, 32, 3), dtype=np.uint8)
     >>> images, labels = np.concatenate([dark, dark + 120]), ["night"] * 8 + ["day"] * 8
-    >>> classifier = FineTunedClassifier(input_size=(64, 64), epochs=2, random_state=0)
+    >>> classifier = FineTunedClassifier(input_size=(64, 64), freeze_depth=-1, random_state=0)
     >>> classifier.fit(images, labels).predict(images[[0, -1]])
     array(['night', 'day'], dtype='<U5')
     """
