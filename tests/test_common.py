@@ -28,14 +28,8 @@ def test_every_check_of_the_classifier_passes_and_none_is_skipped():
         require_all_passed(FineTunedClassifier(), 59)
 
 
-@pytest.mark.parametrize(
-    "regressor",
-    [FineTunedRegressor(freeze_depth="all"), FineTunedRegressor("tiny")],
-    ids=["head of the bundled network", "last stage of a small one"],
-)
-def test_every_check_of_the_regressor_passes_and_none_is_skipped(regressor, tiny):
-    """The bundled network's last stage would be trained hundreds of times."""
-    require_all_passed(regressor, 50)
+def test_every_check_of_the_regressor_passes_and_none_is_skipped():
+    require_all_passed(FineTunedRegressor(), 50)
 
 
 def require_all_passed(estimator, at_least):
