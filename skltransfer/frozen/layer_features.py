@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from skltransfer.frozen.engines import FrozenPart, chained, compile_part
@@ -20,7 +20,8 @@ def feature_part(
     key = ("features", layers, pooling, engine)
     spec = network.row_spec
     if engine == "openvino":
-        compute = feature_function(in_float32(network), layers, pooling)
+        exact = in_float32(network)
+        compute = feature_function(exact, layers, pooling, exact.arrays)
         return network.part(
             key, lambda: chained([CompiledSegment(compute, spec, network.precision)], spec)
         )
@@ -36,12 +37,16 @@ def _compile(network: Network, layers: tuple[str, ...], pooling: str) -> FrozenP
 
 
 def feature_function(
-    network: Network, layers: tuple[str, ...] = (), pooling: str | None = None
+    network: Network,
+    layers: tuple[str, ...] = (),
+    pooling: str | None = None,
+    weights: Mapping[int, Any] | None = None,
 ) -> Callable[..., Any]:
     """Return the function that `feature_part` compiles.
 
     It takes a row's tensors, and returns its features. Without `layers`, these are the pooled
-    output of the last layer of the backbone's features.
+    output of the last layer of the backbone's features. Without `weights`, the network's constants
+    are used.
     """
     graph = network.graph if layers else network.features
     steps = [network.position_of(name) for name in layers] or [network.end]
@@ -49,7 +54,8 @@ def feature_function(
     def compute(*tensors: Any, lengths: Any = None) -> Any:
         x = network.preprocess(*tensors)
         pack = None if lengths is None else PackedRows.of(x, lengths)
-        outputs = run_steps(graph, None, steps, x, network.constants, lengths=pack)
+        values = network.constants if weights is None else weights
+        outputs = run_steps(graph, None, steps, x, values, lengths=pack)
         return pooled(outputs, pooling or network.pooling, pack)
 
     return compute

@@ -17,7 +17,7 @@ bits are then the same wherever a computation enters the chain.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -214,7 +214,8 @@ def _chain(network: Network, start: int | None, freeze_point: int) -> FrozenPart
 
 
 def _segment(network: Network, start: int | None, step: int) -> CompiledSegment:
-    compute = _computation(in_float32(network), start, [step])
+    exact = in_float32(network)
+    compute = _computation(exact, start, [step], exact.arrays)
     return CompiledSegment(lambda x: compute(x)[0], row_spec(network, start), network.precision)
 
 
@@ -246,16 +247,22 @@ def _part_on_trial(network: Network) -> FrozenPart:
     return compile_part(compute, network.row_spec, trial=network.trial_rows())
 
 
-def _computation(network: Network, start: int | None, steps: list[int]) -> Callable[..., Any]:
+def _computation(
+    network: Network,
+    start: int | None,
+    steps: list[int],
+    weights: Mapping[int, Any] | None = None,
+) -> Callable[..., Any]:
     """Return a function that computes the outputs of `steps` from rows at `start`.
 
-    It returns the output of the last step first.
+    It returns the output of the last step first. Without `weights`, the network's constants are
+    used.
     """
 
     def compute(*tensors: Any, lengths: Any = None) -> tuple[Any, ...]:
         x = network.preprocess(*tensors) if start is None else tensors[0]
         pack = None if lengths is None else PackedRows.of(x, lengths)
-        values = network.constants
+        values = network.constants if weights is None else weights
         *passed, last = run_from(network.features, start, steps, x, values, lengths=pack)
         last = pooled([last], network.pooling, pack) if is_end(network, steps[-1]) else last
         return (last, *passed)

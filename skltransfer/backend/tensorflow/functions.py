@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TITLE = "TensorFlow"
 _GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
 _REWRITES = "SKLTRANSFER_REWRITE_GRAPHS"
+_FEWEST_SHARED = 65536  # numbers of a weight; fewer take little memory
 _CHOSEN = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}
 
 as_array = _plain.as_array
@@ -36,10 +37,11 @@ def compiled(
     compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str]
 ) -> tuple[Compiled, list[Shape]]:
     """Return the compiled function and the shapes of its results; see `compile_function`."""
-    folded = traced(compute, shapes, dtypes)
-    function = with_onednn(folded) if kernels() == "onednn" else folded
+    concrete = _concrete(compute, shapes, dtypes)
+    function = _in_onednn(concrete) if kernels() == "onednn" else _folded(concrete)
     # In sums that TensorFlow itself fuses, concurrent calls overwrite data: see `fused_sums`.
-    turn = threading.Lock() if function is folded and _fuses_sums() else contextlib.nullcontext()
+    fuses = kernels() != "onednn" and _fuses_sums()
+    turn = threading.Lock() if fuses else contextlib.nullcontext()
 
     def call(*arguments: KerasTensor) -> tuple[Any, ...]:
         # An ordinary call of a function made from a graph first prepares an error message that
@@ -49,7 +51,15 @@ def compiled(
             results = function._call_flat(tensors, function.captured_inputs)
         return tuple(results) if isinstance(results, (list, tuple)) else (results,)
 
-    return call, [tuple(output.shape) for output in folded.outputs]
+    return call, [tuple(output.shape) for output in concrete.outputs]
+
+
+def _in_onednn(concrete: ConcreteFunction) -> ConcreteFunction:
+    """Return a function that names oneDNN's kernels; it captures tensors, but no variables."""
+    import tensorflow as tf
+
+    reads_variables = any(tensor.dtype == tf.resource for tensor in concrete.captured_inputs)
+    return with_onednn(_folded(concrete) if reads_variables else concrete)
 
 
 def as_tensor(array: KerasTensor) -> KerasTensor:
@@ -60,9 +70,19 @@ def as_tensor(array: KerasTensor) -> KerasTensor:
     return array if tf.is_tensor(array) else tf.constant(array)
 
 
-def constant(array: np.ndarray) -> np.ndarray:
-    """Return an array unchanged: a graph keeps its own copy."""
-    return array
+def constant(array: np.ndarray) -> KerasTensor:
+    """Return a large matrix as a tensor, and other arrays unchanged.
+
+    Of an array, each graph keeps a copy, and several more are made while the graph is compiled. A
+    tensor is shared; see `shared_weights`. Kernels of convolutions, which have four axes, remain
+    arrays, because NumPy folds normalisations into them.
+    """
+    import tensorflow as tf
+
+    if array.ndim > 3 or array.size < _FEWEST_SHARED:
+        return array
+    with tf.init_scope():  # the tensor outlives the function that is being traced
+        return tf.constant(array) if kernels() == "onednn" else array
 
 
 @lru_cache(maxsize=1)
@@ -119,14 +139,22 @@ def traced(
     compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str] | None = None
 ) -> ConcreteFunction:
     """Trace `compute` for tensors of `shapes`, with variables folded into constants."""
+    return _folded(_concrete(compute, shapes, dtypes or ["float32"] * len(shapes)))
+
+
+def _concrete(compute: Compute, shapes: Sequence[Shape], dtypes: Sequence[str]) -> ConcreteFunction:
     import tensorflow as tf
+
+    signature = [tf.TensorSpec(*tensor) for tensor in zip(shapes, dtypes, strict=True)]
+    return tf.function(compute, autograph=False).get_concrete_function(*signature)
+
+
+def _folded(concrete: ConcreteFunction) -> ConcreteFunction:
+    """Fold variables, and tensors from outside of the function, into constants."""
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2,
     )
 
-    dtypes = dtypes or ["float32"] * len(shapes)
-    signature = [tf.TensorSpec(*tensor) for tensor in zip(shapes, dtypes, strict=True)]
-    concrete = tf.function(compute, autograph=False).get_concrete_function(*signature)
     return convert_variables_to_constants_v2(concrete) if concrete.graph.captures else concrete
 
 

@@ -9,10 +9,10 @@ gets a node of its own wherever the kernel would copy.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from skltransfer.backend.tensorflow.graph_nodes import node_of, readers_of
+from skltransfer.backend.tensorflow.graph_nodes import all_before, node_of, readers_of
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -56,19 +56,7 @@ def _has_it_alone(
         return False
     names = [reader.name for reader in readers[giver]]
     others = set(names) - {node.name}
-    return names.count(node.name) == 1 and others <= _all_before(inputs, nodes)
-
-
-def _all_before(tensors: Iterable[str], nodes: dict[str, NodeDef]) -> set[str]:
-    """Return the names of all nodes that the given tensors depend on, directly or not."""
-    found: set[str] = set()
-    waiting = [node_of(tensor) for tensor in tensors]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting.extend(node_of(tensor) for tensor in nodes[name].input)
-    return found
+    return names.count(node.name) == 1 and others <= all_before(inputs, nodes)
 
 
 def _steps(node: NodeDef) -> list[str]:

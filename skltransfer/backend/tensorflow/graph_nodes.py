@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +46,28 @@ def readers_of(graph: GraphDef) -> dict[str, list[NodeDef]]:
         for tensor in node.input:
             readers[node_of(tensor)].append(node)
     return readers
+
+
+def all_before(tensors: Iterable[str], nodes: Mapping[str, NodeDef]) -> set[str]:
+    """Return the names of all nodes that the given tensors depend on, directly or not."""
+    found: set[str] = set()
+    waiting = [node_of(tensor) for tensor in tensors]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(node_of(tensor) for tensor in nodes[name].input)
+    return found
+
+
+def part_before(tensors: Iterable[str], graph: GraphDef) -> GraphDef:
+    """Return the part of a graph that computes the given tensors."""
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+    needed = all_before(tensors, {node.name: node for node in graph.node})
+    part = GraphDef(versions=graph.versions, library=graph.library)
+    part.node.extend(node for node in graph.node if node.name in needed)
+    return part
 
 
 def add_ints(graph: GraphDef, name: str, values: int | Sequence[int], device: str) -> str:

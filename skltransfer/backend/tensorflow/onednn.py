@@ -15,6 +15,7 @@ from skltransfer.backend.tensorflow.depthwise_gradients import as_convolutions
 from skltransfer.backend.tensorflow.fused_sums import part_sums
 from skltransfer.backend.tensorflow.graph_nodes import node_of, readers_of
 from skltransfer.backend.tensorflow.pointwise_gradients import as_matrix_products
+from skltransfer.backend.tensorflow.shared_weights import function_of, prepared
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -39,20 +40,29 @@ _ONEDNN_KERNELS = {
 }
 
 
-def with_onednn(folded: ConcreteFunction) -> ConcreteFunction:
-    """Return `folded`, a function without variables, in a form that names oneDNN's kernels."""
-    graph = _simplified(folded)
-    part_sums(graph, [tensor.name for tensor in folded.outputs])
+def with_onednn(concrete: ConcreteFunction) -> ConcreteFunction:
+    """Return `concrete`, a function without variables, in a form that names oneDNN's kernels.
+
+    It may capture tensors; see `shared_weights`.
+    """
+    graph = _simplified(concrete)
+    inputs = [tensor.name for tensor in concrete.inputs]
+    outputs = [tensor.name for tensor in concrete.outputs]
+    captured = concrete.captured_inputs  # the last inputs
+    arguments = inputs[: len(inputs) - len(captured)]
+    weights = dict(zip(inputs[len(arguments) :], captured, strict=True))
+    graph, weights = prepared(graph, weights, [*arguments, *outputs])
+    part_sums(graph, outputs)
     _part_normalisations(graph)
     _fuse_depthwise(graph)
     as_matrix_products(graph)
     as_convolutions(graph)
     constants = {node.name for node in graph.node if node.op == "Const"}
+    constants |= {node_of(name) for name in weights}
     for node in graph.node:
         if node.op in _ONEDNN_KERNELS and _has_kernel(node):
-            _rename_kernel(node, _ONEDNN_KERNELS[node.op], node.input[1] in constants)
-    names = [[tensor.name for tensor in tensors] for tensors in (folded.inputs, folded.outputs)]
-    return _function_of(graph, *names)
+            _rename_kernel(node, _ONEDNN_KERNELS[node.op], node_of(node.input[1]) in constants)
+    return function_of(graph, arguments, outputs, weights)
 
 
 def _simplified(folded: ConcreteFunction) -> GraphDef:
@@ -70,28 +80,6 @@ def _simplified(folded: ConcreteFunction) -> GraphDef:
     config.graph_options.rewrite_options.min_graph_nodes = -1
     config.graph_options.rewrite_options.optimizers.extend(_OPTIMIZERS)
     return tf_optimizer.OptimizeGraph(config, meta_graph)
-
-
-def _function_of(graph: GraphDef, inputs: list[str], outputs: list[str]) -> ConcreteFunction:
-    """Turn a GraphDef into a function.
-
-    TensorFlow's own ``function_from_graph_def`` makes two functions, and copies one into the other
-    node by node in Python. That took a third of the time of compiling.
-    """
-    import tensorflow as tf
-    from tensorflow.core.function.polymorphism.function_type import from_structured_signature
-    from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
-    from tensorflow.python.framework.func_graph import FuncGraph
-
-    whole = FuncGraph("onednn")
-    with whole.as_default():
-        tf.graph_util.import_graph_def(graph, name="")
-    whole.inputs = [whole.get_tensor_by_name(name) for name in inputs]
-    whole.outputs = [whole.get_tensor_by_name(name) for name in outputs]
-    whole.structured_outputs = whole.outputs
-    specs = tuple(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in whole.inputs)
-    signature = from_structured_signature((specs, {}), whole.outputs, {})
-    return ConcreteFunction.from_func_graph(whole, signature, {})
 
 
 def _part_normalisations(graph: GraphDef) -> None:
