@@ -40,7 +40,7 @@ def quoted():
 @pytest.fixture(scope="module")
 def texts():
     """All of the package; not parsed by each process that collects tests."""
-    return [text for text in templates() if text]
+    return list(templates())
 
 
 @pytest.mark.parametrize("message", quoted())
