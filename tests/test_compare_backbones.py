@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, make_scorer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -102,6 +105,16 @@ def test_a_score_that_needs_probabilities_leaves_the_svc_out(compare):
     found = compare(scoring="neg_log_loss")
     assert "pixels, SVC" not in {row.backbone for row in found.table}
     assert found.table[0].score < 0
+
+
+def test_a_scorer_that_needs_every_class_in_every_fold_is_told_how_to_go_on(tiny, X):
+    y = np.repeat(["a", "b", "c"], 8)
+    groups = np.concatenate([np.arange(16), np.repeat([16, 17], 4)])  # 2 groups in 3 folds
+    compare = partial(compare_backbones, X, y, [tiny], cv=3, groups=groups)
+    with pytest.raises(ValueError, match="without test rows of class 'c'.*labels=np.unique"):
+        compare(scoring="neg_log_loss")
+    needs = {"greater_is_better": False, "response_method": "predict_proba"}
+    assert compare(scoring=make_scorer(log_loss, labels=np.unique(y), **needs)).table[0].score < 0
 
 
 def test_other_kinds_of_rows_have_baselines_of_their_own():

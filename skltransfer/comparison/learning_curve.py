@@ -125,4 +125,19 @@ def _score(
 ) -> float:
     with one_thread():  # so that results depend on neither threads nor workers
         fitted = clone(estimator).fit(_safe_indexing(rows, train), y[train])
-        return float(scorer(fitted, _safe_indexing(rows, test), y[test]))
+        try:
+            return float(scorer(fitted, _safe_indexing(rows, test), y[test]))
+        except ValueError as error:
+            absent = np.setdiff1d(y[train], y[test])
+            if not len(absent):
+                raise
+            raise ValueError(_refused_without(absent.tolist()[0], error)) from error
+
+
+def _refused_without(label: Any, error: ValueError) -> str:
+    """Return the message for a scorer that fails because a fold lacks a class."""
+    return (
+        f"The scorer failed on a fold without test rows of class {label!r}: {error} Pass fewer "
+        "folds, or a scorer that is told all classes, such as make_scorer(log_loss, "
+        "greater_is_better=False, response_method='predict_proba', labels=np.unique(y))."
+    )
