@@ -4,6 +4,7 @@
     python benchmarks/texts.py sentiment data/SST2             # train.tsv and test.tsv
     python benchmarks/texts.py tuning data/SST2                # all blocks trained, one seed
     python benchmarks/texts.py speed data/banking77 [--peer /path/to/python]
+    python benchmarks/texts.py first data/banking77
     python benchmarks/texts.py search data/banking77
 
 BANKING77 (Casanueva et al., 2020; CC BY 4.0) has 77 intents of bank customers. SST-2 (Socher et
@@ -19,6 +20,7 @@ import argparse
 import csv
 import json
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -42,6 +44,7 @@ from skltransfer import (
 
 _Result = TypeVar("_Result")
 
+WHAT = ["intents", "sentiment", "tuning", "speed", "first", "search"]
 BACKBONE = "minilm_l6"
 LAYERS = ["embeddings", *(f"block{number}" for number in range(1, 7))]
 WIDTH = 384
@@ -215,6 +218,29 @@ def sentence_transformers(texts: list[str], options: argparse.Namespace) -> floa
     return float(found.stdout.split()[-1])
 
 
+FIRST = """
+import json, resource, sys, time
+from skltransfer import PretrainedFeatureExtractor
+texts, backbone, engine = json.load(sys.stdin), *sys.argv[1:]
+extractor = PretrainedFeatureExtractor(backbone, engine=engine, cache=None)
+extractor.fit_transform(texts[:1])
+first = time.process_time()
+extractor.transform(texts)
+rest = time.process_time() - first
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+print(f"{engine}: {first:.1f} CPU seconds until the first features, {rest:.1f} for", end=" ")
+print(f"{len(texts)} texts; {peak:.2f} GB at most")
+"""
+
+
+def first(folder: Path, options: argparse.Namespace) -> None:
+    """The first texts of a fresh process, with each engine."""
+    texts = json.dumps(list(read_csv(folder / "test.csv")[0][: options.rows]))
+    for engine in ("tensorflow", "openvino"):
+        command = [sys.executable, "-c", FIRST, BACKBONE, engine]
+        subprocess.run(command, input=texts, text=True, check=True)
+
+
 def search(folder: Path, _: argparse.Namespace) -> None:
     """Five folds and twelve heads encode each text once.
 
@@ -329,7 +355,7 @@ def best_of(run: Callable[[], object]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["intents", "sentiment", "tuning", "speed", "search"])
+    parser.add_argument("what", choices=WHAT)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--labels", nargs="+", type=number_of_labels, help="labels a class, or all")
     parser.add_argument("--rows", type=int, default=512)

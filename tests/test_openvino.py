@@ -26,11 +26,15 @@ from skltransfer import (
     register_backbone,
 )
 from skltransfer.frozen import engine_selection as choosing
+from skltransfer.frozen import engines
+from skltransfer.frozen.engines import engine_key_fields
 from skltransfer.frozen.layer_features import feature_part
-from skltransfer.frozen.openvino import RowByRow
+from skltransfer.frozen.openvino import ChainOrWhole, RowByRow
 from skltransfer.frozen.prefix import cache_points_before, prefix_part, row_spec
+from skltransfer.inputs._input import TensorSpec
 from skltransfer.network.batch_invariance import MANY_ROWS
 from skltransfer.network.runtime import network_of
+from toy_texts import make_network
 
 pytest.importorskip("openvino")
 pytestmark = pytest.mark.about("tensorflow", reason="OpenVINO takes its graph from it")
@@ -109,17 +113,21 @@ ELSEWHERE = """
 import joblib, sys
 from skltransfer.frozen import openvino
 openvino.computing_threads = lambda: int(sys.argv[2])
-extractors, images = joblib.load(sys.argv[1])
-joblib.dump([extractor.transform(images) for extractor in extractors], sys.argv[1] + sys.argv[2])
+cases = joblib.load(sys.argv[1])
+joblib.dump([extractor.transform(X) for extractor, X in cases], sys.argv[1] + sys.argv[2])
 """
 
 
 def test_number_of_threads_and_process_change_nothing(golden, tiny, tmp_path):
     images = golden[0]
-    settings = {"engine": "openvino", "cache": None}
-    extractors = [PretrainedFeatureExtractor(b, **settings) for b in ("efficientnet_lite0", tiny)]
-    expected = [extractor.fit(images).transform(images) for extractor in extractors]
-    joblib.dump((extractors, images), tmp_path / "cases")
+    texts = [" ".join(["c0b1 c1b2"] * (1 + number % 9)) for number in range(24)]
+    backbones = {"efficientnet_lite0": images, tiny: images, make_network(): texts}
+    cases = [
+        (PretrainedFeatureExtractor(backbone, engine="openvino", cache=None).fit(X), X)
+        for backbone, X in backbones.items()
+    ]
+    expected = [extractor.transform(X) for extractor, X in cases]
+    joblib.dump(cases, tmp_path / "cases")
     for n_threads in ("1", "3"):
         command = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "cases"), n_threads]
         subprocess.run(command, cwd=WHERE_THE_PACKAGE_IS, check=True, timeout=300)
@@ -167,7 +175,7 @@ def test_a_row_of_the_bundled_network_has_the_same_bits_from_every_cache_point(g
 class Piece:
     """Stands for a compiled one: adds a number, and counts how often."""
 
-    shapes: ClassVar = [(None, 3)]
+    result: ClassVar = TensorSpec((3,))
 
     def __init__(self, number):
         self.number = number
@@ -182,7 +190,7 @@ class Piece:
 def test_many_rows_take_one_piece_if_that_changes_no_bit(is_same):
     pieces, whole = [Piece(1), Piece(2)], Piece(3 if is_same else 3.0001)
     rows = RNG.integers(100, size=(MANY_ROWS, 3)).astype(np.float32)
-    chain = RowByRow(pieces, lambda: whole)
+    chain = ChainOrWhole(RowByRow(pieces), lambda: RowByRow([whole]))
     few = np.concatenate([chain((rows[:3],))[0], chain((rows[3:],))[0]])
     assert whole.n_calls == 0
     assert_array_equal(chain((rows,))[0], few)
@@ -193,9 +201,9 @@ def test_many_rows_take_one_piece_if_that_changes_no_bit(is_same):
 
 
 def test_many_rows_may_come_a_few_at_a_time(monkeypatch):
-    monkeypatch.setattr(Piece, "shapes", [(None, 2048)])
+    monkeypatch.setattr(Piece, "result", TensorSpec((2048,)))
     whole, rows = Piece(3), np.ones((4, 2048), np.float32)
-    chain = RowByRow([Piece(1), Piece(2)], lambda: whole)
+    chain = ChainOrWhole(RowByRow([Piece(1), Piece(2)]), lambda: RowByRow([whole]))
     for _ in range(MANY_ROWS // 4 - 1):
         chain((rows,))
     assert whole.n_calls == 0
@@ -238,6 +246,13 @@ def test_what_one_engine_kept_is_not_the_others(tiny, images, tmp_path):
         )
         assert_array_equal(cached, plain)
     assert cache_info(tmp_path).entries == 2 * len(images)
+
+
+def test_kernels_of_the_backend_are_part_of_the_key(monkeypatch):
+    """They decide whether texts run in packs."""
+    before = engine_key_fields("openvino")
+    monkeypatch.setattr(engines, "kernels", lambda: "others")
+    assert engine_key_fields("openvino") != before
 
 
 # Law 8: elsewhere ------------------------------------------------------------------------------

@@ -23,7 +23,9 @@ from skltransfer import (
     load,
 )
 from skltransfer.frozen import engine_selection
-from skltransfer.frozen.prefix import prefix_part
+from skltransfer.frozen.layer_features import feature_part
+from skltransfer.frozen.prefix import cache_points_before, prefix_part
+from skltransfer.network.batch_invariance import MANY_ROWS
 from skltransfer.network.execution import run_steps
 from skltransfer.network.padding import padded
 from skltransfer.network.pooling import pooled
@@ -225,6 +227,43 @@ def test_features_depend_on_the_text_alone(network, texts, engine):
     assert_array_equal(extractor.transform([X[row] for row in ordered]), expected[ordered])
     other = extractor_of(network, cache=None).fit(X).transform(X)
     assert_allclose(expected, other, rtol=0, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.fixture(scope="module")
+def ids():
+    """Rows of words of many lengths: so many that OpenVINO tries the network as one segment."""
+    rng = np.random.default_rng(0)
+    return as_rows(rng.integers(3, CONFIG.n_words, n) for n in rng.integers(1, 65, MANY_ROWS))
+
+
+def as_rows(arrays):
+    arrays = [array.astype(np.int32) for array in arrays]
+    rows = np.empty(len(arrays), object)
+    rows[:] = arrays
+    return rows
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "cls", "last"])
+def test_openvino_runs_texts_in_packs_that_change_no_bit(network, ids, pooling):
+    built = network_of(network, ())
+    part = feature_part(built, (built.features.steps[-1].name,), pooling, "openvino")
+    assert bool(getattr(part.run, "n_positions", 0)) == built.takes_packs
+    features = part(ids)
+    assert_array_equal(part(ids[::-1])[::-1], features)
+    assert_array_equal(np.concatenate([part(ids[[row]]) for row in range(len(ids))]), features)
+
+
+def test_openvino_computes_the_same_bits_of_texts_from_every_cache_point(network, ids):
+    built = network_of(network, ())
+    steps = [point.step for point in cache_points_before(built, built.end, "openvino")]
+    assert steps
+    whole = prefix_part(built, None, built.end, "openvino")
+    expected, *passed = whole.run((ids,), chosen=range(len(steps) + 1))
+    assert_array_equal(whole(ids), expected)
+    for step, activations in zip(steps, passed, strict=True):
+        again = prefix_part(built, None, step, "openvino")(ids)
+        assert_array_equal(np.concatenate(list(again)), np.concatenate(list(activations)))
+        assert_array_equal(prefix_part(built, step, built.end, "openvino")(activations), expected)
 
 
 def test_openvino_is_chosen_unless_texts_run_in_packs(network, texts, monkeypatch):

@@ -138,9 +138,10 @@ def _without_gpu() -> bool:
 
 
 def _runs_in_packs(network: Network, layers: tuple[str, ...], pooling: str) -> bool:
-    """Return whether the backend runs short rows in packs, which is faster than OpenVINO.
+    """Return whether the backend runs short rows in packs.
 
-    A pack is several rows of different lengths, joined into one.
+    A pack is several rows of different lengths, joined into one. OpenVINO runs packs a little
+    faster than TensorFlow, but takes longer to compile, and needs more memory.
     """
     if not network.takes_packs:
         return False

@@ -11,11 +11,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from skltransfer.backend import backend_name, compile_function, kernels, processor, versions
-from skltransfer.frozen.openvino import CompiledSegment, RowByRow, installed_version
+from skltransfer.frozen.openvino import (
+    ChainOrWhole,
+    CompiledSegment,
+    RowByRow,
+    RunChain,
+    installed_version,
+    results_of,
+)
 from skltransfer.inputs._input import Array, Rows, RowSpec, TensorSpec
 from skltransfer.network.batch_invariance import most_block_rows
-from skltransfer.network.packs import LENGTH, RunRows, run_rows
+from skltransfer.network.packs import LENGTH, RowsInPacks, RunRows, in_packs, run_rows
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,7 @@ class FrozenPart:
 
     Attributes
     ----------
-    run : InvariantBatches, RowsInPacks or RowByRow
+    run : InvariantBatches, RowsInPacks, RowByRow or ChainOrWhole
         Turns rows of `row_spec` into rows of `output`; can also return intermediate activations.
     row_spec : tuple of TensorSpec
         Tensors of an input row.
@@ -32,7 +41,7 @@ class FrozenPart:
         Tensor of an output row.
     """
 
-    run: RunRows | RowByRow
+    run: RunRows | RowByRow | ChainOrWhole
     row_spec: RowSpec
     output: TensorSpec
 
@@ -45,13 +54,36 @@ def chained(
     segments: Sequence[CompiledSegment],
     spec: RowSpec,
     whole: Callable[[], CompiledSegment] | None = None,
+    trial: Rows | None = None,
 ) -> FrozenPart:
     """Chain segments (consecutive layers) compiled by OpenVINO, starting from rows of `spec`.
 
-    `whole` returns the same network as a single segment; see `RowByRow`.
+    `whole` returns the same network as a single segment; see `ChainOrWhole`. `trial` are rows for
+    testing whether rows may run in packs; None if the segments were not compiled for packs.
     """
-    rows = RowByRow(segments, whole)
-    return FrozenPart(rows, spec, TensorSpec(rows.shapes[0][1:]))
+
+    def run(chain: Sequence[CompiledSegment]) -> RunChain:
+        return RowByRow(chain) if trial is None else _pack_by_pack(chain, spec, trial)
+
+    chain = run(segments)
+    either = chain if whole is None else ChainOrWhole(chain, lambda: run([whole()]))
+    return FrozenPart(either, spec, chain.results[0])
+
+
+def _pack_by_pack(segments: Sequence[CompiledSegment], spec: RowSpec, trial: Rows) -> RowsInPacks:
+    """Chain segments that were compiled for packs, starting from rows of `spec`.
+
+    The `trial` rows serve to find out whether rows may run in packs.
+    """
+
+    def compute(x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, ...]:
+        passed = []
+        for segment in segments:
+            x = segment(x, lengths).copy()  # the next pack is written over it
+            passed.append(x)
+        return (passed.pop(), *passed)
+
+    return in_packs(RowsInPacks(compute, spec, results_of(segments)), (), trial)
 
 
 def engine_key_fields(engine: str) -> dict[str, Any]:
@@ -61,10 +93,11 @@ def engine_key_fields(engine: str) -> dict[str, Any]:
         "backend": backend_name(),
         "versions": versions(),
         "processor": processor(),
+        "kernels": kernels(),
     }
     if engine == "openvino":
         return {**fields, "openvino": installed_version()}
-    return {**fields, "kernels": kernels(), "block_rows": most_block_rows()}
+    return {**fields, "block_rows": most_block_rows()}
 
 
 def compile_part(

@@ -18,22 +18,30 @@ def feature_part(
 ) -> FrozenPart:
     """Return the compiled part that computes the concatenated pooled outputs of `layers`."""
     key = ("features", layers, pooling, engine)
-    spec = network.row_spec
-    if engine == "openvino":
-        exact = in_float32(network)
-        compute = feature_function(exact, layers, pooling, exact.arrays)
-        return network.part(
-            key, lambda: chained([CompiledSegment(compute, spec, network.precision)], spec)
-        )
-    return network.part(key, lambda: _compile(network, layers, pooling))
+    compile_features = _compile_by_openvino if engine == "openvino" else _compile
+    return network.part(key, lambda: compile_features(network, layers, pooling))
 
 
 def _compile(network: Network, layers: tuple[str, ...], pooling: str) -> FrozenPart:
     compute, spec = feature_function(network, layers, pooling), network.row_spec
-    steps = needed_steps(network.graph, None, tuple(map(network.position_of, layers)))
     is_ragged = any(tensor.is_ragged for tensor in spec)
-    is_tried = not is_ragged or network.packs(network.graph, steps, pooling)
+    is_tried = not is_ragged or _takes_packs(network, layers, pooling)
     return compile_part(compute, spec, trial=network.trial_rows() if is_tried else None)
+
+
+def _compile_by_openvino(network: Network, layers: tuple[str, ...], pooling: str) -> FrozenPart:
+    exact, spec = in_float32(network), network.row_spec
+    compute = feature_function(exact, layers, pooling, exact.arrays)
+    in_packs = _takes_packs(network, layers, pooling)
+    segment = CompiledSegment(
+        lambda x, lengths=None: compute(x, lengths=lengths), spec, network.precision, in_packs
+    )
+    return chained([segment], spec, trial=network.trial_rows() if in_packs else None)
+
+
+def _takes_packs(network: Network, layers: tuple[str, ...], pooling: str) -> bool:
+    steps = needed_steps(network.graph, None, tuple(map(network.position_of, layers)))
+    return network.packs(network.graph, steps, pooling)
 
 
 def feature_function(

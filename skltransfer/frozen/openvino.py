@@ -1,7 +1,7 @@
-"""Functions of one row, compiled by OpenVINO.
+"""Functions of one row or of one pack, compiled by OpenVINO.
 
-Several rows run at the same time, but each by itself on a single thread. The result of a row
-therefore depends neither on other rows nor on the number of threads.
+Several rows or packs run at the same time, but each by itself on a single thread. The result of a
+row therefore does not depend on the number of threads, nor on rows outside of its pack.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from functools import cache, lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from skltransfer.backend import computing_threads, start, traced
-from skltransfer.inputs._input import TensorSpec
+from skltransfer.inputs._input import TensorSpec, part_of
 from skltransfer.network.batch_invariance import MANY_ROWS, always, check_wanted
 
 if TYPE_CHECKING:
     from openvino import CompiledModel, Core, Model
 
     from skltransfer.inputs._input import Rows, RowSpec
+    from skltransfer.network.packs import RowsInPacks
 
 INSTALL = "pip install 'skltransfer[openvino]'"
 _VALUES_TRIED = 4096
@@ -57,14 +58,17 @@ class CompiledSegment:
         A pure function that takes a tensor and returns a tensor. The variables that it reads become
         constants.
     spec : tuple of TensorSpec
-        Specification of a row's only tensor, whose dtype is float32.
+        Specification of a row's only tensor.
     precision : {"float32", "bfloat16", "float16"}
-        Dtype in which OpenVINO computes; rows are float32 in any case.
+        Dtype in which OpenVINO computes; activations are float32 in any case.
+    in_packs : bool, default=False
+        Whether the tensor holds a pack (several rows joined into one). `compute` then takes the
+        lengths of these rows as well.
 
     Attributes
     ----------
-    shapes : list of tuple
-        Shape of the result, with None for the number of rows.
+    result : TensorSpec
+        The tensor of a row that it returns.
 
     Raises
     ------
@@ -72,20 +76,28 @@ class CompiledSegment:
         If OpenVINO lacks one of the operations, or does not compute in `precision` on this machine.
     """
 
-    def __init__(self, compute: Callable[..., Any], spec: RowSpec, precision: str) -> None:
+    def __init__(
+        self, compute: Callable[..., Any], spec: RowSpec, precision: str, in_packs: bool = False
+    ) -> None:
         if len(spec) > 1:
             raise NotConvertible("OpenVINO is used for rows of one tensor only.")
-        dtypes = [tensor.dtype for tensor in spec]
-        graph = traced(compute, [(1, *tensor.shape) for tensor in spec], dtypes)
-        self.shapes = [(None, *graph.outputs[0].shape[1:])]
+        inputs = [((1, *tensor.shape), tensor.dtype) for tensor in spec]
+        if in_packs:
+            inputs.append(((None,), "int32"))
+        graph = traced(compute, *zip(*inputs, strict=True))
+        self.result = TensorSpec(tuple(graph.outputs[0].shape[1:]))
         self._compiled = _compiled(graph.graph, graph.outputs[0].name, precision)
         self._own = threading.local()  # a request for each thread; none serves two at once
 
-    def __call__(self, row: np.ndarray) -> np.ndarray:
-        """Compute a row (1, ...); the next call in the same thread overwrites the result."""
+    def __call__(self, *tensors: np.ndarray) -> np.ndarray:
+        """Compute a row (1, ...), or a pack and the lengths of its rows.
+
+        The next call in the same thread overwrites the result.
+        """
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
-        found = self._own.request.infer({0: row}, share_inputs=True, share_outputs=True)
+        given = dict(enumerate(tensors))
+        found = self._own.request.infer(given, share_inputs=True, share_outputs=True)
         result: np.ndarray = found[0]
         return result
 
@@ -100,25 +112,13 @@ class RowByRow:
     ----------
     segments : sequence of CompiledSegment
         Each takes the result of the preceding one.
-    whole : callable or None
-        Returns a single segment that computes the same as the chain, in less time. Once many rows
-        have been computed, this segment is tested on some of them. If it gives the same bits as the
-        chain, it is used whenever no activations between segments are needed.
     """
 
     n_rows: ClassVar[int] = 1
 
-    def __init__(
-        self,
-        segments: Sequence[CompiledSegment],
-        whole: Callable[[], CompiledSegment] | None = None,
-    ):
+    def __init__(self, segments: Sequence[CompiledSegment]) -> None:
         self._segments = tuple(segments)
-        self._whole = whole
-        self._fastest: tuple[CompiledSegment, ...] | None = None
-        self._n_seen = 0
-        self._lock = threading.Lock()
-        self.shapes = [segment.shapes[0] for segment in (self._segments[-1], *self._segments[:-1])]
+        self.results = results_of(segments)
 
     def __call__(
         self,
@@ -130,15 +130,14 @@ class RowByRow:
         """Compute any number of rows, each separately."""
         start()
         (given,) = rows
-        results = {i: TensorSpec(self.shapes[i][1:]).empty(len(given)) for i in chosen}
-        segments = self._found_fastest(given) if tuple(chosen) == (0,) else self._segments
+        results = {i: self.results[i].empty(len(given)) for i in chosen}
 
         def run(index: int) -> None:
             check_wanted(is_wanted)
             row = np.ascontiguousarray(given[index])[np.newaxis]
-            for number, segment in enumerate(segments, start=1):
+            for number, segment in enumerate(self._segments, start=1):
                 row = segment(row)
-                place = number % len(segments)
+                place = number % len(self._segments)
                 if place in results:
                     results[place][index] = row[0].copy()  # the next row is written over it
 
@@ -150,30 +149,74 @@ class RowByRow:
         """Return itself: its blocks have one row already."""
         return self
 
-    def _found_fastest(self, rows: np.ndarray) -> tuple[CompiledSegment, ...]:
+
+def results_of(segments: Sequence[CompiledSegment]) -> RowSpec:
+    """Return the results of a chain: that of the last segment, then those of the others."""
+    return tuple(segment.result for segment in (segments[-1], *segments[:-1]))
+
+
+RunChain: TypeAlias = "RowByRow | RowsInPacks"
+
+
+class ChainOrWhole:
+    """A chain of segments that is replaced by a single segment if this changes no bit.
+
+    It is called like `InvariantBatches`. Once many rows have been computed, the single segment,
+    which takes less time, is tested on some of them. If it gives the same bits as the chain, it is
+    used whenever no activations between segments are needed.
+
+    Parameters
+    ----------
+    chain : RowByRow or RowsInPacks
+        Runs the chain.
+    whole : callable
+        Compiles the single segment, and returns an object that runs it like `chain`.
+    """
+
+    n_rows: ClassVar[int] = 1
+
+    def __init__(self, chain: RunChain, whole: Callable[[], RunChain]) -> None:
+        self._chain = chain
+        self._whole = whole
+        self._fastest: RunChain | None = None
+        self._n_seen = 0
+        self._lock = threading.Lock()
+
+    def __call__(
+        self,
+        rows: Rows,
+        state: Sequence[Any] = (),
+        chosen: Sequence[int] = (0,),
+        is_wanted: Callable[[], bool] = always,
+    ) -> list[np.ndarray]:
+        """Compute any number of rows."""
+        run = self._found_fastest(rows) if tuple(chosen) == (0,) else self._chain
+        return run(rows, state, chosen, is_wanted)
+
+    def at_most(self, n_rows: int) -> ChainOrWhole:
+        """Return itself: its blocks have one row, or are packs."""
+        return self
+
+    def _found_fastest(self, rows: Rows) -> RunChain:
         """Return the single segment if it changes no bit, else the chain; this is tested once."""
+        n_rows = len(rows[0])
         with self._lock:
-            self._n_seen += len(rows)
-            n_tried = max(4, _VALUES_TRIED // prod(side or 1 for side in self.shapes[0][1:]))
-            are_enough = len(rows) >= min(n_tried, MANY_ROWS)
+            self._n_seen += n_rows
+            n_values = prod(side or 1 for side in self._chain.results[0].shape)
+            n_tried = max(4, _VALUES_TRIED // n_values)
+            are_enough = n_rows >= min(n_tried, MANY_ROWS)
             if self._fastest is None and self._n_seen >= MANY_ROWS and are_enough:
-                self._fastest = self._tried(rows[:n_tried])
-            return self._fastest or self._segments
+                self._fastest = self._tried(part_of(rows, slice(n_tried)))
+            return self._fastest or self._chain
 
-    def _tried(self, rows: np.ndarray) -> tuple[CompiledSegment, ...]:
-        if self._whole is None:
-            return self._segments
-        whole = (self._whole(),)
-        is_same = all(_bits(whole, row) == _bits(self._segments, row) for row in rows)
-        return whole if is_same else self._segments
+    def _tried(self, rows: Rows) -> RunChain:
+        whole = self._whole()
+        return whole if _bits(whole, rows) == _bits(self._chain, rows) else self._chain
 
 
-def _bits(segments: Sequence[CompiledSegment], row: np.ndarray) -> bytes:
-    """Return the bits of the last segment's result for a row."""
-    row = np.ascontiguousarray(row)[np.newaxis]
-    for segment in segments:
-        row = segment(row)
-    return row.tobytes()
+def _bits(run: RunChain, rows: Rows) -> list[bytes]:
+    """Return the bits of each row's result."""
+    return [np.asarray(result).tobytes() for result in run(rows)[0]]
 
 
 @lru_cache(maxsize=1)

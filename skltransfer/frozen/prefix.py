@@ -210,13 +210,18 @@ def _chain(network: Network, start: int | None, freeze_point: int) -> FrozenPart
         for begin, end in zip([start, *stops], stops, strict=False)
     ]
     whole = partial(_segment, network, start, freeze_point) if len(parts) > 1 else None
-    return chained(parts, row_spec(network, start), whole)
+    return chained(parts, row_spec(network, start), whole, rows_to_pack(network, start))
 
 
 def _segment(network: Network, start: int | None, step: int) -> CompiledSegment:
     exact = in_float32(network)
     compute = _computation(exact, start, [step], exact.arrays)
-    return CompiledSegment(lambda x: compute(x)[0], row_spec(network, start), network.precision)
+    return CompiledSegment(
+        lambda x, lengths=None: compute(x, lengths=lengths)[0],
+        row_spec(network, start),
+        network.precision,
+        network.takes_packs,
+    )
 
 
 def _passed(network: Network, start: int | None, freeze_point: int, engine: str) -> list[int]:

@@ -73,6 +73,6 @@ class PackedRows:
             return ops.take(x, self.starts if pooling == "cls" else self.ends - 1, axis=0)
         n_rows = ops.shape(self.starts)[0]
         if pooling == "max":
-            return ops.segment_max(x, self.row, n_rows + 1)[:n_rows]
-        sums = ops.segment_sum(x, self.row, n_rows + 1)[:n_rows]
+            return ops.segment_max(x, self.row, sorted=True)[:n_rows]
+        sums = ops.segment_sum(x, self.row, sorted=True)[:n_rows]
         return sums / ops.expand_dims(ops.cast(self.ends - self.starts, "float32"), axis=1)
