@@ -21,13 +21,10 @@ from sklearn.model_selection import train_test_split
 from skltransfer import FineTunedClassifier, images_from_folder
 
 SETTINGS = {
-    "freeze_depth": -2,
     "epochs": 8,
-    "learning_rate": 1e-3,
-    "label_smoothing": 0.1,
     "augment": "flip",
     "n_views": 2,
-    "input_size": (288, 288),
+    "input_size": (336, 336),
     "resize": "pad",
 }
 
