@@ -76,15 +76,14 @@ def splits(strata, options):
 def predicted(way, cells, probabilities, train, test, number, options):
     """Probabilities of being defective, computed once."""
     settings = (options.freeze_depth, options.size, options.epochs, options.learning_rate)
-    path = (
-        options.results / f"{way} {settings} {'choose' if options.choose else 'test'} {number}.npy"
-    )
+    part = "choose" if options.choose else "test"
+    path = options.results / f"{way} {settings} {part} {number}.npy"
     if not path.exists():
         classifier = make_classifier(way, options, number)
-        start = time.perf_counter()
+        start = time.process_time()
         rows, labels, weights = training_rows(way, cells[train], probabilities[train])
         classifier.fit(rows, labels, sample_weight=weights)
-        print(f"split {number}, {way}: {time.perf_counter() - start:.0f} s to fit", flush=True)
+        print(f"split {number}, {way}: {time.process_time() - start:.0f} CPU s to fit", flush=True)
         options.results.mkdir(parents=True, exist_ok=True)
         np.save(path, classifier.predict_proba(cells[test])[:, 1])
     return np.load(path)

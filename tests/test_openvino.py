@@ -27,12 +27,13 @@ from skltransfer import (
 )
 from skltransfer.frozen import engine_selection as choosing
 from skltransfer.frozen import engines
-from skltransfer.frozen.engines import engine_key_fields
+from skltransfer.frozen.engines import chained, engine_key_fields
 from skltransfer.frozen.layer_features import feature_part
 from skltransfer.frozen.openvino import ChainOrWhole, RowByRow
 from skltransfer.frozen.prefix import cache_points_before, prefix_part, row_spec
 from skltransfer.inputs._input import TensorSpec
 from skltransfer.network.batch_invariance import MANY_ROWS
+from skltransfer.network.packs import noise
 from skltransfer.network.runtime import network_of
 from toy_texts import make_network
 
@@ -198,6 +199,24 @@ def test_many_rows_take_one_piece_if_that_changes_no_bit(is_same):
     assert (whole.n_calls > MANY_ROWS) == is_same
     _, between = chain((rows,), chosen=(0, 1))
     assert_array_equal(between, rows + np.float32(1))
+
+
+@pytest.mark.parametrize("in_company", [0, 1e-6])
+def test_a_chain_runs_in_packs_if_that_changes_no_bit(in_company):
+    """Whether kernels of OpenVINO change bits depends on the processor; this does not."""
+    spec = (TensorSpec((None, 3)),)
+
+    def piece(x, lengths):
+        return x + np.float32(1 + in_company * (len(lengths) - 1))
+
+    piece.result = spec[0]
+    run = chained([piece, piece], spec, trial=noise(spec)).run
+    assert (run.n_positions > 0) == (in_company == 0)
+    rows = np.empty(2, object)
+    rows[:] = [np.zeros((n, 3), np.float32) for n in (2, 5)]
+    whole, first = run((rows,), chosen=(0, 1))
+    for found, expected in ((whole, 2), (first, 1)):
+        assert all((row == expected).all() for row in found)
 
 
 def test_many_rows_may_come_a_few_at_a_time(monkeypatch):

@@ -131,13 +131,14 @@ def _score(
             absent = np.setdiff1d(y[train], y[test])
             if not len(absent):
                 raise
-            raise ValueError(_refused_without(absent.tolist()[0], error)) from error
+            raise ValueError(_fold_without_class(absent.tolist()[0], error)) from error
 
 
-def _refused_without(label: Any, error: ValueError) -> str:
+def _fold_without_class(label: Any, error: ValueError) -> str:
     """Return the message for a scorer that fails because a fold lacks a class."""
+    reason = str(error).rstrip(".")
     return (
-        f"The scorer failed on a fold without test rows of class {label!r}: {error} Pass fewer "
+        f"The scorer failed on a fold without test rows of class {label!r}: {reason}. Pass fewer "
         "folds, or a scorer that is told all classes, such as make_scorer(log_loss, "
         "greater_is_better=False, response_method='predict_proba', labels=np.unique(y))."
     )
